@@ -1,0 +1,209 @@
+#!/bin/sh
+# Fetches the guest: Debian 13's stock riscv64 kernel, busybox, firmware, and the emulators that tests
+# and benchmarks compare with. Packages come from this machine's own Debian mirror through a private
+# apt state (signatures verified, the system's package state untouched) and are unpacked, never
+# installed, under ${XDG_CACHE_HOME:-~/.cache}/vireo/guest. No root needed; what is cached stays.
+#
+#   fetch.sh kernel        kernel, its modules and busybox; prints the folder that holds
+#                          Image, busybox, modules/ (the kernel's module tree) and version
+#   fetch.sh firmware      OpenSBI and U-Boot; prints the folder (fw_dynamic.bin, fw_jump.bin, u-boot.bin)
+#   fetch.sh oracle        user-mode emulator for riscv64 (newer than Debian 12's); prints its path
+#   fetch.sh qemu10        system emulator for riscv64 with its libraries; prints its path
+#   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
+#   fetch.sh sources       prints an apt source line for that mirror (for mmdebstrap)
+#
+# MIRROR=URI overrides the mirror. To fetch again (a newer kernel), remove the cache folder.
+set -eu
+
+suite=trixie
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/vireo/guest/$suite
+unset APT_CONFIG
+trap 'rm -rf "$cache/tmp.$$" "$cache/new.$$"' EXIT
+
+say() { echo "guest: $*" >&2; }
+die() { say "$*"; exit 3; }
+
+# The mirrors that this machine is configured with, the most promising first.
+mirrors() {
+    if [ -n "${MIRROR:-}" ]; then
+        echo "$MIRROR"
+        return
+    fi
+    apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' \
+        </dev/null 2>/dev/null |
+        awk '$2 == "main" && $0 !~ /security|backports|cdrom:/ {
+                 uri = $NF; if (!seen[uri]++) { if ($1 == "Debian") print uri; else rest = rest uri "\n" }
+             }
+             END { printf "%s", rest }'
+}
+
+# apt for architecture $1 with its own state; the rest is the command.
+private_apt() {
+    apt_arch=$1; shift
+    APT_CONFIG=$cache/apt-$apt_arch/apt.conf "$@" </dev/null
+}
+
+# Makes the package lists of architecture $1 ready.
+apt_ready() {
+    a=$cache/apt-$1
+    [ -e "$a/ready" ] && { [ -z "${MIRROR:-}" ] || [ "$(cat "$a/ready")" = "$MIRROR" ]; } && return
+    command -v apt-get >/dev/null ||
+        die "no apt-get here: give a kernel and an initramfs by hand (make run KERNEL=... INITRD=...)"
+    [ -r "$keyring" ] || die "$keyring is missing: install debian-archive-keyring"
+    rm -rf "$a"
+    mkdir -p "$a/lists/partial" "$a/cache/archives/partial"
+    : >"$a/status"
+    cat >"$a/apt.conf" <<EOF
+APT::Architecture "$1";
+APT::Architectures { "$1"; };
+APT::Sandbox::User "$(id -un)";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::GzipIndexes "true";
+Acquire::Retries "3";
+Dir::State "$a";
+Dir::State::lists "$a/lists";
+Dir::State::status "$a/status";
+Dir::State::extended_states "$a/extended_states";
+Dir::Cache "$a/cache";
+Dir::Log "$a";
+Dir::Etc::SourceList "$a/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Dir::Etc::Trusted "/dev/null";
+Dir::Etc::TrustedParts "/dev/null";
+DPkg::Post-Invoke { };
+APT::Update::Post-Invoke { };
+APT::Update::Post-Invoke-Success { };
+EOF
+    for uri in $(mirrors); do
+        echo "deb [arch=$1 signed-by=$keyring] $uri $suite main" >"$a/sources.list"
+        say "package lists of Debian $suite $1"
+        if private_apt "$1" apt-get update -qq --error-on=any >"$a/log" 2>&1; then
+            echo "$uri" >"$a/ready"
+            return
+        fi
+    done
+    [ ! -e "$a/log" ] || sed 's/^/guest:   /' "$a/log" >&2
+    die "no configured mirror gives Debian $suite for $1; name one: MIRROR=http://HOST/debian"
+}
+
+# Downloads and unpacks package $2 of architecture $1, unless it is there; sets $dir.
+unpack() {
+    dir=$cache/$1/$2
+    [ -d "$dir" ] && return
+    apt_ready "$1"
+    say "$2"
+    tmp=$cache/tmp.$$
+    rm -rf "$tmp"
+    mkdir -p "$tmp/deb" "$cache/$1"
+    (cd "$tmp/deb" && private_apt "$1" apt-get download -qq "$2" >"$tmp/log" 2>&1) ||
+        { cat "$tmp/log" >&2; die "cannot download $2"; }
+    dpkg-deb -x "$tmp"/deb/*.deb "$tmp/root"
+    mv "$tmp/root" "$dir"
+    rm -rf "$tmp"
+}
+
+# The packages that $2 of architecture $1 depends on by name.
+depends() {
+    apt_ready "$1"
+    private_apt "$1" apt-cache depends "$2" | sed -n 's/^ *Depends: //p'
+}
+
+# Publishes folder $cache/$1, filled by function $2 in $new, whole or not at all.
+publish() {
+    new=$cache/new.$$
+    rm -rf "$new"
+    mkdir -p "$new"
+    "$2"
+    rm -rf "${cache:?}/$1"
+    mv "$new" "$cache/$1"
+}
+
+make_kernel() {
+    package=$(depends riscv64 linux-image-riscv64 | grep '^linux-image-' | head -n 1)
+    [ -n "$package" ] || die "linux-image-riscv64 names no kernel package"
+    unpack riscv64 "$package"
+    version=${package#linux-image-}
+    ln -s "../riscv64/$package/boot/vmlinux-$version" "$new/Image"
+    for lib in usr/lib lib; do
+        [ -d "$dir/$lib/modules/$version" ] &&
+            ln -s "../riscv64/$package/$lib/modules/$version" "$new/modules"
+    done
+    echo "$version" >"$new/version"
+    unpack riscv64 busybox-static
+    ln -s ../riscv64/busybox-static/usr/bin/busybox "$new/busybox"
+}
+
+make_firmware() {
+    unpack riscv64 opensbi
+    ln -s ../riscv64/opensbi/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin "$new/"
+    ln -s ../riscv64/opensbi/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.bin "$new/"
+    unpack riscv64 u-boot-qemu
+    ln -s ../riscv64/u-boot-qemu/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin "$new/"
+}
+
+make_oracle() {
+    unpack "$host" qemu-user
+    mv "$dir/usr/bin/qemu-riscv64" "$new/"
+    rm -rf "$dir" # the other guests' emulators are large
+}
+
+# The system emulator wants its own C library, so it runs under its own loader.
+make_qemu10() {
+    apt_ready "$host"
+    say "qemu-system-riscv and its libraries"
+    private_apt "$host" apt-get install -qq -y --download-only qemu-system-riscv \
+        >"$new/log" 2>&1 || { cat "$new/log" >&2; die "cannot download qemu-system-riscv"; }
+    mkdir "$new/root"
+    for deb in "$cache/apt-$host"/cache/archives/*.deb; do
+        dpkg-deb -x "$deb" "$new/root"
+    done
+    private_apt "$host" apt-get clean
+    cat >"$new/qemu-system-riscv64" <<'EOF'
+#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")/root
+libc=$(echo "$root"/usr/lib/*-linux-gnu/libc.so.6)
+for ld in "${libc%/*}"/ld-*.so.* "$root"/usr/lib/ld-*.so.*; do
+    [ -e "$ld" ] && break
+done
+exec "$ld" --library-path "${libc%/*}" --argv0 "$0" "$root/usr/bin/qemu-system-riscv64" \
+    -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu" "$@"
+EOF
+    chmod 755 "$new/qemu-system-riscv64"
+}
+
+# Under the lock: makes folder $1 with function $2 unless it is there.
+want() {
+    if [ ! -e "$cache/$1" ]; then
+        lock
+        [ -e "$cache/$1" ] || publish "$1" "$2"
+    fi
+    echo "$cache/$1${3:+/$3}"
+}
+
+lock() {
+    mkdir -p "$cache"
+    exec 9>"$cache/lock"
+    flock 9
+}
+
+command=${1:-help}
+[ $# -eq 0 ] || shift
+case $command in
+kernel) want kernel make_kernel ;;
+firmware) want firmware make_firmware ;;
+oracle) host=$(dpkg --print-architecture); want oracle make_oracle qemu-riscv64 ;;
+qemu10) host=$(dpkg --print-architecture); want qemu10 make_qemu10 qemu-system-riscv64 ;;
+packages)
+    lock
+    for name; do
+        unpack riscv64 "$name"
+        echo "$dir"
+    done
+    ;;
+sources) lock; apt_ready riscv64 >&2; cat "$cache/apt-riscv64/sources.list" ;;
+*) sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"; [ "$command" = help ] || exit 2 ;;
+esac
