@@ -1,0 +1,67 @@
+/*
+ * The host end of a disk.
+ *
+ * Requests are asynchronous: submit returns at once; done(req, result) is called later, on the loop's thread
+ * with no locks held, exactly once. Result 0 or negative errno. Buffers and the request belong to the
+ * caller until done. Requests may complete in any order; a flush covers what completed before it was
+ * submitted. Threads: submit from any thread; everything else while nothing is in flight.
+ */
+#ifndef VR_BACKEND_BLOCK_H
+#define VR_BACKEND_BLOCK_H
+
+#include "base/err.h"
+#include "core/loop.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct vr_blk;
+
+enum vr_blk_op {
+    VR_BLK_READ,
+    VR_BLK_WRITE,
+    VR_BLK_FLUSH,
+    VR_BLK_DISCARD,      /* contents become undefined; host space is given back where possible */
+    VR_BLK_WRITE_ZEROES, /* reads back as zeroes; may_unmap: host space may be given back */
+};
+
+struct vr_blk_req {
+    enum vr_blk_op op;
+    bool may_unmap;
+    uint64_t off_bytes, len_bytes; /* READ/WRITE: len is the iovecs' sum */
+    const struct iovec *iov;
+    unsigned iov_count;
+    void (*done)(struct vr_blk_req *req, int result);
+    void *opaque;           /* the caller's */
+    struct vr_blk_req *next; /* the backend's while in flight */
+};
+
+struct vr_blk_ops {
+    const char *name; /* "raw" */
+    void (*submit)(struct vr_blk *blk, struct vr_blk_req *req);
+    void (*close)(struct vr_blk *blk); /* nothing is in flight */
+};
+
+/* Embedded first in each backend's struct; read-only for users. */
+struct vr_blk {
+    const struct vr_blk_ops *ops;
+    char *path;              /* as the user gave it */
+    uint64_t size_bytes;     /* multiple of sector_bytes */
+    uint32_t sector_bytes;   /* 512 */
+    uint32_t optimal_bytes;  /* preferred alignment and size of requests; 0 unknown */
+    bool read_only, discard; /* discard: VR_BLK_DISCARD does something */
+};
+
+/* Open @path as a raw image. Takes an OFD lock (shared when read-only) so that two Vireos never write one
+ * image: -EBUSY says who. -EISDIR, -EACCES, -ENOENT, -EINVAL (size not a multiple of 512, or 0). */
+int vr_blk_open_raw(const char *path, bool read_only, struct vr_loop *loop, struct vr_blk **ret_blk,
+                    struct vr_error *err) VR_MUST;
+/* Waits for requests in flight, closes. NULL is fine. */
+void vr_blk_close(struct vr_blk *blk);
+/* Out of range, overflow or misaligned requests complete with -EINVAL, never reach the file. */
+void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req);
+/* Wait until nothing is in flight. Not on the loop's thread, no device lock held. */
+void vr_blk_drain(struct vr_blk *blk);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * Guest time in nanoseconds since power-on, and timers on it.
+ *
+ * A stepped clock moves only by vr_clock_step (tests, deterministic mode). A real clock follows the
+ * host's monotonic clock while it runs, stands still while the machine is paused, and fires timers on a
+ * thread of its own with nanosecond deadlines (libuv's timers are too coarse).
+ *
+ * Threads: arm and cancel from any thread. fire() is called without clock locks held; if the timer has
+ * a lock (@lock, usually the device's), it is called under it and never after a cancel made under that lock.
+ */
+#ifndef VR_CORE_CLOCK_H
+#define VR_CORE_CLOCK_H
+
+#include "base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vr_clock;
+struct vr_mutex; /* platform/thread.h */
+
+struct vr_timer {
+    struct vr_clock *clock;
+    struct vr_mutex *lock; /* taken around fire(); may be NULL */
+    void (*fire)(void *arg);
+    void *arg;
+    uint64_t at_ns;
+    bool armed;
+    unsigned heap_index; /* the clock's */
+};
+
+enum vr_clock_kind { VR_CLOCK_STEPPED, VR_CLOCK_REAL };
+
+/* A real clock starts stopped; -ENOMEM, -EAGAIN (no thread). */
+int vr_clock_create(enum vr_clock_kind kind, struct vr_clock **ret_clock,
+                    struct vr_error *err) VR_MUST;
+void vr_clock_destroy(struct vr_clock *clock);
+void vr_clock_start(struct vr_clock *clock); /* real clocks: time runs */
+void vr_clock_stop(struct vr_clock *clock);  /* real clocks: time stands; no fire() runs after return */
+uint64_t vr_clock_now(struct vr_clock *clock);
+void vr_clock_set(struct vr_clock *clock, uint64_t now_ns); /* restore; stopped or stepped clocks */
+/* Stepped clocks: move by @ns, firing what falls due in order, with now at each deadline. */
+void vr_clock_step(struct vr_clock *clock, uint64_t ns);
+/* When the next timer is due; UINT64_MAX: none. */
+uint64_t vr_clock_next(struct vr_clock *clock);
+
+void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *lock,
+                   void (*fire)(void *), void *arg);
+void vr_timer_arm(struct vr_timer *t, uint64_t at_ns); /* a time already past fires at once */
+void vr_timer_cancel(struct vr_timer *t);
+void vr_timer_fini(struct vr_timer *t); /* cancel, and wait for a fire() under way (not from fire) */
+
+#endif

@@ -1,0 +1,14 @@
+/* What a guest, a device or the user may ask of a machine. */
+#ifndef VR_CORE_REQUEST_H
+#define VR_CORE_REQUEST_H
+
+enum vr_request {
+    VR_REQ_NONE,
+    VR_REQ_POWEROFF, /* the guest powered off: a good end */
+    VR_REQ_RESET,    /* start over */
+    VR_REQ_FAIL,     /* the guest reports failure, with a code */
+    VR_REQ_PANIC,    /* the guest's kernel panicked */
+    VR_REQ_QUIT,     /* the user ends it, with a code */
+};
+
+#endif

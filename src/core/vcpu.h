@@ -1,0 +1,53 @@
+/*
+ * A virtual CPU as the machine sees it: a thread, a run state, and an engine behind vr_cpu_ops.
+ */
+#ifndef VR_CORE_VCPU_H
+#define VR_CORE_VCPU_H
+
+#include "base/err.h"
+#include "platform/thread.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vr_machine;
+struct vr_snap;
+struct vr_vcpu;
+
+struct vr_cpu_ops {
+    const char *engine; /* "interp", "jit", "kvm" */
+    /* Run guest code on the calling thread until vcpu->kicked is set (or the engine has nothing to do
+     * and waits by vr_vcpu_sleep, which returns when kicked). Clears nothing: the machine does. */
+    void (*run)(struct vr_vcpu *vcpu);
+    /* Make a run() under way return soon. Any thread. vcpu->kicked is already set. May be NULL. */
+    void (*kick)(struct vr_vcpu *vcpu);
+    void (*reset)(struct vr_vcpu *vcpu); /* power-on state; only while stopped */
+    int (*save)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
+    int (*load)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
+    void (*destroy)(struct vr_vcpu *vcpu);
+};
+
+/* First member of every engine's CPU struct. */
+struct vr_vcpu {
+    const struct vr_cpu_ops *ops;
+    struct vr_machine *machine; /* NULL in engine unit tests */
+    unsigned index;
+    struct vr_thread *thread;   /* the machine's */
+    struct vr_mutex lock;       /* guards sleeping; last in the lock order */
+    struct vr_cond wake;
+    atomic_bool kicked;    /* run() must return to the machine */
+    atomic_bool attention; /* something to look at (interrupt, invalidation): leave straight-line code */
+    bool in_run;           /* machine: thread is between run() and its return; under machine lock */
+};
+
+void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_machine *machine,
+                  unsigned index);
+void vr_vcpu_fini(struct vr_vcpu *vcpu);
+/* Any thread: make the engine look at its interrupt lines and queues; wakes a sleeper. */
+void vr_vcpu_notify(struct vr_vcpu *vcpu);
+/* Any thread: make run() return (implies notify). */
+void vr_vcpu_kick(struct vr_vcpu *vcpu);
+/* Engine, own thread: sleep until attention or kicked is set. */
+void vr_vcpu_sleep(struct vr_vcpu *vcpu);
+
+#endif
