@@ -1,10 +1,55 @@
-# A thin front for meson: see `make help`.
-BUILD ?= build
+# A thin front for meson and tools/.
+#
+#: make            build the optimised command: build/vireo
+#: make run        install what is missing, build, fetch a Debian guest and boot it to a shell
+#:                   MEM=512M SMP=2 APPEND="..." ARGS="--disk x.img"   the machine
+#:                   KERNEL=FILE INITRD=FILE                           your own guest
+#:                   MIRROR=http://HOST/debian                         where Debian comes from
+#: make test       build and run every test; SUITE=unit runs one suite
+#: make lint       the checks of style and structure
+#: make fuzz       every fuzz target for SECONDS_EACH=20 seconds
+#: make coverage   what the in-process tests reach, as a report
+#: make bench      speed next to QEMU, as ratios
+#: make install    DESTDIR= PREFIX=/usr/local
+#: make clean      remove what was built
+#
+# `make run` returns 0 when the guest powered off. make itself turns every other code into 2;
+# tools/run.sh is the same command and returns vireo's code as it is.
 
-.PHONY: build clean
+export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
+BUILD = build
+
+.PHONY: build run test lint fuzz coverage bench install clean help
 build:
-	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) --buildtype=release -Db_lto=true </dev/null
-	@ninja -C $(BUILD) </dev/null
+	@tools/deps.sh run
+	@tools/build.sh $(BUILD)
+	@echo "build: $(BUILD)/vireo is ready"
+
+run:
+	@tools/run.sh
+
+test:
+	@tools/run_tests.py $(SUITE)
+
+lint:
+	@tools/run_tests.py lint
+
+fuzz:
+	@tools/fuzz.sh $(SECONDS_EACH)
+
+coverage:
+	@tools/coverage.sh
+
+bench: build
+	@bench/bench.sh
+
+install: build
+	@test -z "$(PREFIX)" || meson configure $(BUILD) --prefix "$(PREFIX)" </dev/null
+	@tools/build.sh $(BUILD)
+	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild </dev/null
 
 clean:
 	rm -rf build build-*
+
+help:
+	@sed -n 's/^#: //p' Makefile

@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Fails when the library holds writable data that is shared by all machines of a process: an object
+in .data, .bss or thread-local storage. Constant tables that hold pointers live in .data.rel.ro and
+are fine."""
+
+import re
+import subprocess
+import sys
+
+from tree import finish
+
+# name: why one copy for the whole process is right.
+ALLOWED = {}
+RUNTIME = {"completed.0", "__dso_handle"}  # the compiler's own
+
+
+def readelf(option):
+    return subprocess.run(["readelf", "-W", option, sys.argv[1]], stdout=subprocess.PIPE, text=True,
+                          check=True).stdout
+
+
+writable = {}
+for line in readelf("-S").splitlines():
+    match = re.match(r"\s*\[\s*(\d+)\] (\S+)\s+(PROGBITS|NOBITS)\s.*?\s([WAXMSIT]*[WT][WAXMSIT]*)\s", line)
+    if match and re.match(r"\.(data|bss|tdata|tbss|sdata|sbss)(?!\.rel\.ro)", match[2]):
+        writable[match[1]] = match[2]
+
+problems, checked = [], 0
+for line in readelf("-s").splitlines():
+    word = line.split()
+    if len(word) < 8 or word[3] not in ("OBJECT", "TLS") or word[2] == "0":
+        continue
+    checked += 1
+    name = word[7]
+    if word[6] in writable and name not in RUNTIME and re.sub(r"\.\d+$", "", name) not in ALLOWED:
+        problems.append(f"{name}: {word[2]} bytes of process-wide state in {writable[word[6]]}")
+finish(sorted(set(problems)), checked)
