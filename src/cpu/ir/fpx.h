@@ -1,0 +1,17 @@
+/* The less common floating point ops: VR_FPX(name). No include guard: a list. Suffixes: s, d, h formats;
+ * w, wu, l, lu 32/64-bit integers. Names follow the ISA manual: fcvt_w_s converts from s to w. */
+VR_FPX(fmin_s) VR_FPX(fmax_s) VR_FPX(fmin_d) VR_FPX(fmax_d) VR_FPX(fmin_h) VR_FPX(fmax_h)
+VR_FPX(fclass_s) VR_FPX(fclass_d) VR_FPX(fclass_h)
+VR_FPX(fcvt_w_s) VR_FPX(fcvt_wu_s) VR_FPX(fcvt_l_s) VR_FPX(fcvt_lu_s)
+VR_FPX(fcvt_w_d) VR_FPX(fcvt_wu_d) VR_FPX(fcvt_l_d) VR_FPX(fcvt_lu_d)
+VR_FPX(fcvt_w_h) VR_FPX(fcvt_wu_h) VR_FPX(fcvt_l_h) VR_FPX(fcvt_lu_h)
+VR_FPX(fcvt_s_w) VR_FPX(fcvt_s_wu) VR_FPX(fcvt_s_l) VR_FPX(fcvt_s_lu)
+VR_FPX(fcvt_d_w) VR_FPX(fcvt_d_wu) VR_FPX(fcvt_d_l) VR_FPX(fcvt_d_lu)
+VR_FPX(fcvt_h_w) VR_FPX(fcvt_h_wu) VR_FPX(fcvt_h_l) VR_FPX(fcvt_h_lu)
+VR_FPX(fcvt_s_d) VR_FPX(fcvt_d_s) VR_FPX(fcvt_s_h) VR_FPX(fcvt_h_s) VR_FPX(fcvt_d_h) VR_FPX(fcvt_h_d)
+VR_FPX(fadd_h) VR_FPX(fsub_h) VR_FPX(fmul_h) VR_FPX(fdiv_h) VR_FPX(fsqrt_h) VR_FPX(fma_h)
+VR_FPX(fsgnj_h) VR_FPX(fsgnjn_h) VR_FPX(fsgnjx_h) VR_FPX(feq_h) VR_FPX(flt_h) VR_FPX(fle_h)
+VR_FPX(fminm_s) VR_FPX(fmaxm_s) VR_FPX(fminm_d) VR_FPX(fmaxm_d) VR_FPX(fminm_h) VR_FPX(fmaxm_h)
+VR_FPX(fround_s) VR_FPX(froundnx_s) VR_FPX(fround_d) VR_FPX(froundnx_d) VR_FPX(fround_h) VR_FPX(froundnx_h)
+VR_FPX(fleq_s) VR_FPX(fltq_s) VR_FPX(fleq_d) VR_FPX(fltq_d) VR_FPX(fleq_h) VR_FPX(fltq_h)
+VR_FPX(fcvtmod_w_d)
