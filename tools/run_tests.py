@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""`make test`: builds and runs everything, unattended, and ends with "N passed, N failed, N skipped".
+
+  run_tests.py [SUITE...]     default: all. Suites: those of tests/*/meson.build, and lint
+
+Three builds, because each finds what the others cannot:
+  asan     gcc, address and undefined-behaviour checks     in-process suites
+  clang    clang, optimised                                in-process suites
+  build    gcc, link-time optimised: what users get        guests, the command, lint"""
+
+import collections
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+IN_PROCESS = {"unit", "platform", "dev", "cpu", "fuzz"}
+
+Build = collections.namedtuple("Build", "name folder compiler options wants")
+BUILDS = [
+    Build("asan", "build-asan", "gcc",
+          ["--buildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+          lambda suite: suite in IN_PROCESS),
+    Build("clang", "build-clang", "clang", ["--buildtype=release", "-Db_lundef=false"],
+          lambda suite: suite in IN_PROCESS),
+    Build("release", "build", "gcc", ["--buildtype=release", "-Db_lto=true"],
+          lambda suite: suite not in IN_PROCESS),
+]
+ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    # meson would fill fresh memory with a random byte, which hides order-dependent failures from a rerun.
+    "MALLOC_PERTURB_": "165",
+}
+Result = collections.namedtuple("Result", "passed failed skipped")  # lists of (name, text)
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def run(argv, **more):
+    return subprocess.run(argv, cwd=ROOT, stdin=subprocess.DEVNULL, text=True, errors="replace", **more)
+
+
+def captured(argv, **more):
+    return run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+
+
+def read_tap(name, text):
+    """Counts the subtests of one TAP test, with the diagnostics that stand before a failure."""
+    result, notes = Result([], [], []), []
+    for line in text.splitlines():
+        match = re.match(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(skip|todo)\S*\s*(.*))?", line, re.I)
+        if not match:
+            notes.append(line)
+            continue
+        what = f"{name}: {match[2].strip()}"
+        if (match[3] or "").lower() == "skip":
+            result.skipped.append((what, match[4].strip()))
+        elif match[1]:
+            result.failed.append((what, "\n".join(notes[-60:])))
+        else:
+            result.passed.append((what, ""))
+        notes = []
+    whole = re.search(r"^1\.\.0\s*#\s*skip\S*\s*(.*)", text, re.I | re.M)
+    if whole:
+        result.skipped.append((name, whole[1]))
+    return result
+
+
+def judge(entry, is_tap):
+    """One line of meson's log, as a Result. A TAP test that breaks after good subtests has failed too."""
+    name, text = entry["name"], entry.get("stdout", "") + entry.get("stderr", "")
+    status = entry["result"]
+    if is_tap:
+        result = read_tap(name, entry.get("stdout", ""))
+        if status not in ("OK", "SKIP") and not result.failed:
+            result.failed.append((f"{name}: {status.lower()}", tail(text)))
+        elif status == "OK" and not result.passed and not result.skipped:
+            result.failed.append((f"{name}: tested nothing", tail(text)))
+        elif result.failed:
+            first, notes = result.failed[0]
+            result.failed[0] = (first, notes + "\n" + tail(entry.get("stderr", "")))
+        return result
+    if status == "OK":
+        return Result([(name, "")], [], [])
+    if status == "SKIP":
+        return Result([], [], [(name, " ".join(text.split()))])
+    return Result([], [(f"{name}: {status.lower()}", tail(text))], [])
+
+
+def tail(text, lines=120):
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def configure(build):
+    """Sets a build folder up once; returns what went wrong."""
+    if (ROOT / build.folder / "build.ninja").exists():
+        return None
+    done = captured(["meson", "setup", build.folder, *build.options],
+                    env={**os.environ, "CC": build.compiler})
+    return tail(done.stdout) if done.returncode else None
+
+
+def introspect(folder):
+    said = run(["meson", "introspect", "--tests", folder], stdout=subprocess.PIPE)
+    return [(test["suite"][0].split(":")[-1], test["name"], test["protocol"] == "tap")
+            for test in json.loads(said.stdout)] if said.returncode == 0 else []
+
+
+def follow(process, log, seen):
+    """Shows on a terminal how far the running tests are."""
+    while process.poll() is None:
+        time.sleep(0.3)
+        if sys.stderr.isatty() and log.exists():
+            count = log.read_bytes().count(b"\n")
+            print(f"\r  {count} of {seen} test programs", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def run_build(build, chosen, totals):
+    say(f"== {build.name}: configure and build")
+    started = time.monotonic()
+    problem = configure(build)
+    if problem is None:
+        done = captured(["ninja", "-C", build.folder])
+        problem = tail(done.stdout) if done.returncode else None
+    if problem is not None:
+        say(problem)
+        totals.failed.append((f"{build.name}: build", problem))
+        return
+    tests = [test for test in introspect(build.folder)
+             if build.wants(test[0]) and (not chosen or test[0] in chosen)]
+    if not tests:
+        return
+    suites = sorted({suite for suite, _, _ in tests})
+    say(f"== {build.name}: built in {time.monotonic() - started:.0f} s; running {', '.join(suites)}")
+    log = ROOT / build.folder / "meson-logs/testlog.json"
+    log.unlink(missing_ok=True)
+    output = ROOT / build.folder / "test.log"
+    with open(output, "w") as sink:
+        argv = ["meson", "test", "-C", build.folder]
+        for suite in suites:
+            argv += ["--suite", suite]
+        process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink,
+                                   stderr=subprocess.STDOUT, env={**os.environ, **ENVIRONMENT})
+        try:
+            follow(process, log, len(tests))
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+    entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    by_suite = {suite: Result([], [], []) for suite in suites}
+    seconds = collections.Counter()
+    unseen = {(suite, name): tap for suite, name, tap in tests}
+    for entry in entries:
+        label, _, name = entry["name"].rpartition(" / ")
+        suite = label.split(":")[-1] or next(s for s, n in unseen if n == name)
+        tap = unseen.pop((suite, name))
+        entry["name"] = name
+        seconds[suite] += entry.get("duration", 0)
+        for into, found in zip(by_suite[suite], judge(entry, tap)):
+            into.extend((f"{build.name}/{suite}/{what}", text) for what, text in found)
+    for suite, name in unseen:
+        by_suite[suite].failed.append((f"{build.name}/{suite}/{name}: did not run",
+                                       tail(output.read_text(errors="replace"), 40)))
+    for suite, result in by_suite.items():
+        say(f"   {suite:10} {len(result.passed):6} passed {len(result.failed):4} failed "
+            f"{len(result.skipped):4} skipped   {seconds[suite]:.0f} s")
+        for what, text in result.failed:
+            say(f"-- FAILED {what}\n{text}")
+        for into, found in zip(totals, result):
+            into.extend(found)
+
+
+def main():
+    chosen = set(sys.argv[1:])
+    known = {path.parent.name for path in (ROOT / "tests").glob("*/meson.build")} | {"lint"}
+    if chosen - known:
+        say(f"no suite {', '.join(sorted(chosen - known))}; there are {', '.join(sorted(known))}")
+        return 2
+    if run([ROOT / "tools/deps.sh", "test"]).returncode:
+        return 1
+    totals = Result([], [], [])
+    for build in BUILDS:
+        if not chosen or any(build.wants(suite) for suite in chosen):
+            run_build(build, chosen, totals)
+    if totals.failed:
+        say("\nfailed:")
+        for what, _ in totals.failed:
+            say(f"  {what}")
+    if totals.skipped:
+        say("\nskipped:")
+        for what, why in totals.skipped:
+            say(f"  {what}: {why or 'no reason given'}")
+    say(f"\n{len(totals.passed)} passed, {len(totals.failed)} failed, {len(totals.skipped)} skipped")
+    return 1 if totals.failed or not totals.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
