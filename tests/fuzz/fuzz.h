@@ -1,7 +1,7 @@
 /*
- * A fuzz target is one file, NAME_fuzz.c, with these two functions. It is built twice: with replay.c
- * into a test that any compiler can run (seeds, and a fixed number of mutations of them), and with
- * -Dfuzz=true and clang into a libFuzzer program (`make fuzz`).
+ * A fuzz target is one file, NAME_fuzz.c, with these two functions. It is built twice: with
+ * replay.c into a test that any compiler can run (seeds, and a fixed number of mutations of them),
+ * and with -Dfuzz=true and clang into a libFuzzer program (`make fuzz`).
  */
 #ifndef VR_TESTS_FUZZ_H
 #define VR_TESTS_FUZZ_H
@@ -12,8 +12,8 @@
 /* Feed @len bytes to what is tested; must not crash, leak, or run away. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Write the @n-th example of good input to @buf; returns its length, at most @cap, or 0 after the last
- * one. The better the examples, the deeper the fuzzer gets. */
+/* Write the @n-th example of good input to @buf; returns its length, at most @cap, or 0 after the
+ * last one. The better the examples, the deeper the fuzzer gets. */
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap);
 
 #endif

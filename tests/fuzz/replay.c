@@ -23,7 +23,8 @@ static uint64_t replay_random(uint64_t *state)
     return *state;
 }
 
-/* Exactly sized and on the heap, so that the address sanitizer sees the first byte out of bounds. */
+/* Exactly sized and on the heap, so that the address sanitizer sees the first byte out of bounds.
+ */
 static void replay_run(const uint8_t *data, size_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);
