@@ -26,7 +26,7 @@ for replay in build-fuzz/tests/fuzz/*_replay; do
         echo "fuzz: $name: $(grep -o '^Done .*' "$log")"
     else
         failed=$((failed + 1))
-        tail -n 40 "$log"
+        grep -m 1 -A 20 'ERROR: \|runtime error: ' "$log" || tail -n 20 "$log"
         echo "fuzz: $name: FAILED; input in build-fuzz/found/$name-*, run it: $replay FILE"
     fi
 done

@@ -97,7 +97,7 @@ static int replay_file(const char *path, uint8_t *buf)
 
 int main(int argc, char **argv)
 {
-    uint8_t *buf = malloc(INPUT_MAX), *seed = malloc(INPUT_MAX);
+    uint8_t *buf = calloc(1, INPUT_MAX), *seed = calloc(1, INPUT_MAX);
     if (!buf || !seed) {
         return 1;
     }
