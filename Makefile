@@ -38,7 +38,7 @@ fuzz:
 	@tools/fuzz.sh $(SECONDS_EACH)
 
 coverage:
-	@tools/coverage.sh
+	@tools/coverage.py
 
 bench: build
 	@bench/bench.sh
