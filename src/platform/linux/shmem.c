@@ -1,0 +1,48 @@
+/* Shared memory by memfd_create(2). */
+#include "platform/mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int vr_shmem_create(const char *name, uint64_t len, struct vr_shmem *ret_mem, struct vr_error *err)
+{
+    if (len == 0) {
+        return vr_err(err, -EINVAL, "memory '%s': the size is 0", name);
+    }
+    if (len > (uint64_t)INT64_MAX || len > SIZE_MAX) {
+        return vr_err(err, -ENOMEM, "memory '%s': %" PRIu64 " bytes are more than any host has",
+                      name, len);
+    }
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0) {
+        int r = -errno;
+        return vr_err(err, r, "memory '%s': memfd_create: %s", name, strerror(-r));
+    }
+    if (ftruncate(fd, (off_t)len) < 0) {
+        int r = errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno;
+        close(fd);
+        return vr_err(err, r, "memory '%s': %" PRIu64 " MiB do not fit: %s", name, len >> 20,
+                      strerror(-r));
+    }
+    void *hva = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (hva == MAP_FAILED) {
+        int r = -errno;
+        close(fd);
+        return vr_err(err, r, "memory '%s': the host cannot map %" PRIu64 " MiB: %s; ask for less",
+                      name, len >> 20, strerror(-r));
+    }
+    *ret_mem = (struct vr_shmem){.hva = hva, .len = len, .fd = fd};
+    return 0;
+}
+
+void vr_shmem_destroy(struct vr_shmem *mem)
+{
+    if (mem->hva) {
+        munmap(mem->hva, (size_t)mem->len);
+        close(mem->fd);
+    }
+    *mem = (struct vr_shmem){.fd = -1};
+}

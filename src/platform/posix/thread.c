@@ -1,0 +1,146 @@
+/* Threads by POSIX. Failing lock calls are bugs of ours, so they are asserted. */
+#include "platform/thread.h"
+
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct vr_thread {
+    pthread_t id;
+    char name[16]; /* what Linux shows, with the NUL */
+    void (*fn)(void *);
+    void *arg;
+};
+
+static void *thread_main(void *opaque)
+{
+    struct vr_thread *t = opaque;
+    pthread_setname_np(pthread_self(), t->name);
+    t->fn(t->arg);
+    return NULL;
+}
+
+int vr_thread_create(const char *name, void (*fn)(void *), void *arg, struct vr_thread **ret_thread,
+                     struct vr_error *err)
+{
+    struct vr_thread *t = vr_zalloc(sizeof(*t));
+    if (!t) {
+        return vr_err(err, -ENOMEM, "thread '%s': no memory", name);
+    }
+    snprintf(t->name, sizeof(t->name), "%s", name);
+    t->fn = fn;
+    t->arg = arg;
+    /* Signals belong to the embedder's threads; only those a thread brings upon itself stay open.
+     */
+    sigset_t all, old;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGTRAP);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int r = pthread_create(&t->id, NULL, thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r) {
+        free(t);
+        return vr_err(err, -r, "thread '%s': %s", name, strerror(r));
+    }
+    *ret_thread = t;
+    return 0;
+}
+
+void vr_thread_join(struct vr_thread *thread)
+{
+    if (thread) {
+        vr_assert(pthread_join(thread->id, NULL) == 0);
+        free(thread);
+    }
+}
+
+bool vr_thread_is_current(const struct vr_thread *thread)
+{
+    return pthread_equal(thread->id, pthread_self());
+}
+
+uint64_t vr_thread_cpu_ns(const struct vr_thread *thread)
+{
+    clockid_t clock;
+    struct timespec ts;
+    if (pthread_getcpuclockid(thread->id, &clock) != 0 || clock_gettime(clock, &ts) != 0) {
+        return UINT64_MAX;
+    }
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void vr_mutex_init(struct vr_mutex *mutex)
+{
+    vr_assert(pthread_mutex_init(&mutex->m, NULL) == 0);
+}
+
+void vr_mutex_fini(struct vr_mutex *mutex)
+{
+    vr_assert(pthread_mutex_destroy(&mutex->m) == 0);
+}
+
+void vr_mutex_lock(struct vr_mutex *mutex)
+{
+    vr_assert(pthread_mutex_lock(&mutex->m) == 0);
+}
+
+bool vr_mutex_trylock(struct vr_mutex *mutex)
+{
+    int r = pthread_mutex_trylock(&mutex->m);
+    vr_assert(r == 0 || r == EBUSY);
+    return r == 0;
+}
+
+void vr_mutex_unlock(struct vr_mutex *mutex)
+{
+    vr_assert(pthread_mutex_unlock(&mutex->m) == 0);
+}
+
+void vr_cond_init(struct vr_cond *cond)
+{
+    pthread_condattr_t attr;
+    vr_assert(pthread_condattr_init(&attr) == 0);
+    vr_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    vr_assert(pthread_cond_init(&cond->c, &attr) == 0);
+    pthread_condattr_destroy(&attr);
+}
+
+void vr_cond_fini(struct vr_cond *cond)
+{
+    vr_assert(pthread_cond_destroy(&cond->c) == 0);
+}
+
+void vr_cond_wait(struct vr_cond *cond, struct vr_mutex *mutex)
+{
+    vr_assert(pthread_cond_wait(&cond->c, &mutex->m) == 0);
+}
+
+bool vr_cond_wait_until(struct vr_cond *cond, struct vr_mutex *mutex, uint64_t until_ns)
+{
+    struct timespec ts = {
+        .tv_sec = (time_t)(until_ns / 1000000000u),
+        .tv_nsec = (long)(until_ns % 1000000000u),
+    };
+    int r = pthread_cond_timedwait(&cond->c, &mutex->m, &ts);
+    vr_assert(r == 0 || r == ETIMEDOUT);
+    return r == 0;
+}
+
+void vr_cond_signal(struct vr_cond *cond)
+{
+    vr_assert(pthread_cond_signal(&cond->c) == 0);
+}
+
+void vr_cond_broadcast(struct vr_cond *cond)
+{
+    vr_assert(pthread_cond_broadcast(&cond->c) == 0);
+}
