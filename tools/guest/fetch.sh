@@ -106,9 +106,8 @@ unpack() {
     rm -rf "$tmp"
 }
 
-# The packages that $2 of architecture $1 depends on by name.
+# The packages that $2 of architecture $1 depends on by name (the lists are ready).
 depends() {
-    apt_ready "$1"
     private_apt "$1" apt-cache depends "$2" | sed -n 's/^ *Depends: //p'
 }
 
@@ -123,6 +122,7 @@ publish() {
 }
 
 make_kernel() {
+    apt_ready riscv64
     package=$(depends riscv64 linux-image-riscv64 | grep '^linux-image-' | head -n 1)
     [ -n "$package" ] || die "linux-image-riscv64 names no kernel package"
     unpack riscv64 "$package"

@@ -2,7 +2,7 @@
 """Makes the guest's initramfs (cpio "newc", see Linux's Documentation/driver-api/early-userspace):
 busybox, an init, and kernel modules with what they depend on, loadable with modprobe.
 
-  initramfs.py [-o FILE] [-k KERNELDIR] [-m MODULE,...] [-f SRC:DST]... [--gzip]
+  initramfs.py [-o FILE] [-k KERNELDIR] [-m MODULE,...] [-f SRC:DST]... [-i INIT] [--gzip]
 
 KERNELDIR is what `fetch.sh kernel` prints. Nothing is written when FILE is newer than all inputs and
 was made with the same arguments. Not compressed by default: unpacking costs the guest more than reading.
@@ -147,7 +147,7 @@ def build(args, kernel):
             cpio.link("bin/" + name, "busybox")
     for name in ("modprobe", "poweroff", "reboot"):  # the kernel itself calls /sbin/modprobe
         cpio.link("sbin/" + name, "../bin/busybox")
-    cpio.file("init", (HERE / "init").read_bytes(), 0o755)
+    cpio.file("init", args.init.read_bytes(), 0o755)
     cpio.file("sbin/netup", (HERE / "netup").read_bytes(), 0o755)
     cpio.file("etc/filesystems", b"ext4\nvfat\niso9660\n")  # what `mount` tries without -t
     modules = Modules((kernel / "modules").resolve())
@@ -168,6 +168,7 @@ def main():
     parser.add_argument("-k", "--kernel", type=pathlib.Path, help="default: from fetch.sh")
     parser.add_argument("-m", "--modules", default=MODULES, help=f"default: {MODULES}")
     parser.add_argument("-f", "--file", action="append", default=[], metavar="SRC:DST")
+    parser.add_argument("-i", "--init", type=pathlib.Path, default=HERE / "init")
     parser.add_argument("--gzip", action="store_true")
     args = parser.parse_args()
     kernel = args.kernel
@@ -180,9 +181,9 @@ def main():
     out = args.out or kernel / "initramfs.cpio"
 
     stamp = out.with_name(out.name + ".inputs")
-    inputs = [HERE / "init", HERE / "netup", HERE / "initramfs.py", kernel / "version",
+    inputs = [args.init, HERE / "netup", HERE / "initramfs.py", kernel / "version",
               *(pathlib.Path(pair.partition(":")[0]) for pair in args.file)]
-    said = json.dumps([str(kernel), args.modules, args.file, args.gzip,
+    said = json.dumps([str(kernel), str(args.init), args.modules, args.file, args.gzip,
                        [file.stat().st_mtime_ns for file in inputs]])
     if not (out.exists() and stamp.exists() and stamp.read_text() == said):
         print("guest: initramfs", file=sys.stderr)
