@@ -1,10 +1,11 @@
 /*
  * The host end of a disk.
  *
- * Requests are asynchronous: submit returns at once; done(req, result) is called later, on the loop's thread
- * with no locks held, exactly once. Result 0 or negative errno. Buffers and the request belong to the
- * caller until done. Requests may complete in any order; a flush covers what completed before it was
- * submitted. Threads: submit from any thread; everything else while nothing is in flight.
+ * Requests are asynchronous: submit returns at once; done(req, result) is called later, on the
+ * loop's thread with no locks held, exactly once. Result 0 or negative errno. Buffers and the
+ * request belong to the caller until done. Requests may complete in any order; a flush covers what
+ * completed before it was submitted. Threads: submit from any thread; everything else while nothing
+ * is in flight.
  */
 #ifndef VR_BACKEND_BLOCK_H
 #define VR_BACKEND_BLOCK_H
@@ -33,8 +34,9 @@ struct vr_blk_req {
     const struct iovec *iov;
     unsigned iov_count;
     void (*done)(struct vr_blk_req *req, int result);
-    void *opaque;           /* the caller's */
+    void *opaque;            /* the caller's */
     struct vr_blk_req *next; /* the backend's while in flight */
+    int result;              /* the same */
 };
 
 struct vr_blk_ops {
@@ -46,22 +48,37 @@ struct vr_blk_ops {
 /* Embedded first in each backend's struct; read-only for users. */
 struct vr_blk {
     const struct vr_blk_ops *ops;
-    char *path;              /* as the user gave it */
-    uint64_t size_bytes;     /* multiple of sector_bytes */
-    uint32_t sector_bytes;   /* 512 */
-    uint32_t optimal_bytes;  /* preferred alignment and size of requests; 0 unknown */
-    bool read_only, discard; /* discard: VR_BLK_DISCARD does something */
+    char *path;                   /* as the user gave it */
+    uint64_t size_bytes;          /* multiple of sector_bytes */
+    uint32_t sector_bytes;        /* 512 */
+    uint32_t optimal_bytes;       /* preferred alignment and size of requests; 0 unknown */
+    bool read_only, discard;      /* discard: VR_BLK_DISCARD does something */
+    struct vr_blk_flight *flight; /* block.c's: what is in flight */
 };
 
-/* Open @path as a raw image. Takes an OFD lock (shared when read-only) so that two Vireos never write one
- * image: -EBUSY says who. -EISDIR, -EACCES, -ENOENT, -EINVAL (size not a multiple of 512, or 0). */
+struct vr_blk_opts {
+    const char *path;
+    const char *format; /* "raw": whatever it holds; NULL: refuse what looks like another format */
+    bool read_only;
+};
+
+/* Open the image @opts->path. Takes a lock (shared when read-only) that lives as long as the image
+ * is open, so that two Vireos never write one image. Only raw images work: content that begins like
+ * qcow2, VMDK, ... is -ENOTSUP unless format says raw. -EBUSY (locked, or mounted by the host),
+ * -EISDIR, -EACCES, -EROFS, -ENOENT, -EINVAL (size not a multiple of 512, or 0; not a file). @loop
+ * must outlive the image. */
+int vr_blk_open(const struct vr_blk_opts *opts, struct vr_loop *loop, struct vr_blk **ret_blk,
+                struct vr_error *err) VR_MUST;
+/* The same with no format given. */
 int vr_blk_open_raw(const char *path, bool read_only, struct vr_loop *loop, struct vr_blk **ret_blk,
                     struct vr_error *err) VR_MUST;
 /* Waits for requests in flight, closes. NULL is fine. */
 void vr_blk_close(struct vr_blk *blk);
-/* Out of range, overflow or misaligned requests complete with -EINVAL, never reach the file. */
+/* Out of range, overflow or misaligned requests complete with -EINVAL, writes to a read-only image
+ * with -EROFS, DISCARD where it does nothing with -EOPNOTSUPP; none of these reaches the file. */
 void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req);
-/* Wait until nothing is in flight. Not on the loop's thread, no device lock held. */
+/* Wait until nothing is in flight; done has been called for all. No device lock held. On the loop's
+ * thread, or where the loop has none, done is called from here. */
 void vr_blk_drain(struct vr_blk *blk);
 
 #endif

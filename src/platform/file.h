@@ -1,0 +1,50 @@
+/*
+ * Files and block devices of the host as disks: whole transfers at an offset, holes, locks.
+ *
+ * Plain descriptors, no state. Every function returns 0 or a negative errno and may be called from
+ * any thread.
+ */
+#ifndef VR_PLATFORM_FILE_H
+#define VR_PLATFORM_FILE_H
+
+#include "base/err.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum vr_file_kind { VR_FILE_REGULAR, VR_FILE_BLOCK, VR_FILE_DIR, VR_FILE_OTHER };
+
+struct vr_file_info {
+    enum vr_file_kind kind;
+    uint64_t size_bytes;
+    uint32_t io_bytes; /* what the host likes as a request's size and alignment; 0 unknown */
+};
+
+/* What @path is, without opening it (opening some devices has effects). Block devices: no size. */
+int vr_file_stat(const char *path, struct vr_file_info *ret_info) VR_MUST;
+/* Open a regular file or a block device; -EISDIR and -EINVAL for what is neither. A block device is
+ * opened for us alone when writable: -EBUSY when the host has mounted it. */
+int vr_file_open(const char *path, bool read_only, int *ret_fd,
+                 struct vr_file_info *ret_info) VR_MUST;
+void vr_file_close(int fd);
+
+/* A lock on the whole file that lives as long as this opening of it: a shared one when @shared.
+ * -EBUSY: somebody holds it. -ENOLCK: this file system has no locks. */
+int vr_file_lock(int fd, bool shared) VR_MUST;
+
+/* All of it or an error; short transfers and EINTR are dealt with. -EIO when the file ends early.
+ */
+int vr_file_readv(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
+int vr_file_writev(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
+int vr_file_sync(int fd) VR_MUST; /* data, and what is needed to find it again, is on the medium */
+
+/* Would vr_file_discard do something? Changes nothing. */
+bool vr_file_can_discard(int fd, const struct vr_file_info *info);
+/* Give the host space back; contents become undefined. -EOPNOTSUPP: cannot. */
+int vr_file_discard(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t len_bytes) VR_MUST;
+/* Make it read as zeroes without writing them out; @may_unmap: space may be given back.
+ * -EOPNOTSUPP: cannot. */
+int vr_file_zero(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t len_bytes,
+                 bool may_unmap) VR_MUST;
+
+#endif

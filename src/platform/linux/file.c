@@ -1,0 +1,159 @@
+/* Opening, locking and holes as Linux has them: open file description locks, fallocate(2), the
+ * block layer's ioctls. */
+#include "platform/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static int file_block_info(int fd, struct vr_file_info *info)
+{
+    unsigned opt = 0, phys = 0;
+    uint64_t size = 0;
+    if (ioctl(fd, BLKGETSIZE64, &size) < 0) {
+        return -errno;
+    }
+    info->size_bytes = size;
+    if (ioctl(fd, BLKIOOPT, &opt) < 0 || opt == 0) {
+        opt = ioctl(fd, BLKPBSZGET, &phys) < 0 ? 0 : phys;
+    }
+    info->io_bytes = opt;
+    return 0;
+}
+
+int vr_file_open(const char *path, bool read_only, int *ret_fd, struct vr_file_info *ret_info)
+{
+    struct vr_file_info info;
+    int r = vr_file_stat(path, &info);
+    if (r < 0) {
+        return r;
+    }
+    if (info.kind == VR_FILE_DIR) {
+        return -EISDIR;
+    }
+    if (info.kind == VR_FILE_OTHER) {
+        return -EINVAL;
+    }
+    /* O_NONBLOCK: should the path have become a FIFO since, opening it must not wait. */
+    int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | (read_only ? O_RDONLY : O_RDWR);
+    if (info.kind == VR_FILE_BLOCK && !read_only) {
+        flags |= O_EXCL;
+    }
+    int fd = open(path, flags);
+    if (fd < 0) {
+        return -errno;
+    }
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        r = -errno;
+    } else if (S_ISBLK(st.st_mode)) {
+        info.kind = VR_FILE_BLOCK;
+        r = file_block_info(fd, &info);
+    } else if (S_ISREG(st.st_mode)) {
+        info.kind = VR_FILE_REGULAR;
+        info.size_bytes = (uint64_t)st.st_size;
+    } else {
+        r = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+    }
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    *ret_info = info;
+    return 0;
+}
+
+int vr_file_lock(int fd, bool shared)
+{
+    struct flock lock = {.l_type = shared ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+    int r;
+    do {
+        r = fcntl(fd, F_OFD_SETLK, &lock);
+    } while (r < 0 && errno == EINTR);
+    if (r == 0) {
+        return 0;
+    }
+    if (errno == EAGAIN || errno == EACCES) {
+        return -EBUSY;
+    }
+    return errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ? -ENOLCK : -errno;
+}
+
+bool vr_file_can_discard(int fd, const struct vr_file_info *info)
+{
+    if (info->kind == VR_FILE_REGULAR) {
+        /* Past the end there is nothing to lose, and a file system that cannot says so here too. */
+        return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)info->size_bytes,
+                         4096) == 0;
+    }
+    struct stat st;
+    if (info->kind != VR_FILE_BLOCK || fstat(fd, &st) < 0) {
+        return false;
+    }
+    /* A partition's queue is its disk's. */
+    const char *const places[] = {"queue", "../queue"};
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        char name[96];
+        unsigned long long max = 0;
+        snprintf(name, sizeof(name), "/sys/dev/block/%u:%u/%s/discard_max_bytes", major(st.st_rdev),
+                 minor(st.st_rdev), places[i]);
+        FILE *f = fopen(name, "re");
+        if (f) {
+            bool known = fscanf(f, "%llu", &max) == 1;
+            fclose(f);
+            return known && max > 0;
+        }
+    }
+    return false;
+}
+
+static int file_fallocate(int fd, int mode, uint64_t off_bytes, uint64_t len_bytes)
+{
+    int r;
+    do {
+        r = fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off_bytes, (off_t)len_bytes);
+    } while (r < 0 && errno == EINTR);
+    if (r == 0) {
+        return 0;
+    }
+    return errno == ENOSYS || errno == ENOTSUP ? -EOPNOTSUPP : -errno;
+}
+
+static int file_ioctl_range(int fd, unsigned long what, uint64_t off_bytes, uint64_t len_bytes)
+{
+    uint64_t range[2] = {off_bytes, len_bytes};
+    if (ioctl(fd, what, range) == 0) {
+        return 0;
+    }
+    return errno == ENOTTY || errno == ENOTSUP ? -EOPNOTSUPP : -errno;
+}
+
+int vr_file_discard(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t len_bytes)
+{
+    if (kind == VR_FILE_BLOCK) {
+        return file_ioctl_range(fd, BLKDISCARD, off_bytes, len_bytes);
+    }
+    return file_fallocate(fd, FALLOC_FL_PUNCH_HOLE, off_bytes, len_bytes);
+}
+
+int vr_file_zero(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t len_bytes,
+                 bool may_unmap)
+{
+    if (kind == VR_FILE_BLOCK) {
+        return file_ioctl_range(fd, BLKZEROOUT, off_bytes, len_bytes);
+    }
+    if (may_unmap) {
+        int r = file_fallocate(fd, FALLOC_FL_PUNCH_HOLE, off_bytes, len_bytes);
+        if (r != -EOPNOTSUPP) {
+            return r;
+        }
+    }
+    return file_fallocate(fd, FALLOC_FL_ZERO_RANGE, off_bytes, len_bytes);
+}
