@@ -1,9 +1,9 @@
 /*
  * Floating-point add, subtract, multiply, divide, square root and fused multiply-add, in integers.
  *
- * RISC-V ISA manual vol. I, chapter F 2.2, D, Zfh; IEEE 754-2019 sections 5.4.1, 6, 7. Each operation
- * is written once on the unpacked form, computes its result exactly or with a sticky bit that is as
- * good for rounding, and is instantiated for the three formats at the end of the file.
+ * RISC-V ISA manual vol. I, chapter F 2.2, D, Zfh; IEEE 754-2019 sections 5.4.1, 6, 7. Each
+ * operation is written once on the unpacked form, computes its result exactly or with a sticky bit
+ * that is as good for rounding, and is instantiated for the three formats at the end of the file.
  */
 #include "cpu/fp/fp.h"
 #include "cpu/fp/fp_core.h"
@@ -128,6 +128,7 @@ FP_INLINE uint64_t fp_sqrt(struct fp_fmt f, uint64_t bits, unsigned rm, uint32_t
     uint64_t rest = 0;
     uint64_t root = 0;
     uint64_t next = a.sig;
+    uint64_t fits;
     bool odd = a.exp & 1;
     int i;
 
@@ -155,11 +156,9 @@ FP_INLINE uint64_t fp_sqrt(struct fp_fmt f, uint64_t bits, unsigned rm, uint32_t
             rest = rest << 2 | next >> 62;
             next <<= 2;
         }
-        root <<= 1;
-        if (rest >= trial) {
-            rest -= trial;
-            root |= 1;
-        }
+        fits = rest >= trial;
+        rest -= trial & (0 - fits); /* no branch: it would be mispredicted half of the time */
+        root = root << 1 | fits;
     }
     root = root << (64 - root_bits) | (rest != 0 || next != 0);
     return fp_round_pack(f, false, (a.exp - odd) / 2, root, rm, flags);
@@ -186,8 +185,8 @@ FP_INLINE uint64_t fp_fma(struct fp_fmt f, uint64_t bits_a, uint64_t bits_b, uin
             return fp_invalid(f, flags);
         }
         if (fp_is_nan(a) || fp_is_nan(b) || fp_is_nan(c)) {
-            return fp_nan_result(
-                f, a.kind == FP_SNAN || b.kind == FP_SNAN || c.kind == FP_SNAN, flags);
+            return fp_nan_result(f, a.kind == FP_SNAN || b.kind == FP_SNAN || c.kind == FP_SNAN,
+                                 flags);
         }
         if (inf_product) {
             return c.kind == FP_INF && c.sign != sign ? fp_invalid(f, flags)
@@ -200,7 +199,7 @@ FP_INLINE uint64_t fp_fma(struct fp_fmt f, uint64_t bits_a, uint64_t bits_b, uin
             return c.kind == FP_ZERO ? fp_zero_sum(f, sign, c.sign, rm) : bits_c;
         }
     }
-    /* Both in 127 bits, to leave room for the carry; a product has at most 106, so this is exact. */
+    /* Both in 127 bits, to leave room for the carry: exact, as a product has at most 106. */
     product = (vr_u128)a.sig * b.sig;
     if (product >> 127) {
         product >>= 1;
@@ -230,30 +229,30 @@ FP_INLINE uint64_t fp_fma(struct fp_fmt f, uint64_t bits_a, uint64_t bits_b, uin
     return fp_round_pack(f, sign, exp + 1 - shift, fp_jam_high(product << shift), rm, flags);
 }
 
-#define FP_DEFINE(fmt, FMT, type)                                                                  \
-    type vr_##fmt##_add(type a, type b, unsigned rm, uint32_t *flags)                              \
-    {                                                                                              \
-        return (type)fp_add(FMT, a, b, rm, flags);                                                 \
-    }                                                                                              \
-    type vr_##fmt##_sub(type a, type b, unsigned rm, uint32_t *flags)                              \
-    {                                                                                              \
-        return (type)fp_sub(FMT, a, b, rm, flags);                                                 \
-    }                                                                                              \
-    type vr_##fmt##_mul(type a, type b, unsigned rm, uint32_t *flags)                              \
-    {                                                                                              \
-        return (type)fp_mul(FMT, a, b, rm, flags);                                                 \
-    }                                                                                              \
-    type vr_##fmt##_div(type a, type b, unsigned rm, uint32_t *flags)                              \
-    {                                                                                              \
-        return (type)fp_div(FMT, a, b, rm, flags);                                                 \
-    }                                                                                              \
-    type vr_##fmt##_sqrt(type a, unsigned rm, uint32_t *flags)                                     \
-    {                                                                                              \
-        return (type)fp_sqrt(FMT, a, rm, flags);                                                   \
-    }                                                                                              \
-    type vr_##fmt##_fma(type a, type b, type c, unsigned rm, uint32_t *flags)                      \
-    {                                                                                              \
-        return (type)fp_fma(FMT, a, b, c, rm, flags);                                              \
+#define FP_DEFINE(fmt, FMT, type)                                             \
+    type vr_##fmt##_add(type a, type b, unsigned rm, uint32_t *flags)         \
+    {                                                                         \
+        return (type)fp_add(FMT, a, b, rm, flags);                            \
+    }                                                                         \
+    type vr_##fmt##_sub(type a, type b, unsigned rm, uint32_t *flags)         \
+    {                                                                         \
+        return (type)fp_sub(FMT, a, b, rm, flags);                            \
+    }                                                                         \
+    type vr_##fmt##_mul(type a, type b, unsigned rm, uint32_t *flags)         \
+    {                                                                         \
+        return (type)fp_mul(FMT, a, b, rm, flags);                            \
+    }                                                                         \
+    type vr_##fmt##_div(type a, type b, unsigned rm, uint32_t *flags)         \
+    {                                                                         \
+        return (type)fp_div(FMT, a, b, rm, flags);                            \
+    }                                                                         \
+    type vr_##fmt##_sqrt(type a, unsigned rm, uint32_t *flags)                \
+    {                                                                         \
+        return (type)fp_sqrt(FMT, a, rm, flags);                              \
+    }                                                                         \
+    type vr_##fmt##_fma(type a, type b, type c, unsigned rm, uint32_t *flags) \
+    {                                                                         \
+        return (type)fp_fma(FMT, a, b, c, rm, flags);                         \
     }
 
 FP_DEFINE(f16, FP_F16, uint16_t)

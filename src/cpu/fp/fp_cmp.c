@@ -85,46 +85,46 @@ FP_INLINE unsigned fp_class(struct fp_fmt f, uint64_t bits)
     return sign ? 1u << 3 : 1u << 4;
 }
 
-#define FP_DEFINE(fmt, FMT, type)                                                                  \
-    type vr_##fmt##_min(type a, type b, uint32_t *flags)                                           \
-    {                                                                                              \
-        return (type)fp_min_max(FMT, a, b, false, true, flags);                                    \
-    }                                                                                              \
-    type vr_##fmt##_max(type a, type b, uint32_t *flags)                                           \
-    {                                                                                              \
-        return (type)fp_min_max(FMT, a, b, true, true, flags);                                     \
-    }                                                                                              \
-    type vr_##fmt##_minm(type a, type b, uint32_t *flags)                                          \
-    {                                                                                              \
-        return (type)fp_min_max(FMT, a, b, false, false, flags);                                   \
-    }                                                                                              \
-    type vr_##fmt##_maxm(type a, type b, uint32_t *flags)                                          \
-    {                                                                                              \
-        return (type)fp_min_max(FMT, a, b, true, false, flags);                                    \
-    }                                                                                              \
-    bool vr_##fmt##_eq(type a, type b, uint32_t *flags)                                            \
-    {                                                                                              \
-        return fp_eq(FMT, a, b, flags);                                                            \
-    }                                                                                              \
-    bool vr_##fmt##_lt(type a, type b, uint32_t *flags)                                            \
-    {                                                                                              \
-        return fp_lt(FMT, a, b, false, flags);                                                     \
-    }                                                                                              \
-    bool vr_##fmt##_le(type a, type b, uint32_t *flags)                                            \
-    {                                                                                              \
-        return fp_le(FMT, a, b, false, flags);                                                     \
-    }                                                                                              \
-    bool vr_##fmt##_ltq(type a, type b, uint32_t *flags)                                           \
-    {                                                                                              \
-        return fp_lt(FMT, a, b, true, flags);                                                      \
-    }                                                                                              \
-    bool vr_##fmt##_leq(type a, type b, uint32_t *flags)                                           \
-    {                                                                                              \
-        return fp_le(FMT, a, b, true, flags);                                                      \
-    }                                                                                              \
-    unsigned vr_##fmt##_class(type a)                                                              \
-    {                                                                                              \
-        return fp_class(FMT, a);                                                                   \
+#define FP_DEFINE(fmt, FMT, type)                                \
+    type vr_##fmt##_min(type a, type b, uint32_t *flags)         \
+    {                                                            \
+        return (type)fp_min_max(FMT, a, b, false, true, flags);  \
+    }                                                            \
+    type vr_##fmt##_max(type a, type b, uint32_t *flags)         \
+    {                                                            \
+        return (type)fp_min_max(FMT, a, b, true, true, flags);   \
+    }                                                            \
+    type vr_##fmt##_minm(type a, type b, uint32_t *flags)        \
+    {                                                            \
+        return (type)fp_min_max(FMT, a, b, false, false, flags); \
+    }                                                            \
+    type vr_##fmt##_maxm(type a, type b, uint32_t *flags)        \
+    {                                                            \
+        return (type)fp_min_max(FMT, a, b, true, false, flags);  \
+    }                                                            \
+    bool vr_##fmt##_eq(type a, type b, uint32_t *flags)          \
+    {                                                            \
+        return fp_eq(FMT, a, b, flags);                          \
+    }                                                            \
+    bool vr_##fmt##_lt(type a, type b, uint32_t *flags)          \
+    {                                                            \
+        return fp_lt(FMT, a, b, false, flags);                   \
+    }                                                            \
+    bool vr_##fmt##_le(type a, type b, uint32_t *flags)          \
+    {                                                            \
+        return fp_le(FMT, a, b, false, flags);                   \
+    }                                                            \
+    bool vr_##fmt##_ltq(type a, type b, uint32_t *flags)         \
+    {                                                            \
+        return fp_lt(FMT, a, b, true, flags);                    \
+    }                                                            \
+    bool vr_##fmt##_leq(type a, type b, uint32_t *flags)         \
+    {                                                            \
+        return fp_le(FMT, a, b, true, flags);                    \
+    }                                                            \
+    unsigned vr_##fmt##_class(type a)                            \
+    {                                                            \
+        return fp_class(FMT, a);                                 \
     }
 
 FP_DEFINE(f16, FP_F16, uint16_t)

@@ -1,5 +1,6 @@
 /*
- * Floating-point conversions: between the formats, to and from integers, rounding to integral values.
+ * Floating-point conversions: between the formats, to and from integers, rounding to integral
+ * values.
  *
  * RISC-V ISA manual vol. I, chapters F 2.2 ("Conversion and Move", with the table of saturated
  * results), D, Zfh, Zfa.
@@ -163,28 +164,28 @@ uint16_t vr_f32_to_f16(uint32_t a, unsigned rm, uint32_t *flags)
     return (uint16_t)fp_convert(FP_F16, FP_F32, a, rm, flags);
 }
 
-#define FP_DEFINE_INT(fmt, FMT, type, name, int_type, width, is_signed)                            \
-    int_type vr_##fmt##_to_##name(type a, unsigned rm, uint32_t *flags)                            \
-    {                                                                                              \
-        return (int_type)fp_to_int(FMT, a, width, is_signed, rm, flags);                           \
-    }                                                                                              \
-    type vr_##fmt##_from_##name(int_type v, unsigned rm, uint32_t *flags)                          \
-    {                                                                                              \
-        return (type)fp_from_int(FMT, (uint64_t)v, is_signed, rm, flags);                          \
+#define FP_DEFINE_INT(fmt, FMT, type, name, int_type, width, is_signed)   \
+    int_type vr_##fmt##_to_##name(type a, unsigned rm, uint32_t *flags)   \
+    {                                                                     \
+        return (int_type)fp_to_int(FMT, a, width, is_signed, rm, flags);  \
+    }                                                                     \
+    type vr_##fmt##_from_##name(int_type v, unsigned rm, uint32_t *flags) \
+    {                                                                     \
+        return (type)fp_from_int(FMT, (uint64_t)v, is_signed, rm, flags); \
     }
 
-#define FP_DEFINE(fmt, FMT, type)                                                                  \
-    FP_DEFINE_INT(fmt, FMT, type, i32, int32_t, 32, true)                                          \
-    FP_DEFINE_INT(fmt, FMT, type, u32, uint32_t, 32, false)                                        \
-    FP_DEFINE_INT(fmt, FMT, type, i64, int64_t, 64, true)                                          \
-    FP_DEFINE_INT(fmt, FMT, type, u64, uint64_t, 64, false)                                        \
-    type vr_##fmt##_round(type a, unsigned rm, uint32_t *flags)                                    \
-    {                                                                                              \
-        return (type)fp_round_integral(FMT, a, rm, false, flags);                                  \
-    }                                                                                              \
-    type vr_##fmt##_roundnx(type a, unsigned rm, uint32_t *flags)                                  \
-    {                                                                                              \
-        return (type)fp_round_integral(FMT, a, rm, true, flags);                                   \
+#define FP_DEFINE(fmt, FMT, type)                                 \
+    FP_DEFINE_INT(fmt, FMT, type, i32, int32_t, 32, true)         \
+    FP_DEFINE_INT(fmt, FMT, type, u32, uint32_t, 32, false)       \
+    FP_DEFINE_INT(fmt, FMT, type, i64, int64_t, 64, true)         \
+    FP_DEFINE_INT(fmt, FMT, type, u64, uint64_t, 64, false)       \
+    type vr_##fmt##_round(type a, unsigned rm, uint32_t *flags)   \
+    {                                                             \
+        return (type)fp_round_integral(FMT, a, rm, false, flags); \
+    }                                                             \
+    type vr_##fmt##_roundnx(type a, unsigned rm, uint32_t *flags) \
+    {                                                             \
+        return (type)fp_round_integral(FMT, a, rm, true, flags);  \
     }
 
 FP_DEFINE(f16, FP_F16, uint16_t)

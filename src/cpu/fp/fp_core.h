@@ -3,8 +3,8 @@
  * and the one place where results are rounded and packed. Private to src/cpu/fp.
  *
  * Everything here is forced inline with a constant format, so that each public function becomes
- * straight code for its own width. A significand has its leading one in bit 63; a format has at most
- * 53 bits of it, which leaves 11 bits below for guard bits, the lowest of them sticky ("jam").
+ * straight code for its own width. A significand has its leading one in bit 63; a format has at
+ * most 53 bits of it, which leaves 11 bits below for guard bits, the lowest of them sticky ("jam").
  */
 #ifndef VR_CPU_FP_FP_CORE_H
 #define VR_CPU_FP_FP_CORE_H
@@ -25,7 +25,8 @@ static const struct fp_fmt FP_F16 = {5, 10};
 static const struct fp_fmt FP_F32 = {8, 23};
 static const struct fp_fmt FP_F64 = {11, 52};
 
-enum fp_kind { FP_ZERO, FP_FINITE, FP_INF, FP_QNAN, FP_SNAN };
+/* FP_FINITE (and not zero) is 0, and the NaNs come last: both are tested for often. */
+enum fp_kind { FP_FINITE, FP_ZERO, FP_INF, FP_QNAN, FP_SNAN };
 
 /* An unpacked operand. When FP_FINITE its magnitude is sig / 2^63 * 2^exp, sig >= 2^63. */
 struct fp_num {
@@ -182,9 +183,9 @@ FP_INLINE uint64_t fp_overflow(struct fp_fmt f, bool sign, unsigned rm, uint32_t
 }
 
 /*
- * Rounds the exact (or jammed) magnitude sig / 2^63 * 2^exp, sig >= 2^63, to the format, raising NX,
- * UF and OF as due. Underflow is raised for results that are inexact and tiny, where tiny means:
- * below the least normal number when rounded as if the exponent had no lower bound.
+ * Rounds the exact (or jammed) magnitude sig / 2^63 * 2^exp, sig >= 2^63, to the format, raising
+ * NX, UF and OF as due. Underflow is raised for results that are inexact and tiny, where tiny
+ * means: below the least normal number when rounded as if the exponent had no lower bound.
  */
 FP_INLINE uint64_t fp_round_pack(struct fp_fmt f, bool sign, int32_t exp, uint64_t sig, unsigned rm,
                                  uint32_t *flags)
