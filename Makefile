@@ -9,7 +9,7 @@
 #: make lint       the checks of style and structure
 #: make fuzz       every fuzz target for SECONDS_EACH=20 seconds
 #: make coverage   what the in-process tests reach, as a report
-#: make bench      speed next to QEMU, as ratios
+#: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo qemu7 native"
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
 #
@@ -41,7 +41,8 @@ coverage:
 	@tools/coverage.py
 
 bench: build
-	@bench/bench.sh
+	@tools/deps.sh test
+	@bench/bench.py $(PEERS)
 
 install: build
 	@test -z "$(PREFIX)" || meson configure $(BUILD) --prefix "$(PREFIX)" </dev/null
