@@ -2,11 +2,12 @@
  * Guest time in nanoseconds since power-on, and timers on it.
  *
  * A stepped clock moves only by vr_clock_step (tests, deterministic mode). A real clock follows the
- * host's monotonic clock while it runs, stands still while the machine is paused, and fires timers on a
- * thread of its own with nanosecond deadlines (libuv's timers are too coarse).
+ * host's monotonic clock while it runs, stands still while the machine is paused, and fires timers
+ * on a thread of its own with nanosecond deadlines (libuv's timers are too coarse).
  *
- * Threads: arm and cancel from any thread. fire() is called without clock locks held; if the timer has
- * a lock (@lock, usually the device's), it is called under it and never after a cancel made under that lock.
+ * Threads: arm and cancel from any thread. fire() is called without clock locks held; if the timer
+ * has a lock (@lock, usually the device's), it is called under it and never after a cancel made
+ * under that lock.
  */
 #ifndef VR_CORE_CLOCK_H
 #define VR_CORE_CLOCK_H
@@ -35,7 +36,8 @@ int vr_clock_create(enum vr_clock_kind kind, struct vr_clock **ret_clock,
                     struct vr_error *err) VR_MUST;
 void vr_clock_destroy(struct vr_clock *clock);
 void vr_clock_start(struct vr_clock *clock); /* real clocks: time runs */
-void vr_clock_stop(struct vr_clock *clock);  /* real clocks: time stands; no fire() runs after return */
+void vr_clock_stop(
+    struct vr_clock *clock); /* real clocks: time stands; no fire() runs after return */
 uint64_t vr_clock_now(struct vr_clock *clock);
 void vr_clock_set(struct vr_clock *clock, uint64_t now_ns); /* restore; stopped or stepped clocks */
 /* Stepped clocks: move by @ns, firing what falls due in order, with now at each deadline. */
@@ -47,6 +49,7 @@ void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *
                    void (*fire)(void *), void *arg);
 void vr_timer_arm(struct vr_timer *t, uint64_t at_ns); /* a time already past fires at once */
 void vr_timer_cancel(struct vr_timer *t);
-void vr_timer_fini(struct vr_timer *t); /* cancel, and wait for a fire() under way (not from fire) */
+void vr_timer_fini(
+    struct vr_timer *t); /* cancel, and wait for a fire() under way (not from fire) */
 
 #endif

@@ -2,7 +2,9 @@
  * The device model: a class is one const struct with a field table and a register table; an instance
  * starts with struct vr_dev.
  *
- * Locking: every hook, every timer, every backend completion of a device runs under dev->lock. Lock order:
+ * Locking: every hook, every timer, every backend completion of a device runs under dev->lock, but for
+ * init, quiesce and fini, which may wait for the loop or a timer and so run without it: init before
+ * anyone knows the device (connect the backend last), fini after its windows are gone. Lock order:
  * device, interrupt controller, vCPU. A hook never calls into another device's registers, never sleeps.
  * Lifecycle (checked): created (config set, init ran, state at reset values) -> running; save, load and
  * reset at any later time; fini.
@@ -24,8 +26,8 @@
 #include <stdint.h>
 
 struct vr_dev;
+struct vr_dev_priv;
 struct vr_snap;
-struct vr_fdt; /* core/fdt.h: the device tree being written */
 
 /* What a device stands on. Tests make one by hand; a machine owns one. Any pointer but clock may be NULL
  * where a class does not need it. */
@@ -107,13 +109,16 @@ struct vr_dev {
     struct vr_view_cache dma; /* for vr_dma_* under the lock */
     uint64_t guest_errors;    /* counted, the first few logged */
     struct vr_region region[VR_DEV_WINDOWS]; /* filled when mapped by vr_dev_map */
+    struct vr_dev_priv *priv;                /* the core's */
 };
 
 /* @opts: "key=value,key,key=value" for CONFIG fields, or NULL. On failure nothing is left behind. */
 int vr_dev_create(const struct vr_dev_class *cls, const char *id, const char *opts,
                   struct vr_env *env, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
-void vr_dev_destroy(struct vr_dev *dev); /* unmaps; NULL is fine */
+/* Unmaps, calls fini; the memory goes when the last reader has left the old view. NULL is fine. */
+void vr_dev_destroy(struct vr_dev *dev);
 void vr_dev_reset(struct vr_dev *dev);
+void vr_dev_quiesce(struct vr_dev *dev); /* the class's quiesce, if it has one; lock not held */
 /* Map window @window at @gpa of @space. */
 int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint64_t gpa,
                struct vr_error *err) VR_MUST;
@@ -126,6 +131,8 @@ static inline void vr_dev_unlock(struct vr_dev *dev) { vr_mutex_unlock(&dev->loc
 uint64_t vr_dev_read(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width);
 void vr_dev_write(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width, uint64_t val);
 
+/* One section named by the device's id. Save: quiesced before. A load that fails leaves the device as it was
+ * if the section is bad, and reset if the class's loaded hook refused the state. */
 int vr_dev_save(struct vr_dev *dev, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 int vr_dev_load(struct vr_dev *dev, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 

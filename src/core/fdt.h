@@ -1,7 +1,7 @@
 /*
- * Writing a device tree: a thin layer over libfdt's sequential writer, so that each device's describe hook is
- * a few lines and nobody handles cells by hand. Errors stick: check once at the end.
- * Specification: Devicetree Specification 0.4.
+ * Writing a device tree: a thin layer over libfdt's sequential writer, so that each device's
+ * describe hook is a few lines and nobody handles cells by hand. Errors stick: check once at the
+ * end. Specification: Devicetree Specification 0.4.
  */
 #ifndef VR_CORE_FDT_H
 #define VR_CORE_FDT_H
@@ -18,7 +18,7 @@ struct vr_fdt_at {
     uint32_t irq_parent;     /* phandle; 0: no interrupt */
     uint32_t irq[4];         /* cells of the interrupts property, irq_count of them */
     unsigned irq_count;
-    uint32_t clock_phandle;  /* where a device needs one */
+    uint32_t clock_phandle; /* where a device needs one */
     /* For interrupt controllers: interrupts-extended cells (phandle, irq) pairs, harts in order. */
     const uint32_t *irqs_extended;
     unsigned irqs_extended_count; /* cells */

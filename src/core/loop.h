@@ -1,8 +1,8 @@
 /*
  * An I/O loop: one libuv loop on one thread, where backends live.
  *
- * Backends call their users back on this thread with no locks held. A device's callback takes the device's
- * lock (vr_dev_lock). Everything else reaches the loop by vr_loop_post.
+ * Backends call their users back on this thread with no locks held. A device's callback takes the
+ * device's lock (vr_dev_lock). Everything else reaches the loop by vr_loop_post.
  */
 #ifndef VR_CORE_LOOP_H
 #define VR_CORE_LOOP_H
@@ -13,17 +13,19 @@
 struct vr_loop;
 struct uv_loop_s;
 
-/* Create; the loop does not run until vr_loop_start (own thread) or vr_loop_turn (tests, embedders). */
+/* Create; the loop does not run until vr_loop_start (own thread) or vr_loop_turn (tests,
+ * embedders). */
 int vr_loop_create(struct vr_loop **ret_loop, struct vr_error *err) VR_MUST;
 /* Stops the thread, runs posted work, lets handles close. NULL is fine. */
 void vr_loop_destroy(struct vr_loop *loop);
 int vr_loop_start(struct vr_loop *loop, struct vr_error *err) VR_MUST;
-/* One turn on the caller's thread (loop not started): waits at most @timeout_ms (0: poll; -1: for ever). */
+/* One turn on the caller's thread (loop not started): waits at most @timeout_ms (0: poll; -1: for
+ * ever). */
 void vr_loop_turn(struct vr_loop *loop, int timeout_ms);
 /* Run fn(arg) on the loop's thread, in order. Any thread; never fails, never blocks. */
 void vr_loop_post(struct vr_loop *loop, void (*fn)(void *), void *arg);
-/* Run fn(arg) on the loop's thread and wait for it (runs at once when called on that thread, or when the
- * loop has no thread). No device lock may be held. */
+/* Run fn(arg) on the loop's thread and wait for it (runs at once when called on that thread, or
+ * when the loop has no thread). No device lock may be held. */
 void vr_loop_call(struct vr_loop *loop, void (*fn)(void *), void *arg);
 bool vr_loop_here(const struct vr_loop *loop); /* is this the loop's thread? */
 struct uv_loop_s *vr_loop_uv(struct vr_loop *loop);

@@ -1,9 +1,11 @@
 /*
- * A machine: spaces, devices, vCPUs, clock, loop and run state. No globals: many live in one process.
+ * A machine: spaces, devices, vCPUs, clock, loop and run state. No globals: many live in one
+ * process.
  *
- * Run states: stopped (never started, or ended) -> running <-> paused; a guest request ends or resets it.
- * Requests come from any thread (a device under its lock, a signal-safe embedder thread): they are noted
- * and carried out by the machine's control thread, which stops the vCPUs first.
+ * Run states: stopped (never started, or ended) -> running <-> paused; a guest request ends or
+ * resets it. Requests come from any thread (a device under its lock, a signal-safe embedder
+ * thread): they are noted and carried out by the machine's control thread, which stops the vCPUs
+ * first.
  */
 #ifndef VR_CORE_MACHINE_H
 #define VR_CORE_MACHINE_H
@@ -24,12 +26,14 @@ struct vr_exit {
     unsigned code;       /* VR_REQ_FAIL: the guest's code; VR_REQ_QUIT: the caller's */
 };
 
-/* @log may be NULL. The clock is of @clock kind; the loop's thread is started by vr_machine_start when
+/* @log may be NULL. The clock is of @clock kind; the loop's thread is started by vr_machine_start
+ * when
  * @own_loop_thread, else the embedder turns it. */
 int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_thread,
                       struct vr_log *log, struct vr_machine **ret_machine,
                       struct vr_error *err) VR_MUST;
-void vr_machine_destroy(struct vr_machine *m); /* stops first; destroys vCPUs, then devices in reverse */
+void vr_machine_destroy(
+    struct vr_machine *m); /* stops first; destroys vCPUs, then devices in reverse */
 
 const char *vr_machine_name(const struct vr_machine *m);
 struct vr_env *vr_machine_env(struct vr_machine *m);
@@ -45,22 +49,27 @@ int vr_machine_add_vcpu(struct vr_machine *m, struct vr_vcpu *vcpu, struct vr_er
 struct vr_vcpu *vr_machine_vcpu(struct vr_machine *m, unsigned i); /* NULL past the end */
 /* Guest RAM, owned by the machine from then on: created, and mapped at @gpa. */
 int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,
-                       enum vr_region_kind kind, struct vr_ram **ret_ram, struct vr_error *err) VR_MUST;
+                       enum vr_region_kind kind, struct vr_ram **ret_ram,
+                       struct vr_error *err) VR_MUST;
 
-/* Called at each reset, after devices and vCPUs took their reset values, with all vCPUs stopped: the board
- * loads kernel, firmware and device tree into RAM and sets the boot vCPU's registers here. */
+/* Called at each reset, after devices and vCPUs took their reset values, with all vCPUs stopped:
+ * the board loads kernel, firmware and device tree into RAM and sets the boot vCPU's registers
+ * here. */
 void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr_error *err),
                          void *opaque);
 
 int vr_machine_start(struct vr_machine *m, struct vr_error *err) VR_MUST; /* resets, then runs */
-int vr_machine_pause(struct vr_machine *m); /* returns with every vCPU and the clock standing still */
+int vr_machine_pause(
+    struct vr_machine *m); /* returns with every vCPU and the clock standing still */
 int vr_machine_resume(struct vr_machine *m);
 enum vr_state vr_machine_state(struct vr_machine *m);
 /* Ask for something; returns at once; carried out soon. Any thread, any lock held. */
 void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code);
-/* Wait until the machine ended; says why. @timeout_ns UINT64_MAX: for ever; false: still running. */
+/* Wait until the machine ended; says why. @timeout_ns UINT64_MAX: for ever; false: still running.
+ */
 bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *ret_exit);
-/* What a guest-requested reset does: true (default) resets and runs on; false ends with VR_REQ_RESET. */
+/* What a guest-requested reset does: true (default) resets and runs on; false ends with
+ * VR_REQ_RESET. */
 void vr_machine_reboots(struct vr_machine *m, bool reboots);
 
 /* Whole machine state; the machine is stopped, paused, or is paused for the time of the call. */

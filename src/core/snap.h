@@ -1,8 +1,9 @@
 /*
  * The snapshot stream: named sections of named, typed, little-endian records.
  *
- * A reader treats the stream as hostile: each length is checked, unknown or missing names are errors
- * that name the section and field, and an object is changed only when its whole section is good.
+ * A reader treats the stream as hostile: each length is checked, unknown or missing names are
+ * errors that name the section and field, and an object is changed only when its whole section is
+ * good.
  */
 #ifndef VR_CORE_SNAP_H
 #define VR_CORE_SNAP_H
@@ -11,6 +12,9 @@
 #include "base/field.h"
 #include <stddef.h>
 #include <stdint.h>
+
+struct vr_ram;
+struct vr_space;
 
 struct vr_snap {
     uint8_t *buf; /* owned */
@@ -23,9 +27,16 @@ void vr_snap_fini(struct vr_snap *s);
 /* Append a section for @obj: its STATE fields. -ENOMEM. */
 int vr_snap_save(struct vr_snap *s, const char *section, uint16_t version, const void *obj,
                  const struct vr_field *table, struct vr_error *err) VR_MUST;
-/* Read the next section, which must be called @section and be of at most @version, into @obj. All or
- * nothing. -ENODATA (truncated), -EPROTO (names, types, versions), -ERANGE (values), -ENOMEM. */
+/* Read the next section, which must be called @section and be of at most @version, into @obj. All
+ * or nothing. -ENODATA (truncated), -EPROTO (names, types, versions), -ERANGE (values), -ENOMEM. */
 int vr_snap_load(struct vr_snap *s, const char *section, uint16_t version, void *obj,
                  const struct vr_field *table, struct vr_error *err) VR_MUST;
+
+/* The same for the contents of guest RAM; zero pages take no room. Loading goes by @space's code-written
+ * listeners. Nobody else may be writing the memory. */
+int vr_snap_save_ram(struct vr_snap *s, const char *section, const struct vr_ram *ram,
+                     struct vr_error *err) VR_MUST;
+int vr_snap_load_ram(struct vr_snap *s, const char *section, struct vr_space *space,
+                     struct vr_ram *ram, struct vr_error *err) VR_MUST;
 
 #endif

@@ -23,10 +23,9 @@ struct vr_dev;
 
 enum { VR_PAGE_SHIFT = 12, VR_PAGE_SIZE = 1 << VR_PAGE_SHIFT };
 
-/* Bits of vr_ram.page_flags. A set bit makes every writer take notice before it writes. */
+/* Bits of vr_ram.page_flags. A set bit makes every writer call vr_ram_wrote after it wrote. */
 enum {
     VR_PAGE_CODE = 1, /* some engine holds translations of this page: tell code_written */
-    VR_PAGE_LOG = 2,  /* dirty logging wants to hear of the next write */
 };
 
 /* Guest memory: one shared mapping of a memory file, so that others may map it too. */
@@ -53,6 +52,7 @@ struct vr_region {
     unsigned window;     /* DEV: which of its windows */
     void (*release)(struct vr_region *); /* may be NULL */
     struct vr_region *next;              /* the space's list */
+    bool mapped;                         /* in the space's list */
     unsigned refs;                       /* views that hold it, under the space's lock */
 };
 
@@ -70,6 +70,7 @@ struct vr_view {
 };
 
 struct vr_space;
+enum { VR_SPACE_LISTENERS = 128 };
 
 /* Heard after a page whose VR_PAGE_CODE is set was, or is about to be, written by anyone. Called on
  * the writer's thread with the writer's locks held; must only note and kick. */
@@ -95,21 +96,27 @@ void vr_space_remove(struct vr_space *space, struct vr_region *region);
 
 /* Grows by one at each change of the map. An engine compares it at block boundaries. */
 uint64_t vr_space_gen(const struct vr_space *space);
-/* Called (any thread) after each change of the map, so that engines drop cached pointers. */
+/* Called (any thread) after each change of the map, so that engines drop cached pointers; must not change
+ * the map itself. At most VR_SPACE_LISTENERS of each kind. */
 void vr_space_on_change(struct vr_space *space, void (*fn)(void *), void *opaque);
 void vr_space_on_code_written(struct vr_space *space, vr_code_written_fn fn, void *opaque);
+/* Drop every listener that was added with @opaque; none of them runs any more after return. Not from one. */
+void vr_space_forget(struct vr_space *space, void *opaque);
 
-/* The current view, through @cache (zeroed at first use). Never NULL. */
+/* The current view, through @cache (zeroed at first use). Never NULL. Costs one atomic load while the map
+ * stays as it is. */
 const struct vr_view *vr_space_view(struct vr_space *space, struct vr_view_cache *cache);
 void vr_view_cache_drop(struct vr_space *space, struct vr_view_cache *cache);
 /* The range that holds @gpa, or NULL where nothing is mapped. */
 const struct vr_flat *vr_view_find(const struct vr_view *view, uint64_t gpa);
 
-/* RAM. @name shows in /proc. hva is page-aligned, zero-filled, shared. -ENOMEM, -EINVAL. */
+/* RAM. @name shows in /proc. hva is page-aligned, zero-filled, shared. -ENOMEM; -EINVAL: @len is 0 or not
+ * whole pages. */
 int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram,
                   struct vr_error *err) VR_MUST;
 void vr_ram_destroy(struct vr_ram *ram);
-/* Every writer of guest RAM calls this for [off, off+len): marks and reports pages with flags. Cheap
+/* Every writer of guest RAM calls this after writing [off, off+len): pages with VR_PAGE_CODE lose it, and
+ * are reported to every vr_space_on_code_written listener. Cheap
  * when no flag is set. */
 void vr_ram_wrote(struct vr_space *space, struct vr_ram *ram, uint64_t off, uint64_t len);
 
@@ -134,7 +141,8 @@ void *vr_dma_ptr(struct vr_space *space, struct vr_view_cache *cache, uint64_t g
                  bool write);
 
 /* One access of 1, 2, 4 or 8 bytes by a CPU or a test, to RAM, ROM or a device window; takes the device's
- * lock for the latter. -EFAULT: nothing there, or the access straddles two regions. Little-endian value. */
+ * lock for the latter. -EFAULT: nothing there, the access straddles two regions, or it writes to ROM.
+ * Little-endian value. */
 int vr_space_read(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, unsigned width,
                   uint64_t *ret_val) VR_MUST;
 int vr_space_write(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa,

@@ -16,8 +16,9 @@ struct vr_vcpu;
 
 struct vr_cpu_ops {
     const char *engine; /* "interp", "jit", "kvm" */
-    /* Run guest code on the calling thread until vcpu->kicked is set (or the engine has nothing to do
-     * and waits by vr_vcpu_sleep, which returns when kicked). Clears nothing: the machine does. */
+    /* Run guest code on the calling thread until vcpu->kicked is set (or the engine has nothing to
+     * do and waits by vr_vcpu_sleep, which returns when kicked). Clears nothing: the machine does.
+     */
     void (*run)(struct vr_vcpu *vcpu);
     /* Make a run() under way return soon. Any thread. vcpu->kicked is already set. May be NULL. */
     void (*kick)(struct vr_vcpu *vcpu);
@@ -32,12 +33,13 @@ struct vr_vcpu {
     const struct vr_cpu_ops *ops;
     struct vr_machine *machine; /* NULL in engine unit tests */
     unsigned index;
-    struct vr_thread *thread;   /* the machine's */
-    struct vr_mutex lock;       /* guards sleeping; last in the lock order */
+    struct vr_thread *thread; /* the machine's */
+    struct vr_mutex lock;     /* guards sleeping; last in the lock order */
     struct vr_cond wake;
-    atomic_bool kicked;    /* run() must return to the machine */
-    atomic_bool attention; /* something to look at (interrupt, invalidation): leave straight-line code */
-    bool in_run;           /* machine: thread is between run() and its return; under machine lock */
+    atomic_bool kicked; /* run() must return to the machine */
+    atomic_bool
+        attention; /* something to look at (interrupt, invalidation): leave straight-line code */
+    bool in_run;   /* machine: thread is between run() and its return; under machine lock */
 };
 
 void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_machine *machine,

@@ -2,6 +2,7 @@
 #include "platform/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -45,4 +46,26 @@ void vr_shmem_destroy(struct vr_shmem *mem)
         close(mem->fd);
     }
     *mem = (struct vr_shmem){.fd = -1};
+}
+
+uint64_t vr_shmem_next_data(const struct vr_shmem *mem, uint64_t off)
+{
+    if (off >= mem->len) {
+        return mem->len;
+    }
+    off_t at = lseek(mem->fd, (off_t)off, SEEK_DATA);
+    if (at < 0) {
+        return errno == ENXIO ? mem->len : off; /* cannot tell: look at everything */
+    }
+    return (uint64_t)at;
+}
+
+int vr_shmem_discard(const struct vr_shmem *mem, uint64_t off, uint64_t len, struct vr_error *err)
+{
+    if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) <
+        0) {
+        int r = -errno;
+        return vr_err(err, r, "giving memory back to the host: %s", strerror(-r));
+    }
+    return 0;
 }
