@@ -1,9 +1,10 @@
 /*
  * The host end of a network card: whole Ethernet frames, both ways.
  *
- * Guest to host: vr_net_send from any thread; copies; drops (and counts) when the bounded queue is full.
- * Host to guest: on_frame on the loop's thread, no locks held; false: no room now, the backend keeps at most
- * a bounded queue and offers again after vr_net_resume; beyond it, drops and counts.
+ * Guest to host: vr_net_send from any thread; copies; drops (and counts) when the bounded queue is
+ * full. Host to guest: on_frame on the loop's thread, no locks held; false: no room now, the
+ * backend keeps at most a bounded queue and offers again after vr_net_resume; beyond it, drops and
+ * counts.
  */
 #ifndef VR_BACKEND_NET_H
 #define VR_BACKEND_NET_H
@@ -44,8 +45,9 @@ struct vr_net {
     struct vr_net_stats stats;
 };
 
-/* User-mode network (libslirp): @opts as after "--net user": "hostfwd=tcp:127.0.0.1:2222-:22,restrict,..." or
- * NULL. hostfwd may repeat; `[tcp|udp]:[host addr]:port-[guest addr]:port`. -ENOTSUP: built without libslirp. */
+/* User-mode network (libslirp): @opts as after "--net user":
+ * "hostfwd=tcp:127.0.0.1:2222-:22,restrict,..." or NULL. hostfwd may repeat; `[tcp|udp]:[host
+ * addr]:port-[guest addr]:port`. -ENOTSUP: built without libslirp. */
 int vr_net_open_user(const char *opts, struct vr_loop *loop, struct vr_net **ret_net,
                      struct vr_error *err) VR_MUST;
 void vr_net_close(struct vr_net *net);

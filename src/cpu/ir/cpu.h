@@ -1,9 +1,10 @@
 /*
- * A CPU on Vireo's own engine, as far as it does not depend on the guest's instruction set: slots, program
- * counter, TLB, translated blocks. A guest ISA embeds struct vr_cpu first in its own CPU struct and gives a
- * struct vr_isa.
+ * A CPU on Vireo's own engine, as far as it does not depend on the guest's instruction set: slots,
+ * program counter, TLB, translated blocks. A guest ISA embeds struct vr_cpu first in its own CPU
+ * struct and gives a struct vr_isa.
  *
- * Threads: everything belongs to the CPU's own thread while it runs, but what is marked "any thread".
+ * Threads: everything belongs to the CPU's own thread while it runs, but what is marked "any
+ * thread".
  */
 #ifndef VR_CPU_IR_CPU_H
 #define VR_CPU_IR_CPU_H
@@ -14,12 +15,13 @@
 
 struct vr_cpu;
 struct vr_cache;
+struct vr_block;
 
 enum vr_access { VR_READ, VR_WRITE, VR_EXEC };
 
-/* TLB: direct-mapped, one set of entries per MMU mode. A tag is the virtual page | the context (12 bits): a
- * look-up compares it with (address of the access's last byte's page | current context), so an access that
- * crosses a page misses. Context 0 never occurs. */
+/* TLB: direct-mapped, one set of entries per MMU mode. A tag is the virtual page | the context (12
+ * bits): a look-up compares it with (address of the access's last byte's page | current context),
+ * so an access that crosses a page misses. Context 0 never occurs. */
 enum { VR_TLB_BITS = 9, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4 };
 struct vr_tlb_entry {
     uint64_t tag[3];  /* by enum vr_access; 0: no */
@@ -41,26 +43,31 @@ struct vr_xlate {
 typedef bool (*vr_helper_fn)(struct vr_cpu *cpu, const struct vr_ir *ir);
 
 /*
- * A guest instruction set. Hooks that take an exception do it completely: they set cpu->pc to the handler,
- * before them cpu->pc is the address of the faulting instruction, and say so by their result.
+ * A guest instruction set. Hooks that take an exception do it completely: they set cpu->pc to the
+ * handler, before them cpu->pc is the address of the faulting instruction, and say so by their
+ * result.
  */
 struct vr_isa {
     const char *name;
-    /* Decode the instruction at *code (avail bytes, 2..4+; avail < needed length: returns 0). Emits ops, sets
-     * b->ended after a terminator. Returns its length in bytes. */
-    unsigned (*decode)(struct vr_cpu *cpu, struct vr_builder *b, const uint8_t *code, unsigned avail);
-    /* Helpers by index: true: go on with the next op; false: the block ended, cpu->pc is where to go on. */
+    /* Decode the instruction at *code (avail bytes, 2..4+; avail < needed length: returns 0). Emits
+     * ops, sets b->ended after a terminator. Returns its length in bytes. */
+    unsigned (*decode)(struct vr_cpu *cpu, struct vr_builder *b, const uint8_t *code,
+                       unsigned avail);
+    /* Helpers by index: true: go on with the next op; false: the block ended, cpu->pc is where to
+     * go on. */
     const vr_helper_fn *helpers;
     const char *const *helper_names;
     unsigned helper_count;
-    /* Translate [va, va+len), inside one page, in the current mode for @access. false: exception taken. */
+    /* Translate [va, va+len), inside one page, in the current mode for @access. false: exception
+     * taken. */
     bool (*translate)(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access,
                       struct vr_xlate *ret_x);
     /* The physical access failed (nothing there, device refused): takes the exception. */
     void (*access_fault)(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
     /* An atomic was misaligned: takes the exception. */
     void (*misaligned)(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
-    /* FP is off, or the rounding mode is bad: takes the exception, and returns false; true: go on. */
+    /* FP is off, or the rounding mode is bad: takes the exception, and returns false; true: go on.
+     */
     bool (*fp_check)(struct vr_cpu *cpu);
     void (*illegal)(struct vr_cpu *cpu, const struct vr_ir *ir);
     /* vcpu.attention was seen (and cleared): take an interrupt if one is due. */
@@ -76,22 +83,25 @@ struct vr_cpu {
     uint64_t r[VR_SLOTS];
     uint64_t pc;       /* exact between blocks, and inside hooks and helpers */
     uint64_t block_pc; /* virtual address of the running block */
-    /* Current translation regime: sets of the TLB and contexts for data and fetch. Set by vr_tlb_select. */
+    /* Current translation regime: sets of the TLB and contexts for data and fetch. Set by
+     * vr_tlb_select. */
     struct vr_tlb *dtlb, *itlb;
     uint64_t dctx, ictx;
     uint64_t icount; /* instructions retired; inside a block: as if the whole block had retired */
     uint32_t fflags; /* accrued FP flags, bits as in vr fp.h */
     uint8_t frm;     /* dynamic rounding mode, 0..7 */
-    bool res_valid;  /* LR reservation */
+    bool trapped; /* an exception was taken since the block began: its instruction did not retire */
+    bool res_valid; /* LR reservation */
     uint8_t res_size;
     uint64_t res_gpa, res_val;
     const struct vr_isa *isa;
     struct vr_space *mem;
     struct vr_view_cache view;
-    uint64_t space_gen; /* of the map that the TLB was filled from */
-    struct vr_tlb *tlb; /* VR_MMU_MODES of them */
-    uint16_t ctx_next;  /* TLB contexts, see tlb.c */
-    uint64_t large_base, large_mask; /* range that holds all superpage entries; mask 0: none */
+    uint64_t space_gen;              /* of the map that the TLB was filled from */
+    struct vr_tlb *tlb;              /* VR_MMU_MODES of them */
+    uint16_t ctx_next;               /* TLB contexts, see tlb.c */
+    bool has_large;                  /* superpage entries exist; all lie where */
+    uint64_t large_base, large_mask; /* (va & large_mask) == large_base */
     struct vr_cache *cache;          /* translated blocks */
     struct vr_trace_out *trace;      /* --trace-insn; NULL: off */
     bool single;                     /* one instruction a block (tracing, stepping) */
@@ -107,27 +117,44 @@ void vr_interp_run(struct vr_vcpu *vcpu);
 
 /* --- TLB and regime (tlb.c) --- */
 /* Select MMU modes (0..VR_MMU_MODES-1) and contexts (1..4095) for data and fetch. */
-void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned imode, unsigned ictx);
-void vr_tlb_flush(struct vr_cpu *cpu);                    /* everything */
-void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va);  /* one address, every mode and context, superpages too */
+void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned imode,
+                   unsigned ictx);
+void vr_tlb_flush(struct vr_cpu *cpu); /* everything */
+/* No entry lets anyone write the page at @gpa without the slow path any more. */
+void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa);
+/* The walk @x of @va succeeded: remember it for data (exec: for fetch). */
+void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xlate *x);
+void vr_tlb_flush_page(struct vr_cpu *cpu,
+                       uint64_t va); /* one address, every mode and context, superpages too */
 
 /* --- Memory as the guest sees it (mem.c): slow paths; false: an exception was taken. --- */
 bool vr_mem_load(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_val);
 bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val);
-/* Host pointer for an atomic of @width bytes, readable and writable RAM; NULL: an exception was taken. */
-void *vr_mem_atomic(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_gpa);
-/* Host pointer for a naturally aligned range inside a page (cbo.zero); NULL: an exception was taken. */
-void *vr_mem_range(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access);
-/* Tell that a range obtained above was written, when it was. */
-void vr_mem_wrote(struct vr_cpu *cpu, void *hva, unsigned len);
+/* Host pointer to @len bytes of RAM at @va, naturally aligned (len a power of two): for atomics,
+ * and for cbo.zero. NULL: an exception was taken (misaligned, no right, not RAM). */
+void *vr_mem_ram(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access,
+                 uint64_t *ret_gpa);
+/* A range obtained above was written: tell those who keep translations of it. */
+void vr_mem_wrote(struct vr_cpu *cpu, uint64_t gpa, unsigned len);
 /* Physical accesses for page walks: RAM only. NULL where there is none. */
 void *vr_mem_phys(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool write);
 
 /* --- Translated code (cache.c) --- */
-void vr_code_flush(struct vr_cpu *cpu);   /* drop all blocks (own thread, between blocks or in a helper) */
-void vr_code_fence(struct vr_cpu *cpu);   /* fence.i: later fetches see all earlier stores, of others too */
+struct vr_block *
+vr_code_find(struct vr_cpu *cpu); /* the block at cpu->pc; NULL: an exception was taken */
+/* Called when vcpu.attention was seen: drops what other writers changed. */
+void vr_code_drain(struct vr_cpu *cpu);
+int vr_code_init(struct vr_cpu *cpu, struct vr_error *err) VR_MUST;
+void vr_code_fini(struct vr_cpu *cpu);
+void vr_code_flush(
+    struct vr_cpu *cpu); /* drop all blocks (own thread, between blocks or in a helper) */
+void vr_code_fence(
+    struct vr_cpu *cpu); /* fence.i: later fetches see all earlier stores, of others too */
 
-/* Instructions retired before the one that runs now (for counters); only in helpers and hooks. */
-uint64_t vr_cpu_retired(const struct vr_cpu *cpu);
+/* Instructions retired before the one that runs now (for counters); only in a helper_end. */
+static inline uint64_t vr_cpu_retired(const struct vr_cpu *cpu)
+{
+    return cpu->icount - 1;
+}
 
 #endif

@@ -1,11 +1,11 @@
 /*
  * The intermediate representation: what every guest instruction means, written once.
  *
- * An op works on 64-bit slots: the guest's registers (for RISC-V x0..x31 are slots 0..31, f0..f31 slots
- * 32..63) and temporaries that live inside one guest instruction. Slot 0 is a guest register that
- * reads as zero, so the decoder sends results for it to VR_SLOT_SINK. Ops are executed in order by the
- * interpreter (cpu/interp) and compiled by the JIT; `ops.h` gives each op its operands, so that dumps,
- * liveness and checks come from the same table.
+ * An op works on 64-bit slots: the guest's registers (for RISC-V x0..x31 are slots 0..31, f0..f31
+ * slots 32..63) and temporaries that live inside one guest instruction. Slot 0 is a guest register
+ * that reads as zero, so the decoder sends results for it to VR_SLOT_SINK. Ops are executed in
+ * order by the interpreter (cpu/interp) and compiled by the JIT; `ops.h` gives each op its
+ * operands, so that dumps, liveness and checks come from the same table.
  *
  * A block is a run of guest instructions that lies in one page of guest-physical memory (its last
  * instruction may reach into the next) and ends with exactly one terminator op.
@@ -40,8 +40,9 @@ struct vr_ir {
     int64_t imm;
 };
 
-/* What an op's operands are, from ops.h: "D" writes slot d; "A" "B" "C" read slots a, b, c; "c" uses c as a
- * number; "I" uses imm; "M" may fault; "T" ends a block; "d" reads d as well as writes it. */
+/* What an op's operands are, from ops.h: "D" writes slot d; "A" "B" "C" read slots a, b, c; "c"
+ * uses c as a number; "I" uses imm; "M" may fault; "T" ends a block; "d" reads d as well as writes
+ * it. */
 const char *vr_ir_name(unsigned op);
 const char *vr_ir_uses(unsigned op);
 /* One op as text, e.g. "add x5, x6, x7"; returns what snprintf would. */
@@ -51,12 +52,19 @@ enum { VR_BLOCK_IR_MAX = 256, VR_BLOCK_INSN_MAX = 64 };
 
 /* Kinds of AMO: `amo` op, c = kind | log2(size) << 4. */
 enum vr_amo {
-    VR_AMO_SWAP, VR_AMO_ADD, VR_AMO_XOR, VR_AMO_AND, VR_AMO_OR,
-    VR_AMO_MIN, VR_AMO_MAX, VR_AMO_MINU, VR_AMO_MAXU,
+    VR_AMO_SWAP,
+    VR_AMO_ADD,
+    VR_AMO_XOR,
+    VR_AMO_AND,
+    VR_AMO_OR,
+    VR_AMO_MIN,
+    VR_AMO_MAX,
+    VR_AMO_MINU,
+    VR_AMO_MAXU,
 };
 
-/* Floating point formats and the less common FP ops, `fpx`: c = enum vr_fpx, imm = rounding mode (0..4, or 7:
- * the dynamic one). Operand slots hold NaN-boxed values. */
+/* Floating point formats and the less common FP ops, `fpx`: c = enum vr_fpx, imm = rounding mode
+ * (0..4, or 7: the dynamic one). Operand slots hold NaN-boxed values. */
 enum vr_fpx {
 #define VR_FPX(name) VR_FPX_##name,
 #include "cpu/ir/fpx.h"
@@ -68,7 +76,8 @@ enum vr_fpx {
 enum { VR_FMA_NEG_PRODUCT = 8, VR_FMA_NEG_ADDEND = 16 };
 enum { VR_RM_DYN = 7 };
 
-/* A block being built. `emit` never fails: the caller ends a block while VR_BLOCK_IR_MAX - 16 ops are in it. */
+/* A block being built. `emit` never fails: the caller ends a block while VR_BLOCK_IR_MAX - 16 ops
+ * are in it. */
 struct vr_builder {
     struct vr_ir ir[VR_BLOCK_IR_MAX];
     unsigned count;      /* ops */
@@ -80,12 +89,17 @@ struct vr_builder {
     bool fp_checked;     /* this block holds the check that FP is on */
 };
 
-static inline struct vr_ir *vr_emit(struct vr_builder *b, enum vr_ir_opcode op, unsigned d, unsigned a,
-                                    unsigned rb, unsigned c, int64_t imm)
+static inline struct vr_ir *vr_emit(struct vr_builder *b, enum vr_ir_opcode op, unsigned d,
+                                    unsigned a, unsigned rb, unsigned c, int64_t imm)
 {
     struct vr_ir *ir = &b->ir[b->count++];
-    *ir = (struct vr_ir){ .op = (uint16_t)op, .at = b->at, .d = (uint8_t)d, .a = (uint8_t)a,
-                          .b = (uint8_t)rb, .c = (uint8_t)c, .imm = imm };
+    *ir = (struct vr_ir){.op = (uint16_t)op,
+                         .at = b->at,
+                         .d = (uint8_t)d,
+                         .a = (uint8_t)a,
+                         .b = (uint8_t)rb,
+                         .c = (uint8_t)c,
+                         .imm = imm};
     return ir;
 }
 /* A temporary for the instruction being decoded. */

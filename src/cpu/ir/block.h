@@ -1,0 +1,30 @@
+/* Translated code of one CPU: blocks by guest-physical address. Inside cpu/ only. */
+#ifndef VR_CPU_IR_BLOCK_H
+#define VR_CPU_IR_BLOCK_H
+
+#include "cpu/ir/cpu.h"
+
+#define VR_NO_GPA UINT64_MAX
+
+struct vr_block {
+    uint64_t gpa;  /* of its first byte */
+    uint64_t gpa2; /* page of the last instruction's tail, when it lies in the next page; else
+                      VR_NO_GPA */
+    struct vr_block *hash_next;
+    /* Successors in the same page (so their translation needs no look-up): of a taken branch or
+     * jump, and of falling through. NULL: not known, or not in this page. */
+    struct vr_block *chain[2];
+    uint16_t len, insn_count, ir_count;
+    struct vr_ir ir[];
+};
+
+/* May control pass from @b to byte offset @off, counted from its start, without a look-up? */
+static inline bool vr_block_near(const struct vr_block *b, int64_t off)
+{
+    return (uint64_t)((int64_t)(b->gpa & (VR_PAGE_SIZE - 1)) + off) < VR_PAGE_SIZE;
+}
+
+/* Counts every time blocks were dropped: pointers kept from before may be dead. */
+uint64_t vr_code_epoch(const struct vr_cpu *cpu);
+
+#endif

@@ -1,0 +1,438 @@
+/*
+ * The cache of translated blocks.
+ *
+ * One a CPU, so that looking up, linking and dropping blocks needs no lock. Blocks are found by
+ * guest-physical address and live in an arena that is emptied whole when it is full. Every page
+ * with blocks has VR_PAGE_CODE set in its RAM's page flags, so all writers take a slow path, which
+ * clears the flag and reports the page to each CPU's inbox (vr_ram_wrote); the owner drops its
+ * blocks before it enters another block.
+ *
+ * Other CPUs may hold TLB entries from before the flag was set, which let them write unseen until
+ * they looked into their own inbox. RISC-V asks only that fence.i shows earlier stores: so until
+ * all others have answered, fence.i drops the pages translated in the meantime (`fresh`).
+ */
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "core/machine.h"
+#include "cpu/ir/block.h"
+#include <errno.h>
+#include <string.h>
+
+enum {
+    HASH_BITS = 13,
+    PAGE_HASH_BITS = 10,
+    ARENA_BYTES = 6 << 20,
+    INBOX = 64,
+    FRESH = 64,
+};
+
+/* A page with blocks, and its blocks. */
+struct code_node {
+    struct vr_block *block;
+    struct code_node *next;
+};
+struct code_page {
+    uint64_t gpa;
+    struct code_node *nodes;
+    struct code_page *hash_next;
+};
+
+/* What others tell this CPU: a page of RAM was written, or must not be written without notice. */
+struct code_note {
+    struct vr_ram *ram;
+    uint64_t off;
+    bool written;
+};
+
+struct vr_cache {
+    struct vr_block *hash[1 << HASH_BITS];
+    struct code_page *pages[1 << PAGE_HASH_BITS];
+    uint8_t *arena;
+    size_t used;
+    uint64_t epoch;
+    uint64_t fresh[FRESH]; /* pages translated while another CPU had not answered */
+    unsigned fresh_count;  /* more than FRESH: too many to list */
+    struct vr_builder builder;
+    struct vr_mutex lock; /* of the inbox; nothing is taken under it */
+    struct code_note inbox[INBOX];
+    atomic_uint inbox_count; /* more than INBOX: too many to list */
+};
+
+static struct vr_block **cache_slot(struct vr_cache *c, uint64_t gpa)
+{
+    return &c->hash[(gpa >> 1 ^ gpa >> (HASH_BITS + 1)) & ((1 << HASH_BITS) - 1)];
+}
+
+static struct code_page **cache_page_slot(struct vr_cache *c, uint64_t gpa)
+{
+    return &c->pages[gpa >> VR_PAGE_SHIFT & ((1 << PAGE_HASH_BITS) - 1)];
+}
+
+static void *cache_alloc(struct vr_cache *c, size_t bytes)
+{
+    void *p = c->arena + c->used;
+    c->used += (bytes + 15) & ~(size_t)15;
+    vr_assert(c->used <= ARENA_BYTES);
+    return p;
+}
+
+uint64_t vr_code_epoch(const struct vr_cpu *cpu)
+{
+    return cpu->cache->epoch;
+}
+
+void vr_code_flush(struct vr_cpu *cpu)
+{
+    struct vr_cache *c = cpu->cache;
+    memset(c->hash, 0, sizeof(c->hash));
+    memset(c->pages, 0, sizeof(c->pages));
+    c->used = 0;
+    c->epoch++;
+}
+
+/* Drop the blocks of one page. */
+static void cache_drop_page(struct vr_cache *c, uint64_t gpa)
+{
+    struct code_page **pp = cache_page_slot(c, gpa);
+    while (*pp && (*pp)->gpa != gpa) {
+        pp = &(*pp)->hash_next;
+    }
+    if (!*pp) {
+        return;
+    }
+    for (struct code_node *n = (*pp)->nodes; n; n = n->next) {
+        struct vr_block **slot = cache_slot(c, n->block->gpa);
+        while (*slot && *slot != n->block) {
+            slot = &(*slot)->hash_next;
+        }
+        if (*slot) {
+            *slot = n->block->hash_next;
+        }
+        n->block->chain[0] = n->block->chain[1] = NULL; /* whoever runs it leaves at its end */
+    }
+    *pp = (*pp)->hash_next;
+    c->epoch++;
+}
+
+/* --- Inbox: any thread --- */
+
+static void cache_post(struct vr_cpu *cpu, struct vr_ram *ram, uint64_t off, bool written)
+{
+    struct vr_cache *c = cpu->cache;
+    vr_mutex_lock(&c->lock);
+    unsigned n = atomic_load(&c->inbox_count);
+    if (n < INBOX) {
+        c->inbox[n] = (struct code_note){ram, off, written};
+    }
+    if (n <= INBOX) {
+        atomic_store(&c->inbox_count, n + 1);
+    }
+    vr_mutex_unlock(&c->lock);
+    vr_vcpu_notify(&cpu->vcpu);
+}
+
+static void cache_on_written(void *opaque, struct vr_ram *ram, uint64_t off, uint64_t len)
+{
+    uint64_t last = (off + len - 1) >> VR_PAGE_SHIFT;
+    for (uint64_t page = off >> VR_PAGE_SHIFT; page <= last; page++) {
+        cache_post(opaque, ram, page << VR_PAGE_SHIFT, true);
+    }
+}
+
+static void cache_on_map_change(void *opaque)
+{
+    vr_vcpu_notify(&((struct vr_cpu *)opaque)->vcpu);
+}
+
+/* Every guest-physical page where the page of @ram at @off is mapped. */
+static void cache_each_gpa(struct vr_cpu *cpu, const struct code_note *note,
+                           void (*fn)(struct vr_cpu *, uint64_t gpa))
+{
+    const struct vr_view *view = vr_space_view(cpu->mem, &cpu->view);
+    for (size_t i = 0; i < view->count; i++) {
+        const struct vr_flat *f = &view->flat[i];
+        uint64_t start = f->region->ram_off + f->off;
+        if (f->region->ram == note->ram && note->off >= start && note->off - start < f->len) {
+            fn(cpu, f->gpa + (note->off - start));
+        }
+    }
+}
+
+static void cache_drop_gpa(struct vr_cpu *cpu, uint64_t gpa)
+{
+    cache_drop_page(cpu->cache, gpa);
+}
+
+void vr_code_drain(struct vr_cpu *cpu)
+{
+    struct vr_cache *c = cpu->cache;
+    if (vr_space_gen(cpu->mem) != cpu->space_gen) {
+        cpu->space_gen = vr_space_gen(cpu->mem);
+        vr_tlb_flush(cpu);
+        vr_code_flush(cpu);
+    }
+    if (!atomic_load(&c->inbox_count)) {
+        return;
+    }
+    struct code_note notes[INBOX];
+    vr_mutex_lock(&c->lock);
+    unsigned n = atomic_load(&c->inbox_count);
+    memcpy(notes, c->inbox, (n < INBOX ? n : INBOX) * sizeof(notes[0]));
+    if (n > INBOX) {
+        vr_tlb_flush(cpu);
+        vr_code_flush(cpu);
+        n = 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        cache_each_gpa(cpu, &notes[i], notes[i].written ? cache_drop_gpa : vr_tlb_protect);
+    }
+    atomic_store(&c->inbox_count, 0); /* under the lock: only now has this CPU answered */
+    vr_mutex_unlock(&c->lock);
+}
+
+/* The next CPU after @i that shares the machine and runs on this engine. */
+static struct vr_cpu *cache_peer(struct vr_cpu *cpu, unsigned *i)
+{
+    struct vr_vcpu *v;
+    while (cpu->vcpu.machine && (v = vr_machine_vcpu(cpu->vcpu.machine, *i)) != NULL) {
+        (*i)++;
+        if (v != &cpu->vcpu && v->ops == cpu->vcpu.ops) {
+            return (struct vr_cpu *)v;
+        }
+    }
+    return NULL;
+}
+
+void vr_code_fence(struct vr_cpu *cpu)
+{
+    struct vr_cache *c = cpu->cache;
+    vr_code_drain(cpu);
+    if (!c->fresh_count) {
+        return;
+    }
+    if (c->fresh_count > FRESH) {
+        vr_code_flush(cpu);
+    } else {
+        for (unsigned i = 0; i < c->fresh_count; i++) {
+            cache_drop_page(c, c->fresh[i]);
+        }
+    }
+    c->fresh_count = 0;
+}
+
+/* --- Translation --- */
+
+/* Announce that this CPU holds translations of the page at @gpa. */
+static void cache_claim_page(struct vr_cpu *cpu, uint64_t gpa)
+{
+    struct vr_cache *c = cpu->cache;
+    const struct vr_flat *f = vr_view_find(vr_space_view(cpu->mem, &cpu->view), gpa);
+    if (!f || f->region->kind == VR_REGION_DEV) {
+        return;
+    }
+    struct vr_ram *ram = f->region->ram;
+    uint64_t off = f->region->ram_off + f->off + (gpa - f->gpa);
+    uint8_t old = atomic_fetch_or(&ram->page_flags[off >> VR_PAGE_SHIFT], VR_PAGE_CODE);
+    vr_tlb_protect(cpu, gpa); /* also when the flag is old: our own answer may still be due */
+    bool waiting = false;
+    unsigned i = 0;
+    for (struct vr_cpu *peer; (peer = cache_peer(cpu, &i)) != NULL;) {
+        if (!(old & VR_PAGE_CODE)) {
+            cache_post(peer, ram, off, false);
+        }
+        waiting = waiting || atomic_load(&peer->cache->inbox_count) != 0;
+    }
+    if (waiting) {
+        if (c->fresh_count < FRESH) {
+            c->fresh[c->fresh_count] = gpa;
+        }
+        c->fresh_count += c->fresh_count <= FRESH;
+    }
+}
+
+static void cache_add_to_page(struct vr_cpu *cpu, struct vr_block *b, uint64_t gpa)
+{
+    struct vr_cache *c = cpu->cache;
+    struct code_page **slot = cache_page_slot(c, gpa), *p = *slot;
+    while (p && p->gpa != gpa) {
+        p = p->hash_next;
+    }
+    if (!p) {
+        p = cache_alloc(c, sizeof(*p));
+        *p = (struct code_page){.gpa = gpa, .hash_next = *slot};
+        *slot = p;
+    }
+    struct code_node *n = cache_alloc(c, sizeof(*n));
+    *n = (struct code_node){.block = b, .next = p->nodes};
+    p->nodes = n;
+}
+
+static bool cache_has_page(struct vr_cache *c, uint64_t gpa)
+{
+    struct code_page *p = *cache_page_slot(c, gpa);
+    while (p && p->gpa != gpa) {
+        p = p->hash_next;
+    }
+    return p != NULL;
+}
+
+/* Where to fetch from: a host pointer to the byte at @va, and its guest-physical address. */
+static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret_gpa)
+{
+    struct vr_xlate x;
+    if (!cpu->isa->translate(cpu, va, 2, VR_EXEC, &x)) {
+        return NULL;
+    }
+    const uint8_t *p = vr_dma_ptr(cpu->mem, &cpu->view, x.gpa, 2, false);
+    if (!p) {
+        cpu->isa->access_fault(cpu, va, VR_EXEC);
+        return NULL;
+    }
+    vr_tlb_fill(cpu, va, true, &x);
+    *ret_gpa = x.gpa;
+    return p;
+}
+
+static void builder_begin(struct vr_builder *b)
+{
+    b->count = b->insn_count = 0;
+    b->ended = b->fp_checked = false;
+}
+
+static unsigned builder_decode(struct vr_cpu *cpu, struct vr_builder *b, unsigned off,
+                               const uint8_t *code, unsigned avail)
+{
+    b->at = (uint16_t)off;
+    b->temp = VR_SLOT_TEMP;
+    unsigned len = cpu->isa->decode(cpu, b, code, avail);
+    b->insn_count += len != 0;
+    return len;
+}
+
+static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const uint8_t *code)
+{
+    struct vr_cache *c = cpu->cache;
+    struct vr_builder *b = &c->builder;
+    uint64_t page = gpa & ~(uint64_t)(VR_PAGE_SIZE - 1), gpa2 = VR_NO_GPA;
+    unsigned left = VR_PAGE_SIZE - (unsigned)(gpa - page), off = 0;
+    unsigned max_insns = cpu->single ? 1 : VR_BLOCK_INSN_MAX;
+
+    if (ARENA_BYTES - c->used < sizeof(struct vr_block) + sizeof(b->ir) + 256) {
+        vr_code_flush(cpu);
+    }
+    if (!cache_has_page(c, page)) {
+        cache_claim_page(cpu, page);
+    }
+    atomic_thread_fence(memory_order_seq_cst); /* flag first, then read what it guards */
+    builder_begin(b);
+    while (!b->ended && off < left && b->insn_count < max_insns &&
+           b->count < VR_BLOCK_IR_MAX - 16) {
+        unsigned len = builder_decode(cpu, b, off, code + off, left - off);
+        if (len == 0) {
+            break; /* it reaches into the next page */
+        }
+        off += len;
+    }
+    if (off == 0) {
+        uint8_t both[4];
+        const uint8_t *tail = cache_fetch(cpu, cpu->pc + left, &gpa2);
+        if (!tail) {
+            return NULL;
+        }
+        gpa2 = vr_align_down(gpa2, VR_PAGE_SIZE);
+        if (!cache_has_page(c, gpa2)) {
+            cache_claim_page(cpu, gpa2);
+        }
+        atomic_thread_fence(memory_order_seq_cst);
+        memcpy(both, code, 2);
+        memcpy(both + 2, tail, 2);
+        builder_begin(b);
+        off = builder_decode(cpu, b, 0, both, 4);
+        vr_assert(off == 4);
+    }
+    if (!b->ended) {
+        b->at = (uint16_t)off;
+        vr_emit(b, VR_IR_jmp, 0, 0, 0, 0, off);
+    }
+    struct vr_block *blk = cache_alloc(c, sizeof(*blk) + b->count * sizeof(b->ir[0]));
+    *blk = (struct vr_block){.gpa = gpa,
+                             .gpa2 = gpa2,
+                             .len = (uint16_t)off,
+                             .insn_count = (uint16_t)b->insn_count,
+                             .ir_count = (uint16_t)b->count};
+    memcpy(blk->ir, b->ir, b->count * sizeof(b->ir[0]));
+    struct vr_block **slot = cache_slot(c, gpa);
+    blk->hash_next = *slot;
+    *slot = blk;
+    cache_add_to_page(cpu, blk, page);
+    if (gpa2 != VR_NO_GPA) {
+        cache_add_to_page(cpu, blk, gpa2);
+    }
+    return blk;
+}
+
+struct vr_block *vr_code_find(struct vr_cpu *cpu)
+{
+    uint64_t pc = cpu->pc, gpa;
+    const uint8_t *code;
+    unsigned i = (unsigned)(pc >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
+    const struct vr_tlb_entry *e = &cpu->itlb->entry[i];
+
+    if (VR_LIKELY(e->tag[VR_EXEC] == ((pc & ~(uint64_t)(VR_PAGE_SIZE - 1)) | cpu->ictx))) {
+        gpa = cpu->itlb->gpa[i] | (pc & (VR_PAGE_SIZE - 1));
+        code = (const uint8_t *)((uintptr_t)pc + e->addend);
+    } else {
+        code = cache_fetch(cpu, pc, &gpa);
+        if (!code) {
+            return NULL;
+        }
+    }
+    for (struct vr_block *b = *cache_slot(cpu->cache, gpa); b; b = b->hash_next) {
+        if (b->gpa != gpa) {
+            continue;
+        }
+        if (VR_LIKELY(b->gpa2 == VR_NO_GPA)) {
+            return b;
+        }
+        uint64_t gpa2; /* the tail may be mapped elsewhere by now */
+        if (!cache_fetch(cpu, vr_align_down(pc, VR_PAGE_SIZE) + VR_PAGE_SIZE, &gpa2)) {
+            return NULL;
+        }
+        if (vr_align_down(gpa2, VR_PAGE_SIZE) == b->gpa2) {
+            return b;
+        }
+    }
+    return cache_translate(cpu, gpa, code);
+}
+
+int vr_code_init(struct vr_cpu *cpu, struct vr_error *err)
+{
+    struct vr_cache *c = vr_zalloc(sizeof(*c));
+    if (!c) {
+        return vr_err(err, -ENOMEM, "no memory for the code cache of cpu %u", cpu->vcpu.index);
+    }
+    c->arena = vr_zalloc(ARENA_BYTES); /* the host gives pages as they are touched */
+    if (!c->arena) {
+        free(c);
+        return vr_err(err, -ENOMEM, "no memory for the code cache of cpu %u", cpu->vcpu.index);
+    }
+    vr_mutex_init(&c->lock);
+    cpu->cache = c;
+    cpu->space_gen = vr_space_gen(cpu->mem);
+    vr_space_on_change(cpu->mem, cache_on_map_change, cpu);
+    vr_space_on_code_written(cpu->mem, cache_on_written, cpu);
+    return 0;
+}
+
+void vr_code_fini(struct vr_cpu *cpu)
+{
+    struct vr_cache *c = cpu->cache;
+    if (c) {
+        vr_space_forget(cpu->mem, cpu);
+        vr_view_cache_drop(cpu->mem, &cpu->view);
+        free(c->arena);
+        vr_mutex_fini(&c->lock);
+        free(c);
+        cpu->cache = NULL;
+    }
+}

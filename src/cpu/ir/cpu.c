@@ -1,0 +1,32 @@
+/* Life of a CPU on Vireo's own engine. */
+#include "cpu/ir/cpu.h"
+#include "base/alloc.h"
+#include "cpu/ir/trace.h"
+#include <errno.h>
+
+int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cpu_ops *ops,
+                struct vr_machine *machine, unsigned index, struct vr_space *mem,
+                struct vr_error *err)
+{
+    vr_vcpu_init(&cpu->vcpu, ops, machine, index);
+    cpu->isa = isa;
+    cpu->mem = mem;
+    cpu->tlb = vr_zalloc_array(VR_MMU_MODES, sizeof(struct vr_tlb));
+    int r = cpu->tlb ? vr_code_init(cpu, err)
+                     : vr_err(err, -ENOMEM, "no memory for the TLB of cpu %u", index);
+    if (r < 0) {
+        free(cpu->tlb);
+        vr_vcpu_fini(&cpu->vcpu);
+        return r;
+    }
+    vr_tlb_select(cpu, 0, 1, 0, 1);
+    return 0;
+}
+
+void vr_cpu_fini(struct vr_cpu *cpu)
+{
+    vr_trace_stop(cpu);
+    vr_code_fini(cpu);
+    free(cpu->tlb);
+    vr_vcpu_fini(&cpu->vcpu);
+}

@@ -1,0 +1,136 @@
+/* Guest memory as a CPU sees it: the paths that the TLB does not answer. */
+#include "base/bits.h"
+#include "cpu/ir/cpu.h"
+#include "cpu/ir/trace.h"
+#include <string.h>
+
+static bool mem_crosses(uint64_t va, unsigned width)
+{
+    return (va & (VR_PAGE_SIZE - 1)) + width > VR_PAGE_SIZE;
+}
+
+/* Translate one access that lies in one page, and remember it. */
+static bool mem_translate(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_access access,
+                          uint64_t *ret_gpa)
+{
+    struct vr_xlate x;
+    if (!cpu->isa->translate(cpu, va, width, access, &x)) {
+        return false;
+    }
+    vr_tlb_fill(cpu, va, false, &x);
+    *ret_gpa = x.gpa;
+    return true;
+}
+
+/* An access over a page border: both halves are translated before either is done, so that a fault
+ * on the second leaves the first untouched. Memory only: devices are never reached this way. */
+static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_access access,
+                      uint8_t *buf)
+{
+    unsigned first = VR_PAGE_SIZE - (unsigned)(va & (VR_PAGE_SIZE - 1));
+    uint64_t gpa[2];
+    if (!mem_translate(cpu, va, first, access, &gpa[0]) ||
+        !mem_translate(cpu, va + first, width - first, access, &gpa[1])) {
+        return false;
+    }
+    void *p[2];
+    for (unsigned i = 0; i < 2; i++) {
+        p[i] =
+            vr_dma_ptr(cpu->mem, &cpu->view, gpa[i], i ? width - first : first, access == VR_WRITE);
+        if (!p[i]) {
+            cpu->isa->access_fault(cpu, i ? va + first : va, access);
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < width; i++) {
+        uint8_t *at = i < first ? (uint8_t *)p[0] + i : (uint8_t *)p[1] + (i - first);
+        if (access == VR_WRITE) {
+            *at = buf[i];
+        } else {
+            buf[i] = *at;
+        }
+    }
+    if (access == VR_WRITE) {
+        vr_dma_wrote(cpu->mem, &cpu->view, gpa[0], first);
+        vr_dma_wrote(cpu->mem, &cpu->view, gpa[1], width - first);
+        if (cpu->trace) {
+            vr_trace_store(cpu, gpa[0], width, vr_load_le(buf, width));
+        }
+    }
+    return true;
+}
+
+bool vr_mem_load(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_val)
+{
+    if (mem_crosses(va, width)) {
+        uint8_t buf[8];
+        if (!mem_cross(cpu, va, width, VR_READ, buf)) {
+            return false;
+        }
+        *ret_val = vr_load_le(buf, width);
+        return true;
+    }
+    uint64_t gpa;
+    if (!mem_translate(cpu, va, width, VR_READ, &gpa)) {
+        return false;
+    }
+    if (vr_space_read(cpu->mem, &cpu->view, gpa, width, ret_val) < 0) {
+        cpu->isa->access_fault(cpu, va, VR_READ);
+        return false;
+    }
+    return true;
+}
+
+bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val)
+{
+    if (mem_crosses(va, width)) {
+        uint8_t buf[8];
+        vr_store_le(buf, width, val);
+        return mem_cross(cpu, va, width, VR_WRITE, buf);
+    }
+    uint64_t gpa;
+    if (!mem_translate(cpu, va, width, VR_WRITE, &gpa)) {
+        return false;
+    }
+    if (vr_space_write(cpu->mem, &cpu->view, gpa, width, val) < 0) {
+        cpu->isa->access_fault(cpu, va, VR_WRITE);
+        return false;
+    }
+    if (cpu->trace) {
+        vr_trace_store(cpu, gpa, width, val);
+    }
+    return true;
+}
+
+void *vr_mem_ram(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access,
+                 uint64_t *ret_gpa)
+{
+    if (va & (len - 1)) {
+        cpu->isa->misaligned(cpu, va, access);
+        return NULL;
+    }
+    if (!mem_translate(cpu, va, len, access, ret_gpa)) {
+        return NULL;
+    }
+    void *p = vr_dma_ptr(cpu->mem, &cpu->view, *ret_gpa, len, access == VR_WRITE);
+    if (!p) {
+        cpu->isa->access_fault(cpu, va, access);
+    }
+    return p;
+}
+
+void vr_mem_wrote(struct vr_cpu *cpu, uint64_t gpa, unsigned len)
+{
+    vr_dma_wrote(cpu->mem, &cpu->view, gpa, len);
+    if (cpu->trace && len <= 8) {
+        uint64_t val = 0;
+        if (vr_space_read(cpu->mem, &cpu->view, gpa, len, &val) == 0) {
+            vr_trace_store(cpu, gpa, len, val);
+        }
+    }
+}
+
+void *vr_mem_phys(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool write)
+{
+    return vr_dma_ptr(cpu->mem, &cpu->view, gpa, width, write);
+}
