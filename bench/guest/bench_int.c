@@ -440,17 +440,72 @@ static uint64_t BENCH_NOINLINE b_strings(uint64_t n)
 }
 
 /* virtual calls through many small functions; op = one call */
-#define F(k)                                         \
-    static BENCH_NOINLINE uint64_t vf##k(uint64_t x) \
-    {                                                \
-        return x * (k * 2 + 1) + k;                  \
-    }
-F(0)
-F(1)
-F(2)
-F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13) F(14)
-    F(15) static uint64_t (*const vft[16])(uint64_t) = {
-        vf0, vf1, vf2, vf3, vf4, vf5, vf6, vf7, vf8, vf9, vf10, vf11, vf12, vf13, vf14, vf15};
+static BENCH_NOINLINE uint64_t vf0(uint64_t x)
+{
+    return x * 1 + 0;
+}
+static BENCH_NOINLINE uint64_t vf1(uint64_t x)
+{
+    return x * 3 + 1;
+}
+static BENCH_NOINLINE uint64_t vf2(uint64_t x)
+{
+    return x * 5 + 2;
+}
+static BENCH_NOINLINE uint64_t vf3(uint64_t x)
+{
+    return x * 7 + 3;
+}
+static BENCH_NOINLINE uint64_t vf4(uint64_t x)
+{
+    return x * 9 + 4;
+}
+static BENCH_NOINLINE uint64_t vf5(uint64_t x)
+{
+    return x * 11 + 5;
+}
+static BENCH_NOINLINE uint64_t vf6(uint64_t x)
+{
+    return x * 13 + 6;
+}
+static BENCH_NOINLINE uint64_t vf7(uint64_t x)
+{
+    return x * 15 + 7;
+}
+static BENCH_NOINLINE uint64_t vf8(uint64_t x)
+{
+    return x * 17 + 8;
+}
+static BENCH_NOINLINE uint64_t vf9(uint64_t x)
+{
+    return x * 19 + 9;
+}
+static BENCH_NOINLINE uint64_t vf10(uint64_t x)
+{
+    return x * 21 + 10;
+}
+static BENCH_NOINLINE uint64_t vf11(uint64_t x)
+{
+    return x * 23 + 11;
+}
+static BENCH_NOINLINE uint64_t vf12(uint64_t x)
+{
+    return x * 25 + 12;
+}
+static BENCH_NOINLINE uint64_t vf13(uint64_t x)
+{
+    return x * 27 + 13;
+}
+static BENCH_NOINLINE uint64_t vf14(uint64_t x)
+{
+    return x * 29 + 14;
+}
+static BENCH_NOINLINE uint64_t vf15(uint64_t x)
+{
+    return x * 31 + 15;
+}
+static uint64_t (*const vft[16])(uint64_t) = {vf0, vf1, vf2,  vf3,  vf4,  vf5,  vf6,  vf7,
+                                              vf8, vf9, vf10, vf11, vf12, vf13, vf14, vf15};
 static uint64_t BENCH_NOINLINE b_vcall(uint64_t n)
 {
     uint64_t x = 1;
