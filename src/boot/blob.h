@@ -1,0 +1,28 @@
+/*
+ * Files that a machine starts from, read whole: kernels, firmware, initial RAM disks.
+ *
+ * A file is bad input like any other: size limits first, and one clear line for whatever is wrong.
+ */
+#ifndef VR_BOOT_BLOB_H
+#define VR_BOOT_BLOB_H
+
+#include "base/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct vr_blob {
+    uint8_t *data; /* owned */
+    size_t len;
+};
+
+/* Read @path, which is called @what in messages ("kernel"). -ENOENT, -EACCES, -EISDIR, -EINVAL
+ * (empty, not a regular file), -EFBIG (more than @max_bytes), -ENOMEM. */
+int vr_blob_read(const char *what, const char *path, size_t max_bytes, struct vr_blob *ret_blob,
+                 struct vr_error *err) VR_MUST;
+/* If @blob is gzip, replace it by what it holds (at most @max_bytes). -EINVAL: damaged. RFC 1952.
+ */
+int vr_blob_gunzip(const char *what, struct vr_blob *blob, size_t max_bytes,
+                   struct vr_error *err) VR_MUST;
+void vr_blob_fini(struct vr_blob *blob);
+
+#endif
