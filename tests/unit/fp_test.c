@@ -4,6 +4,7 @@
  * the RISC-V manual spells out. VR_TEST_SEED picks another stream of operands.
  */
 #include "cpu/fp/fp_fast.h"
+#include "fp_operands.h"
 #include "fp_oracle.h"
 #include "test.h"
 
@@ -124,11 +125,6 @@ static const struct op ops[] = {
 };
 #define OPS (sizeof(ops) / sizeof(ops[0]))
 
-struct run {
-    uint64_t rng;
-    uint64_t compared;
-};
-
 static void start(struct run *run, uint64_t salt)
 {
     const char *seed = getenv("VR_TEST_SEED");
@@ -143,132 +139,15 @@ static void finish(const struct run *run, const char *what)
     assert_true(run->compared > 0);
 }
 
-/* splitmix64 */
-static uint64_t rnd(struct run *run)
+static void pick(struct run *run, const struct op *op, int format, uint64_t v[3])
 {
-    uint64_t z = run->rng += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
-
-/* A string of zeros and ones in a few runs: carries, ties and near-ties come from these. */
-static uint64_t runs_of_bits(struct run *run)
-{
-    uint64_t r = rnd(run);
-    uint64_t v = 0;
-    int i;
-
-    for (i = 0; i < 3; i++) {
-        v ^= UINT64_MAX >> (r & 63);
-        r >>= 6;
-    }
-    return r & 1 ? v : v + (r >> 1 & 3) - 1;
-}
-
-static uint64_t operand(struct run *run, struct fmt f)
-{
-    uint64_t frac_mask = (1ull << f.frac_bits) - 1;
-    uint64_t r = rnd(run);
-    uint64_t sign = r & 1 ? sign_bit(f) : 0;
-    uint64_t bias = (1ull << (f.exp_bits - 1)) - 1;
-    uint64_t frac = r & 2 ? rnd(run) & frac_mask : runs_of_bits(run) & frac_mask;
-    uint64_t exp;
-
-    r >>= 8;
-    switch (r % 8) {
-    case 0: /* the edges, and their neighbours one unit away */
-        frac = r >> 3 & 3;
-        switch (r >> 8 & 7) {
-        case 0:
-            return sign | frac; /* zero, least subnormals */
-        case 1:
-            return sign | ((1ull << f.frac_bits) - 2 + frac); /* greatest subnormal, least normal */
-        case 2:
-            return sign | (inf_bits(f) - 2 + frac); /* greatest normal, infinity, signaling NaN */
-        case 3:
-            return sign | (nan_bits(f) + frac);
-        case 4:
-            return sign | ((bias << f.frac_bits) - 2 + frac); /* one */
-        case 5:
-            return sign | inf_bits(f);
-        default:
-            /* any power of two */
-            return sign | (((r >> 16) % (2 * bias) << f.frac_bits) + frac - (r >> 12 & 1));
-        }
-    case 1: /* subnormals and the least binades */
-        return sign | ((r >> 3 & 3) << f.frac_bits) | frac;
-    case 2: /* the greatest binades, infinities, NaNs */
-        return sign | (inf_bits(f) - ((r >> 3 & 3) << f.frac_bits)) | frac;
-    case 3:
-    case 4: /* around one, where operands meet each other */
-        exp = bias - 4 + (r >> 3 & 7);
-        return sign | exp << f.frac_bits | frac;
-    case 5: /* within a significand's width of one, and a bit more: integers, and roundings to them
-             */
-        exp = bias + (r >> 3) % 68;
-        return sign | (exp < 2 * bias ? exp : bias) << f.frac_bits | frac;
-    default:
-        return rnd(run) & ((sign_bit(f) << 1) - 1);
-    }
-}
-
-/* Fills in operands; at times ones that are related, for cancellation, ties and exact results. */
-static void operands(struct run *run, const struct op *op, struct fmt f, uint64_t v[3])
-{
-    uint64_t mask = (sign_bit(f) << 1) - 1;
-    uint64_t r = rnd(run);
-
     if (op->kind == FROM_INT) {
-        v[0] = r & 1 ? rnd(run) >> (r >> 1 & 63) : runs_of_bits(run);
-        v[0] = r & 128 ? 0 - v[0] : v[0];
+        v[0] = integer_operand(run);
         v[1] = 0;
         v[2] = 0;
-        return;
+    } else {
+        operands(run, formats[format], v);
     }
-    v[0] = operand(run, f);
-    v[1] = operand(run, f);
-    v[2] = operand(run, f);
-    switch (r & 15) {
-    case 0: /* neighbours, of either sign */
-        v[1] = (v[0] ^ (r & 16 ? sign_bit(f) : 0)) + (r >> 8 & 7) - 3;
-        break;
-    case 1: { /* few bits: exact results */
-        uint64_t few = (1ull << f.frac_bits) - (1ull << (f.frac_bits * 3 / 4));
-
-        v[0] &= few | ~((1ull << f.frac_bits) - 1);
-        v[1] &= few | ~((1ull << f.frac_bits) - 1);
-        break;
-    }
-    case 2: /* a product about to be cancelled: c = -(a * b), give or take */
-    case 3: {
-        uint32_t unused = 0;
-
-        v[2] = f.exp_bits == 11  ? vr_f64_mul(v[0], v[1], VR_RNE, &unused)
-               : f.exp_bits == 8 ? vr_f32_mul((uint32_t)v[0], (uint32_t)v[1], VR_RNE, &unused)
-                                 : vr_f16_mul((uint16_t)v[0], (uint16_t)v[1], VR_RNE, &unused);
-        v[2] ^= sign_bit(f);
-        v[2] += (r >> 8 & 3) ? 0 : (r >> 16 & 3) - 1;
-        break;
-    }
-    case 4: /* a square, or nearly */
-    case 5: {
-        uint32_t unused = 0;
-        unsigned rm = r >> 8 & 3;
-
-        v[1] = v[0];
-        v[0] = f.exp_bits == 11  ? vr_f64_mul(v[0], v[0], rm, &unused)
-               : f.exp_bits == 8 ? vr_f32_mul((uint32_t)v[0], (uint32_t)v[0], rm, &unused)
-                                 : vr_f16_mul((uint16_t)v[0], (uint16_t)v[0], rm, &unused);
-        break;
-    }
-    default:
-        break;
-    }
-    v[0] &= mask;
-    v[1] &= mask;
-    v[2] &= mask;
 }
 
 /* Integer results of 32 bits are compared as such. */
@@ -385,7 +264,7 @@ static void test_oracle(void **state)
                 uint64_t v[3];
                 unsigned rm;
 
-                operands(&run, &ops[o], formats[format], v);
+                pick(&run, &ops[o], format, v);
                 for (rm = VR_RNE; rm <= VR_RMM; rm++) {
                     check(&run, "soft", &ops[o], format, v, rm, call(ops[o].soft[format], v, rm, 0),
                           expected(&ops[o], format, v, rm));
@@ -517,7 +396,7 @@ static void test_host(void **state)
                 uint64_t v[3];
                 unsigned rm = (unsigned)i & 3;
 
-                operands(&run, op, f, v);
+                pick(&run, op, format, v);
                 got = call(op->soft[format], v, rm, 0);
                 want = narrow          ? host_narrow(v, rm)
                        : format == F64 ? host_f64(op->arg, v, rm)
@@ -560,7 +439,7 @@ static void test_fast(void **state)
                 uint32_t flags = i & 8 ? VR_FF_NX : i & 16 ? VR_FF_UF | VR_FF_DZ : 0;
                 uint64_t v[3];
 
-                operands(&run, op, formats[format], v);
+                pick(&run, op, format, v);
                 check(&run, "fast", op, format, v, rm, call(op->fast[format], v, rm, flags),
                       call(op->soft[format], v, rm, flags));
             }

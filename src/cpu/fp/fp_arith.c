@@ -160,7 +160,7 @@ FP_INLINE uint64_t fp_sqrt(struct fp_fmt f, uint64_t bits, unsigned rm, uint32_t
         rest -= trial & (0 - fits); /* no branch: it would be mispredicted half of the time */
         root = root << 1 | fits;
     }
-    root = root << (64 - root_bits) | (rest != 0 || next != 0);
+    root = root << (64 - root_bits) | (rest != 0); /* next has run dry */
     return fp_round_pack(f, false, (a.exp - odd) / 2, root, rm, flags);
 }
 
