@@ -53,20 +53,26 @@ def captured(argv, **more):
 
 
 def read_tap(name, text):
-    """Counts the subtests of one TAP test, with the diagnostics that stand before a failure."""
-    result, notes = Result([], [], []), []
+    """Counts the subtests of one TAP test. Diagnostics stand before a result, or ("# ...") after it."""
+    result, notes, after = Result([], [], []), [], False
     for line in text.splitlines():
         match = re.match(r"(not )?ok\b\s*\d*\s*-?\s*([^#]*)(?:#\s*(skip|todo)\S*\s*(.*))?", line, re.I)
         if not match:
-            notes.append(line)
+            if after and line.startswith("#"):
+                what, said = result.failed[-1]
+                result.failed[-1] = (what, said + "\n" + line)
+            else:
+                notes.append(line)
             continue
-        what = f"{name}: {match[2].strip()}"
+        after = bool(match[1])
         if (match[3] or "").lower() == "skip":
-            result.skipped.append((what, match[4].strip()))
+            after = False
+            result.skipped.append((f"{name}: {match[2].strip() or match[4].strip()}",
+                                   match[4].strip() if match[2].strip() else ""))
         elif match[1]:
-            result.failed.append((what, "\n".join(notes[-60:])))
+            result.failed.append((f"{name}: {match[2].strip()}", "\n".join(notes[-60:])))
         else:
-            result.passed.append((what, ""))
+            result.passed.append((f"{name}: {match[2].strip()}", ""))
         notes = []
     whole = re.search(r"^1\.\.0\s*#\s*skip\S*\s*(.*)", text, re.I | re.M)
     if whole:
@@ -131,7 +137,7 @@ def run_build(build, chosen, totals):
     problem = configure(build)
     if problem is None:
         done = captured(["ninja", "-C", build.folder])
-        problem = tail(done.stdout) if done.returncode else None
+        problem = tail(done.stdout[max(done.stdout.find("FAILED"), 0):]) if done.returncode else None
     if problem is not None:
         say(problem)
         totals.failed.append((f"{build.name}: build", problem))
