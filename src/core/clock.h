@@ -25,8 +25,12 @@ struct vr_timer {
     void (*fire)(void *arg);
     void *arg;
     uint64_t at_ns;
-    bool armed;
-    unsigned heap_index; /* the clock's */
+    bool armed; /* to be read under @lock */
+    /* The clock's: its queue, a pairing heap, so that arming never needs memory. */
+    bool queued;
+    uint64_t seq;
+    struct vr_timer *child, *sibling,
+        *prev; /* prev: the elder sibling, or the parent of an eldest */
 };
 
 enum vr_clock_kind { VR_CLOCK_STEPPED, VR_CLOCK_REAL };
@@ -34,22 +38,28 @@ enum vr_clock_kind { VR_CLOCK_STEPPED, VR_CLOCK_REAL };
 /* A real clock starts stopped; -ENOMEM, -EAGAIN (no thread). */
 int vr_clock_create(enum vr_clock_kind kind, struct vr_clock **ret_clock,
                     struct vr_error *err) VR_MUST;
-void vr_clock_destroy(struct vr_clock *clock);
-void vr_clock_start(struct vr_clock *clock); /* real clocks: time runs */
-void vr_clock_stop(
-    struct vr_clock *clock); /* real clocks: time stands; no fire() runs after return */
-uint64_t vr_clock_now(struct vr_clock *clock);
-void vr_clock_set(struct vr_clock *clock, uint64_t now_ns); /* restore; stopped or stepped clocks */
-/* Stepped clocks: move by @ns, firing what falls due in order, with now at each deadline. */
+void vr_clock_destroy(struct vr_clock *clock); /* after its timers' fini; NULL is fine */
+/* Real clocks (no effect on stepped ones): time runs. */
+void vr_clock_start(struct vr_clock *clock);
+/* Real clocks: time stands; no fire() runs after return. Not from fire(), no timer's lock held. */
+void vr_clock_stop(struct vr_clock *clock);
+uint64_t vr_clock_now(struct vr_clock *clock); /* takes no lock */
+/* Restore; stopped or stepped clocks. Timers keep their deadlines. */
+void vr_clock_set(struct vr_clock *clock, uint64_t now_ns);
+/* Stepped clocks: move by @ns, firing what falls due in order (equal deadlines: as they were
+ * armed), with now at each deadline. No timer's lock held. */
 void vr_clock_step(struct vr_clock *clock, uint64_t ns);
 /* When the next timer is due; UINT64_MAX: none. */
 uint64_t vr_clock_next(struct vr_clock *clock);
 
 void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *lock,
                    void (*fire)(void *), void *arg);
-void vr_timer_arm(struct vr_timer *t, uint64_t at_ns); /* a time already past fires at once */
-void vr_timer_cancel(struct vr_timer *t);
-void vr_timer_fini(
-    struct vr_timer *t); /* cancel, and wait for a fire() under way (not from fire) */
+/* (Re-)arm for @at_ns. A time already past fires as soon as the clock runs: on the clock's thread,
+ * or in the next vr_clock_step, a step of 0 included; never inside this call. */
+void vr_timer_arm(struct vr_timer *t, uint64_t at_ns);
+void vr_timer_cancel(struct vr_timer *t); /* fine on a timer that is zeroed or not armed */
+/* Cancel, and wait for a fire() under way: not from fire(), and @lock not held. Fine on a zeroed
+ * timer. */
+void vr_timer_fini(struct vr_timer *t);
 
 #endif

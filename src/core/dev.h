@@ -1,13 +1,13 @@
 /*
- * The device model: a class is one const struct with a field table and a register table; an instance
- * starts with struct vr_dev.
+ * The device model: a class is one const struct with a field table and a register table; an
+ * instance starts with struct vr_dev.
  *
- * Locking: every hook, every timer, every backend completion of a device runs under dev->lock, but for
- * init, quiesce and fini, which may wait for the loop or a timer and so run without it: init before
- * anyone knows the device (connect the backend last), fini after its windows are gone. Lock order:
- * device, interrupt controller, vCPU. A hook never calls into another device's registers, never sleeps.
- * Lifecycle (checked): created (config set, init ran, state at reset values) -> running; save, load and
- * reset at any later time; fini.
+ * Locking: every hook, every timer, every backend completion of a device runs under dev->lock, but
+ * for init, quiesce and fini, which may wait for the loop or a timer and so run without it: init
+ * before anyone knows the device (connect the backend last), fini after its windows are gone. Lock
+ * order: device, interrupt controller, vCPU. A hook never calls into another device's registers,
+ * never sleeps. Lifecycle (checked): created (config set, init ran, state at reset values) ->
+ * running; save, load and reset at any later time; fini.
  */
 #ifndef VR_CORE_DEV_H
 #define VR_CORE_DEV_H
@@ -29,8 +29,8 @@ struct vr_dev;
 struct vr_dev_priv;
 struct vr_snap;
 
-/* What a device stands on. Tests make one by hand; a machine owns one. Any pointer but clock may be NULL
- * where a class does not need it. */
+/* What a device stands on. Tests make one by hand; a machine owns one. Any pointer but clock may be
+ * NULL where a class does not need it. */
 struct vr_env {
     struct vr_clock *clock;
     struct vr_space *mem; /* DMA */
@@ -42,12 +42,12 @@ struct vr_env {
 };
 
 /*
- * One guest-visible register, or an array of them (@count > 1, @stride bytes apart). With no hook it is
- * plain storage behind @wmask in the member @member. Hooks get the array index.
- * Access rules: the access must have the register's width, unless the register is `flex`: then narrower aligned
- * accesses inside it read bytes of its value / merge into it (write hook sees the merged value of a backed
- * register or, unbacked, of its read hook's value), and wider ones are split. Anything else is a guest
- * error: reads 0, writes nothing, counted.
+ * One guest-visible register, or an array of them (@count > 1, @stride bytes apart). With no hook
+ * it is plain storage behind @wmask in the member @member. Hooks get the array index. Access rules:
+ * the access must have the register's width, unless the register is `flex`: then narrower aligned
+ * accesses inside it read bytes of its value / merge into it (write hook sees the merged value of a
+ * backed register or, unbacked, of its read hook's value), and wider ones are split. Anything else
+ * is a guest error: reads 0, writes nothing, counted.
  */
 struct vr_reg {
     const char *name, *help;
@@ -62,23 +62,34 @@ struct vr_reg {
     uint64_t (*read)(struct vr_dev *dev, unsigned index);
     void (*write)(struct vr_dev *dev, unsigned index, uint64_t val); /* backed: after the store */
 };
-#define VR_REG(o, w, n, ...) { .name = n, .off = (o), .width = (w), .help = __VA_ARGS__ }
-#define VR_REG_OF(o, w, n, m, ...) \
-    { .name = n, .off = (o), .width = (w), .backed = true, .member = offsetof(VR_SELF, m), \
-      .type = VR_TYPEOF_(((VR_SELF *)0)->m), .help = __VA_ARGS__ }
+#define VR_REG(o, w, n, ...)                                     \
+    {                                                            \
+        .name = n, .off = (o), .width = (w), .help = __VA_ARGS__ \
+    }
+#define VR_REG_OF(o, w, n, m, ...)                                                           \
+    {                                                                                        \
+        .name = n, .off = (o), .width = (w), .backed = true, .member = offsetof(VR_SELF, m), \
+        .type = VR_TYPEOF_(((VR_SELF *)0)->m), .help = __VA_ARGS__                           \
+    }
 /* An array member: VR_REG_ARRAY_OF(off, width, name, member, count, stride, help, ...) */
-#define VR_REG_ARRAY_OF(o, w, n, m, cnt, strd, ...) \
-    { .name = n, .off = (o), .width = (w), .backed = true, .member = offsetof(VR_SELF, m), \
-      .member_stride = sizeof(((VR_SELF *)0)->m[0]), .count = (cnt), .stride = (strd), \
-      .type = VR_TYPEOF_(((VR_SELF *)0)->m[0]), .help = __VA_ARGS__ }
-#define VR_REG_END { .name = NULL }
+#define VR_REG_ARRAY_OF(o, w, n, m, cnt, strd, ...)                                          \
+    {                                                                                        \
+        .name = n, .off = (o), .width = (w), .backed = true, .member = offsetof(VR_SELF, m), \
+        .member_stride = sizeof(((VR_SELF *)0)->m[0]), .count = (cnt), .stride = (strd),     \
+        .type = VR_TYPEOF_(((VR_SELF *)0)->m[0]), .help = __VA_ARGS__                        \
+    }
+#define VR_REG_END   \
+    {                \
+        .name = NULL \
+    }
 
 /* A window: a range of a space that the device answers. */
 struct vr_window {
     const char *name;
     uint64_t len;
     const struct vr_reg *regs; /* sorted by off; may be NULL when read/write are given */
-    /* For what no register covers (FIFOs, opaque areas): returns false for a guest error. May be NULL. */
+    /* For what no register covers (FIFOs, opaque areas): returns false for a guest error. May be
+     * NULL. */
     bool (*read)(struct vr_dev *dev, uint64_t off, unsigned width, uint64_t *ret_val);
     bool (*write)(struct vr_dev *dev, uint64_t off, unsigned width, uint64_t val);
 };
@@ -89,15 +100,17 @@ struct vr_dev_class {
     size_t size;      /* of the whole device struct; vr_dev comes first */
     uint16_t version; /* of the saved state */
     const struct vr_field *fields;
-    struct vr_window windows[VR_DEV_WINDOWS]; /* until len is 0 */
-    int (*init)(struct vr_dev *dev, struct vr_error *err);   /* config is set, state is reset */
-    void (*reset)(struct vr_dev *dev);                       /* state is already at its defaults */
-    int (*loaded)(struct vr_dev *dev, struct vr_error *err); /* state came from a snapshot: check cross-field
-                                                                rules, re-arm timers, drive wires */
-    void (*quiesce)(struct vr_dev *dev); /* before save: nothing in flight when it returns; called WITHOUT
-                                            the lock; may wait for the loop. May be NULL */
+    struct vr_window windows[VR_DEV_WINDOWS];              /* until len is 0 */
+    int (*init)(struct vr_dev *dev, struct vr_error *err); /* config is set, state is reset */
+    void (*reset)(struct vr_dev *dev);                     /* state is already at its defaults */
+    int (*loaded)(struct vr_dev *dev,
+                  struct vr_error *err); /* state came from a snapshot: check cross-field
+                                            rules, re-arm timers, drive wires */
+    void (*quiesce)(struct vr_dev *dev); /* before save: nothing in flight when it returns; called
+                                            WITHOUT the lock; may wait for the loop. May be NULL */
     void (*fini)(struct vr_dev *dev);
-    /* Add this device's node(s) to the device tree; the board passes addresses and interrupt via @at. */
+    /* Add this device's node(s) to the device tree; the board passes addresses and interrupt via
+     * @at. */
     int (*describe)(struct vr_dev *dev, struct vr_fdt *fdt, const struct vr_fdt_at *at);
 };
 
@@ -106,13 +119,14 @@ struct vr_dev {
     char id[32];
     struct vr_env *env;
     struct vr_mutex lock;
-    struct vr_view_cache dma; /* for vr_dma_* under the lock */
-    uint64_t guest_errors;    /* counted, the first few logged */
+    struct vr_view_cache dma;                /* for vr_dma_* under the lock */
+    uint64_t guest_errors;                   /* counted, the first few logged */
     struct vr_region region[VR_DEV_WINDOWS]; /* filled when mapped by vr_dev_map */
     struct vr_dev_priv *priv;                /* the core's */
 };
 
-/* @opts: "key=value,key,key=value" for CONFIG fields, or NULL. On failure nothing is left behind. */
+/* @opts: "key=value,key,key=value" for CONFIG fields, or NULL. On failure nothing is left behind.
+ */
 int vr_dev_create(const struct vr_dev_class *cls, const char *id, const char *opts,
                   struct vr_env *env, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
 /* Unmaps, calls fini; the memory goes when the last reader has left the old view. NULL is fine. */
@@ -124,19 +138,26 @@ int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint
                struct vr_error *err) VR_MUST;
 void vr_dev_unmap(struct vr_dev *dev, unsigned window, struct vr_space *space);
 
-static inline void vr_dev_lock(struct vr_dev *dev) { vr_mutex_lock(&dev->lock); }
-static inline void vr_dev_unlock(struct vr_dev *dev) { vr_mutex_unlock(&dev->lock); }
+static inline void vr_dev_lock(struct vr_dev *dev)
+{
+    vr_mutex_lock(&dev->lock);
+}
+static inline void vr_dev_unlock(struct vr_dev *dev)
+{
+    vr_mutex_unlock(&dev->lock);
+}
 
 /* Take the lock and access a window. width 1, 2, 4, 8; off + width inside the window. */
 uint64_t vr_dev_read(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width);
 void vr_dev_write(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width, uint64_t val);
 
-/* One section named by the device's id. Save: quiesced before. A load that fails leaves the device as it was
- * if the section is bad, and reset if the class's loaded hook refused the state. */
+/* One section named by the device's id. Save: quiesced before. A load that fails leaves the device
+ * as it was if the section is bad, and reset if the class's loaded hook refused the state. */
 int vr_dev_save(struct vr_dev *dev, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 int vr_dev_load(struct vr_dev *dev, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 
-/* The guest did something a driver must not: counted, traced, the first few logged at debug level. */
+/* The guest did something a driver must not: counted, traced, the first few logged at debug level.
+ */
 void vr_guest_error(struct vr_dev *dev, const char *fmt, ...) VR_PRINTF(2, 3);
 
 #endif

@@ -27,7 +27,8 @@ struct vr_fdt_at {
 
 int vr_fdt_create(struct vr_fdt **ret_fdt, struct vr_error *err) VR_MUST;
 void vr_fdt_destroy(struct vr_fdt *fdt);
-void vr_fdt_begin(struct vr_fdt *fdt, const char *fmt, ...) VR_PRINTF(2, 3); /* node name */
+/* Open a node; the first one is the root and is called "/". */
+void vr_fdt_begin(struct vr_fdt *fdt, const char *fmt, ...) VR_PRINTF(2, 3);
 void vr_fdt_end(struct vr_fdt *fdt);
 void vr_fdt_str(struct vr_fdt *fdt, const char *prop, const char *val);
 /* Several strings: val is "a\0b" with total length including the last NUL. */
@@ -37,7 +38,7 @@ void vr_fdt_u64(struct vr_fdt *fdt, const char *prop, uint64_t val);
 void vr_fdt_cells(struct vr_fdt *fdt, const char *prop, const uint32_t *cells, unsigned count);
 void vr_fdt_empty(struct vr_fdt *fdt, const char *prop);
 void vr_fdt_bytes(struct vr_fdt *fdt, const char *prop, const void *data, size_t len);
-/* reg (2+2 cells), interrupt-parent/interrupts, phandle as @at says. */
+/* reg (2+2 cells), interrupt-parent/interrupts or interrupts-extended, phandle as @at says. */
 void vr_fdt_reg(struct vr_fdt *fdt, const struct vr_fdt_at *at);
 /* Finish; the blob belongs to @fdt. Returns -ENOMEM or -EINVAL if any step failed. */
 int vr_fdt_finish(struct vr_fdt *fdt, const void **ret_blob, size_t *ret_len,

@@ -16,7 +16,8 @@ struct uv_loop_s;
 /* Create; the loop does not run until vr_loop_start (own thread) or vr_loop_turn (tests,
  * embedders). */
 int vr_loop_create(struct vr_loop **ret_loop, struct vr_error *err) VR_MUST;
-/* Stops the thread, runs posted work, lets handles close. NULL is fine. */
+/* Stops the thread, runs posted work, lets handles that are closing finish. Every handle on the
+ * loop must have been closed by its backend. NULL is fine. */
 void vr_loop_destroy(struct vr_loop *loop);
 int vr_loop_start(struct vr_loop *loop, struct vr_error *err) VR_MUST;
 /* One turn on the caller's thread (loop not started): waits at most @timeout_ms (0: poll; -1: for
@@ -27,7 +28,8 @@ void vr_loop_post(struct vr_loop *loop, void (*fn)(void *), void *arg);
 /* Run fn(arg) on the loop's thread and wait for it (runs at once when called on that thread, or
  * when the loop has no thread). No device lock may be held. */
 void vr_loop_call(struct vr_loop *loop, void (*fn)(void *), void *arg);
-bool vr_loop_here(const struct vr_loop *loop); /* is this the loop's thread? */
+/* Is this the loop's thread? (True for whoever asks while the loop has none.) */
+bool vr_loop_here(const struct vr_loop *loop);
 struct uv_loop_s *vr_loop_uv(struct vr_loop *loop);
 
 #endif

@@ -60,7 +60,7 @@ void vr_ram_wrote(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_t
     vr_assert(vr_in_range(off, len, ram->len));
     /* The writer stores data, then loads the flag; a translator stores the flag, then loads data.
      * With a full fence on both sides at least one of them sees the other. */
-    atomic_thread_fence(memory_order_seq_cst);
+    __sync_synchronize();
     uint64_t end = off + len, first = off >> VR_PAGE_SHIFT, last = (end - 1) >> VR_PAGE_SHIFT;
     uint64_t run = UINT64_MAX; /* first page of a run with code */
     for (uint64_t page = first; page <= last; page++) {

@@ -32,8 +32,8 @@ int vr_snap_save(struct vr_snap *s, const char *section, uint16_t version, const
 int vr_snap_load(struct vr_snap *s, const char *section, uint16_t version, void *obj,
                  const struct vr_field *table, struct vr_error *err) VR_MUST;
 
-/* The same for the contents of guest RAM; zero pages take no room. Loading goes by @space's code-written
- * listeners. Nobody else may be writing the memory. */
+/* The same for the contents of guest RAM; zero pages take no room. Loading goes by @space's
+ * code-written listeners. Nobody else may be writing the memory. */
 int vr_snap_save_ram(struct vr_snap *s, const char *section, const struct vr_ram *ram,
                      struct vr_error *err) VR_MUST;
 int vr_snap_load_ram(struct vr_snap *s, const char *section, struct vr_space *space,

@@ -2,9 +2,10 @@
  * Address spaces: guest-physical memory or I/O ports.
  *
  * A space is a list of regions with priorities. Readers never see the list: they use an immutable
- * flat view (sorted, non-overlapping ranges), built whole at each change and swapped. A reader keeps
- * a `struct vr_view_cache`, which holds a reference to one view and follows the space's generation; a
- * view, and each region in it, is released when the last cache has moved on (DESIGN 3, rule 5).
+ * flat view (sorted, non-overlapping ranges), built whole at each change and swapped. A reader
+ * keeps a `struct vr_view_cache`, which holds a reference to one view and follows the space's
+ * generation; a view, and each region in it, is released when the last cache has moved on (DESIGN
+ * 3, rule 5).
  *
  * Threads: add/remove/look-ups may be called from any thread; one vr_view_cache belongs to one user
  * at a time (a vCPU, or a device under its lock).
@@ -31,8 +32,8 @@ enum {
 /* Guest memory: one shared mapping of a memory file, so that others may map it too. */
 struct vr_ram {
     uint8_t *hva;
-    uint64_t len; /* bytes, a multiple of VR_PAGE_SIZE */
-    int fd;       /* memfd; -1 where the host has none */
+    uint64_t len;                /* bytes, a multiple of VR_PAGE_SIZE */
+    int fd;                      /* memfd; -1 where the host has none */
     _Atomic uint8_t *page_flags; /* one byte a page */
 };
 
@@ -43,13 +44,13 @@ enum vr_region_kind { VR_REGION_RAM, VR_REGION_ROM, VR_REGION_DEV };
 struct vr_region {
     const char *name;
     enum vr_region_kind kind;
-    int prio;            /* higher wins where regions overlap; equal priority must not overlap */
-    uint64_t gpa;        /* first address */
-    uint64_t len;        /* bytes; gpa + len does not wrap */
-    struct vr_ram *ram;  /* RAM and ROM: contents */
-    uint64_t ram_off;    /* where in ram the region starts; page-aligned */
-    struct vr_dev *dev;  /* DEV: who answers */
-    unsigned window;     /* DEV: which of its windows */
+    int prio;           /* higher wins where regions overlap; equal priority must not overlap */
+    uint64_t gpa;       /* first address */
+    uint64_t len;       /* bytes; gpa + len does not wrap */
+    struct vr_ram *ram; /* RAM and ROM: contents */
+    uint64_t ram_off;   /* where in ram the region starts; page-aligned */
+    struct vr_dev *dev; /* DEV: who answers */
+    unsigned window;    /* DEV: which of its windows */
     void (*release)(struct vr_region *); /* may be NULL */
     struct vr_region *next;              /* the space's list */
     bool mapped;                         /* in the space's list */
@@ -81,14 +82,14 @@ struct vr_view_cache {
     uint64_t gen;
 };
 
-/* Create a space of addresses 0..@limit (inclusive). Free with vr_space_destroy (NULL is fine) after
- * every cache was dropped. -ENOMEM. */
+/* Create a space of addresses 0..@limit (inclusive). Free with vr_space_destroy (NULL is fine)
+ * after every cache was dropped. -ENOMEM. */
 int vr_space_create(const char *name, uint64_t limit, struct vr_space **ret_space,
                     struct vr_error *err) VR_MUST;
 void vr_space_destroy(struct vr_space *space);
 
-/* Map @region. -EINVAL: outside the space, wraps, or empty; -EEXIST: same-priority overlap (both named
- * in @err). vr_space_move re-maps at @gpa in one swap. */
+/* Map @region. -EINVAL: outside the space, wraps, or empty; -EEXIST: same-priority overlap (both
+ * named in @err). vr_space_move re-maps at @gpa in one swap. */
 int vr_space_add(struct vr_space *space, struct vr_region *region, struct vr_error *err) VR_MUST;
 int vr_space_move(struct vr_space *space, struct vr_region *region, uint64_t gpa,
                   struct vr_error *err) VR_MUST;
@@ -96,53 +97,54 @@ void vr_space_remove(struct vr_space *space, struct vr_region *region);
 
 /* Grows by one at each change of the map. An engine compares it at block boundaries. */
 uint64_t vr_space_gen(const struct vr_space *space);
-/* Called (any thread) after each change of the map, so that engines drop cached pointers; must not change
- * the map itself. At most VR_SPACE_LISTENERS of each kind. */
+/* Called (any thread) after each change of the map, so that engines drop cached pointers; must not
+ * change the map itself. At most VR_SPACE_LISTENERS of each kind. */
 void vr_space_on_change(struct vr_space *space, void (*fn)(void *), void *opaque);
 void vr_space_on_code_written(struct vr_space *space, vr_code_written_fn fn, void *opaque);
-/* Drop every listener that was added with @opaque; none of them runs any more after return. Not from one. */
+/* Drop every listener that was added with @opaque; none of them runs any more after return. Not
+ * from one. */
 void vr_space_forget(struct vr_space *space, void *opaque);
 
-/* The current view, through @cache (zeroed at first use). Never NULL. Costs one atomic load while the map
- * stays as it is. */
+/* The current view, through @cache (zeroed at first use). Never NULL. Costs one atomic load while
+ * the map stays as it is. */
 const struct vr_view *vr_space_view(struct vr_space *space, struct vr_view_cache *cache);
 void vr_view_cache_drop(struct vr_space *space, struct vr_view_cache *cache);
 /* The range that holds @gpa, or NULL where nothing is mapped. */
 const struct vr_flat *vr_view_find(const struct vr_view *view, uint64_t gpa);
 
-/* RAM. @name shows in /proc. hva is page-aligned, zero-filled, shared. -ENOMEM; -EINVAL: @len is 0 or not
- * whole pages. */
+/* RAM. @name shows in /proc. hva is page-aligned, zero-filled, shared. -ENOMEM; -EINVAL: @len is 0
+ * or not whole pages. */
 int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram,
                   struct vr_error *err) VR_MUST;
 void vr_ram_destroy(struct vr_ram *ram);
-/* Every writer of guest RAM calls this after writing [off, off+len): pages with VR_PAGE_CODE lose it, and
- * are reported to every vr_space_on_code_written listener. Cheap
- * when no flag is set. */
+/* Every writer of guest RAM calls this after writing [off, off+len): pages with VR_PAGE_CODE lose
+ * it, and are reported to every vr_space_on_code_written listener. Cheap when no flag is set. */
 void vr_ram_wrote(struct vr_space *space, struct vr_ram *ram, uint64_t off, uint64_t len);
 
 /*
- * DMA: RAM only. A range that is not wholly RAM (reads: RAM or ROM) is refused with -EFAULT, so a device
- * can never reach a device window, its own included (THREATS 6). Lengths are checked for wrap.
+ * DMA: RAM only. A range that is not wholly RAM (reads: RAM or ROM) is refused with -EFAULT, so a
+ * device can never reach a device window, its own included (THREATS 6). Lengths are checked for
+ * wrap.
  */
 int vr_dma_read(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, void *buf,
                 uint64_t len) VR_MUST;
 int vr_dma_write(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, const void *buf,
                  uint64_t len) VR_MUST;
 /* Describe [gpa, gpa+len) as at most @max iovecs into RAM; returns how many, -EFAULT or -E2BIG. The
- * pointers stay valid while @cache holds its view, i.e. until the next vr_space_view on it... so the
- * region's owner keeps RAM for the machine's whole life. After a device wrote through them it calls
- * vr_dma_wrote with the same range. */
+ * pointers stay valid while @cache holds its view, i.e. until the next vr_space_view on it... so
+ * the region's owner keeps RAM for the machine's whole life. After a device wrote through them it
+ * calls vr_dma_wrote with the same range. */
 int vr_dma_map(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,
                bool write, struct iovec *iov, unsigned max) VR_MUST;
 void vr_dma_wrote(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len);
-/* A host pointer to @len bytes (aligned, naturally, to len <= 8, or any range inside one RAM region) for
- * atomic access to rings; NULL if not RAM. */
+/* A host pointer to @len bytes (aligned, naturally, to len <= 8, or any range inside one RAM
+ * region) for atomic access to rings; NULL if not RAM. */
 void *vr_dma_ptr(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,
                  bool write);
 
-/* One access of 1, 2, 4 or 8 bytes by a CPU or a test, to RAM, ROM or a device window; takes the device's
- * lock for the latter. -EFAULT: nothing there, the access straddles two regions, or it writes to ROM.
- * Little-endian value. */
+/* One access of 1, 2, 4 or 8 bytes by a CPU or a test, to RAM, ROM or a device window; takes the
+ * device's lock for the latter. -EFAULT: nothing there, the access straddles two regions, or it
+ * writes to ROM. Little-endian value. */
 int vr_space_read(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, unsigned width,
                   uint64_t *ret_val) VR_MUST;
 int vr_space_write(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa,

@@ -36,10 +36,10 @@ struct vr_vcpu {
     struct vr_thread *thread; /* the machine's */
     struct vr_mutex lock;     /* guards sleeping; last in the lock order */
     struct vr_cond wake;
-    atomic_bool kicked; /* run() must return to the machine */
-    atomic_bool
-        attention; /* something to look at (interrupt, invalidation): leave straight-line code */
-    bool in_run;   /* machine: thread is between run() and its return; under machine lock */
+    atomic_bool kicked;    /* run() must return to the machine */
+    atomic_bool attention; /* an interrupt line, an invalidation: leave straight-line code */
+    atomic_bool sleeping;  /* in vr_vcpu_sleep, or about to be */
+    bool in_run;           /* machine: thread is between run() and its return; under machine lock */
 };
 
 void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_machine *machine,
@@ -49,7 +49,7 @@ void vr_vcpu_fini(struct vr_vcpu *vcpu);
 void vr_vcpu_notify(struct vr_vcpu *vcpu);
 /* Any thread: make run() return (implies notify). */
 void vr_vcpu_kick(struct vr_vcpu *vcpu);
-/* Engine, own thread: sleep until attention or kicked is set. */
+/* Engine, own thread: sleep until attention or kicked is set; clears neither. */
 void vr_vcpu_sleep(struct vr_vcpu *vcpu);
 
 #endif

@@ -18,9 +18,9 @@ int vr_shmem_create(const char *name, uint64_t len, struct vr_shmem *ret_mem,
                     struct vr_error *err) VR_MUST;
 void vr_shmem_destroy(struct vr_shmem *mem);
 
-/* The first byte at or after @off that was ever written since it was last discarded, to a host page's
- * precision; mem->len: none. What lies between reads as zero, and need not be read, which would make the
- * host find memory for it. */
+/* The first byte at or after @off that was ever written since it was last discarded, to a host
+ * page's precision; mem->len: none. What lies between reads as zero, and need not be read, which
+ * would make the host find memory for it. */
 uint64_t vr_shmem_next_data(const struct vr_shmem *mem, uint64_t off);
 /* Zero [off, off+len), whole pages, and give the memory back to the host. */
 int vr_shmem_discard(const struct vr_shmem *mem, uint64_t off, uint64_t len,

@@ -1,4 +1,5 @@
-/* Threads, mutexes and condition variables of the host; thin, so that each OS has one small file. */
+/* Threads, mutexes and condition variables of the host; thin, so that each OS has one small file.
+ */
 #ifndef VR_PLATFORM_THREAD_H
 #define VR_PLATFORM_THREAD_H
 
@@ -17,10 +18,13 @@ struct vr_cond {
     pthread_cond_t c; /* waits on the monotonic clock */
 };
 
-/* Start fn(arg) on a new thread named @name (cut to what the host shows). All signals are blocked in it
- * but for synchronous faults. -EAGAIN: the host has no more threads; -ENOMEM. Free by vr_thread_join. */
+/* Start fn(arg) on a new thread named @name (cut to what the host shows). All signals are blocked
+ * in it but for synchronous faults. -EAGAIN: the host has no more threads; -ENOMEM. Free by
+ * vr_thread_join. */
 int vr_thread_create(const char *name, void (*fn)(void *), void *arg, struct vr_thread **ret_thread,
                      struct vr_error *err) VR_MUST;
+/* Ask the host to end the calling thread's timed waits on time, not tens of microseconds later. */
+void vr_thread_be_punctual(void);
 void vr_thread_join(struct vr_thread *thread); /* waits, frees; NULL is fine */
 bool vr_thread_is_current(const struct vr_thread *thread);
 /* CPU time that @thread has used, ns; UINT64_MAX if the host cannot tell. */

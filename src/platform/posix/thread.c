@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 struct vr_thread {
     pthread_t id;
@@ -53,6 +56,13 @@ int vr_thread_create(const char *name, void (*fn)(void *), void *arg, struct vr_
     }
     *ret_thread = t;
     return 0;
+}
+
+void vr_thread_be_punctual(void)
+{
+#ifdef __linux__
+    prctl(PR_SET_TIMERSLACK, 1UL);
+#endif
 }
 
 void vr_thread_join(struct vr_thread *thread)
