@@ -7,7 +7,7 @@ say() { echo "run: $*" >&2; }
 
 tools/deps.sh run
 [ -x build/vireo ] || say "building (the first time takes a minute or two)"
-tools/build.sh build
+tools/build.sh build vireo
 if [ -z "${KERNEL:-}" ]; then
     folder=$(tools/guest/fetch.sh kernel </dev/null)
     KERNEL=$folder/Image
