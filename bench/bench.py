@@ -14,6 +14,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def main():
     parser.add_argument("--timeout", type=float, default=900)
     parser.add_argument("peers", nargs="*", default=["qemu10", "vireo"])
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what we started, too
     peers = read_peers()
     for name in args.peers:
         if name not in peers:

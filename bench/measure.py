@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import shlex
-import signal
 import subprocess
 import time
 
@@ -83,13 +82,30 @@ class Guest:
         start = time.monotonic()
         process = subprocess.Popen(self.argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
         os.close(slave)
+        try:
+            self.watch(process, master, start, log_path, timeout)
+        except BaseException:  # leave nothing running, whatever ended us
+            process.kill()
+            raise
+        status = process.wait()
+        os.close(master)
+        if status:
+            self.records.append({"name": "fail", "what": f"exit code {status}, see {log_path}"})
+        if self.in_guest and "user" in self.seen:
+            boot = {"name": "boot"}
+            for what, (wall, cpu) in self.seen.items():
+                boot[what], boot[what + "_cpu"] = wall, cpu
+            self.records.append(boot)
+        return self.records
+
+    def watch(self, process, master, start, log_path, timeout):
         idle_from = None
         with open(log_path, "wb") as log:
             while True:
                 now = time.monotonic() - start
                 if now > timeout:
                     self.records.append({"name": "fail", "what": f"still running after {timeout} s"})
-                    os.kill(process.pid, signal.SIGKILL)  # ours: started above
+                    process.kill()
                     break
                 if self.idle_at and now >= self.idle_at:
                     if idle_from is None:
@@ -107,16 +123,6 @@ class Guest:
                     break
                 log.write(data)
                 self.feed(data, time.monotonic() - start, cpu_of(process.pid))
-        status = process.wait()
-        os.close(master)
-        if status:
-            self.records.append({"name": "fail", "what": f"exit code {status}, see {log_path}"})
-        if self.in_guest and "user" in self.seen:
-            boot = {"name": "boot"}
-            for what, (wall, cpu) in self.seen.items():
-                boot[what], boot[what + "_cpu"] = wall, cpu
-            self.records.append(boot)
-        return self.records
 
     def note_idle(self, pid, before, now):
         memory, cpu = memory_of(pid, self.mem_mib << 20), cpu_of(pid)

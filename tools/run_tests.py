@@ -160,7 +160,7 @@ def run_build(build, chosen, totals):
         try:
             follow(process, log, len(tests))
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT)  # meson ends its tests
             process.wait()
             raise
     entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -196,6 +196,7 @@ def main():
     if run([ROOT / "tools/deps.sh", "test"]).returncode:
         return 1
     totals = Result([], [], [])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for build in BUILDS:
         if not chosen or any(build.wants(suite) for suite in chosen):
             run_build(build, chosen, totals)
