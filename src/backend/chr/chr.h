@@ -31,30 +31,42 @@ struct vr_chr_user {
 };
 
 /* @spec: "null", "stdio" (raw terminal with Ctrl-A escapes when it is one; plain when a pipe or
- * file; at most one a process), "pty" (path is logged and readable by vr_chr_path), "file:PATH"
- * (output only), "unix:PATH" (listens; one client at a time), "mem" (see vr_chr_mem_*). */
+ * file; at most one a process: -EBUSY), "pty" (vr_chr_path says where), "file:PATH" (output only),
+ * "unix:PATH" (listens; one client at a time, others are sent away), "mem" (see vr_chr_mem_*).
+ * While a pty or a socket has nobody at its other end, output is swallowed. */
 struct vr_chr_opts {
     const char *spec;
     bool no_escape; /* stdio: pass Ctrl-A through */
-    /* stdio terminal escapes: 'x' quit, 'h' help (printed by the backend), 'c' monitor, ... Loop
-     * thread. */
-    void (*on_escape)(void *opaque, char key);
-    void (*on_eof)(void *opaque); /* stdin ended (a pipe); loop thread */
+    /* stdio on a terminal: which keys after Ctrl-A reach on_escape, in the order of the help text
+     * that Ctrl-A h prints; NULL: "x". x quit, c command prompt, r reset, p pause or go on, s
+     * snapshot. Ctrl-A Ctrl-A sends one Ctrl-A to the guest. */
+    const char *escape_keys;
+    void (*on_escape)(void *opaque, char key); /* loop thread */
+    /* stdin ended and the device has taken all that it held; loop thread, once. */
+    void (*on_eof)(void *opaque);
     void *opaque;
 };
+/* -EINVAL: no such spec; -EBUSY; -EADDRINUSE, -EACCES, ...: the host end is not to be had. */
 int vr_chr_open(const struct vr_chr_opts *opts, struct vr_loop *loop, struct vr_chr **ret_chr,
                 struct vr_error *err) VR_MUST;
-/* Restores the terminal. Flushes what is buffered as far as the host end takes it within ~1 s. */
+/* Restores the terminal. Flushes what is buffered as far as the host end takes it within ~1 s. Not
+ * from one of its own callbacks. NULL is fine. */
 void vr_chr_close(struct vr_chr *chr);
-const char *vr_chr_path(const struct vr_chr *chr);
-/* Attach the device (or detach: NULL). With the loop's thread quiet or from it. */
+/* Put a raw terminal back as it was found; async-signal-safe, for handlers of fatal signals. The
+ * chr must not be used after but to close it. */
+void vr_chr_restore_tty(struct vr_chr *chr);
+const char *
+vr_chr_path(const struct vr_chr *chr); /* where to connect: of a pty, a socket, a file; or "" */
+/* Attach the device (or detach: NULL). With the loop's thread quiet or from it. on_open and
+ * on_resize (when there is a size) tell the state soon after. */
 void vr_chr_attach(struct vr_chr *chr, const struct vr_chr_user *user);
 size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf,
-                    size_t len);        /* NULL chr: all is swallowed */
-void vr_chr_resume(struct vr_chr *chr); /* the device can take input again; any thread */
+                    size_t len); /* NULL chr: all is swallowed */
+/* The device can take input again (it took less than offered before); any thread. */
+void vr_chr_resume(struct vr_chr *chr);
 
 /* "mem": the embedder's end. Any thread. feed returns what fitted in a bounded queue; on_output
- * runs on the loop's thread. */
+ * runs on the loop's thread; with none set, output is swallowed. */
 size_t vr_chr_mem_feed(struct vr_chr *chr, const uint8_t *buf, size_t len);
 void vr_chr_mem_on_output(struct vr_chr *chr,
                           void (*fn)(void *opaque, const uint8_t *buf, size_t len), void *opaque);

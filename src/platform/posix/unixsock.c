@@ -1,0 +1,122 @@
+/* UNIX domain stream sockets (unix(7)). */
+#include "platform/unixsock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int unix_name(const char *path, struct sockaddr_un *name)
+{
+    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    if (len == 0) {
+        return -EINVAL;
+    }
+    if (len >= sizeof(name->sun_path)) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(name->sun_path, path, len + 1);
+    return 0;
+}
+
+/* 0: nothing is at the path now (any more). */
+static int unix_make_way(const char *path, const struct sockaddr_un *name)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0) {
+        return errno == ENOENT ? 0 : -errno;
+    }
+    if (!S_ISSOCK(st.st_mode)) {
+        return -EEXIST;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    int r = connect(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
+    close(fd);
+    if (r != -ECONNREFUSED) {
+        return r == 0 || r == -EAGAIN ? -EADDRINUSE : r;
+    }
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int vr_unix_listen(const char *path, struct vr_unix *ret_sock, struct vr_error *err)
+{
+    struct sockaddr_un name;
+    struct vr_unix s = {.fd = -1};
+    int r = unix_name(path, &name);
+    if (r == 0) {
+        r = unix_make_way(path, &name);
+    }
+    if (r == 0) {
+        s.path = strdup(path);
+        s.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct stat st;
+        /* The mode is set before there is a node, so that nobody slips in between. */
+        if (!s.path) {
+            r = -ENOMEM;
+        } else if (s.fd < 0 || fchmod(s.fd, 0600) < 0 ||
+                   bind(s.fd, (struct sockaddr *)&name, sizeof(name)) < 0) {
+            r = -errno;
+        } else if (lstat(path, &st) < 0 || listen(s.fd, 64) < 0) {
+            r = -errno;
+            unlink(path);
+        } else {
+            s.dev = (uint64_t)st.st_dev;
+            s.ino = (uint64_t)st.st_ino;
+        }
+    }
+    if (r == 0) {
+        *ret_sock = s;
+        return 0;
+    }
+    if (s.fd >= 0) {
+        close(s.fd);
+    }
+    free(s.path);
+    switch (r) {
+    case -ENAMETOOLONG:
+        return vr_err(err, r, "socket %.60s...: the host allows %zu characters; use a shorter path",
+                      path, sizeof(name.sun_path) - 1);
+    case -EINVAL:
+        return vr_err(err, r, "socket '%s': a path is needed, as in unix:/tmp/vm.sock", path);
+    case -EEXIST:
+        return vr_err(err, r,
+                      "socket %s: something else has this name; choose another or remove it", path);
+    case -EADDRINUSE:
+        return vr_err(err, r, "socket %s: another process listens there; choose another path",
+                      path);
+    default:
+        return vr_err(err, r, "socket %s: cannot listen: %s", path, strerror(-r));
+    }
+}
+
+void vr_unix_close(struct vr_unix *s)
+{
+    struct stat st;
+    /* Only what is still ours: somebody may have put their own in its place. */
+    if (s->path && lstat(s->path, &st) == 0 && (uint64_t)st.st_dev == s->dev &&
+        (uint64_t)st.st_ino == s->ino) {
+        unlink(s->path);
+    }
+    if (s->fd >= 0) {
+        close(s->fd);
+    }
+    free(s->path);
+    *s = (struct vr_unix){.fd = -1};
+}
+
+int vr_unix_accept(const struct vr_unix *s)
+{
+    int fd;
+    do {
+        fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+    return fd >= 0 ? fd : errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
