@@ -1,0 +1,11 @@
+/* Every device class, in the order `vireo devices` prints them: define VR_DEV(name), then include.
+ * The class of VR_DEV(name) is vr_name_class. */
+VR_DEV(clint)
+VR_DEV(aclint_sswi)
+VR_DEV(plic)
+VR_DEV(uart16550)
+VR_DEV(goldfish_rtc)
+VR_DEV(sifive_test)
+VR_DEV(fw_cfg)
+
+#undef VR_DEV

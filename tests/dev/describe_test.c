@@ -1,0 +1,170 @@
+/* What the platform devices tell Linux: their nodes, read back with libfdt. */
+#include "dev/char/uart16550.h"
+#include "dev/irqchip/aclint_sswi.h"
+#include "dev/irqchip/clint.h"
+#include "dev/irqchip/plic.h"
+#include "dev/misc/fw_cfg.h"
+#include "dev/misc/sifive_test.h"
+#include "dev/timer/goldfish_rtc.h"
+#include "rig.h"
+#include <libfdt.h>
+
+struct tree {
+    struct vr_fdt *fdt;
+    const void *blob;
+};
+
+/* A tree whose root holds @cls's node(s). */
+static void describe(struct tree *t, const struct vr_dev_class *cls, const char *opts,
+                     const struct vr_fdt_at *at)
+{
+    struct rig rig;
+    size_t len;
+    rig_init(&rig);
+    struct vr_dev *dev = rig_dev(&rig, cls, opts);
+    assert_int_equal(vr_fdt_create(&t->fdt, NULL), 0);
+    vr_fdt_begin(t->fdt, "/");
+    vr_fdt_u32(t->fdt, "#address-cells", 2);
+    vr_fdt_u32(t->fdt, "#size-cells", 2);
+    assert_int_equal(cls->describe(dev, t->fdt, at), 0);
+    vr_fdt_end(t->fdt);
+    assert_int_equal(vr_fdt_finish(t->fdt, &t->blob, &len, NULL), 0);
+    assert_int_equal(fdt_check_full(t->blob, len), 0);
+    vr_dev_destroy(dev);
+    rig_fini(&rig);
+}
+
+static int node(const struct tree *t, const char *path, const char *compatible)
+{
+    int off = fdt_path_offset(t->blob, path);
+    assert_true(off >= 0);
+    if (compatible) {
+        assert_int_equal(fdt_node_check_compatible(t->blob, off, compatible), 0);
+    }
+    return off;
+}
+
+/* Cell @i of a property. */
+static uint32_t cell(const struct tree *t, int off, const char *prop, unsigned i)
+{
+    int len;
+    const fdt32_t *p = fdt_getprop(t->blob, off, prop, &len);
+    assert_non_null(p);
+    assert_true(len >= (int)(4 * (i + 1)));
+    return fdt32_ld(p + i);
+}
+
+static bool has(const struct tree *t, int off, const char *prop)
+{
+    return fdt_getprop(t->blob, off, prop, NULL) != NULL;
+}
+
+static void check_reg(const struct tree *t, int off, const struct vr_fdt_at *at)
+{
+    assert_int_equal(cell(t, off, "reg", 1), at->gpa[0]);
+    assert_int_equal(cell(t, off, "reg", 3), at->len[0]);
+}
+
+static void interrupt_controllers(void **state)
+{
+    static const uint32_t wires[] = {1, 3, 1, 7, 2, 3, 2, 7};
+    struct vr_fdt_at at = {
+        .gpa = {0x2000000}, .len = {0x10000}, .irqs_extended = wires, .irqs_extended_count = 8};
+    struct tree t;
+    (void)state;
+    describe(&t, &vr_clint_class, "harts=2", &at);
+    int off = node(&t, "/clint@2000000", "sifive,clint0");
+    check_reg(&t, off, &at);
+    assert_int_equal(fdt_node_check_compatible(t.blob, off, "riscv,clint0"), 0);
+    assert_int_equal(cell(&t, off, "interrupts-extended", 7), 7);
+    vr_fdt_destroy(t.fdt);
+
+    at.gpa[0] = 0x2f00000;
+    at.len[0] = 0x4000;
+    describe(&t, &vr_aclint_sswi_class, "harts=2", &at);
+    off = node(&t, "/sswi@2f00000", "riscv,aclint-sswi");
+    check_reg(&t, off, &at);
+    assert_int_equal(cell(&t, off, "#interrupt-cells", 0), 0);
+    assert_true(has(&t, off, "interrupt-controller"));
+    vr_fdt_destroy(t.fdt);
+
+    at.gpa[0] = 0xc000000;
+    at.len[0] = 0x600000;
+    at.phandle = 9;
+    describe(&t, &vr_plic_class, "contexts=4", &at);
+    off = node(&t, "/plic@c000000", "sifive,plic-1.0.0");
+    check_reg(&t, off, &at);
+    assert_int_equal(fdt_node_check_compatible(t.blob, off, "riscv,plic0"), 0);
+    assert_int_equal(cell(&t, off, "riscv,ndev", 0), 95);
+    assert_int_equal(cell(&t, off, "#interrupt-cells", 0), 1);
+    assert_int_equal(cell(&t, off, "#address-cells", 0), 0);
+    assert_int_equal(cell(&t, off, "interrupts-extended", 4), 2);
+    assert_true(has(&t, off, "interrupt-controller"));
+    assert_int_equal(fdt_get_phandle(t.blob, off), 9);
+    vr_fdt_destroy(t.fdt);
+}
+
+static void serial_and_clock(void **state)
+{
+    struct vr_fdt_at at = {
+        .gpa = {0x10000000}, .len = {0x100}, .irq_parent = 9, .irq = {10}, .irq_count = 1};
+    struct tree t;
+    (void)state;
+    describe(&t, &vr_uart16550_class, NULL, &at);
+    int off = node(&t, "/serial@10000000", "ns16550a");
+    check_reg(&t, off, &at);
+    assert_int_equal(cell(&t, off, "interrupts", 0), 10);
+    assert_int_equal(cell(&t, off, "interrupt-parent", 0), 9);
+    assert_int_equal(cell(&t, off, "clock-frequency", 0), 3686400);
+    vr_fdt_destroy(t.fdt);
+
+    at.gpa[0] = 0x101000;
+    at.len[0] = 0x1000;
+    at.irq[0] = 11;
+    describe(&t, &vr_goldfish_rtc_class, NULL, &at);
+    off = node(&t, "/rtc@101000", "google,goldfish-rtc");
+    check_reg(&t, off, &at);
+    assert_int_equal(cell(&t, off, "interrupts", 0), 11);
+    vr_fdt_destroy(t.fdt);
+}
+
+static void power_and_firmware(void **state)
+{
+    struct vr_fdt_at at = {.gpa = {0x100000}, .len = {0x1000}, .phandle = 4};
+    struct tree t;
+    (void)state;
+    describe(&t, &vr_sifive_test_class, NULL, &at);
+    int off = node(&t, "/test@100000", "sifive,test1");
+    check_reg(&t, off, &at);
+    assert_int_equal(fdt_node_check_compatible(t.blob, off, "sifive,test0"), 0);
+    assert_int_equal(fdt_node_check_compatible(t.blob, off, "syscon"), 0);
+    off = node(&t, "/poweroff", "syscon-poweroff");
+    assert_int_equal(cell(&t, off, "regmap", 0), 4);
+    assert_int_equal(cell(&t, off, "offset", 0), 0);
+    assert_int_equal(cell(&t, off, "value", 0), 0x5555);
+    off = node(&t, "/reboot", "syscon-reboot");
+    assert_int_equal(cell(&t, off, "regmap", 0), 4);
+    assert_int_equal(cell(&t, off, "value", 0), 0x7777);
+    vr_fdt_destroy(t.fdt);
+    at.phandle = 0; /* nothing can refer to it */
+    describe(&t, &vr_sifive_test_class, NULL, &at);
+    assert_int_equal(fdt_path_offset(t.blob, "/poweroff"), -FDT_ERR_NOTFOUND);
+    vr_fdt_destroy(t.fdt);
+
+    at = (struct vr_fdt_at){.gpa = {0x10100000}, .len = {0x18}};
+    describe(&t, &vr_fw_cfg_class, NULL, &at);
+    off = node(&t, "/fw-cfg@10100000", "qemu,fw-cfg-mmio");
+    check_reg(&t, off, &at);
+    assert_true(has(&t, off, "dma-coherent"));
+    vr_fdt_destroy(t.fdt);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(interrupt_controllers),
+        cmocka_unit_test(serial_and_clock),
+        cmocka_unit_test(power_and_firmware),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
