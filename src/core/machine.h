@@ -27,13 +27,13 @@ struct vr_exit {
 };
 
 /* @log may be NULL. The clock is of @clock kind; the loop's thread is started by vr_machine_start
- * when
- * @own_loop_thread, else the embedder turns it. */
+ * or vr_machine_load when @own_loop_thread, else the embedder turns it. */
 int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_thread,
                       struct vr_log *log, struct vr_machine **ret_machine,
                       struct vr_error *err) VR_MUST;
-void vr_machine_destroy(
-    struct vr_machine *m); /* stops first; destroys vCPUs, then devices in reverse */
+/* Stops first; destroys vCPUs, then devices in reverse, then what vr_machine_own was given, in
+ * reverse. Not from one of the machine's own threads. NULL is fine. */
+void vr_machine_destroy(struct vr_machine *m);
 
 const char *vr_machine_name(const struct vr_machine *m);
 struct vr_env *vr_machine_env(struct vr_machine *m);
@@ -41,7 +41,8 @@ struct vr_space *vr_machine_mem(struct vr_machine *m);
 struct vr_clock *vr_machine_clock(struct vr_machine *m);
 struct vr_loop *vr_machine_loop(struct vr_machine *m);
 
-/* Devices join before start; the machine owns them from then on. -EEXIST: the id is taken. */
+/* Devices and vCPUs join before start; the machine owns them from then on, but for a call that
+ * failed. -EEXIST: the id is taken. */
 int vr_machine_add_dev(struct vr_machine *m, struct vr_dev *dev, struct vr_error *err) VR_MUST;
 struct vr_dev *vr_machine_find_dev(struct vr_machine *m, const char *id);
 struct vr_dev *vr_machine_dev(struct vr_machine *m, unsigned i); /* NULL past the end */
@@ -52,18 +53,29 @@ int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uin
                        enum vr_region_kind kind, struct vr_ram **ret_ram,
                        struct vr_error *err) VR_MUST;
 
+/* Call fn(opaque) when the machine is destroyed and its devices are gone, while its loop still is
+ * there: for the backends that the board opened. */
+int vr_machine_own(struct vr_machine *m, void (*fn)(void *opaque), void *opaque,
+                   struct vr_error *err) VR_MUST;
+
 /* Called at each reset, after devices and vCPUs took their reset values, with all vCPUs stopped:
  * the board loads kernel, firmware and device tree into RAM and sets the boot vCPU's registers
- * here. */
+ * here. A failure ends the machine (VR_REQ_FAIL), or is what vr_machine_start returns. */
 void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr_error *err),
                          void *opaque);
 
-int vr_machine_start(struct vr_machine *m, struct vr_error *err) VR_MUST; /* resets, then runs */
-int vr_machine_pause(
-    struct vr_machine *m); /* returns with every vCPU and the clock standing still */
-int vr_machine_resume(struct vr_machine *m);
+/* Run states. None of these from the machine's own threads (but request), nor with a device's lock
+ * held. */
+
+/* Resets, then runs. -EBUSY: it runs or is paused. A machine that ended can start again. */
+int vr_machine_start(struct vr_machine *m, struct vr_error *err) VR_MUST;
+/* Returns with every vCPU and the clock standing still; backends may still work. -EINVAL: stopped.
+ */
+int vr_machine_pause(struct vr_machine *m);
+int vr_machine_resume(struct vr_machine *m); /* -EINVAL: stopped */
 enum vr_state vr_machine_state(struct vr_machine *m);
-/* Ask for something; returns at once; carried out soon. Any thread, any lock held. */
+/* Ask for something; returns at once; carried out soon. Any thread, any lock held. Before the first
+ * start it waits for that; after the end it is dropped. */
 void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code);
 /* Wait until the machine ended; says why. @timeout_ns UINT64_MAX: for ever; false: still running.
  */
@@ -72,8 +84,12 @@ bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *
  * VR_REQ_RESET. */
 void vr_machine_reboots(struct vr_machine *m, bool reboots);
 
-/* Whole machine state; the machine is stopped, paused, or is paused for the time of the call. */
+/* Whole machine state: vCPUs, clock, devices, RAM contents (not ROM: the board's on_reset makes
+ * it). The machine is stopped, paused, or is paused for the time of the call. */
 int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;
+/* Into a machine built with the same devices, vCPUs and RAM. It is paused afterwards:
+ * vr_machine_resume runs it. After a failure it is stopped and only vr_machine_start or a good load
+ * revives it. */
 int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 
 #endif

@@ -1,0 +1,210 @@
+/* A machine as the owner of its parts. How it runs is in run.c, how it is saved in machine_snap.c.
+ */
+#include "core/machine.h"
+
+#include "base/alloc.h"
+#include "core/machine_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void machine_on_request(void *opaque, enum vr_request what, unsigned code)
+{
+    vr_machine_request(opaque, what, code);
+}
+
+int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_thread,
+                      struct vr_log *log, struct vr_machine **ret_machine, struct vr_error *err)
+{
+    struct vr_machine *m = vr_zalloc(sizeof(*m));
+    if (!m) {
+        return vr_err(err, -ENOMEM, "machine '%s': no memory", name);
+    }
+    snprintf(m->name, sizeof(m->name), "%s", name);
+    m->own_loop_thread = own_loop_thread;
+    m->reboots = true;
+    m->env.log = log;
+    m->env.request = machine_on_request;
+    m->env.opaque = m;
+    vr_mutex_init(&m->change);
+    vr_mutex_init(&m->lock);
+    vr_cond_init(&m->asked);
+    vr_cond_init(&m->go_cond);
+    vr_cond_init(&m->out_cond);
+    vr_cond_init(&m->end_cond);
+    int r = vr_clock_create(clock, &m->env.clock, err);
+    r = r < 0 ? r : vr_space_create("memory", UINT64_MAX, &m->env.mem, err);
+    r = r < 0 ? r : vr_loop_create(&m->env.loop, err);
+    if (r < 0) {
+        vr_machine_destroy(m);
+        return vr_err_in(err, r, "machine '%s'", name);
+    }
+    *ret_machine = m;
+    return 0;
+}
+
+static void machine_free_rams(struct vr_machine *m)
+{
+    while (m->rams) {
+        struct vr_machine_ram *ram = m->rams;
+        m->rams = ram->next;
+        vr_ram_destroy(ram->ram);
+        free(ram);
+    }
+}
+
+void vr_machine_destroy(struct vr_machine *m)
+{
+    if (!m) {
+        return;
+    }
+    vr_machine_kill(m);
+    while (m->vcpu_count) {
+        struct vr_vcpu *vcpu = m->vcpus[--m->vcpu_count];
+        m->vcpus[m->vcpu_count] = NULL;
+        vcpu->ops->destroy(vcpu);
+    }
+    while (m->dev_count) {
+        vr_dev_destroy(m->devs[--m->dev_count]);
+    }
+    free(m->devs);
+    while (m->owned) {
+        struct vr_machine_owned *owned = m->owned;
+        m->owned = owned->next;
+        owned->fn(owned->opaque);
+        free(owned);
+    }
+    vr_loop_destroy(m->env.loop);
+    vr_clock_destroy(m->env.clock);
+    vr_space_destroy(m->env.mem);
+    machine_free_rams(m);
+    vr_cond_fini(&m->asked);
+    vr_cond_fini(&m->go_cond);
+    vr_cond_fini(&m->out_cond);
+    vr_cond_fini(&m->end_cond);
+    vr_mutex_fini(&m->lock);
+    vr_mutex_fini(&m->change);
+    free(m);
+}
+
+const char *vr_machine_name(const struct vr_machine *m)
+{
+    return m->name;
+}
+
+struct vr_env *vr_machine_env(struct vr_machine *m)
+{
+    return &m->env;
+}
+
+struct vr_space *vr_machine_mem(struct vr_machine *m)
+{
+    return m->env.mem;
+}
+
+struct vr_clock *vr_machine_clock(struct vr_machine *m)
+{
+    return m->env.clock;
+}
+
+struct vr_loop *vr_machine_loop(struct vr_machine *m)
+{
+    return m->env.loop;
+}
+
+int vr_machine_add_dev(struct vr_machine *m, struct vr_dev *dev, struct vr_error *err)
+{
+    vr_assert(vr_machine_state(m) == VR_STATE_STOPPED && dev->env == &m->env);
+    if (vr_machine_find_dev(m, dev->id)) {
+        return vr_err(err, -EEXIST, "there is a device '%s' already: choose another id", dev->id);
+    }
+    if (m->dev_count == m->dev_cap) {
+        unsigned cap = m->dev_cap ? m->dev_cap * 2 : 16;
+        struct vr_dev **devs = realloc(m->devs, cap * sizeof(struct vr_dev *));
+        if (!devs) {
+            return vr_err(err, -ENOMEM, "device %s: no memory", dev->id);
+        }
+        m->devs = devs;
+        m->dev_cap = cap;
+    }
+    m->devs[m->dev_count++] = dev;
+    return 0;
+}
+
+struct vr_dev *vr_machine_find_dev(struct vr_machine *m, const char *id)
+{
+    for (unsigned i = 0; i < m->dev_count; i++) {
+        if (strcmp(m->devs[i]->id, id) == 0) {
+            return m->devs[i];
+        }
+    }
+    return NULL;
+}
+
+struct vr_dev *vr_machine_dev(struct vr_machine *m, unsigned i)
+{
+    return i < m->dev_count ? m->devs[i] : NULL;
+}
+
+int vr_machine_add_vcpu(struct vr_machine *m, struct vr_vcpu *vcpu, struct vr_error *err)
+{
+    vr_assert(vr_machine_state(m) == VR_STATE_STOPPED && vcpu->machine == m);
+    if (m->vcpu_count == VR_MAX_VCPUS) {
+        return vr_err(err, -EINVAL, "a machine has at most %d CPUs", VR_MAX_VCPUS);
+    }
+    m->vcpus[m->vcpu_count++] = vcpu;
+    return 0;
+}
+
+struct vr_vcpu *vr_machine_vcpu(struct vr_machine *m, unsigned i)
+{
+    return i < m->vcpu_count ? m->vcpus[i] : NULL;
+}
+
+int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,
+                       enum vr_region_kind kind, struct vr_ram **ret_ram, struct vr_error *err)
+{
+    vr_assert(kind == VR_REGION_RAM || kind == VR_REGION_ROM);
+    struct vr_machine_ram *mine = vr_zalloc(sizeof(*mine));
+    if (!mine) {
+        return vr_err(err, -ENOMEM, "memory '%s': no memory", name);
+    }
+    int r = vr_ram_create(name, len, &mine->ram, err);
+    if (r == 0) {
+        snprintf(mine->name, sizeof(mine->name), "%s", name);
+        mine->region = (struct vr_region){
+            .name = mine->name, .kind = kind, .gpa = gpa, .len = len, .ram = mine->ram};
+        r = vr_space_add(m->env.mem, &mine->region, err);
+    }
+    if (r < 0) {
+        vr_ram_destroy(mine->ram);
+        free(mine);
+        return r;
+    }
+    mine->next = m->rams;
+    m->rams = mine;
+    if (ret_ram) {
+        *ret_ram = mine->ram;
+    }
+    return 0;
+}
+
+int vr_machine_own(struct vr_machine *m, void (*fn)(void *opaque), void *opaque,
+                   struct vr_error *err)
+{
+    struct vr_machine_owned *owned = vr_zalloc(sizeof(*owned));
+    if (!owned) {
+        return vr_err(err, -ENOMEM, "machine '%s': no memory", m->name);
+    }
+    *owned = (struct vr_machine_owned){.fn = fn, .opaque = opaque, .next = m->owned};
+    m->owned = owned;
+    return 0;
+}
+
+void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr_error *err),
+                         void *opaque)
+{
+    m->on_reset = fn;
+    m->on_reset_opaque = opaque;
+}

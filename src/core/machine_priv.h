@@ -1,0 +1,64 @@
+/* What the files of the machine share; for nobody else. */
+#ifndef VR_CORE_MACHINE_PRIV_H
+#define VR_CORE_MACHINE_PRIV_H
+
+#include "core/machine.h"
+
+struct vr_machine_ram {
+    char name[32];
+    struct vr_ram *ram;
+    struct vr_region region;
+    struct vr_machine_ram *next;
+};
+
+struct vr_machine_owned {
+    void (*fn)(void *opaque);
+    void *opaque;
+    struct vr_machine_owned *next;
+};
+
+struct vr_machine {
+    char name[32];
+    struct vr_env env;
+    bool own_loop_thread, loop_started;
+    struct vr_dev **devs;
+    unsigned dev_count, dev_cap;
+    struct vr_vcpu *vcpus[VR_MAX_VCPUS];
+    unsigned vcpu_count;
+    struct vr_machine_ram *rams;    /* newest first */
+    struct vr_machine_owned *owned; /* newest first */
+    int (*on_reset)(void *opaque, struct vr_error *err);
+    void *on_reset_opaque;
+
+    struct vr_mutex change; /* one change of run state at a time; taken before everything else */
+    struct vr_thread *control;
+
+    struct vr_mutex lock;    /* guards what follows; only vcpu->lock is taken under it */
+    struct vr_cond asked;    /* control thread: a request, or dying */
+    struct vr_cond go_cond;  /* vCPU threads: go or dying */
+    struct vr_cond out_cond; /* in_run fell to 0 */
+    struct vr_cond end_cond; /* ended */
+    enum vr_state state;
+    bool go;         /* vCPU threads may enter run() */
+    bool dying;      /* threads return */
+    unsigned in_run; /* vCPU threads inside run() */
+    struct vr_exit pending;
+    bool reboots, ended;
+    struct vr_exit exit;
+};
+
+/* Start the threads that are not there yet. */
+int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
+/* Stop vCPUs and clock; with @m->change held. */
+void vr_machine_halt(struct vr_machine *m);
+/* Let them go, as RUNNING; with @m->change held. */
+void vr_machine_go(struct vr_machine *m);
+/* Nothing in flight in any device; with @m->change held, halted. */
+void vr_machine_quiesce(struct vr_machine *m);
+/* STOPPED for good, unless started again; with @m->change held, halted. */
+void vr_machine_end(struct vr_machine *m, struct vr_exit why);
+void vr_machine_set_state(struct vr_machine *m, enum vr_state state);
+/* End and join all threads. */
+void vr_machine_kill(struct vr_machine *m);
+
+#endif

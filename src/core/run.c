@@ -1,0 +1,314 @@
+/*
+ * How a machine runs: its threads, and the changes between stopped, running and paused.
+ *
+ * `change` makes the changes one after the other: it is held by start, pause, resume, save, load,
+ * and by the control thread while it carries a request out. `lock` only guards a few words and is
+ * never held over a hook, so that a request can be made from anywhere. A vCPU thread enters run()
+ * only while `go` is set, and clears its own `kicked` in the same critical section; whoever stops
+ * the machine clears `go` there before it kicks. So no kick is lost.
+ */
+#include "core/machine_priv.h"
+#include "platform/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static bool run_own_thread(const struct vr_machine *m)
+{
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        if (m->vcpus[i]->thread && vr_thread_is_current(m->vcpus[i]->thread)) {
+            return true;
+        }
+    }
+    return m->control && vr_thread_is_current(m->control);
+}
+
+static void run_vcpu_main(void *opaque)
+{
+    struct vr_vcpu *vcpu = opaque;
+    struct vr_machine *m = vcpu->machine;
+    vr_mutex_lock(&m->lock);
+    for (;;) {
+        while (!m->go && !m->dying) {
+            vr_cond_wait(&m->go_cond, &m->lock);
+        }
+        if (m->dying) {
+            break;
+        }
+        vcpu->in_run = true;
+        m->in_run++;
+        atomic_store(&vcpu->kicked, false);
+        vr_mutex_unlock(&m->lock);
+        vcpu->ops->run(vcpu);
+        vr_mutex_lock(&m->lock);
+        vcpu->in_run = false;
+        if (--m->in_run == 0) {
+            vr_cond_broadcast(&m->out_cond);
+        }
+    }
+    vr_mutex_unlock(&m->lock);
+}
+
+void vr_machine_halt(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->lock);
+    m->go = false;
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        if (m->vcpus[i]->in_run) {
+            vr_vcpu_kick(m->vcpus[i]);
+        }
+    }
+    while (m->in_run) {
+        vr_cond_wait(&m->out_cond, &m->lock);
+    }
+    vr_mutex_unlock(&m->lock);
+    vr_clock_stop(m->env.clock);
+}
+
+void vr_machine_go(struct vr_machine *m)
+{
+    vr_clock_start(m->env.clock);
+    vr_mutex_lock(&m->lock);
+    m->state = VR_STATE_RUNNING;
+    m->go = true;
+    vr_cond_broadcast(&m->go_cond);
+    vr_cond_signal(&m->asked); /* requests that waited for the start */
+    vr_mutex_unlock(&m->lock);
+}
+
+void vr_machine_quiesce(struct vr_machine *m)
+{
+    for (unsigned i = 0; i < m->dev_count; i++) {
+        vr_dev_quiesce(m->devs[i]);
+    }
+}
+
+void vr_machine_set_state(struct vr_machine *m, enum vr_state state)
+{
+    vr_mutex_lock(&m->lock);
+    m->state = state;
+    vr_cond_signal(&m->asked);
+    vr_mutex_unlock(&m->lock);
+}
+
+void vr_machine_end(struct vr_machine *m, struct vr_exit why)
+{
+    vr_mutex_lock(&m->lock);
+    m->state = VR_STATE_STOPPED;
+    m->pending = (struct vr_exit){.why = VR_REQ_NONE};
+    m->exit = why;
+    m->ended = true;
+    vr_cond_broadcast(&m->end_cond);
+    vr_mutex_unlock(&m->lock);
+}
+
+/* Halted: give everything its reset values, then let the board load the guest. */
+static int run_reset(struct vr_machine *m, struct vr_error *err)
+{
+    /* A request in flight would write into the memory that the board is about to fill. */
+    vr_machine_quiesce(m);
+    for (unsigned i = 0; i < m->dev_count; i++) {
+        vr_dev_reset(m->devs[i]);
+    }
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        m->vcpus[i]->ops->reset(m->vcpus[i]);
+    }
+    return m->on_reset ? m->on_reset(m->on_reset_opaque, err) : 0;
+}
+
+static void run_carry_out(struct vr_machine *m, struct vr_exit ask, bool reboots, bool was_running)
+{
+    struct vr_error err = {0};
+    vr_machine_halt(m);
+    if (ask.why != VR_REQ_RESET || !reboots) {
+        vr_machine_end(m, ask);
+        return;
+    }
+    if (run_reset(m, &err) < 0) {
+        vr_log(m->env.log, VR_ERROR, m->name, "reset failed: %s", err.msg);
+        vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1});
+    } else if (was_running) {
+        vr_machine_go(m);
+    }
+}
+
+static bool run_has_work_locked(const struct vr_machine *m)
+{
+    return m->pending.why != VR_REQ_NONE && m->state != VR_STATE_STOPPED;
+}
+
+static void run_control_main(void *opaque)
+{
+    struct vr_machine *m = opaque;
+    vr_mutex_lock(&m->lock);
+    while (!m->dying) {
+        if (!run_has_work_locked(m)) {
+            vr_cond_wait(&m->asked, &m->lock);
+            continue;
+        }
+        /* `change` comes before `lock`, so what was asked is looked at again. */
+        vr_mutex_unlock(&m->lock);
+        vr_mutex_lock(&m->change);
+        vr_mutex_lock(&m->lock);
+        bool work = run_has_work_locked(m) && !m->dying;
+        bool running = m->state == VR_STATE_RUNNING, reboots = m->reboots;
+        struct vr_exit ask = m->pending;
+        if (work) {
+            m->pending = (struct vr_exit){.why = VR_REQ_NONE};
+        }
+        vr_mutex_unlock(&m->lock);
+        if (work) {
+            run_carry_out(m, ask, reboots, running);
+        }
+        vr_mutex_unlock(&m->change);
+        vr_mutex_lock(&m->lock);
+    }
+    vr_mutex_unlock(&m->lock);
+}
+
+/* The threads find m->control and vcpu->thread filled in, because they begin by taking m->lock. */
+static int run_spawn_locked(struct vr_machine *m, struct vr_error *err)
+{
+    int r = m->control ? 0 : vr_thread_create("vr-control", run_control_main, m, &m->control, err);
+    for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
+        struct vr_vcpu *vcpu = m->vcpus[i];
+        char name[16];
+        snprintf(name, sizeof(name), "vr-cpu%u", vcpu->index);
+        if (!vcpu->thread) {
+            r = vr_thread_create(name, run_vcpu_main, vcpu, &vcpu->thread, err);
+        }
+    }
+    return r;
+}
+
+int vr_machine_spawn(struct vr_machine *m, struct vr_error *err)
+{
+    vr_mutex_lock(&m->lock);
+    int r = run_spawn_locked(m, err);
+    vr_mutex_unlock(&m->lock);
+    if (r == 0 && m->own_loop_thread && !m->loop_started) {
+        r = vr_loop_start(m->env.loop, err);
+        m->loop_started = r == 0;
+    }
+    return r;
+}
+
+int vr_machine_start(struct vr_machine *m, struct vr_error *err)
+{
+    vr_assert(!run_own_thread(m));
+    vr_mutex_lock(&m->change);
+    int r = 0;
+    if (vr_machine_state(m) != VR_STATE_STOPPED) {
+        r = vr_err(err, -EBUSY, "machine '%s' is started already", m->name);
+    }
+    r = r < 0 ? r : vr_machine_spawn(m, err);
+    r = r < 0 ? r : run_reset(m, err);
+    if (r == 0) {
+        vr_mutex_lock(&m->lock);
+        m->ended = false;
+        vr_mutex_unlock(&m->lock);
+        vr_machine_go(m);
+    }
+    vr_mutex_unlock(&m->change);
+    return r;
+}
+
+int vr_machine_pause(struct vr_machine *m)
+{
+    int r = 0;
+    vr_assert(!run_own_thread(m));
+    vr_mutex_lock(&m->change);
+    enum vr_state state = vr_machine_state(m);
+    if (state == VR_STATE_RUNNING) {
+        vr_machine_halt(m);
+        vr_machine_set_state(m, VR_STATE_PAUSED);
+    } else if (state == VR_STATE_STOPPED) {
+        r = -EINVAL;
+    }
+    vr_mutex_unlock(&m->change);
+    return r;
+}
+
+int vr_machine_resume(struct vr_machine *m)
+{
+    int r = 0;
+    vr_assert(!run_own_thread(m));
+    vr_mutex_lock(&m->change);
+    enum vr_state state = vr_machine_state(m);
+    if (state == VR_STATE_PAUSED) {
+        vr_machine_go(m);
+    } else if (state == VR_STATE_STOPPED) {
+        r = -EINVAL;
+    }
+    vr_mutex_unlock(&m->change);
+    return r;
+}
+
+enum vr_state vr_machine_state(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->lock);
+    enum vr_state state = m->state;
+    vr_mutex_unlock(&m->lock);
+    return state;
+}
+
+void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code)
+{
+    vr_mutex_lock(&m->lock);
+    /* An end beats a reset; of two ends, the first says why. */
+    bool open = m->pending.why == VR_REQ_NONE || m->pending.why == VR_REQ_RESET;
+    if (what != VR_REQ_NONE && !m->ended && open) {
+        m->pending = (struct vr_exit){.why = what, .code = code};
+        vr_cond_signal(&m->asked);
+    }
+    vr_mutex_unlock(&m->lock);
+}
+
+bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *ret_exit)
+{
+    uint64_t now = vr_monotonic_ns();
+    bool for_ever = timeout_ns > (uint64_t)INT64_MAX - now;
+    vr_mutex_lock(&m->lock);
+    while (!m->ended) {
+        if (for_ever) {
+            vr_cond_wait(&m->end_cond, &m->lock);
+        } else if (!vr_cond_wait_until(&m->end_cond, &m->lock, now + timeout_ns)) {
+            break;
+        }
+    }
+    bool ended = m->ended;
+    if (ended && ret_exit) {
+        *ret_exit = m->exit;
+    }
+    vr_mutex_unlock(&m->lock);
+    return ended;
+}
+
+void vr_machine_reboots(struct vr_machine *m, bool reboots)
+{
+    vr_mutex_lock(&m->lock);
+    m->reboots = reboots;
+    vr_mutex_unlock(&m->lock);
+}
+
+void vr_machine_kill(struct vr_machine *m)
+{
+    vr_assert(!run_own_thread(m));
+    vr_mutex_lock(&m->lock);
+    m->dying = true;
+    vr_cond_signal(&m->asked);
+    vr_mutex_unlock(&m->lock);
+    vr_thread_join(m->control);
+    m->control = NULL;
+    if (m->env.clock) {
+        vr_machine_halt(m);
+    }
+    vr_mutex_lock(&m->lock);
+    vr_cond_broadcast(&m->go_cond);
+    vr_mutex_unlock(&m->lock);
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        vr_thread_join(m->vcpus[i]->thread);
+        m->vcpus[i]->thread = NULL;
+    }
+    vr_machine_quiesce(m);
+}
