@@ -1,0 +1,37 @@
+/*
+ * What the generic device test stands on: a device with its own clock, RAM and loop, noting what it
+ * drives, and, for some classes, what the world outside does to them.
+ */
+#ifndef VR_TEST_CLASSES_H
+#define VR_TEST_CLASSES_H
+
+#include "rig.h"
+
+enum { WIRES_MAX = 160 };
+
+/* A device under test. */
+struct dut {
+    struct rig rig;
+    struct vr_dev *dev;
+    struct vr_irq *wire[WIRES_MAX];
+    unsigned wires;
+    bool level[WIRES_MAX]; /* as the far ends of the wires have it */
+};
+
+/* What a class needs beyond the defaults; all may be NULL. */
+struct class_hooks {
+    const struct vr_dev_class *cls;
+    const char *opts;
+    void (*setup)(struct dut *dut); /* as a board and a driver would */
+    /* Something happens outside, chosen by @seed alone. */
+    void (*outside)(struct dut *dut, uint64_t seed);
+    unsigned (*wires)(struct vr_dev *dev, struct vr_irq **ret_wires);
+    bool random; /* what it writes into memory is random on purpose */
+};
+
+const struct class_hooks *class_hooks(const struct vr_dev_class *cls);
+
+extern const struct vr_dev_class *const all_classes[];
+extern const unsigned all_class_count;
+
+#endif
