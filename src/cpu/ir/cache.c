@@ -296,7 +296,7 @@ static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret
 static void builder_begin(struct vr_builder *b)
 {
     b->count = b->insn_count = 0;
-    b->ended = b->fp_checked = false;
+    b->ended = b->fp_checked = b->rm_checked = false;
 }
 
 static unsigned builder_decode(struct vr_cpu *cpu, struct vr_builder *b, unsigned off,

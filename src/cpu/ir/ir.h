@@ -87,6 +87,7 @@ struct vr_builder {
     uint8_t temp;        /* next free temporary */
     bool ended;          /* the last op is a terminator */
     bool fp_checked;     /* this block holds the check that FP is on */
+    bool rm_checked;     /* and the check of the dynamic rounding mode */
 };
 
 static inline struct vr_ir *vr_emit(struct vr_builder *b, enum vr_ir_opcode op, unsigned d,
