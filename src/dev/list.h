@@ -7,5 +7,9 @@ VR_DEV(uart16550)
 VR_DEV(goldfish_rtc)
 VR_DEV(sifive_test)
 VR_DEV(fw_cfg)
+VR_DEV(pflash_cfi)
+VR_DEV(virtio_blk_mmio)
+VR_DEV(virtio_console_mmio)
+VR_DEV(virtio_rng_mmio)
 
 #undef VR_DEV

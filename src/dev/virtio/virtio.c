@@ -1,0 +1,395 @@
+/* What every virtio device is: the handshake, the queues' set-up, configuration space, and the end
+ * of patience with a driver. */
+#include "dev/virtio/virtio.h"
+
+#include "base/alloc.h"
+#include "base/bits.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    STATUS_KNOWN = VR_VIRTIO_ACKNOWLEDGE | VR_VIRTIO_DRIVER | VR_VIRTIO_DRIVER_OK |
+                   VR_VIRTIO_FEATURES_OK | VR_VIRTIO_FAILED,
+    /* How long a queue that was cut short lets others run. */
+    LATER_NS = 20000,
+};
+
+bool vr_virtio_running(const struct vr_virtio *v)
+{
+    return (v->status & (VR_VIRTIO_DRIVER_OK | VR_VIRTIO_NEEDS_RESET)) == VR_VIRTIO_DRIVER_OK;
+}
+
+uint64_t vr_virtio_offered(struct vr_virtio *v)
+{
+    const struct vr_virtio_class *cls = v->host.cls;
+    return VR_VIRTIO_F_VERSION_1 | VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX |
+           (cls->features ? cls->features(v->host.dev) : 0);
+}
+
+void vr_virtio_config_changed(struct vr_virtio *v)
+{
+    v->config_gen++;
+    if (v->status & VR_VIRTIO_DRIVER_OK) {
+        v->host.transport->config_changed(v->host.dev);
+    }
+}
+
+void vr_virtio_break(struct vr_virtio *v, const char *fmt, ...)
+{
+    char why[160];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    vr_guest_error(v->host.dev, "needs reset: %s", why);
+    if (!(v->status & VR_VIRTIO_NEEDS_RESET)) {
+        v->status |= VR_VIRTIO_NEEDS_RESET;
+        if (v->status & VR_VIRTIO_DRIVER_OK) {
+            v->host.transport->config_changed(v->host.dev);
+        }
+    }
+}
+
+/* Let the device look at a queue. It gets as many chains as the queue has entries; a driver that
+ * adds while we take (from another CPU) must not keep this CPU in here for ever. */
+static void virtio_handle(struct vr_virtio *v, unsigned queue)
+{
+    struct vr_virtq *q = &v->host.vq[queue];
+    if (!q->ready || !vr_virtio_running(v)) {
+        return;
+    }
+    v->deferred &= ~(UINT64_C(1) << queue);
+    q->host.budget = q->size;
+    v->host.cls->handle(v->host.dev, queue);
+    q->host.budget = UINT32_MAX;
+    if (v->deferred) {
+        vr_timer_arm(&v->host.later, vr_clock_now(v->host.dev->env->clock) + LATER_NS);
+    }
+}
+
+static void virtio_later(void *arg)
+{
+    struct vr_virtio *v = vr_virtio_of(arg);
+    uint64_t todo = v->deferred;
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        if (todo >> i & 1) {
+            virtio_handle(v, i);
+        }
+    }
+}
+
+void vr_virtio_kick(struct vr_virtio *v, uint32_t queue)
+{
+    if (queue >= v->host.cls->queue_count) {
+        vr_guest_error(v->host.dev, "notification of queue %u of %u", queue,
+                       v->host.cls->queue_count);
+        return;
+    }
+    struct vr_virtq *q = &v->host.vq[queue];
+    q->host.stats.kicks++;
+    if (!(v->status & VR_VIRTIO_DRIVER_OK)) {
+        vr_guest_error(v->host.dev, "queue %u notified before DRIVER_OK", queue);
+    } else if (!q->ready) {
+        vr_guest_error(v->host.dev, "queue %u notified, but not enabled", queue);
+    } else {
+        virtio_handle(v, queue);
+    }
+}
+
+uint32_t vr_virtio_features_read(struct vr_virtio *v)
+{
+    return v->device_features_sel < 2
+               ? (uint32_t)(vr_virtio_offered(v) >> (32 * v->device_features_sel))
+               : 0;
+}
+
+void vr_virtio_features_write(struct vr_virtio *v, uint32_t val)
+{
+    if (v->status & VR_VIRTIO_FEATURES_OK) {
+        vr_guest_error(v->host.dev, "features changed after FEATURES_OK");
+        return;
+    }
+    if (v->driver_features_sel >= 2) {
+        if (val) {
+            vr_guest_error(v->host.dev, "features 0x%x in word %u accepted, none offered", val,
+                           v->driver_features_sel);
+        }
+        return;
+    }
+    unsigned shift = 32 * v->driver_features_sel;
+    v->driver_features = (v->driver_features & ~(UINT64_C(0xffffffff) << shift)) | (uint64_t)val
+                                                                                       << shift;
+}
+
+/* 2.2.2 and 6.2: what the driver accepted was offered, and says that the driver is a modern one. */
+static bool virtio_features_ok(struct vr_virtio *v)
+{
+    uint64_t f = v->driver_features;
+    if (f & ~vr_virtio_offered(v)) {
+        vr_guest_error(v->host.dev, "features 0x%" PRIx64 " accepted, but not offered",
+                       f & ~vr_virtio_offered(v));
+        return false;
+    }
+    if (!(f & VR_VIRTIO_F_VERSION_1)) {
+        vr_guest_error(v->host.dev, "VERSION_1 not accepted: no legacy drivers here");
+        return false;
+    }
+    const struct vr_virtio_class *cls = v->host.cls;
+    if (cls->negotiated && !cls->negotiated(v->host.dev, f)) {
+        vr_guest_error(v->host.dev, "features 0x%" PRIx64 " do not go together", f);
+        return false;
+    }
+    return true;
+}
+
+static void virtio_driver_ok(struct vr_virtio *v)
+{
+    const struct vr_virtio_class *cls = v->host.cls;
+    v->status |= VR_VIRTIO_DRIVER_OK;
+    if (cls->ready) {
+        cls->ready(v->host.dev);
+    }
+    /* Buffers may wait already, some drivers even notified us of them. */
+    for (unsigned i = 0; i < cls->queue_count; i++) {
+        virtio_handle(v, i);
+    }
+}
+
+void vr_virtio_status_write(struct vr_virtio *v, uint8_t val)
+{
+    struct vr_dev *dev = v->host.dev;
+    if (val == 0) {
+        vr_fields_reset(dev, dev->cls->fields, VR_ROLE_STATE);
+        dev->cls->reset(dev);
+        return;
+    }
+    uint8_t now = v->status & STATUS_KNOWN, add = val & ~now;
+    if (now & ~val) {
+        vr_guest_error(dev, "status 0x%02x clears bits of 0x%02x", val, now);
+        return;
+    }
+    if (add & ~(STATUS_KNOWN | VR_VIRTIO_NEEDS_RESET)) {
+        vr_guest_error(dev, "status 0x%02x has unknown bits", val);
+    }
+    if ((add & VR_VIRTIO_FEATURES_OK) && !virtio_features_ok(v)) {
+        add &= (uint8_t) ~(VR_VIRTIO_FEATURES_OK | VR_VIRTIO_DRIVER_OK);
+    }
+    v->status |= add & STATUS_KNOWN & ~VR_VIRTIO_DRIVER_OK;
+    if (add & VR_VIRTIO_DRIVER_OK) {
+        if (v->status & VR_VIRTIO_FEATURES_OK) {
+            virtio_driver_ok(v);
+        } else {
+            vr_guest_error(dev, "DRIVER_OK without FEATURES_OK");
+        }
+    }
+}
+
+struct vr_virtq *vr_virtio_selected(struct vr_virtio *v, bool write)
+{
+    if (v->queue_sel < v->host.cls->queue_count) {
+        return &v->host.vq[v->queue_sel];
+    }
+    if (write) {
+        vr_guest_error(v->host.dev, "set-up of queue %u of %u", v->queue_sel,
+                       v->host.cls->queue_count);
+    }
+    return NULL;
+}
+
+/* The selected queue, if its properties may change now. */
+static struct vr_virtq *virtio_changeable(struct vr_virtio *v)
+{
+    struct vr_virtq *q = vr_virtio_selected(v, true);
+    if (q && q->ready) {
+        vr_guest_error(v->host.dev, "queue %u is changed while enabled", v->queue_sel);
+        return NULL;
+    }
+    return q;
+}
+
+void vr_virtio_queue_size_write(struct vr_virtio *v, uint32_t val)
+{
+    struct vr_virtq *q = virtio_changeable(v);
+    if (q) {
+        bool good = vr_is_pow2(val) && val <= q->host.size_max;
+        if (!good) {
+            vr_guest_error(v->host.dev, "queue %u: size %u: not a power of two up to %u",
+                           v->queue_sel, val, q->host.size_max);
+        }
+        q->size = good ? (uint16_t)val : 0; /* 0 cannot be enabled */
+    }
+}
+
+void vr_virtio_queue_addr_write(struct vr_virtio *v, enum vr_virtq_area area, bool high,
+                                uint32_t val)
+{
+    struct vr_virtq *q = virtio_changeable(v);
+    if (q) {
+        uint64_t *gpa = area == VR_VIRTQ_DESC     ? &q->desc_gpa
+                        : area == VR_VIRTQ_DRIVER ? &q->driver_gpa
+                                                  : &q->device_gpa;
+        *gpa =
+            high ? (*gpa & UINT32_MAX) | (uint64_t)val << 32 : (*gpa & ~(uint64_t)UINT32_MAX) | val;
+    }
+}
+
+void vr_virtio_queue_ready_write(struct vr_virtio *v, uint32_t val)
+{
+    struct vr_virtq *q = vr_virtio_selected(v, true);
+    if (!q) {
+        return;
+    }
+    if (val > 1) {
+        vr_guest_error(v->host.dev, "queue %u: ready is %u", v->queue_sel, val);
+    } else if (val == 0 && q->ready) {
+        vr_virtq_stop(q);
+        v->deferred &= ~(UINT64_C(1) << v->queue_sel);
+        if (v->host.cls->queue_stopped) {
+            v->host.cls->queue_stopped(v->host.dev, v->queue_sel);
+        }
+    } else if (val == 1 && !q->ready) {
+        if (!(v->status & VR_VIRTIO_FEATURES_OK)) {
+            vr_guest_error(v->host.dev, "queue %u enabled before FEATURES_OK", v->queue_sel);
+        } else {
+            (void)vr_virtq_start(q);
+        }
+    }
+}
+
+static bool virtio_config_at(const struct vr_virtio *v, uint64_t off, unsigned width)
+{
+    return vr_in_range(off, width, v->host.cls->config_len) && vr_is_aligned(off, width);
+}
+
+bool vr_virtio_config_read(struct vr_virtio *v, uint64_t off, unsigned width, uint64_t *ret_val)
+{
+    uint8_t config[VR_VIRTIO_CONFIG_MAX] = {0};
+    if (!virtio_config_at(v, off, width)) {
+        return false;
+    }
+    v->host.cls->config_read(v->host.dev, config);
+    *ret_val = vr_load_le(config + off, width);
+    return true;
+}
+
+bool vr_virtio_config_write(struct vr_virtio *v, uint64_t off, unsigned width, uint64_t val)
+{
+    const struct vr_virtio_class *cls = v->host.cls;
+    return virtio_config_at(v, off, width) && cls->config_write &&
+           cls->config_write(v->host.dev, (uint32_t)off, width, val);
+}
+
+int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
+                   const struct vr_virtio_transport *transport, struct vr_virtq *vq,
+                   struct vr_error *err)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    vr_assert(cls->config_len <= VR_VIRTIO_CONFIG_MAX && (!cls->config_len || cls->config_read));
+    vr_assert(cls->queue_count <= VR_VIRTIO_QUEUES_MAX);
+    v->host = (struct vr_virtio_host){.dev = dev, .cls = cls, .transport = transport, .vq = vq};
+    v->host.chain = vr_zalloc(sizeof(*v->host.chain));
+    if (!v->host.chain) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    for (unsigned i = 0; i < cls->queue_count; i++) {
+        vr_assert(cls->queue_sizes[i] <= VR_VIRTQ_SIZE_MAX);
+        vq[i].size = cls->queue_sizes[i];
+        vq[i].host = (struct vr_virtq_host){
+            .v = v,
+            .format = &vr_virtq_split,
+            .index = (uint16_t)i,
+            .size_max = cls->queue_sizes[i],
+            .budget = UINT32_MAX,
+        };
+    }
+    vr_timer_init(&v->host.later, dev->env->clock, &dev->lock, virtio_later, dev);
+    return 0;
+}
+
+void vr_virtio_fini(struct vr_dev *dev)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    vr_timer_fini(&v->host.later);
+    free(v->host.chain);
+    v->host.chain = NULL;
+}
+
+void vr_virtio_reset(struct vr_dev *dev)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    vr_timer_cancel(&v->host.later);
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        vr_virtq_stop(&v->host.vq[i]);
+        v->host.vq[i].size = v->host.vq[i].host.size_max;
+    }
+    if (v->host.cls->reset) {
+        v->host.cls->reset(dev);
+    }
+    v->host.transport->sync(dev);
+}
+
+/* Rules between fields that a snapshot must keep. */
+static int virtio_check(struct vr_virtio *v, struct vr_error *err)
+{
+    const struct vr_virtio_class *cls = v->host.cls;
+    if (v->status & VR_VIRTIO_FEATURES_OK) {
+        uint64_t f = v->driver_features;
+        if ((f & ~vr_virtio_offered(v)) || !(f & VR_VIRTIO_F_VERSION_1)) {
+            return vr_err(err, -ERANGE,
+                          "the guest uses features 0x%" PRIx64 ", here are 0x%" PRIx64, f,
+                          vr_virtio_offered(v));
+        }
+    } else if (v->status & VR_VIRTIO_DRIVER_OK) {
+        return vr_err(err, -ERANGE, "DRIVER_OK without FEATURES_OK");
+    }
+    if (cls->queue_count < 64 && v->deferred >> cls->queue_count) {
+        return vr_err(err, -ERANGE, "deferred queues beyond %u", cls->queue_count);
+    }
+    for (unsigned i = 0; i < cls->queue_count; i++) {
+        struct vr_virtq *q = &v->host.vq[i];
+        if (q->size && (!vr_is_pow2(q->size) || q->size > q->host.size_max)) {
+            return vr_err(err, -ERANGE, "queue %u: size %u", i, q->size);
+        }
+        if (q->ready && (!q->host.format->placed(q) || !(v->status & VR_VIRTIO_FEATURES_OK))) {
+            return vr_err(err, -ERANGE, "queue %u is enabled, but not as it may be", i);
+        }
+    }
+    return 0;
+}
+
+int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        v->host.vq[i].host.staged = 0;
+        v->host.vq[i].host.mapped = false;
+        v->host.vq[i].host.epoch++;
+    }
+    int r = virtio_check(v, err);
+    if (r < 0) {
+        return r;
+    }
+    vr_timer_cancel(&v->host.later);
+    if (v->deferred) {
+        vr_timer_arm(&v->host.later, vr_clock_now(dev->env->clock) + LATER_NS);
+    }
+    v->host.transport->sync(dev);
+    return 0;
+}
+
+#define VR_SELF struct vr_virtio
+const struct vr_field vr_virtio_fields[] = {
+    VR_STATE(driver_features, "features that the driver accepted"),
+    VR_STATE(deferred, "queues, a bit each, to be handled soon"),
+    VR_STATE(device_features_sel, "word of offered features shown"),
+    VR_STATE(driver_features_sel, "word of accepted features written"),
+    VR_STATE(queue_sel, "queue being set up"),
+    VR_STATE(config_gen, "version of the configuration space"),
+    VR_STATE(status, "device status", .max = STATUS_KNOWN | VR_VIRTIO_NEEDS_RESET),
+    VR_STATE(isr, "interrupt status", .max = VR_VIRTIO_ISR_USED | VR_VIRTIO_ISR_CONFIG),
+    VR_HOST(host, "class, transport, wire and timer, set by init"),
+    VR_FIELD_END,
+};
