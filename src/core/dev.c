@@ -146,9 +146,58 @@ int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint
     return 0;
 }
 
+static void dev_overlay_release(struct vr_region *region)
+{
+    dev_put(region->dev);
+    free(region);
+}
+
+int vr_dev_overlay(struct vr_dev *dev, unsigned window, struct vr_ram *ram, uint64_t ram_off,
+                   struct vr_error *err)
+{
+    vr_assert(window < VR_DEV_WINDOWS && !dev->priv->overlay[window]);
+    if (!dev->priv->space[window]) { /* on its way out */
+        return vr_err(err, -ENODEV, "laying memory over '%s': not mapped", dev->id);
+    }
+    struct vr_region *over = vr_zalloc(sizeof(*over));
+    if (!over) {
+        return vr_err(err, -ENOMEM, "laying memory over '%s': no memory", dev->id);
+    }
+    *over = (struct vr_region){
+        .name = dev->id,
+        .kind = VR_REGION_ROM,
+        .prio = dev->region[window].prio + 1,
+        .gpa = dev->region[window].gpa,
+        .len = dev->region[window].len,
+        .ram = ram,
+        .ram_off = ram_off,
+        .dev = dev,
+        .window = window,
+        .release = dev_overlay_release,
+    };
+    atomic_fetch_add(&dev->priv->holds, 1);
+    int r = vr_space_add(dev->priv->space[window], over, err);
+    if (r < 0) {
+        dev_overlay_release(over);
+        return r;
+    }
+    dev->priv->overlay[window] = over;
+    return 0;
+}
+
+void vr_dev_unlay(struct vr_dev *dev, unsigned window)
+{
+    struct vr_region *over = dev->priv->overlay[window];
+    if (over) {
+        dev->priv->overlay[window] = NULL;
+        vr_space_remove(dev->priv->space[window], over);
+    }
+}
+
 void vr_dev_unmap(struct vr_dev *dev, unsigned window, struct vr_space *space)
 {
     vr_assert(window < VR_DEV_WINDOWS && dev->priv->space[window] == space);
+    vr_dev_unlay(dev, window);
     dev->priv->space[window] = NULL;
     vr_space_remove(space, &dev->region[window]);
 }

@@ -137,6 +137,12 @@ void vr_dev_quiesce(struct vr_dev *dev); /* the class's quiesce, if it has one; 
 int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint64_t gpa,
                struct vr_error *err) VR_MUST;
 void vr_dev_unmap(struct vr_dev *dev, unsigned window, struct vr_space *space);
+/* Lay @ram from @ram_off (page-aligned) over mapped window @window, as ROM: reads and code come
+ * from it, writes still go to the device. A hook may lay and unlay, so that flash shows its array
+ * or its registers; unmapping the window unlays it. */
+int vr_dev_overlay(struct vr_dev *dev, unsigned window, struct vr_ram *ram, uint64_t ram_off,
+                   struct vr_error *err) VR_MUST;
+void vr_dev_unlay(struct vr_dev *dev, unsigned window); /* nothing laid is fine */
 
 static inline void vr_dev_lock(struct vr_dev *dev)
 {

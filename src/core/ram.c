@@ -67,7 +67,8 @@ void vr_ram_wrote(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_t
         bool code =
             atomic_load_explicit(&ram->page_flags[page], memory_order_relaxed) & VR_PAGE_CODE;
         if (VR_UNLIKELY(code)) {
-            /* Those who are told drop what they hold; whoever translates the page anew sets it again. */
+            /* Those who are told drop what they hold; whoever translates the page anew sets it
+             * again. */
             atomic_fetch_and(&ram->page_flags[page], (uint8_t)~VR_PAGE_CODE);
             run = run == UINT64_MAX ? page : run;
         } else if (!code && VR_UNLIKELY(run != UINT64_MAX)) {
@@ -157,11 +158,11 @@ int vr_space_write(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa
 {
     uint64_t off;
     const struct vr_flat *f = space_at(s, cache, gpa, width, &off);
-    if (!f || f->region->kind == VR_REGION_ROM) {
+    if (!f || (f->region->kind == VR_REGION_ROM && !f->region->dev)) {
         return -EFAULT;
     }
     const struct vr_region *r = f->region;
-    if (r->kind == VR_REGION_DEV) {
+    if (r->kind != VR_REGION_RAM) {
         vr_dev_write(r->dev, r->window, off, width, val);
     } else {
         ram_store(r->ram->hva + r->ram_off + off, width, val);

@@ -49,8 +49,8 @@ struct vr_region {
     uint64_t len;       /* bytes; gpa + len does not wrap */
     struct vr_ram *ram; /* RAM and ROM: contents */
     uint64_t ram_off;   /* where in ram the region starts; page-aligned */
-    struct vr_dev *dev; /* DEV: who answers */
-    unsigned window;    /* DEV: which of its windows */
+    struct vr_dev *dev; /* DEV: who answers; ROM: who hears of writes, or NULL */
+    unsigned window;    /* which of its windows */
     void (*release)(struct vr_region *); /* may be NULL */
     struct vr_region *next;              /* the space's list */
     bool mapped;                         /* in the space's list */
@@ -144,7 +144,7 @@ void *vr_dma_ptr(struct vr_space *space, struct vr_view_cache *cache, uint64_t g
 
 /* One access of 1, 2, 4 or 8 bytes by a CPU or a test, to RAM, ROM or a device window; takes the
  * device's lock for the latter. -EFAULT: nothing there, the access straddles two regions, or it
- * writes to ROM. Little-endian value. */
+ * writes to ROM that no device listens to. Little-endian value. */
 int vr_space_read(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, unsigned width,
                   uint64_t *ret_val) VR_MUST;
 int vr_space_write(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa,
