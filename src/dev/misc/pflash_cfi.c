@@ -232,7 +232,7 @@ static void flash_bus_write(struct flash *s, uint64_t off, unsigned width, uint3
         flash_command(s, off, command);
         break;
     case STEP_PROGRAM:
-        vr_store_le(data, width, val);
+        vr_store_le32(data, val);
         flash_program(s, off, data, width);
         break;
     case STEP_ERASE:
