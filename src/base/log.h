@@ -1,6 +1,6 @@
 /*
- * Log lines and trace events. Each machine owns one struct vr_log, so that many machines in one process
- * do not mix. Four levels; the device's id comes first.
+ * Log lines and trace events. Each machine owns one struct vr_log, so that many machines in one
+ * process do not mix. Four levels; the device's id comes first.
  */
 #ifndef VR_BASE_LOG_H
 #define VR_BASE_LOG_H

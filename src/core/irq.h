@@ -5,8 +5,9 @@
  * drives it only under its own device lock. set() takes the chip's lock (lock order: device,
  * interrupt controller, vCPU).
  *
- * The level here is not saved. A source's reset and loaded hooks drive the wire again as its state says; a
- * controller saves the levels of its inputs, and a drive that changes nothing has no effect.
+ * The level here is not saved. A source's reset and loaded hooks drive the wire again as its state
+ * says; a controller saves the levels of its inputs, and a drive that changes nothing has no
+ * effect.
  */
 #ifndef VR_CORE_IRQ_H
 #define VR_CORE_IRQ_H
