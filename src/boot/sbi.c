@@ -112,7 +112,7 @@ static int64_t sbi_ipi(const struct vr_sbi_host *h, uint64_t func, uint64_t *a)
     return SBI_SUCCESS;
 }
 
-static int64_t sbi_rfence(const struct vr_sbi_host *h, uint64_t func, uint64_t *a)
+static int64_t sbi_rfence(const struct vr_sbi_host *h, unsigned hart, uint64_t func, uint64_t *a)
 {
     uint64_t set;
     if (func > 2) {
@@ -121,11 +121,7 @@ static int64_t sbi_rfence(const struct vr_sbi_host *h, uint64_t func, uint64_t *
     if (!harts_in(h, a[0], a[1], &set)) {
         return SBI_ERR_INVALID_PARAM;
     }
-    for (unsigned i = 0; i < h->hart_count; i++) {
-        if (set >> i & 1) {
-            h->fence(h->opaque, i, func == 0 ? VR_SBI_FENCE_I : VR_SBI_FENCE_VMA);
-        }
-    }
+    h->fence(h->opaque, hart, set, func == 0 ? VR_SBI_FENCE_I : VR_SBI_FENCE_VMA);
     return SBI_SUCCESS;
 }
 
@@ -160,11 +156,12 @@ static int64_t sbi_hsm(const struct vr_sbi_host *h, unsigned hart, uint64_t func
         if (a[0] != 0 && (a[1] & 1 || !h->is_ram(h->opaque, a[1], 2))) {
             return SBI_ERR_INVALID_ADDRESS;
         }
-        h->wait(h->opaque, hart);
         if (a[0] != 0) {
-            h->resume(h->opaque, hart, a[1], a[2]);
-            *ret_go_on = false;
+            h->suspend_to(h->opaque, hart, a[1], a[2]);
+        } else {
+            h->suspend(h->opaque, hart);
         }
+        *ret_go_on = false;
         return SBI_SUCCESS;
     default:
         return SBI_ERR_NOT_SUPPORTED;
@@ -236,8 +233,7 @@ static int64_t sbi_susp(const struct vr_sbi_host *h, unsigned hart, uint64_t fun
             return SBI_ERR_DENIED;
         }
     }
-    h->wait(h->opaque, hart);
-    h->resume(h->opaque, hart, a[1], a[2]);
+    h->suspend_to(h->opaque, hart, a[1], a[2]);
     *ret_go_on = false;
     return SBI_SUCCESS;
 }
@@ -289,7 +285,7 @@ bool vr_sbi_call(const struct vr_sbi_host *h, unsigned hart, uint64_t *a)
         r = sbi_ipi(h, func, a);
         break;
     case EXT_RFENCE:
-        r = sbi_rfence(h, func, a);
+        r = sbi_rfence(h, hart, func, a);
         break;
     case EXT_HSM:
         r = sbi_hsm(h, hart, func, a, &go_on);

@@ -30,16 +30,19 @@ struct vr_sbi_host {
     void *opaque;
     void (*set_timer)(void *opaque, unsigned hart, uint64_t ticks); /* also clears a pending one */
     void (*ipi)(void *opaque, unsigned hart);
-    void (*fence)(void *opaque, unsigned hart, enum vr_sbi_fence kind);
+    /* On every hart in @mask; returns when all have done it or will before their next instruction.
+     */
+    void (*fence)(void *opaque, unsigned self, uint64_t mask, enum vr_sbi_fence kind);
     enum vr_sbi_hart_state (*state)(void *opaque, unsigned hart);
     /* Start a stopped hart in S-mode at @pc with a0 = hart, a1 = @arg. false: it was not stopped.
      */
     bool (*start)(void *opaque, unsigned hart, uint64_t pc, uint64_t arg);
     void (*stop)(void *opaque, unsigned hart); /* the calling hart */
-    void (*wait)(void *opaque,
-                 unsigned hart); /* the calling hart sleeps until an interrupt is pending */
-    /* The calling hart goes on at @pc as if just started. */
-    void (*resume)(void *opaque, unsigned hart, uint64_t pc, uint64_t arg);
+    /* The calling hart sleeps until an interrupt that it enabled is pending, and goes on behind its
+     * ecall with success... */
+    void (*suspend)(void *opaque, unsigned hart);
+    /* ... or at @pc as if just started. */
+    void (*suspend_to)(void *opaque, unsigned hart, uint64_t pc, uint64_t arg);
     bool (*is_ram)(void *opaque, uint64_t gpa, uint64_t len);
     int (*read)(void *opaque, uint64_t gpa, void *buf, size_t len);
     int (*write)(void *opaque, uint64_t gpa, const void *buf, size_t len);

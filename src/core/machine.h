@@ -77,6 +77,9 @@ enum vr_state vr_machine_state(struct vr_machine *m);
 /* Ask for something; returns at once; carried out soon. Any thread, any lock held. Before the first
  * start it waits for that; after the end it is dropped. */
 void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code);
+/* The guest's kernel said that it panicked: when it asks for a reset next, that ends the machine
+ * with VR_REQ_PANIC. Any thread, any lock held. */
+void vr_machine_panicked(struct vr_machine *m);
 /* Wait until the machine ended; says why. @timeout_ns UINT64_MAX: for ever; false: still running.
  */
 bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *ret_exit);

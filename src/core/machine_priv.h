@@ -44,6 +44,7 @@ struct vr_machine {
     unsigned in_run; /* vCPU threads inside run() */
     struct vr_exit pending;
     bool reboots, ended;
+    bool panicked; /* the guest's kernel said so: its next reset is an end */
     struct vr_exit exit;
 };
 

@@ -205,7 +205,7 @@ int vr_machine_start(struct vr_machine *m, struct vr_error *err)
     r = r < 0 ? r : run_reset(m, err);
     if (r == 0) {
         vr_mutex_lock(&m->lock);
-        m->ended = false;
+        m->ended = m->panicked = false;
         vr_mutex_unlock(&m->lock);
         vr_machine_go(m);
     }
@@ -257,10 +257,20 @@ void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned cod
     vr_mutex_lock(&m->lock);
     /* An end beats a reset; of two ends, the first says why. */
     bool open = m->pending.why == VR_REQ_NONE || m->pending.why == VR_REQ_RESET;
+    if (what == VR_REQ_RESET && m->panicked) {
+        what = VR_REQ_PANIC;
+    }
     if (what != VR_REQ_NONE && !m->ended && open) {
         m->pending = (struct vr_exit){.why = what, .code = code};
         vr_cond_signal(&m->asked);
     }
+    vr_mutex_unlock(&m->lock);
+}
+
+void vr_machine_panicked(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->lock);
+    m->panicked = true;
     vr_mutex_unlock(&m->lock);
 }
 

@@ -164,7 +164,17 @@ size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf, size_t len)
     if (post) {
         vr_loop_post(chr->loop, chr_posted_output, chr);
     }
+    if (chr->tap && took) {
+        chr->tap(chr->tap_opaque, buf, took);
+    }
     return took;
+}
+
+void vr_chr_tap(struct vr_chr *chr, void (*fn)(void *opaque, const uint8_t *buf, size_t len),
+                void *opaque)
+{
+    chr->tap = fn;
+    chr->tap_opaque = opaque;
 }
 
 /* One write to the host end. True: there is more, and it may go on. */

@@ -38,6 +38,8 @@ struct vr_chr {
     struct vr_chr_opts opts; /* spec is not kept */
     char *path;
     struct vr_chr_user user;
+    void (*tap)(void *opaque, const uint8_t *buf, size_t len);
+    void *tap_opaque;
 
     /* Loop's thread only. */
     bool open;  /* somebody is at the host end */

@@ -1,0 +1,404 @@
+/* The RISC-V virt machine: which devices, where, on which wires. */
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "board/virt_riscv_priv.h"
+#include "cpu/ir/trace.h"
+#include "dev/char/uart16550.h"
+#include "dev/irqchip/aclint_sswi.h"
+#include "dev/irqchip/clint.h"
+#include "dev/irqchip/plic.h"
+#include "dev/misc/fw_cfg.h"
+#include "dev/misc/sifive_test.h"
+#include "dev/timer/goldfish_rtc.h"
+#include "dev/virtio/blk.h"
+#include "dev/virtio/console.h"
+#include "dev/virtio/mmio.h"
+#include "dev/virtio/net.h"
+#include "dev/virtio/rng.h"
+#include "platform/clock.h"
+#include "platform/random.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* Create a device, hand it to the machine, map its first window, and connect its wire to PLIC input
+ * @irq (0: none). */
+static int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                    const char *opts, uint64_t gpa, uint64_t len,
+                    struct vr_irq *(*wire)(struct vr_dev *), unsigned irq, struct vr_dev **ret_dev,
+                    struct vr_error *err)
+{
+    struct vr_dev *dev;
+    vr_assert(v->dev_count < VIRT_DEVS);
+    int r = vr_dev_create(cls, id, opts, vr_machine_env(v->machine), &dev, err);
+    if (r < 0) {
+        return r;
+    }
+    r = vr_machine_add_dev(v->machine, dev, err);
+    if (r < 0) {
+        vr_dev_destroy(dev);
+        return r;
+    }
+    if (wire) {
+        vr_irq_connect(wire(dev), vr_plic_set, v->plic, irq);
+    }
+    struct virt_dev *d = &v->dev[v->dev_count++];
+    *d = (struct virt_dev){.dev = dev, .at = {.gpa = {gpa}, .len = {len}}};
+    if (wire) {
+        d->at.irq[0] = irq;
+        d->at.irq_count = 1;
+    }
+    *ret_dev = dev;
+    return vr_dev_map(dev, 0, vr_machine_mem(v->machine), gpa, err);
+}
+
+static uint64_t virt_time(void *clint)
+{
+    return vr_clint_mtime(clint);
+}
+
+/* CLINT, harts, PLIC: who interrupts whom. */
+static int virt_add_cpus(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
+{
+    char opts[64];
+    snprintf(opts, sizeof(opts), "harts=%u", v->cpus);
+    int r =
+        virt_add(v, &vr_clint_class, "clint", opts, VIRT_CLINT, 0x10000, NULL, 0, &v->clint, err);
+    if (r < 0) {
+        return r;
+    }
+    snprintf(opts, sizeof(opts), "contexts=%u", v->cpus * 2);
+    r = virt_add(v, &vr_plic_class, "plic", opts, VIRT_PLIC, vr_plic_len(v->cpus * 2), NULL, 0,
+                 &v->plic, err);
+    for (unsigned i = 0; r == 0 && i < v->cpus; i++) {
+        r = rv_hart_create(v->machine, i, &v->config, vr_machine_mem(v->machine),
+                           vr_machine_clock(v->machine), virt_time, v->clint, &v->hart[i], err);
+        if (r < 0) {
+            break;
+        }
+        r = vr_machine_add_vcpu(v->machine, &v->hart[i]->cpu.vcpu, err);
+        if (r < 0) {
+            v->hart[i]->cpu.vcpu.ops->destroy(&v->hart[i]->cpu.vcpu);
+            break;
+        }
+        vr_irq_connect(vr_clint_msip(v->clint, i), rv_hart_irq, v->hart[i], RV_MSI);
+        vr_irq_connect(vr_clint_mtip(v->clint, i), rv_hart_irq, v->hart[i], RV_MTI);
+        vr_irq_connect(vr_plic_out(v->plic, 2 * i), rv_hart_irq, v->hart[i], RV_MEI);
+        vr_irq_connect(vr_plic_out(v->plic, 2 * i + 1), rv_hart_irq, v->hart[i], RV_SEI);
+        if (o->trace_insn) {
+            r = vr_trace_start(&v->hart[i]->cpu, o->trace_insn, err);
+        }
+    }
+    return r;
+}
+
+/* Backends outlive the devices that use them: the machine closes them last. */
+static void close_chr(void *chr)
+{
+    vr_chr_close(chr);
+}
+
+static void close_blk(void *blk)
+{
+    vr_blk_close(blk);
+}
+
+static void close_net(void *net)
+{
+    vr_net_close(net);
+}
+
+static int virt_own(struct vr_virt *v, void (*close)(void *), void *backend, struct vr_error *err)
+{
+    int r = vr_machine_own(v->machine, close, backend, err);
+    if (r < 0) {
+        close(backend);
+    }
+    return r;
+}
+
+static int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
+                         struct vr_error *err)
+{
+    int r = vr_chr_open(opts, vr_machine_loop(v->machine), ret_chr, err);
+    return r < 0 ? r : virt_own(v, close_chr, *ret_chr, err);
+}
+
+static void virt_on_panic(void *virt)
+{
+    struct vr_virt *v = virt;
+    vr_machine_panicked(v->machine);
+}
+
+static void virt_on_dead(void *virt)
+{
+    struct vr_virt *v = virt;
+    vr_machine_request(v->machine, VR_REQ_PANIC, 0);
+}
+
+static void virt_hear(void *virt, const uint8_t *buf, size_t len)
+{
+    struct vr_virt *v = virt;
+    uint64_t now_ns = vr_clock_now(vr_machine_clock(v->machine));
+    vr_panic_watch_feed(&v->panic, buf, len, now_ns - v->reset_ns);
+}
+
+static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
+{
+    struct vr_dev *dev;
+    char opts[64];
+    int r = 0;
+    if (o->serial.spec) {
+        r = virt_open_chr(v, &o->serial, &v->serial, err);
+    }
+    if (r == 0) {
+        r = virt_add(v, &vr_uart16550_class, "uart0", NULL, VIRT_UART, 0x100, vr_uart16550_irq,
+                     VIRT_IRQ_UART, &v->uart, err);
+    }
+    if (r < 0) {
+        return r;
+    }
+    vr_uart16550_attach(v->uart, v->serial);
+    if (v->serial) {
+        v->panic = (struct vr_panic_watch){
+            .on_panic = virt_on_panic, .on_dead = virt_on_dead, .opaque = v};
+        vr_chr_tap(v->serial, virt_hear, v);
+    }
+    r = virt_add(v, &vr_sifive_test_class, "test", NULL, VIRT_TEST, 0x1000, NULL, 0, &v->test, err);
+    if (r == 0) {
+        snprintf(opts, sizeof(opts), "epoch_ns=%" PRIu64,
+                 o->epoch_ns ? o->epoch_ns : vr_realtime_ns());
+        r = virt_add(v, &vr_goldfish_rtc_class, "rtc", opts, VIRT_RTC, 0x1000, vr_goldfish_rtc_irq,
+                     VIRT_IRQ_RTC, &dev, err);
+    }
+    if (r == 0) {
+        r = virt_add(v, &vr_fw_cfg_class, "fw_cfg", NULL, VIRT_FW_CFG, 0x18, NULL, 0, &dev, err);
+    }
+    if (r == 0) {
+        r = vr_fw_cfg_set_u32(dev, VR_FW_CFG_NB_CPUS, v->cpus, err);
+    }
+    return r;
+}
+
+/* Put a virtio device into the next MMIO slot. */
+static int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                           const char *opts, unsigned *slot, struct vr_dev **ret_dev,
+                           struct vr_error *err)
+{
+    if (*slot == VR_VIRT_MMIO_SLOTS) {
+        return vr_err(err, -ENOSPC, "%s: all %d virtio slots of this machine are taken", id,
+                      VR_VIRT_MMIO_SLOTS);
+    }
+    unsigned i = (*slot)++;
+    return virt_add(v, cls, id, opts, VIRT_MMIO + i * UINT64_C(0x1000), 0x1000, vr_virtio_mmio_irq,
+                    VIRT_IRQ_MMIO + i, ret_dev, err);
+}
+
+static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
+                          struct vr_error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < o->disk_count; i++) {
+        char id[16];
+        struct vr_dev *dev;
+        snprintf(id, sizeof(id), "disk%u", i);
+        const struct vr_virt_disk *disk = &o->disk[i];
+        struct vr_blk_opts blk = {.path = disk->path,
+                                  .read_only = disk->read_only,
+                                  .format = disk->force_raw ? "raw" : NULL};
+        r = vr_blk_open(&blk, vr_machine_loop(v->machine), &v->blk[i], err);
+        if (r == 0) {
+            r = virt_own(v, close_blk, v->blk[i], err);
+        }
+        if (r == 0) {
+            r = virt_add_virtio(v, &vr_virtio_blk_mmio_class, id, o->disk[i].opts, slot, &dev, err);
+        }
+        if (r == 0) {
+            vr_virtio_blk_attach(dev, v->blk[i]);
+        }
+    }
+    return r;
+}
+
+static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
+                         struct vr_error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < o->net_count; i++) {
+        char id[16];
+        struct vr_dev *dev;
+        snprintf(id, sizeof(id), "net%u", i);
+        const char *user = o->net[i].backend;
+        if (user && (strncmp(user, "user", 4) != 0 || (user[4] && user[4] != ','))) {
+            return vr_err(err, -EINVAL, "%s: no network backend '%s'; there is: user", id, user);
+        }
+        if (user) {
+            r = vr_net_open_user(user[4] ? user + 5 : NULL, vr_machine_loop(v->machine), &v->net[i],
+                                 err);
+            if (r == 0) {
+                r = virt_own(v, close_net, v->net[i], err);
+            }
+        }
+        if (r == 0) {
+            r = virt_add_virtio(v, &vr_virtio_net_mmio_class, id, o->net[i].opts, slot, &dev, err);
+        }
+        if (r == 0) {
+            vr_virtio_net_attach(dev, v->net[i]);
+        }
+    }
+    return r;
+}
+
+static int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
+                          struct vr_error *err)
+{
+    struct vr_dev *dev;
+    if (o->port_count == 0) {
+        return 0;
+    }
+    int r = virt_add_virtio(v, &vr_virtio_console_mmio_class, "console", NULL, slot, &dev, err);
+    for (unsigned i = 0; r == 0 && i < o->port_count; i++) {
+        r = virt_open_chr(v, &o->port[i], &v->port[i], err);
+        if (r == 0) {
+            vr_virtio_console_attach(dev, i, v->port[i]);
+        }
+    }
+    return r;
+}
+
+static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
+{
+    if (o->cpus < 1 || o->cpus > VR_MAX_VCPUS) {
+        return vr_err(err, -EINVAL, "%u CPUs: this machine can have 1 to %d", o->cpus,
+                      VR_MAX_VCPUS);
+    }
+    if (o->ram_bytes < VR_VIRT_RAM_MIN || !vr_is_aligned(o->ram_bytes, VR_PAGE_SIZE)) {
+        return vr_err(err, -EINVAL,
+                      "memory of %" PRIu64 " bytes: this machine needs at least %" PRIu64
+                      " MiB, in pages of 4 KiB",
+                      o->ram_bytes, VR_VIRT_RAM_MIN >> 20);
+    }
+    return 0;
+}
+
+static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
+{
+    unsigned slot = 0;
+    struct vr_dev *dev;
+    int r = virt_plan(v, o, err);
+    if (r == 0) {
+        r = vr_machine_create(o->name ? o->name : "vm", o->clock, o->own_loop_thread, o->log,
+                              &v->machine, err);
+    }
+    if (r == 0) {
+        r = vr_machine_add_ram(v->machine, "ram", VIRT_RAM, v->ram_bytes, VR_REGION_RAM, &v->ram,
+                               err);
+    }
+    if (r == 0) {
+        r = vr_machine_add_ram(v->machine, "rom", VIRT_ROM, VIRT_ROM_LEN, VR_REGION_ROM, &v->rom,
+                               err);
+    }
+    if (r == 0) {
+        r = virt_add_cpus(v, o, err);
+    }
+    if (r == 0) {
+        r = virt_add_platform(v, o, err);
+    }
+    if (r == 0) {
+        r = virt_add_disks(v, o, &slot, err);
+    }
+    if (r == 0) {
+        r = virt_add_nets(v, o, &slot, err);
+    }
+    if (r == 0 && !o->no_rng) {
+        r = virt_add_virtio(v, &vr_virtio_rng_mmio_class, "rng", NULL, &slot, &dev, err);
+    }
+    if (r == 0) {
+        r = virt_add_ports(v, o, &slot, err);
+    }
+    if (r == 0) {
+        r = vr_random_bytes(v->rng_seed, sizeof(v->rng_seed), err);
+    }
+    return r < 0 ? r : virt_make_fdt(v, err);
+}
+
+int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)
+{
+    int r = virt_check(o, err);
+    if (r < 0) {
+        return r;
+    }
+    struct vr_virt *v = vr_zalloc(sizeof(*v));
+    if (!v) {
+        return vr_err(err, -ENOMEM, "no memory for a machine");
+    }
+    v->cpus = o->cpus;
+    v->ram_bytes = o->ram_bytes;
+    v->append = o->append ? strdup(o->append) : NULL;
+    rv_config_default(&v->config);
+    v->config.builtin_sbi = !o->firmware;
+    r = o->append && !v->append ? vr_err(err, -ENOMEM, "no memory for a machine")
+                                : virt_build(v, o, err);
+    if (r < 0) {
+        vr_virt_destroy(v);
+        return r;
+    }
+    virt_sbi_init(v);
+    vr_machine_on_reset(v->machine, virt_on_reset, v);
+    vr_machine_reboots(v->machine, !o->end_on_reset);
+    *ret_virt = v;
+    return 0;
+}
+
+void vr_virt_destroy(struct vr_virt *v)
+{
+    if (!v) {
+        return;
+    }
+    vr_machine_destroy(v->machine); /* and with it devices, harts, backends */
+    vr_blob_fini(&v->kernel_file);
+    vr_blob_fini(&v->firmware_file);
+    vr_blob_fini(&v->initrd_file);
+    vr_fdt_destroy(v->fdt);
+    free(v->append);
+    free(v);
+}
+
+struct vr_machine *vr_virt_machine(struct vr_virt *v)
+{
+    return v->machine;
+}
+
+struct vr_chr *vr_virt_serial(struct vr_virt *v)
+{
+    return v->serial;
+}
+
+struct vr_chr *vr_virt_port(struct vr_virt *v, unsigned port)
+{
+    return port < VR_VIRT_PORTS ? v->port[port] : NULL;
+}
+
+void vr_virt_fdt(struct vr_virt *v, const void **ret_blob, size_t *ret_len)
+{
+    *ret_blob = v->fdt_blob;
+    *ret_len = v->fdt_len;
+}
+
+bool vr_virt_map_row(struct vr_virt *v, unsigned i, const char **ret_name, uint64_t *ret_gpa,
+                     uint64_t *ret_len, unsigned *ret_irq)
+{
+    if (i < v->dev_count) {
+        const struct virt_dev *d = &v->dev[i];
+        *ret_name = d->dev->id;
+        *ret_gpa = d->at.gpa[0];
+        *ret_len = d->at.len[0];
+        *ret_irq = d->at.irq_count ? d->at.irq[0] : 0;
+        return true;
+    }
+    *ret_irq = 0;
+    *ret_name = i == v->dev_count ? "rom" : "ram";
+    *ret_gpa = i == v->dev_count ? VIRT_ROM : VIRT_RAM;
+    *ret_len = i == v->dev_count ? VIRT_ROM_LEN : v->ram_bytes;
+    return i <= v->dev_count + 1;
+}

@@ -1,0 +1,71 @@
+/*
+ * The RISC-V `virt` machine: addresses and wiring. The memory map is the one that QEMU's virt
+ * machine made a convention of, so stock firmware and kernels run unmodified.
+ */
+#ifndef VR_BOARD_VIRT_RISCV_H
+#define VR_BOARD_VIRT_RISCV_H
+
+#include "backend/chr/chr.h"
+#include "core/machine.h"
+#include <stdio.h>
+
+enum { VR_VIRT_MMIO_SLOTS = 8, VR_VIRT_DISKS = 8, VR_VIRT_NETS = 8, VR_VIRT_PORTS = 2 };
+
+struct vr_virt_disk {
+    const char *path;
+    bool read_only;
+    bool force_raw;   /* take it as raw even if it looks like another format */
+    const char *opts; /* options of the virtio-blk class, or NULL */
+};
+
+struct vr_virt_net {
+    const char *backend; /* "user" and its options, e.g. "hostfwd=tcp::2222-:22" ; NULL: none */
+    const char *opts;    /* options of the virtio-net class, or NULL */
+};
+
+/* What to build. Strings are read during create only. */
+struct vr_virt_opts {
+    const char *name;
+    unsigned cpus;      /* 1..VR_MAX_VCPUS */
+    uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
+    const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware alone */
+    const char *initrd; /* or NULL */
+    const char *append; /* kernel command line, or NULL */
+    /* NULL: the built-in SBI; "none": the kernel is a bare-metal program for M-mode; else a file.
+     */
+    const char *firmware;
+    struct vr_virt_disk disk[VR_VIRT_DISKS];
+    unsigned disk_count;
+    struct vr_virt_net net[VR_VIRT_NETS];
+    unsigned net_count;
+    struct vr_chr_opts serial; /* the 16550's host end; spec NULL: nothing plugged in */
+    struct vr_chr_opts port[VR_VIRT_PORTS]; /* virtio-console ports */
+    unsigned port_count;
+    bool no_rng;       /* leave virtio-rng out */
+    uint64_t epoch_ns; /* wall time at power-on; 0: the host's now */
+    FILE *trace_insn;  /* instruction trace; borrowed; NULL: off */
+    bool end_on_reset; /* a reset by the guest ends the machine */
+    enum vr_clock_kind clock;
+    bool own_loop_thread;
+    struct vr_log *log;
+};
+
+#define VR_VIRT_RAM_MIN (UINT64_C(16) << 20)
+
+struct vr_virt;
+
+/* Build the machine, stopped. Errors are the user's: files, sizes, options, each with one clear
+ * line. */
+int vr_virt_create(const struct vr_virt_opts *opts, struct vr_virt **ret_virt,
+                   struct vr_error *err) VR_MUST;
+void vr_virt_destroy(struct vr_virt *virt); /* stops it first; NULL is fine */
+struct vr_machine *vr_virt_machine(struct vr_virt *virt);
+struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none */
+struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
+/* The device tree as the guest gets it; valid while the machine lives. */
+void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);
+/* The memory map, for people: row @i, false past the end. */
+bool vr_virt_map_row(struct vr_virt *virt, unsigned i, const char **ret_name, uint64_t *ret_gpa,
+                     uint64_t *ret_len, unsigned *ret_irq);
+
+#endif

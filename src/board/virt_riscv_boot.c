@@ -1,0 +1,206 @@
+/*
+ * Starting the virt machine: what goes where in memory, and where the harts begin.
+ *
+ *   built-in SBI   the kernel in S-mode, hart 0 alone, a0 = hart, a1 = device tree
+ *   firmware       every hart in M-mode at the reset ROM, which jumps to the firmware at the start
+ * of RAM with a0 = hart, a1 = device tree, a2 = OpenSBI's fw_dynamic_info
+ * (its FW_DYNAMIC document) none           the same, to a bare-metal program
+ */
+#include "base/bits.h"
+#include "board/virt_riscv_priv.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define MIB     (UINT64_C(1) << 20)
+/* Kernels map their first gigabytes early; a device tree beyond would not be seen. */
+#define LOW_END (VIRT_RAM + (UINT64_C(1) << 30))
+
+enum { FDT_ROOM = 2 << 20 }; /* aligned so, as the boot protocol asks */
+
+static int plan_place(struct vr_virt *v, const char *what, uint64_t low, uint64_t high,
+                      struct vr_error *err)
+{
+    uint64_t end = VIRT_RAM + v->ram_bytes;
+    if (low < VIRT_RAM || high > end) {
+        return vr_err(err, -EINVAL,
+                      "%s needs memory from 0x%" PRIx64 " to 0x%" PRIx64
+                      ", the machine has 0x%" PRIx64 " to 0x%" PRIx64 ": %s",
+                      what, low, high, VIRT_RAM, end,
+                      low < VIRT_RAM ? "it was linked for another machine"
+                                     : "give it more with -m");
+    }
+    return 0;
+}
+
+static int plan_program(const char *what, const char *path, uint64_t max, uint64_t base,
+                        struct vr_blob *file, struct vr_kernel *program, struct vr_error *err)
+{
+    int r = vr_blob_read(what, path, (size_t)max, file, err);
+    if (r == 0) {
+        r = vr_blob_gunzip(what, file, (size_t)max, err);
+    }
+    return r < 0 ? r : vr_kernel_parse(path, file->data, file->len, base, program, err);
+}
+
+/* Firmware is raw code as often as ELF. */
+static int plan_firmware(struct vr_virt *v, const char *path, struct vr_error *err)
+{
+    int r = vr_blob_read("firmware", path, (size_t)v->ram_bytes, &v->firmware_file, err);
+    if (r < 0) {
+        return r;
+    }
+    enum vr_file_kind kind = vr_file_kind(v->firmware_file.data, v->firmware_file.len);
+    if (kind == VR_FILE_RISCV_ELF) {
+        r = vr_kernel_parse(path, v->firmware_file.data, v->firmware_file.len, VIRT_RAM,
+                            &v->firmware, err);
+    } else if (kind != VR_FILE_UNKNOWN) {
+        return vr_err(err, -ENOEXEC,
+                      "firmware %s: is %s, not RISC-V firmware (an ELF file or raw code)", path,
+                      vr_file_kind_name(kind));
+    } else {
+        v->firmware = (struct vr_kernel){
+            .kind = VR_KERNEL_RAW,
+            .entry = VIRT_RAM,
+            .low = VIRT_RAM,
+            .high = VIRT_RAM + v->firmware_file.len,
+            .segment_count = 1,
+            .segment[0] = {.gpa = VIRT_RAM,
+                           .file_len = v->firmware_file.len,
+                           .mem_len = v->firmware_file.len},
+        };
+    }
+    v->has_firmware = true;
+    return r < 0 ? r : plan_place(v, "the firmware", v->firmware.low, v->firmware.high, err);
+}
+
+int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
+{
+    int r = 0;
+    uint64_t end = VIRT_RAM + v->ram_bytes, top = end < LOW_END ? end : LOW_END, used = VIRT_RAM;
+    v->bare = o->firmware && strcmp(o->firmware, "none") == 0;
+    if (!o->kernel && (!o->firmware || v->bare)) {
+        return vr_err(err, -EINVAL,
+                      "nothing to start: give a kernel (--kernel) or firmware (--firmware)");
+    }
+    if (o->firmware && !v->bare) {
+        r = plan_firmware(v, o->firmware, err);
+        used = v->firmware.high;
+    }
+    if (r == 0 && o->kernel) {
+        r = plan_program("kernel", o->kernel, v->ram_bytes, VIRT_RAM, &v->kernel_file, &v->kernel,
+                         err);
+        if (r == 0 && v->bare && v->kernel.kind != VR_KERNEL_ELF) {
+            r = vr_err(err, -ENOEXEC, "kernel %s: --firmware none starts a bare-metal ELF file",
+                       o->kernel);
+        }
+        r = r < 0 ? r : plan_place(v, "the kernel", v->kernel.low, v->kernel.high, err);
+        if (r == 0 && v->has_firmware && v->kernel.low < v->firmware.high &&
+            v->firmware.low < v->kernel.high) {
+            r = vr_err(err, -EINVAL, "the kernel and the firmware want the same memory");
+        }
+        used = v->kernel.high;
+        v->has_kernel = r == 0;
+    }
+    if (r < 0) {
+        return r;
+    }
+    v->fdt_gpa = vr_align_down(top - FDT_ROOM, FDT_ROOM);
+    if (o->initrd) {
+        r = vr_blob_read("initrd", o->initrd, (size_t)v->ram_bytes, &v->initrd_file, err);
+        if (r < 0) {
+            return r;
+        }
+        v->initrd_gpa = vr_align_down(v->fdt_gpa - v->initrd_file.len, VR_PAGE_SIZE);
+    }
+    uint64_t floor = v->initrd_file.len ? v->initrd_gpa : v->fdt_gpa;
+    if (v->fdt_gpa < v->initrd_file.len || floor < used) {
+        return vr_err(err, -EINVAL,
+                      "kernel, initrd and device tree do not fit into %" PRIu64
+                      " MiB: give more with -m",
+                      v->ram_bytes / MIB);
+    }
+    return 0;
+}
+
+static void load_ram(struct vr_virt *v, uint64_t gpa, const void *data, uint64_t len,
+                     uint64_t zero_len)
+{
+    uint8_t *p = v->ram->hva + (gpa - VIRT_RAM);
+    memcpy(p, data, len);
+    memset(p + len, 0, zero_len);
+    vr_ram_wrote(vr_machine_mem(v->machine), v->ram, gpa - VIRT_RAM, len + zero_len);
+}
+
+static int load_program(struct vr_virt *v, const struct vr_blob *file, const struct vr_kernel *k,
+                        struct vr_error *err)
+{
+    for (unsigned i = 0; i < k->segment_count; i++) {
+        const struct vr_segment *s = &k->segment[i];
+        int r = plan_place(v, "a segment", s->gpa, s->gpa + s->mem_len, err);
+        if (r < 0) {
+            return r;
+        }
+        load_ram(v, s->gpa, file->data + s->off, s->file_len, s->mem_len - s->file_len);
+    }
+    return 0;
+}
+
+/* The reset ROM: load a1 and the target from the words behind the code, and go. */
+static void load_rom(struct vr_virt *v, uint64_t target, uint64_t next)
+{
+    enum { CODE_WORDS = 6, TARGET = 24, FDT = 32, INFO = 40 };
+    static const uint32_t code[CODE_WORDS] = {
+        0x00000297,                /* auipc t0, 0 */
+        0x00028613 | INFO << 20,   /* addi  a2, t0, INFO */
+        0xf1402573,                /* csrr  a0, mhartid */
+        0x0002b583 | FDT << 20,    /* ld    a1, FDT(t0) */
+        0x0002b283 | TARGET << 20, /* ld    t0, TARGET(t0) */
+        0x00028067,                /* jr    t0 */
+    };
+    /* struct fw_dynamic_info: magic "OSBI", version 2, next address, next mode S, options, boot
+     * hart. */
+    const uint64_t info[] = {0x4942534f, 2, next, RV_S, 0, 0};
+    uint8_t *p = v->rom->hva;
+    memset(p, 0, v->rom->len);
+    for (unsigned i = 0; i < CODE_WORDS; i++) {
+        vr_store_le32(p + i * 4, code[i]);
+    }
+    vr_store_le64(p + TARGET, target);
+    vr_store_le64(p + FDT, v->fdt_gpa);
+    for (unsigned i = 0; i < VR_COUNT(info); i++) {
+        vr_store_le64(p + INFO + i * 8, info[i]);
+    }
+    vr_ram_wrote(vr_machine_mem(v->machine), v->rom, 0, v->rom->len);
+}
+
+int virt_on_reset(void *opaque, struct vr_error *err)
+{
+    struct vr_virt *v = opaque;
+    int r = 0;
+    v->reset_ns = vr_clock_now(vr_machine_clock(v->machine));
+    if (v->has_kernel) {
+        r = load_program(v, &v->kernel_file, &v->kernel, err);
+    }
+    if (r == 0 && v->has_firmware) {
+        r = load_program(v, &v->firmware_file, &v->firmware, err);
+    }
+    if (r < 0) {
+        return r;
+    }
+    if (v->initrd_file.len) {
+        load_ram(v, v->initrd_gpa, v->initrd_file.data, v->initrd_file.len, 0);
+    }
+    load_ram(v, v->fdt_gpa, v->fdt_blob, v->fdt_len, 0);
+    if (v->config.builtin_sbi) {
+        load_rom(v, 0, 0);
+        rv_hart_start(v->hart[0], RV_S, v->kernel.entry, 0, v->fdt_gpa);
+        return 0;
+    }
+    uint64_t next = v->has_kernel ? v->kernel.entry : VIRT_RAM + 2 * MIB;
+    load_rom(v, v->has_firmware ? v->firmware.entry : v->kernel.entry, next);
+    for (unsigned i = 0; i < v->cpus; i++) {
+        rv_hart_start(v->hart[i], RV_M, VIRT_ROM, 0, 0);
+    }
+    return 0;
+}

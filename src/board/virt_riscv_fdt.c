@@ -1,0 +1,127 @@
+/*
+ * The virt machine's device tree, made from the devices that are there.
+ * Devicetree Specification 0.4; bindings as in Linux Documentation/devicetree/bindings/riscv.
+ */
+#include "board/virt_riscv_priv.h"
+#include "dev/irqchip/clint.h"
+#include <inttypes.h>
+#include <string.h>
+
+/* Phandles: harts' interrupt controllers from 1 on, then the controllers of the machine. */
+enum { PHANDLE_CPU_INTC = 1, PHANDLE_PLIC = 100, PHANDLE_TEST = 101 };
+
+static void fdt_cpu(struct vr_virt *v, unsigned i)
+{
+    static const char *const mmu[] = {"riscv,sv39", "riscv,sv48", "riscv,sv57"};
+    struct vr_fdt *f = v->fdt;
+    char isa[RV_ISA_STRING_MAX];
+    vr_fdt_begin(f, "cpu@%x", i);
+    vr_fdt_str(f, "device_type", "cpu");
+    vr_fdt_u32(f, "reg", i);
+    vr_fdt_str(f, "status", "okay");
+    vr_fdt_str(f, "compatible", "riscv");
+    rv_isa_string(&v->config, isa);
+    vr_fdt_str(f, "riscv,isa", isa);
+    vr_fdt_str(f, "riscv,isa-base", "rv64i");
+    vr_fdt_strs(f, "riscv,isa-extensions", isa, rv_isa_extensions(&v->config, isa));
+    vr_fdt_str(f, "mmu-type", mmu[v->config.satp_max - 8]);
+    vr_fdt_u32(f, "riscv,cbom-block-size", 64);
+    vr_fdt_u32(f, "riscv,cboz-block-size", 64);
+    vr_fdt_begin(f, "interrupt-controller");
+    vr_fdt_u32(f, "#interrupt-cells", 1);
+    vr_fdt_empty(f, "interrupt-controller");
+    vr_fdt_str(f, "compatible", "riscv,cpu-intc");
+    vr_fdt_u32(f, "phandle", PHANDLE_CPU_INTC + i);
+    vr_fdt_end(f);
+    vr_fdt_end(f);
+}
+
+static void fdt_cpus(struct vr_virt *v)
+{
+    vr_fdt_begin(v->fdt, "cpus");
+    vr_fdt_u32(v->fdt, "#address-cells", 1);
+    vr_fdt_u32(v->fdt, "#size-cells", 0);
+    vr_fdt_u32(v->fdt, "timebase-frequency", (uint32_t)v->config.timebase_hz);
+    for (unsigned i = 0; i < v->cpus; i++) {
+        fdt_cpu(v, i);
+    }
+    vr_fdt_end(v->fdt);
+}
+
+static void fdt_chosen(struct vr_virt *v)
+{
+    struct vr_fdt *f = v->fdt;
+    char path[64];
+    vr_fdt_begin(f, "chosen");
+    if (v->append) {
+        vr_fdt_str(f, "bootargs", v->append);
+    }
+    snprintf(path, sizeof(path), "/soc/serial@%" PRIx64, VIRT_UART);
+    vr_fdt_str(f, "stdout-path", path);
+    if (v->initrd_file.len) {
+        vr_fdt_u64(f, "linux,initrd-start", v->initrd_gpa);
+        vr_fdt_u64(f, "linux,initrd-end", v->initrd_gpa + v->initrd_file.len);
+    }
+    vr_fdt_bytes(f, "rng-seed", v->rng_seed, sizeof(v->rng_seed));
+    vr_fdt_end(f);
+}
+
+/* The interrupts-extended cells of a controller that has a wire for two interrupts of each hart. */
+static unsigned fdt_harts_cells(const struct vr_virt *v, uint32_t *cells, uint32_t first,
+                                uint32_t second)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < v->cpus; i++) {
+        cells[n++] = PHANDLE_CPU_INTC + i;
+        cells[n++] = first;
+        cells[n++] = PHANDLE_CPU_INTC + i;
+        cells[n++] = second;
+    }
+    return n;
+}
+
+static void fdt_devices(struct vr_virt *v)
+{
+    uint32_t cells[VR_MAX_VCPUS * 4];
+    vr_fdt_begin(v->fdt, "soc");
+    vr_fdt_u32(v->fdt, "#address-cells", 2);
+    vr_fdt_u32(v->fdt, "#size-cells", 2);
+    vr_fdt_str(v->fdt, "compatible", "simple-bus");
+    vr_fdt_empty(v->fdt, "ranges");
+    for (unsigned i = 0; i < v->dev_count; i++) {
+        struct virt_dev *d = &v->dev[i];
+        if (!d->dev->cls->describe) {
+            continue;
+        }
+        d->at.irq_parent = d->at.irq_count ? PHANDLE_PLIC : 0;
+        d->at.phandle = d->dev == v->plic ? PHANDLE_PLIC : d->dev == v->test ? PHANDLE_TEST : 0;
+        d->at.irqs_extended = cells;
+        d->at.irqs_extended_count = d->dev == v->plic    ? fdt_harts_cells(v, cells, RV_MEI, RV_SEI)
+                                    : d->dev == v->clint ? fdt_harts_cells(v, cells, RV_MSI, RV_MTI)
+                                                         : 0;
+        d->dev->cls->describe(d->dev, v->fdt, &d->at);
+    }
+    vr_fdt_end(v->fdt);
+}
+
+int virt_make_fdt(struct vr_virt *v, struct vr_error *err)
+{
+    int r = vr_fdt_create(&v->fdt, err);
+    if (r < 0) {
+        return r;
+    }
+    vr_fdt_begin(v->fdt, "/");
+    vr_fdt_u32(v->fdt, "#address-cells", 2);
+    vr_fdt_u32(v->fdt, "#size-cells", 2);
+    vr_fdt_str(v->fdt, "compatible", "riscv-virtio");
+    vr_fdt_str(v->fdt, "model", "vireo,virt");
+    fdt_chosen(v);
+    fdt_cpus(v);
+    vr_fdt_begin(v->fdt, "memory@%" PRIx64, VIRT_RAM);
+    vr_fdt_str(v->fdt, "device_type", "memory");
+    vr_fdt_reg(v->fdt, &(struct vr_fdt_at){.gpa = {VIRT_RAM}, .len = {v->ram_bytes}});
+    vr_fdt_end(v->fdt);
+    fdt_devices(v);
+    vr_fdt_end(v->fdt);
+    return vr_fdt_finish(v->fdt, &v->fdt_blob, &v->fdt_len, err);
+}

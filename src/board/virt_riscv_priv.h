@@ -1,0 +1,74 @@
+/* What the files of the virt machine share; for nobody else. */
+#ifndef VR_BOARD_VIRT_RISCV_PRIV_H
+#define VR_BOARD_VIRT_RISCV_PRIV_H
+
+#include "backend/block/block.h"
+#include "backend/net/net.h"
+#include "board/panic_watch.h"
+#include "board/virt_riscv.h"
+#include "boot/blob.h"
+#include "boot/kernel.h"
+#include "boot/sbi.h"
+#include "core/fdt.h"
+#include "cpu/riscv/hart.h"
+
+/* The memory map (CONTRACT: the RISC-V virt machine). */
+#define VIRT_ROM     UINT64_C(0x1000)
+#define VIRT_ROM_LEN UINT64_C(0xf000)
+#define VIRT_TEST    UINT64_C(0x100000)
+#define VIRT_RTC     UINT64_C(0x101000)
+#define VIRT_CLINT   UINT64_C(0x2000000)
+#define VIRT_SSWI    UINT64_C(0x2f00000)
+#define VIRT_PLIC    UINT64_C(0xc000000)
+#define VIRT_UART    UINT64_C(0x10000000)
+#define VIRT_MMIO    UINT64_C(0x10001000)
+#define VIRT_FW_CFG  UINT64_C(0x10100000)
+#define VIRT_RAM     UINT64_C(0x80000000)
+
+enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11 };
+enum { VIRT_DEVS = 24 };
+
+/* A device and where it stands. */
+struct virt_dev {
+    struct vr_dev *dev;
+    struct vr_fdt_at at;
+};
+
+struct vr_virt {
+    struct vr_machine *machine;
+    struct rv_hart *hart[VR_MAX_VCPUS];
+    struct rv_config config;
+    unsigned cpus;
+    struct vr_ram *ram, *rom;
+    uint64_t ram_bytes;
+    struct virt_dev dev[VIRT_DEVS];
+    unsigned dev_count;
+    struct vr_dev *clint, *plic, *uart, *test;
+    struct vr_chr *serial, *port[VR_VIRT_PORTS];
+    struct vr_blk *blk[VR_VIRT_DISKS];
+    struct vr_net *net[VR_VIRT_NETS];
+    /* What is started */
+    struct vr_blob kernel_file, firmware_file, initrd_file;
+    struct vr_kernel kernel, firmware;
+    bool has_kernel, has_firmware, bare;
+    uint64_t initrd_gpa, fdt_gpa;
+    char *append;
+    uint8_t rng_seed[32];
+    struct vr_fdt *fdt;
+    const void *fdt_blob;
+    size_t fdt_len;
+    struct vr_sbi_host sbi;
+    struct vr_panic_watch panic;
+    uint64_t reset_ns; /* the clock at the last reset */
+};
+
+/* Read and place kernel, initrd, firmware; no guest memory is touched yet (virt_riscv_boot.c). */
+int virt_plan(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
+/* At each reset: fill RAM and ROM, start the harts. */
+int virt_on_reset(void *virt, struct vr_error *err);
+/* The device tree (virt_riscv_fdt.c). */
+int virt_make_fdt(struct vr_virt *v, struct vr_error *err) VR_MUST;
+/* Machine side of the built-in SBI (virt_riscv_sbi.c). */
+void virt_sbi_init(struct vr_virt *v);
+
+#endif
