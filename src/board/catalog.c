@@ -1,8 +1,8 @@
 /* Machines and device classes as lists. */
 #include "board/catalog.h"
+#include "base/bits.h"
 #include "board/virt_riscv.h"
 #include "board/virt_riscv_priv.h"
-#include "base/bits.h"
 #include <string.h>
 
 #define VR_DEV(name) extern const struct vr_dev_class vr_##name##_class;
@@ -16,8 +16,9 @@ static const struct vr_dev_class *const catalog_classes[] = {
 static const struct vr_catalog_machine catalog_machines[] = {
     {.name = "virt",
      .arch = "riscv64",
-     .help = "RISC-V virt: the memory map of QEMU's machine of that name, so that stock kernels and "
-             "firmware run unmodified",
+     .help =
+         "RISC-V virt: the memory map of QEMU's machine of that name, so that stock kernels and "
+         "firmware run unmodified",
      .cpus_max = VR_MAX_VCPUS,
      .disks_max = VR_VIRT_DISKS,
      .nets_max = VR_VIRT_NETS,

@@ -15,7 +15,8 @@ enum { IDENTIFY_INNER = 4096 }; /* bytes of a gzip file's content that are looke
 /* The first bytes of what @gz, the beginning of a gzip file, holds. */
 static size_t identify_inner(uint8_t *gz, size_t len, uint8_t *ret_inner, size_t room)
 {
-    z_stream z = {.next_in = gz, .avail_in = (uInt)len, .next_out = ret_inner, .avail_out = (uInt)room};
+    z_stream z = {
+        .next_in = gz, .avail_in = (uInt)len, .next_out = ret_inner, .avail_out = (uInt)room};
     if (inflateInit2(&z, 15 + 16) != Z_OK) { /* 16: gzip's wrapper */
         return 0;
     }
@@ -41,8 +42,8 @@ static int identify_head(const char *path, uint8_t *head, size_t len, enum vr_ca
         kind = vr_file_kind(inner, identify_inner(head, len, inner, sizeof(inner)));
         if (kind == VR_FILE_RISCV_IMAGE || kind == VR_FILE_RISCV_ELF) {
             *ret_use = VR_USE_KERNEL;
-            *ret_what =
-                kind == VR_FILE_RISCV_ELF ? "a gzipped RISC-V ELF file" : "a gzipped RISC-V Linux Image";
+            *ret_what = kind == VR_FILE_RISCV_ELF ? "a gzipped RISC-V ELF file"
+                                                  : "a gzipped RISC-V Linux Image";
             return 0;
         }
         return vr_err(err, -EINVAL,

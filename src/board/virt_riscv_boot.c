@@ -38,7 +38,7 @@ static int plan_program(const char *what, const char *path, uint64_t max, uint64
 {
     int r = vr_blob_read(what, path, (size_t)max, file, err);
     if (r == 0) {
-        r = vr_blob_gunzip(what, file, (size_t)max, err);
+        r = vr_blob_gunzip(what, file, err);
     }
     return r < 0 ? r : vr_kernel_parse(path, file->data, file->len, base, program, err);
 }
@@ -132,17 +132,23 @@ static void load_ram(struct vr_virt *v, uint64_t gpa, const void *data, uint64_t
     vr_ram_wrote(vr_machine_mem(v->machine), v->ram, gpa - VIRT_RAM, len + zero_len);
 }
 
-static int load_program(struct vr_virt *v, const struct vr_blob *file, const struct vr_kernel *k,
-                        struct vr_error *err)
+/* The file's bytes are not needed again before the next reset, which may never come. */
+static int load_program(struct vr_virt *v, const char *what, struct vr_blob *file,
+                        const struct vr_kernel *k, struct vr_error *err)
 {
+    int r = vr_blob_reload(what, file, err);
+    if (r < 0) {
+        return r;
+    }
     for (unsigned i = 0; i < k->segment_count; i++) {
         const struct vr_segment *s = &k->segment[i];
-        int r = plan_place(v, "a segment", s->gpa, s->gpa + s->mem_len, err);
+        r = plan_place(v, "a segment", s->gpa, s->gpa + s->mem_len, err);
         if (r < 0) {
             return r;
         }
         load_ram(v, s->gpa, file->data + s->off, s->file_len, s->mem_len - s->file_len);
     }
+    vr_blob_drop(file);
     return 0;
 }
 
@@ -180,16 +186,20 @@ int virt_on_reset(void *opaque, struct vr_error *err)
     int r = 0;
     v->reset_ns = vr_clock_now(vr_machine_clock(v->machine));
     if (v->has_kernel) {
-        r = load_program(v, &v->kernel_file, &v->kernel, err);
+        r = load_program(v, "kernel", &v->kernel_file, &v->kernel, err);
     }
     if (r == 0 && v->has_firmware) {
-        r = load_program(v, &v->firmware_file, &v->firmware, err);
+        r = load_program(v, "firmware", &v->firmware_file, &v->firmware, err);
+    }
+    if (r == 0 && v->initrd_file.len) {
+        r = vr_blob_reload("initrd", &v->initrd_file, err);
     }
     if (r < 0) {
         return r;
     }
     if (v->initrd_file.len) {
         load_ram(v, v->initrd_gpa, v->initrd_file.data, v->initrd_file.len, 0);
+        vr_blob_drop(&v->initrd_file);
     }
     load_ram(v, v->fdt_gpa, v->fdt_blob, v->fdt_len, 0);
     if (v->config.builtin_sbi) {

@@ -8,61 +8,89 @@
 #include <unistd.h>
 #include <zlib.h>
 
-static int blob_read_fd(const char *what, const char *path, int fd, size_t max_bytes,
-                        struct vr_blob *blob, struct vr_error *err)
+static int blob_check(const char *what, const struct vr_blob *b, uint64_t *ret_len,
+                      struct vr_error *err)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0) {
-        return vr_err(err, -errno, "%s %s: %s", what, path, strerror(errno));
+    if (fstat(b->fd, &st) < 0) {
+        return vr_err(err, -errno, "%s %s: %s", what, b->path, strerror(errno));
     }
     if (S_ISDIR(st.st_mode)) {
-        return vr_err(err, -EISDIR, "%s %s: is a directory, not a file", what, path);
+        return vr_err(err, -EISDIR, "%s %s: is a directory, not a file", what, b->path);
     }
     if (!S_ISREG(st.st_mode)) {
-        return vr_err(err, -EINVAL, "%s %s: is not a regular file", what, path);
+        return vr_err(err, -EINVAL, "%s %s: is not a regular file", what, b->path);
     }
     if (st.st_size == 0) {
-        return vr_err(err, -EINVAL, "%s %s: is empty", what, path);
+        return vr_err(err, -EINVAL, "%s %s: is empty", what, b->path);
     }
-    if ((uint64_t)st.st_size > max_bytes) {
-        return vr_err(err, -EFBIG, "%s %s: %lld bytes; at most %zu can be used", what, path,
-                      (long long)st.st_size, max_bytes);
+    if ((uint64_t)st.st_size > b->max_bytes) {
+        return vr_err(err, -EFBIG, "%s %s: %lld bytes; at most %zu fit: give more memory with -m",
+                      what, b->path, (long long)st.st_size, b->max_bytes);
     }
-    size_t len = (size_t)st.st_size, got = 0;
+    *ret_len = (uint64_t)st.st_size;
+    return 0;
+}
+
+/* Fill b->data from the open file. */
+static int blob_fill(const char *what, struct vr_blob *b, struct vr_error *err)
+{
+    uint64_t len = 0, got = 0;
+    int r = blob_check(what, b, &len, err);
+    if (r < 0) {
+        return r;
+    }
     uint8_t *data = vr_zalloc(len);
     if (!data) {
-        return vr_err(err, -ENOMEM, "%s %s: no memory for its %zu bytes", what, path, len);
+        return vr_err(err, -ENOMEM, "%s %s: no memory for its %zu bytes", what, b->path,
+                      (size_t)len);
     }
     while (got < len) {
-        ssize_t n = read(fd, data + got, len - got);
+        ssize_t n = pread(b->fd, data + got, len - got, (off_t)got);
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n <= 0) {
             int code = n < 0 ? -errno : -EIO;
             free(data);
-            return vr_err(err, code, "%s %s: %s", what, path,
+            return vr_err(err, code, "%s %s: %s", what, b->path,
                           n < 0 ? strerror(-code) : "shrank while it was read");
         }
-        got += (size_t)n;
+        got += (uint64_t)n;
     }
-    *blob = (struct vr_blob){data, len};
+    b->data = data;
+    b->len = len;
     return 0;
 }
 
 int vr_blob_read(const char *what, const char *path, size_t max_bytes, struct vr_blob *ret_blob,
                  struct vr_error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) {
-        return vr_err(err, -errno, "%s %s: %s", what, path, strerror(errno));
+    struct vr_blob b = {.max_bytes = max_bytes, .path = strdup(path)};
+    if (!b.path) {
+        return vr_err(err, -ENOMEM, "%s %s: no memory", what, path);
     }
-    int r = blob_read_fd(what, path, fd, max_bytes, ret_blob, err);
-    close(fd);
-    return r;
+    b.fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (b.fd < 0) {
+        int code = -errno;
+        free(b.path);
+        return vr_err(err, code, "%s %s: %s", what, path, strerror(-code));
+    }
+    int r = blob_fill(what, &b, err);
+    if (r < 0) {
+        vr_blob_fini(&b);
+        return r;
+    }
+    *ret_blob = b;
+    return 0;
 }
 
-static int blob_inflate(z_stream *z, size_t max_bytes, struct vr_blob *out)
+struct blob_out {
+    uint8_t *data;
+    size_t len;
+};
+
+static int blob_inflate(z_stream *z, size_t max_bytes, struct blob_out *out)
 {
     for (;;) {
         if (z->total_out == out->len) {
@@ -72,7 +100,7 @@ static int blob_inflate(z_stream *z, size_t max_bytes, struct vr_blob *out)
             if (!p) {
                 return bigger > out->len ? -ENOMEM : -EFBIG;
             }
-            *out = (struct vr_blob){p, bigger};
+            *out = (struct blob_out){p, bigger};
         }
         size_t room = out->len - z->total_out;
         z->next_out = out->data + z->total_out;
@@ -88,35 +116,65 @@ static int blob_inflate(z_stream *z, size_t max_bytes, struct vr_blob *out)
     }
 }
 
-int vr_blob_gunzip(const char *what, struct vr_blob *blob, size_t max_bytes, struct vr_error *err)
+int vr_blob_gunzip(const char *what, struct vr_blob *blob, struct vr_error *err)
 {
     if (blob->len < 18 || blob->data[0] != 0x1f || blob->data[1] != 0x8b) {
         return 0;
     }
     if (blob->len > 1u << 31) {
-        return vr_err(err, -EFBIG, "%s: a gzip file of %zu bytes is too large", what, blob->len);
+        return vr_err(err, -EFBIG, "%s %s: a gzip file of %zu bytes is too large", what, blob->path,
+                      blob->len);
     }
     z_stream z = {.next_in = blob->data, .avail_in = (uInt)blob->len};
-    struct vr_blob out = {NULL, 0};
+    struct blob_out out = {NULL, 0};
     if (inflateInit2(&z, 15 + 16) != Z_OK) {
-        return vr_err(err, -ENOMEM, "%s: no memory to decompress it", what);
+        return vr_err(err, -ENOMEM, "%s %s: no memory to decompress it", what, blob->path);
     }
-    int r = blob_inflate(&z, max_bytes, &out);
+    int r = blob_inflate(&z, blob->max_bytes, &out);
     inflateEnd(&z);
     if (r < 0) {
         free(out.data);
-        return vr_err(err, r, "%s: %s", what,
-                      r == -EFBIG    ? "decompresses to more than can be used"
+        return vr_err(err, r, "%s %s: %s", what, blob->path,
+                      r == -EFBIG    ? "decompresses to more than fits: give more memory with -m"
                       : r == -ENOMEM ? "no memory to decompress it"
                                      : "the gzip data is damaged or cut off");
     }
-    vr_blob_fini(blob);
-    *blob = out;
+    free(blob->data);
+    blob->data = out.data;
+    blob->len = out.len;
     return 0;
+}
+
+void vr_blob_drop(struct vr_blob *blob)
+{
+    free(blob->data);
+    blob->data = NULL;
+}
+
+int vr_blob_reload(const char *what, struct vr_blob *blob, struct vr_error *err)
+{
+    size_t len = blob->len;
+    if (blob->data || !blob->path) {
+        return 0;
+    }
+    int r = blob_fill(what, blob, err);
+    if (r == 0) {
+        r = vr_blob_gunzip(what, blob, err);
+    }
+    if (r == 0 && blob->len != len) {
+        vr_blob_drop(blob);
+        blob->len = len;
+        r = vr_err(err, -ESTALE, "%s %s: has changed since the machine was made", what, blob->path);
+    }
+    return r;
 }
 
 void vr_blob_fini(struct vr_blob *blob)
 {
+    if (blob->path) {
+        close(blob->fd);
+    }
+    free(blob->path);
     free(blob->data);
-    *blob = (struct vr_blob){NULL, 0};
+    *blob = (struct vr_blob){0};
 }

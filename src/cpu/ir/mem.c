@@ -96,6 +96,10 @@ bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val)
         cpu->isa->access_fault(cpu, va, VR_WRITE);
         return false;
     }
+    if (VR_UNLIKELY(vr_space_gen(cpu->mem) != cpu->space_gen)) {
+        vr_tlb_flush(
+            cpu); /* the store moved something; the code cache follows at the block's end */
+    }
     if (cpu->trace) {
         vr_trace_store(cpu, gpa, width, val);
     }
