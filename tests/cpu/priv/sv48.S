@@ -1,0 +1,3 @@
+/* Sv48: see paging.h. */
+#define LEVELS 4
+#include "paging.h"

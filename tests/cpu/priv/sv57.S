@@ -1,0 +1,3 @@
+/* Sv57: see paging.h. */
+#define LEVELS 5
+#include "paging.h"
