@@ -1,0 +1,163 @@
+/*
+ * Virtual machines: describe one, create it, run it, talk to its consoles, wait for its end.
+ *
+ *     struct vireo_config *config;
+ *     struct vireo_vm *vm;
+ *     struct vr_error err;
+ *     if (vireo_config_create(&config, &err) < 0 ||
+ *         vireo_config_set(config, "kernel", "Image", &err) < 0 ||
+ *         vireo_config_set(config, "memory", "512M", &err) < 0 ||
+ *         vireo_vm_create(config, &vm, &err) < 0 || vireo_vm_start(vm, &err) < 0) {
+ *         fprintf(stderr, "%s\n", err.msg);
+ *     }
+ *
+ * Many machines live in one process; the library keeps no state of its own, never ends the process,
+ * prints nothing and changes no signal's disposition. (One exception, which you ask for: a machine
+ * whose console is `stdio` on a terminal listens for SIGWINCH and SIGCONT.) Its threads block all
+ * signals. SIGPIPE: sockets of the user-mode network can raise it in threads where it is blocked,
+ * so it never arrives.
+ *
+ * Errors: functions that can fail return 0 or a negative errno value and fill @err (NULL: not
+ * wanted) with one line that says what, why, and what to do. What they would have returned is then
+ * left untouched.
+ *
+ * Binary compatibility: the structs are opaque and configuration is text, so a program goes on
+ * working with later libraries of the same soname. Enumerations may grow at their end.
+ */
+#ifndef VIREO_VM_H
+#define VIREO_VM_H
+
+#include "vireo/error.h"
+#include "vireo/version.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- What machine ------------------------------------------------------------------------- */
+
+/* A machine to be. Owned by who created it; one thread at a time. */
+struct vireo_config;
+
+/* An empty machine: 1 CPU, 512 MiB, no disks, no network, its first console in memory ("mem"); see
+ * vireo_config_set. Free it with vireo_config_destroy. -ENOMEM. */
+VIREO_API int vireo_config_create(struct vireo_config **ret_config, struct vr_error *err);
+VIREO_API void vireo_config_destroy(struct vireo_config *config); /* NULL is fine */
+
+/*
+ * Set @key to @value; both are copied. The keys are the long options of `vireo run` and take the
+ * same values (`vireo help run` lists them): kernel, initrd, append, firmware, memory, cpus, disk,
+ * net, publish, console, virtio-console, name, engine, ... Flags take on or off. Setting a key
+ * again replaces its value, but for those that repeat (disk, net, publish, virtio-console: one
+ * more each time; append: one more word). Defaults are the library's: console mem, net none
+ * (the command's are stdio and user).
+ *
+ * Files are opened by vireo_vm_create, not here. -EINVAL: no such key (the message names the
+ * nearest), or not such a value; -ERANGE: out of range; -ENOMEM.
+ */
+VIREO_API int vireo_config_set(struct vireo_config *config, const char *key, const char *value,
+                               struct vr_error *err);
+
+enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
+
+/* Hear what machines made from @config have to say, up to @level: @who is a device or part, @line
+ * one line without newline, both valid during the call only. Called from any thread, with locks of
+ * the machine held: it must be quick and call nothing of this library. NULL: nothing is heard
+ * (default). */
+VIREO_API void vireo_config_on_log(struct vireo_config *config, enum vireo_log_level level,
+                                   void (*fn)(void *opaque, enum vireo_log_level level,
+                                              const char *who, const char *line),
+                                   void *opaque);
+
+/* ---- Running it --------------------------------------------------------------------------- */
+
+/*
+ * A machine. Owned by who created it.
+ *
+ * Threads: vireo_vm_stop, _reset, _state, _time_ns, _feed may be called from any thread, callbacks
+ * included. Everything else from any thread but a callback, and destroy only when no other call is
+ * under way.
+ */
+struct vireo_vm;
+
+enum vireo_state { VIREO_STOPPED, VIREO_RUNNING, VIREO_PAUSED };
+
+/* Why a machine ended. */
+enum vireo_end {
+    VIREO_END_POWEROFF = 1, /* the guest powered off */
+    VIREO_END_RESET,        /* the guest asked for a reset, and the machine is one that ends then */
+    VIREO_END_FAIL,         /* the guest reported a failure, with its code */
+    VIREO_END_PANIC,        /* the guest's kernel panicked */
+    VIREO_END_STOP,         /* vireo_vm_stop, with the caller's code */
+};
+
+/*
+ * Build the machine that @config describes; it does not run yet. Reads kernel, initrd and firmware,
+ * opens and locks disks, opens consoles and host ports. @config may be changed or destroyed
+ * afterwards, or used for another machine. Free it with vireo_vm_destroy.
+ *
+ * -ENOENT, -EACCES, -EISDIR, -EBUSY (a disk that is in use), ...: a file; -EINVAL, -ENOEXEC: it, or
+ * a combination of settings, makes no sense; -ENOMEM: more than the host has; -EADDRINUSE: a host
+ * port is taken.
+ */
+VIREO_API int vireo_vm_create(const struct vireo_config *config, struct vireo_vm **ret_vm,
+                              struct vr_error *err);
+/* Stops it at once as if its power were cut, closes everything. NULL is fine. */
+VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
+
+/* Power it on: everything takes its reset state, the guest begins. One that has ended can be
+ * started again. -EBUSY: it runs or is paused; -EAGAIN: the host has no more threads. */
+VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err);
+/* Halt CPUs and guest time; returns when they stand. Pausing a paused machine, and resuming a
+ * running one, is fine. -EINVAL: it is stopped. */
+VIREO_API int vireo_vm_pause(struct vireo_vm *vm, struct vr_error *err);
+VIREO_API int vireo_vm_resume(struct vireo_vm *vm, struct vr_error *err);
+/* The reset button: soon, the guest begins anew, in the state (running, paused) that the machine is
+ * in. Nothing happens when it is stopped; one with "no-reboot" ends with VIREO_END_RESET. */
+VIREO_API void vireo_vm_reset(struct vireo_vm *vm);
+/* Cut the power, soon; vireo_vm_wait then says VIREO_END_STOP and @code, unless the guest ended it
+ * first. Returns at once. Before the first start it waits for that, after the end it does nothing.
+ */
+VIREO_API void vireo_vm_stop(struct vireo_vm *vm, unsigned code);
+
+/* Wait at most @timeout_ns nanoseconds (UINT64_MAX: for ever) for the machine to end. True: it
+ * ended; *ret_end (if not NULL) says why, *ret_code (if not NULL) is the guest's code of
+ * VIREO_END_FAIL, the caller's of VIREO_END_STOP, else 0. False: not yet. A machine that was never
+ * started has not ended. */
+VIREO_API bool vireo_vm_wait(struct vireo_vm *vm, uint64_t timeout_ns, enum vireo_end *ret_end,
+                             unsigned *ret_code);
+VIREO_API enum vireo_state vireo_vm_state(struct vireo_vm *vm);
+/* Guest time since power-on, nanoseconds; stands still while paused. */
+VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
+
+/* ---- Consoles ----------------------------------------------------------------------------- */
+
+/* Console 0 is the serial port ("console"); 1 and 2 are the ports of the virtio console
+ * ("virtio-console", in the order they were set). */
+enum { VIREO_CONSOLES = 3 };
+
+/* Type @len bytes on a console whose host end is "mem". Returns how many fitted into its queue (64
+ * KiB); the rest is to be offered again when the guest has read. 0 when there is no such console or
+ * its host end is something else. */
+VIREO_API size_t vireo_vm_feed(struct vireo_vm *vm, unsigned console, const void *buf, size_t len);
+/* Hear what the guest writes to a console whose host end is "mem": @buf is valid during the call
+ * only and may be cut anywhere. Called on the machine's I/O thread, no locks held; while it does
+ * not return, this machine's disks, networks and consoles wait. Set it before vireo_vm_start, or
+ * any time later; NULL: output is dropped (default). After return the old function is not called
+ * any more, unless this is called from it. -EINVAL: no such console, or not "mem". */
+VIREO_API int vireo_vm_on_output(struct vireo_vm *vm, unsigned console,
+                                 void (*fn)(void *opaque, const void *buf, size_t len),
+                                 void *opaque, struct vr_error *err);
+/* Where to connect to a console of kind "pty", "unix:..." or "file:...": its path, valid while the
+ * machine lives; "" for other kinds, NULL if there is no such console. */
+VIREO_API const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

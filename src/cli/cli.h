@@ -1,0 +1,61 @@
+/* The command: verbs, their options, and what one invocation asks for. */
+#ifndef VR_CLI_CLI_H
+#define VR_CLI_CLI_H
+
+#include "control/config.h"
+#include "control/options.h"
+
+/* Exit codes. */
+enum {
+    CLI_OK = 0,    /* the guest powered off; the question is answered */
+    CLI_USAGE = 2, /* what was asked for makes no sense */
+    CLI_HOST = 3,  /* the host lacks something */
+    CLI_GUEST = 4, /* the guest panicked or failed */
+    CLI_IO = 5,    /* a file, a disk, a port */
+};
+
+enum { CLI_ARGS = 8 };
+
+struct cli;
+
+struct cli_verb {
+    const char *name;
+    const char *args;          /* its positionals, for help: "[FILE]"; NULL: none */
+    const char *help, *about;  /* one line; more, or NULL */
+    const struct vr_opt *opts; /* apply to struct cli */
+    bool config;               /* vr_config_opts as well */
+    unsigned min_args, max_args;
+    int (*run)(struct cli *cli); /* an exit code */
+    /* Word @i that completion offers for a positional; NULL past the end. May be NULL. */
+    const char *(*word)(unsigned i);
+    bool files; /* positionals may be files */
+};
+
+/* Until a NULL name. */
+extern const struct cli_verb cli_verbs[];
+
+/* One invocation. */
+struct cli {
+    const struct cli_verb *verb;
+    struct vireo_config *config; /* verbs with config */
+    bool json, quiet, explain, help;
+    char *dump_dtb;
+    const char *args[CLI_ARGS];
+    unsigned arg_count;
+};
+
+const struct cli_verb *cli_find_verb(const char *name);
+/* Parse what follows the verb. Returns an exit code; the message is printed. */
+int cli_parse(struct cli *cli, int argc, char **argv);
+
+/* "vireo: ...\n" on standard error. */
+void cli_say(const char *fmt, ...) VR_PRINTF(1, 2);
+/* Print @err, return the exit code that fits it. */
+int cli_fail(const struct vr_error *err);
+/* The same for an option: "--memory 12X: ..." */
+int cli_fail_opt(const struct vr_error *err, const struct vr_opt *opt, const char *value);
+
+/* Verbs. */
+int cli_run(struct cli *cli);
+
+#endif

@@ -1,0 +1,149 @@
+/* `vireo run`: one machine, from power-on to its end. */
+#include "cli/cli.h"
+#include "control/vm.h"
+#include "platform/endsig.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What the signal thread and the main thread share. */
+struct run {
+    struct vireo_vm *vm;
+    atomic_int signum; /* the signal that ends us; 0: none */
+};
+
+static void run_restore_tty(void *vm)
+{
+    vr_vm_restore_tty(vm);
+}
+
+static void run_on_signal(void *opaque, int signum)
+{
+    struct run *run = opaque;
+    if (atomic_exchange(&run->signum, signum)) {
+        /* The second one: whoever sends it does not want to wait. */
+        vr_vm_restore_tty(run->vm);
+        vr_endsig_die(signum);
+    }
+    vireo_vm_stop(run->vm, 0);
+}
+
+static void run_on_log(void *opaque, enum vireo_log_level level, const char *who, const char *line)
+{
+    (void)opaque;
+    fprintf(stderr, "vireo: %s%s%s\n", who, *who ? ": " : "", line);
+    (void)level;
+}
+
+/* Take the positional for what it is. */
+static int run_positional(struct cli *cli)
+{
+    struct vr_error err;
+    const char *path = cli->args[0], *key, *what;
+    int r = vr_config_identify(path, &key, &what, &err);
+    if (r < 0) {
+        return cli_fail(&err);
+    }
+    const struct vr_opt *opt = vr_opt_find(vr_config_opts, key);
+    if (!opt->repeat && vr_config_given(cli->config, key)) {
+        cli_say("%s: is %s, but --%s was given too: leave one of them out", path, what, key);
+        return CLI_USAGE;
+    }
+    r = vr_config_apply(cli->config, opt, path, &err);
+    if (r < 0) {
+        return cli_fail_opt(&err, opt, path);
+    }
+    if (!cli->quiet) {
+        cli_say("%s: %s: taken as --%s", path, what, key);
+    }
+    return CLI_OK;
+}
+
+static int run_ended(const struct cli *cli, enum vireo_end end, unsigned code)
+{
+    switch (end) {
+    case VIREO_END_FAIL:
+        cli_say("%s: the guest failed, with code %u", cli->config->name, code);
+        return CLI_GUEST;
+    case VIREO_END_PANIC:
+        cli_say("%s: the guest's kernel panicked; its console says why", cli->config->name);
+        return CLI_GUEST;
+    case VIREO_END_STOP:
+        return (int)code;
+    case VIREO_END_POWEROFF:
+    case VIREO_END_RESET:
+        break;
+    }
+    return CLI_OK;
+}
+
+static void run_banner(const struct cli *cli, struct vireo_vm *vm)
+{
+    char text[256];
+    if (cli->quiet) {
+        return;
+    }
+    vr_vm_banner(vm, text, sizeof(text));
+    cli_say("%s", text);
+    for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
+        const char *path = vireo_vm_console_path(vm, i);
+        if (path && *path) {
+            cli_say("%s: %s",
+                    i == 0   ? "console"
+                    : i == 1 ? "virtio console 0"
+                             : "virtio console 1",
+                    path);
+        }
+    }
+    if (vr_vm_has_keys(vm)) {
+        cli_say("Ctrl-A x quits, Ctrl-A h helps");
+    }
+}
+
+static int run_machine(struct cli *cli)
+{
+    struct run run = {.vm = NULL};
+    struct vr_endsig *sig = NULL;
+    struct vr_error err;
+    enum vireo_end end = VIREO_END_STOP;
+    unsigned code = 0;
+    vireo_config_on_log(cli->config, cli->quiet ? VIREO_LOG_ERROR : VIREO_LOG_WARN, run_on_log,
+                        NULL);
+    int r = vireo_vm_create(cli->config, &run.vm, &err);
+    if (r < 0) {
+        return cli_fail(&err);
+    }
+    vr_endsig_on_crash(run_restore_tty, run.vm);
+    r = vr_endsig_start(run_on_signal, &run, &sig, &err);
+    if (r == 0) {
+        run_banner(cli, run.vm);
+        r = vireo_vm_start(run.vm, &err);
+    }
+    if (r == 0) {
+        vireo_vm_wait(run.vm, UINT64_MAX, &end, &code);
+    }
+    vr_endsig_stop(sig);
+    vr_endsig_on_crash(NULL, NULL);
+    vireo_vm_destroy(run.vm);
+    if (atomic_load(&run.signum)) {
+        vr_endsig_die(atomic_load(&run.signum));
+    }
+    return r < 0 ? cli_fail(&err) : run_ended(cli, end, code);
+}
+
+int cli_run(struct cli *cli)
+{
+    struct vr_error err;
+    int code = cli->arg_count ? run_positional(cli) : CLI_OK;
+    if (code != CLI_OK) {
+        return code;
+    }
+    int r = vr_config_command_defaults(cli->config, &err);
+    if (r < 0) {
+        return cli_fail(&err);
+    }
+    return run_machine(cli);
+}

@@ -1,0 +1,48 @@
+/* What a machine to be is made of, and the table of options that set it. */
+#ifndef VR_CONTROL_CONFIG_H
+#define VR_CONTROL_CONFIG_H
+
+#include "board/virt_riscv.h"
+#include "control/options.h"
+#include "vireo/vm.h"
+
+struct vr_config_disk {
+    char *path, *opts;
+    bool read_only, raw;
+};
+
+struct vr_config_net {
+    char *backend, *opts;
+};
+
+struct vireo_config {
+    char *name, *kernel, *initrd, *append, *firmware, *engine;
+    char *console, *port[VR_VIRT_PORTS], *trace_insn;
+    unsigned cpus, port_count, disk_count, net_count;
+    uint64_t memory_bytes;
+    struct vr_config_disk disk[VR_VIRT_DISKS];
+    struct vr_config_net net[VR_VIRT_NETS];
+    bool net_none; /* "none" was said */
+    char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
+    bool no_reboot, no_rng;
+    uint64_t given; /* bit i: row i of vr_config_opts was set */
+    enum vireo_log_level log_level;
+    void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
+    void *log_opaque;
+};
+
+/* Every key of vireo_config_set; rows apply to a struct vireo_config. */
+extern const struct vr_opt vr_config_opts[];
+
+/* Take every default that the command has and the library has not, where nothing was set. */
+int vr_config_command_defaults(struct vireo_config *config, struct vr_error *err) VR_MUST;
+/* The same as vireo_config_set for a row of the table; the message does not name the option. */
+int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const char *value,
+                    struct vr_error *err) VR_MUST;
+bool vr_config_given(const struct vireo_config *config, const char *key);
+/* Look at @path's contents: *ret_key is the key that it is a value for ("kernel", "disk"),
+ * *ret_what says what it is; both static. Errors: vr_catalog_identify's. */
+int vr_config_identify(const char *path, const char **ret_key, const char **ret_what,
+                       struct vr_error *err) VR_MUST;
+
+#endif

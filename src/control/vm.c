@@ -1,0 +1,360 @@
+/* The public face of a machine: from a configuration to a board, and its life. See vireo/vm.h. */
+#include "control/vm.h"
+#include "base/alloc.h"
+#include "board/catalog.h"
+#include "control/host.h"
+#include "platform/stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct vm_listener {
+    void (*fn)(void *opaque, const void *buf, size_t len);
+    void *opaque;
+};
+
+struct vireo_vm {
+    struct vr_virt *virt;
+    struct vr_machine *machine;
+    struct vr_log log;
+    void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
+    void *log_opaque;
+    FILE *trace_insn;
+    unsigned cpus;
+    uint64_t memory_bytes;
+    bool idle;                                   /* only looked at */
+    bool mem[VIREO_CONSOLES];                    /* the console's host end is memory */
+    struct vm_listener listener[VIREO_CONSOLES]; /* I/O thread */
+    struct vr_chr *stdio;                        /* the console that is, or NULL */
+};
+
+static void vm_log(void *opaque, enum vr_level level, const char *who, const char *line)
+{
+    struct vireo_vm *vm = opaque;
+    vm->log_fn(vm->log_opaque, (enum vireo_log_level)level, who, line);
+}
+
+static struct vr_chr *vm_console(struct vireo_vm *vm, unsigned console)
+{
+    return console == 0 ? vr_virt_serial(vm->virt) : vr_virt_port(vm->virt, console - 1);
+}
+
+/* Ctrl-A c: one line on the terminal, about the machine. */
+static void vm_say_status(struct vireo_vm *vm)
+{
+    static const char *const states[] = {"stopped", "running", "paused"};
+    uint64_t ms = vireo_vm_time_ns(vm) / 1000000;
+    char line[200];
+    int len = snprintf(line, sizeof(line),
+                       "\r\nvireo: %s: %s, up %" PRIu64 ".%03" PRIu64 " s, %u hart%s, %" PRIu64
+                       " MiB\r\n",
+                       vr_machine_name(vm->machine), states[vireo_vm_state(vm)], ms / 1000,
+                       ms % 1000, vm->cpus, vm->cpus == 1 ? "" : "s", vm->memory_bytes >> 20);
+    (void)vr_chr_write(vm->stdio, (const uint8_t *)line, (size_t)len);
+}
+
+/* A key after Ctrl-A on the terminal. */
+static void vm_on_escape(void *opaque, char key)
+{
+    struct vireo_vm *vm = opaque;
+    if (key == 'x') {
+        vireo_vm_stop(vm, 0);
+    } else if (key == 'c') {
+        vm_say_status(vm);
+    }
+}
+
+static struct vr_chr_opts vm_chr_opts(struct vireo_vm *vm, const char *spec)
+{
+    return (struct vr_chr_opts){
+        .spec = vm->idle ? "null" : spec,
+        .escape_keys = "xc",
+        .on_escape = vm_on_escape,
+        .opaque = vm,
+    };
+}
+
+/* The backend of network card @i with the published ports of the first one; the caller's. */
+static char *vm_net_backend(const struct vireo_config *c, unsigned i)
+{
+    const char *publish = i == 0 && c->publish ? c->publish : "";
+    const char *backend = i < c->net_count ? c->net[i].backend : "user";
+    size_t size = strlen(backend) + strlen(publish) + 1;
+    char *text = vr_zalloc(size);
+    if (text) {
+        snprintf(text, size, "%s%s", backend, publish);
+    }
+    return text;
+}
+
+static int vm_open_trace(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
+{
+    if (!c->trace_insn || vm->idle) {
+        return 0;
+    }
+    vm->trace_insn = fopen(c->trace_insn, "we");
+    return vm->trace_insn ? 0
+                          : vr_err(err, -errno, "instruction trace %s: cannot write there: %s",
+                                   c->trace_insn, strerror(errno));
+}
+
+static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
+{
+    char *nets[VR_VIRT_NETS] = {NULL};
+    struct vr_virt_opts o = {
+        .name = c->name,
+        .cpus = c->cpus,
+        .ram_bytes = c->memory_bytes,
+        .kernel = c->kernel,
+        .initrd = c->initrd,
+        .append = c->append,
+        .firmware = c->firmware,
+        .disk_count = c->disk_count,
+        .net_count = c->publish && c->net_count == 0 ? 1 : c->net_count,
+        .serial = vm_chr_opts(vm, c->console),
+        .port_count = c->port_count,
+        .no_rng = c->no_rng,
+        .trace_insn = vm->trace_insn,
+        .end_on_reset = c->no_reboot,
+        .clock = VR_CLOCK_REAL,
+        .own_loop_thread = true,
+        .log = &vm->log,
+    };
+    int r = c->publish && c->net_none
+                ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
+                : 0;
+    for (unsigned i = 0; i < o.disk_count; i++) {
+        o.disk[i] = (struct vr_virt_disk){.path = c->disk[i].path,
+                                          .read_only = c->disk[i].read_only || vm->idle,
+                                          .force_raw = c->disk[i].raw,
+                                          .opts = c->disk[i].opts};
+    }
+    for (unsigned i = 0; r == 0 && i < o.net_count; i++) {
+        nets[i] = vm_net_backend(c, i);
+        o.net[i] = (struct vr_virt_net){.backend = vm->idle ? NULL : nets[i],
+                                        .opts = i < c->net_count ? c->net[i].opts : NULL};
+        r = nets[i] ? 0 : vr_err(err, -ENOMEM, "no memory for a machine");
+    }
+    for (unsigned i = 0; i < o.port_count; i++) {
+        o.port[i] = vm_chr_opts(vm, c->port[i]);
+    }
+    r = r < 0 ? r : vr_virt_create(&o, &vm->virt, err);
+    for (unsigned i = 0; i < o.net_count; i++) {
+        free(nets[i]);
+    }
+    return r;
+}
+
+static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **ret_vm,
+                     struct vr_error *err)
+{
+    struct vireo_vm *vm = vr_zalloc(sizeof(*vm));
+    if (!vm) {
+        return vr_err(err, -ENOMEM, "no memory for a machine");
+    }
+    vm->idle = idle;
+    vm->cpus = c->cpus;
+    vm->memory_bytes = c->memory_bytes;
+    vm->log_fn = c->log_fn;
+    vm->log_opaque = c->log_opaque;
+    vm->log = (struct vr_log){
+        .level = (enum vr_level)c->log_level, .sink = c->log_fn ? vm_log : NULL, .opaque = vm};
+    int r = vm_open_trace(vm, c, err);
+    r = r < 0 ? r : vm_build(vm, c, err);
+    if (r < 0) {
+        vireo_vm_destroy(vm);
+        return r;
+    }
+    vm->machine = vr_virt_machine(vm->virt);
+    for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
+        const char *spec = i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "";
+        vm->mem[i] = !idle && strcmp(spec, "mem") == 0;
+        if (!idle && strcmp(spec, "stdio") == 0) {
+            vm->stdio = vm_console(vm, i);
+        }
+    }
+    *ret_vm = vm;
+    return 0;
+}
+
+int vireo_vm_create(const struct vireo_config *config, struct vireo_vm **ret_vm,
+                    struct vr_error *err)
+{
+    return vm_create(config, false, ret_vm, err);
+}
+
+int vr_vm_create_idle(const struct vireo_config *config, struct vireo_vm **ret_vm,
+                      struct vr_error *err)
+{
+    return vm_create(config, true, ret_vm, err);
+}
+
+void vireo_vm_destroy(struct vireo_vm *vm)
+{
+    if (!vm) {
+        return;
+    }
+    vr_virt_destroy(vm->virt);
+    if (vm->trace_insn) {
+        (void)fclose(vm->trace_insn);
+    }
+    free(vm);
+}
+
+int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)
+{
+    vr_assert(!vm->idle);
+    return vr_machine_start(vm->machine, err);
+}
+
+int vireo_vm_pause(struct vireo_vm *vm, struct vr_error *err)
+{
+    int r = vr_machine_pause(vm->machine);
+    return r < 0 ? vr_err(err, r, "machine '%s' is stopped: nothing to pause",
+                          vr_machine_name(vm->machine))
+                 : 0;
+}
+
+int vireo_vm_resume(struct vireo_vm *vm, struct vr_error *err)
+{
+    int r = vr_machine_resume(vm->machine);
+    return r < 0 ? vr_err(err, r, "machine '%s' is stopped: start it", vr_machine_name(vm->machine))
+                 : 0;
+}
+
+void vireo_vm_reset(struct vireo_vm *vm)
+{
+    if (vr_machine_state(vm->machine) != VR_STATE_STOPPED) {
+        vr_machine_request(vm->machine, VR_REQ_RESET, 0);
+    }
+}
+
+void vireo_vm_stop(struct vireo_vm *vm, unsigned code)
+{
+    vr_machine_request(vm->machine, VR_REQ_QUIT, code);
+}
+
+bool vireo_vm_wait(struct vireo_vm *vm, uint64_t timeout_ns, enum vireo_end *ret_end,
+                   unsigned *ret_code)
+{
+    static const enum vireo_end ends[] = {
+        [VR_REQ_NONE] = VIREO_END_STOP,   [VR_REQ_POWEROFF] = VIREO_END_POWEROFF,
+        [VR_REQ_RESET] = VIREO_END_RESET, [VR_REQ_FAIL] = VIREO_END_FAIL,
+        [VR_REQ_PANIC] = VIREO_END_PANIC, [VR_REQ_QUIT] = VIREO_END_STOP,
+    };
+    struct vr_exit e;
+    if (!vr_machine_wait(vm->machine, timeout_ns, &e)) {
+        return false;
+    }
+    if (ret_end) {
+        *ret_end = ends[e.why];
+    }
+    if (ret_code) {
+        *ret_code = e.why == VR_REQ_FAIL || e.why == VR_REQ_QUIT ? e.code : 0;
+    }
+    return true;
+}
+
+enum vireo_state vireo_vm_state(struct vireo_vm *vm)
+{
+    static const enum vireo_state states[] = {[VR_STATE_STOPPED] = VIREO_STOPPED,
+                                              [VR_STATE_RUNNING] = VIREO_RUNNING,
+                                              [VR_STATE_PAUSED] = VIREO_PAUSED};
+    return states[vr_machine_state(vm->machine)];
+}
+
+uint64_t vireo_vm_time_ns(struct vireo_vm *vm)
+{
+    return vr_clock_now(vr_machine_clock(vm->machine));
+}
+
+size_t vireo_vm_feed(struct vireo_vm *vm, unsigned console, const void *buf, size_t len)
+{
+    if (console >= VIREO_CONSOLES || !vm->mem[console]) {
+        return 0;
+    }
+    return vr_chr_mem_feed(vm_console(vm, console), buf, len);
+}
+
+static void vm_output(void *opaque, const uint8_t *buf, size_t len)
+{
+    struct vm_listener *l = opaque;
+    l->fn(l->opaque, buf, len);
+}
+
+/* Setting a listener happens on the I/O thread, where the old one would be called. */
+struct vm_listen {
+    struct vr_chr *chr;
+    struct vm_listener *at, to;
+};
+
+static void vm_listen(void *arg)
+{
+    struct vm_listen *l = arg;
+    *l->at = l->to;
+    vr_chr_mem_on_output(l->chr, l->to.fn ? vm_output : NULL, l->at);
+}
+
+int vireo_vm_on_output(struct vireo_vm *vm, unsigned console,
+                       void (*fn)(void *opaque, const void *buf, size_t len), void *opaque,
+                       struct vr_error *err)
+{
+    if (console >= VIREO_CONSOLES || !vm->mem[console]) {
+        return vr_err(err, -EINVAL, "console %u: there is none whose host end is \"mem\"", console);
+    }
+    struct vm_listen l = {.chr = vm_console(vm, console),
+                          .at = &vm->listener[console],
+                          .to = {.fn = fn, .opaque = opaque}};
+    vr_loop_call(vr_machine_loop(vm->machine), vm_listen, &l);
+    return 0;
+}
+
+const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console)
+{
+    struct vr_chr *chr = console < VIREO_CONSOLES ? vm_console(vm, console) : NULL;
+    return chr ? vr_chr_path(chr) : NULL;
+}
+
+void vr_vm_restore_tty(struct vireo_vm *vm)
+{
+    if (vm->stdio) {
+        vr_chr_restore_tty(vm->stdio);
+    }
+}
+
+bool vr_vm_has_keys(const struct vireo_vm *vm)
+{
+    struct vr_stream in;
+    vr_stream_open_std(0, false, &in);
+    bool terminal = in.kind == VR_STREAM_TTY;
+    vr_stream_close(&in);
+    return vm->stdio && terminal;
+}
+
+struct vr_machine *vr_vm_machine(struct vireo_vm *vm)
+{
+    return vm->machine;
+}
+
+struct vr_virt *vr_vm_virt(struct vireo_vm *vm)
+{
+    return vm->virt;
+}
+
+void vr_vm_fdt(struct vireo_vm *vm, const void **ret_blob, size_t *ret_len)
+{
+    vr_virt_fdt(vm->virt, ret_blob, ret_len);
+}
+
+void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)
+{
+    const struct vr_catalog_machine *kind = vr_catalog_machine(0);
+    char why[120];
+    vr_host_no_kvm(why, sizeof(why));
+    snprintf(ret_text, size,
+             "%s %s, %u hart%s, %" PRIu64 " MiB, own engine (%s); KVM: not used: %s", kind->arch,
+             kind->name, vm->cpus, vm->cpus == 1 ? "" : "s", vm->memory_bytes >> 20,
+             vr_machine_vcpu(vm->machine, 0)->ops->engine, why);
+}

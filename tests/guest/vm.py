@@ -1,0 +1,105 @@
+"""Real guests for tests: the cached Debian kernel, initramfs made on demand, and `vireo run` under a deadline.
+
+Nothing here sleeps to synchronise: a guest's console is read until what is waited for appears, or the deadline
+passes, which is a failure."""
+
+import base64
+import os
+import pathlib
+import selectors
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VIREO = os.environ.get("VIREO", str(ROOT / "build/vireo"))
+FETCH = ROOT / "tools/guest/fetch.sh"
+INITRAMFS = ROOT / "tools/guest/initramfs.py"
+
+
+def fetched(*what):
+    """What tools/guest/fetch.sh prints, as lines."""
+    done = subprocess.run([str(FETCH), *what], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().splitlines()
+
+
+def kernel_folder():
+    return pathlib.Path(fetched("kernel")[0])
+
+
+def initramfs(folder, *args):
+    """The path of an initramfs made by tools/guest/initramfs.py with @args."""
+    done = subprocess.run([str(INITRAMFS), "-k", str(folder), *args], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, check=True)
+    return done.stdout.decode().strip()
+
+
+def run_arg(script):
+    """The kernel command line word that makes the guest's init run @script and power off."""
+    return "vireo.run=" + base64.b64encode(script.encode()).decode()
+
+
+class Vm:
+    """A running `vireo run`. Use as a context manager; leaving it ends the process."""
+
+    def __init__(self, *args, deadline_s=240, stdin=True):
+        self.deadline = time.monotonic() + deadline_s
+        self.text = ""
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([VIREO, "run", *map(str, args)],
+                                        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.log)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.log):
+            if pipe:
+                pipe.close()
+
+    def _read(self):
+        """More console text, or False at its end."""
+        with selectors.DefaultSelector() as sel:
+            sel.register(self.process.stdout, selectors.EVENT_READ)
+            if not sel.select(max(0.0, self.deadline - time.monotonic())):
+                raise AssertionError(f"no answer in time; the console said:\n{self.text[-3000:]}")
+        got = os.read(self.process.stdout.fileno(), 65536)
+        self.text += got.decode(errors="replace").replace("\r", "")
+        return bool(got)
+
+    def expect(self, what, after=0):
+        """Wait for @what on the console (from index @after); returns the index behind it."""
+        while (at := self.text.find(what, after)) < 0:
+            if not self._read():
+                raise AssertionError(f"the guest ended before it said {what!r}:\n{self.text[-3000:]}\n{self.errors()}")
+        return at + len(what)
+
+    def send(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def errors(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace")
+
+    def wait(self):
+        """The exit code; all console text is in self.text."""
+        if self.process.stdin:
+            try:
+                self.process.stdin.close()
+            except BrokenPipeError:
+                pass
+        while self._read():
+            pass
+        return self.process.wait(max(1.0, self.deadline - time.monotonic()))
+
+
+def booted(*args, script, append="quiet", **kw):
+    """Boot, run @script, power off: (exit code, console text)."""
+    with Vm(*args, "-a", f"{append} {run_arg(script)}", **kw) as vm:
+        code = vm.wait()
+        return code, vm.text
