@@ -1,6 +1,6 @@
 /*
  * Compressed instructions, as the 32-bit instructions that they stand for.
- * RISC-V ISA manual, volume I, chapters "C" and "Zc*" (Zca, Zcd, Zcb), RV64.
+ * RISC-V ISA manual, volume I, chapters "C" and "Zc*" (Zca, Zcd, Zcb), Zcmop, RV64.
  *
  * Hints expand to an instruction that writes x0; reserved encodings to 0.
  */
@@ -19,6 +19,7 @@ enum {
     BRANCH = 0x63,
     JALR = 0x67,
     JAL = 0x6f,
+    C_NOP = OP_IMM,
 };
 
 static uint32_t c_r(uint32_t f7, unsigned rs2, unsigned rs1, uint32_t f3, unsigned rd, uint32_t op)
@@ -194,8 +195,8 @@ static uint32_t c_quadrant1(const struct rv_config *config, uint32_t c)
     case 2: /* c.li */
         return c_i(imm, 0, 0, rd, OP_IMM);
     case 3:
-        if (imm == 0) {
-            return 0;
+        if (imm == 0) { /* Zcmop: c.mop.1, 3, .. 15 do nothing */
+            return RV_HAS(config, zcmop) && (rd & 0x11) == 1 ? C_NOP : 0;
         }
         if (rd == 2) { /* c.addi16sp */
             imm = (int32_t)(c_bits(c, 6, 1, 4) | c_bits(c, 5, 1, 6) | c_bits(c, 3, 2, 7) |

@@ -1,7 +1,7 @@
 /*
  * Every 32-bit RISC-V instruction that the engine knows, in the order of the ISA manual's listings
- * (volume I, "RV32/64G Instruction Set Listings" and the chapters of the later extensions; volume II for
- * the system instructions). Compressed ones are expanded to these by decode_c.c.
+ * (volume I, "RV32/64G Instruction Set Listings" and the chapters of the later extensions; volume
+ * II for the system instructions). Compressed ones are expanded to these by decode_c.c.
  *
  * Bits that an encoding leaves free are not in its mask; the first row that matches counts.
  */

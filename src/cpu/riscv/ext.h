@@ -7,10 +7,11 @@
 #define RV_EXTENSIONS(X) \
     X(i, "i") X(m, "m") X(a, "a") X(f, "f") X(d, "d") X(c, "c") \
     X(zicbom, "zicbom") X(zicboz, "zicboz") X(zicntr, "zicntr") X(zicond, "zicond") \
-    X(zicsr, "zicsr") X(zifencei, "zifencei") X(zihintpause, "zihintpause") X(zihpm, "zihpm") \
-    X(zimop, "zimop") X(zaamo, "zaamo") X(zabha, "zabha") X(zacas, "zacas") X(zalrsc, "zalrsc") \
-    X(zawrs, "zawrs") X(zfa, "zfa") X(zfh, "zfh") X(zfhmin, "zfhmin") X(zca, "zca") X(zcb, "zcb") \
-    X(zcd, "zcd") X(zba, "zba") X(zbb, "zbb") X(zbc, "zbc") X(zbs, "zbs") X(zkr, "zkr") \
+    X(zicsr, "zicsr") X(zifencei, "zifencei") X(zihintntl, "zihintntl") \
+    X(zihintpause, "zihintpause") X(zihpm, "zihpm") X(zimop, "zimop") X(zaamo, "zaamo") \
+    X(zabha, "zabha") X(zacas, "zacas") X(zalrsc, "zalrsc") X(zawrs, "zawrs") X(zfa, "zfa") \
+    X(zfh, "zfh") X(zfhmin, "zfhmin") X(zca, "zca") X(zcb, "zcb") X(zcd, "zcd") \
+    X(zcmop, "zcmop") X(zba, "zba") X(zbb, "zbb") X(zbc, "zbc") X(zbs, "zbs") X(zkr, "zkr") \
     X(smstateen, "smstateen") X(ssstateen, "ssstateen") X(sstc, "sstc") X(svadu, "svadu") \
     X(svade, "svade") X(svinval, "svinval") X(svnapot, "svnapot") X(svpbmt, "svpbmt")
 /* clang-format on */
