@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "core/loop.h"
+#include "platform/thread.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,17 +42,33 @@ struct vr_net_ops {
 struct vr_net {
     const struct vr_net_ops *ops;
     struct vr_loop *loop;
-    struct vr_net_user user;
+    struct vr_net_user user;    /* loop's thread */
+    struct vr_mutex stats_lock; /* of stats */
     struct vr_net_stats stats;
 };
 
-/* User-mode network (libslirp): @opts as after "--net user":
- * "hostfwd=tcp:127.0.0.1:2222-:22,restrict,..." or NULL. hostfwd may repeat; `[tcp|udp]:[host
- * addr]:port-[guest addr]:port`. -ENOTSUP: built without libslirp. */
+/* User-mode network (libslirp): the guest sees a network of its own with a gateway, a name server
+ * and DHCP, and reaches through us what this process may reach; nothing reaches it but through
+ * forwarded ports. @opts as after "--net user,", or NULL: hostfwd=[tcp|udp]:[HOST
+ * ADDRESS]:PORT-[GUEST ADDRESS]:PORT   may repeat; see vr_net_user_add_forward restrict[=on|off]
+ * nothing out, not even to this host; forwarded ports still work net=10.0.2.0/24 host=10.0.2.2
+ * dns=10.0.2.3 dhcpstart=10.0.2.15 ipv6=on|off hostname=NAME The gateway's address reaches this
+ * host's loopback. -ENOTSUP: built without libslirp. -EINVAL; -EADDRINUSE, -EACCES: a port cannot
+ * be forwarded. @loop must outlive the network. */
 int vr_net_open_user(const char *opts, struct vr_loop *loop, struct vr_net **ret_net,
                      struct vr_error *err) VR_MUST;
-void vr_net_close(struct vr_net *net);
+/* Forward a port of this host to the guest: "[tcp|udp]:[HOST ADDRESS]:PORT-[GUEST ADDRESS]:PORT",
+ * or short
+ * "[HOST ADDRESS:]PORT:GUEST PORT[/tcp|/udp]". No host address: 127.0.0.1, so that only this host
+ * gets in (0.0.0.0 lets everybody). No guest address: the first that DHCP gives. Host port 0: a
+ * free one; @ret_port (may be NULL) says which. Errors as above. */
+int vr_net_user_add_forward(struct vr_net *net, const char *spec, uint16_t *ret_port,
+                            struct vr_error *err) VR_MUST;
+void vr_net_close(struct vr_net *net); /* not from one of its own callbacks; NULL is fine */
+/* Attach the device (or detach: NULL). With the loop's thread quiet or from it; on_link tells the
+ * state. */
 void vr_net_attach(struct vr_net *net, const struct vr_net_user *user);
+/* @len: the iovecs' sum. NULL net: swallowed. */
 void vr_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len);
 void vr_net_resume(struct vr_net *net);
 void vr_net_stats(struct vr_net *net, struct vr_net_stats *ret_stats);

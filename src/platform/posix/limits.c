@@ -1,0 +1,13 @@
+/* Resource limits by getrlimit(2). */
+#include "platform/limits.h"
+
+#include <sys/resource.h>
+
+uint64_t vr_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return UINT64_MAX;
+    }
+    return limit.rlim_cur;
+}
