@@ -8,6 +8,7 @@
 #include "dev/irqchip/clint.h"
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/htif.h"
 #include "dev/misc/sifive_test.h"
 #include "dev/timer/goldfish_rtc.h"
 #include "dev/virtio/blk.h"
@@ -176,6 +177,10 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     }
     if (r == 0) {
         r = vr_fw_cfg_set_u32(dev, VR_FW_CFG_NB_CPUS, v->cpus, err);
+    }
+    if (r == 0 && v->bare && v->kernel.tohost >= VIRT_RAM &&
+        vr_in_range(v->kernel.tohost - VIRT_RAM, 8, v->ram_bytes)) {
+        r = virt_add(v, &vr_htif_class, "htif", NULL, v->kernel.tohost, 8, NULL, 0, &dev, err);
     }
     return r;
 }

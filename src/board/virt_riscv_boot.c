@@ -43,6 +43,34 @@ static int plan_program(const char *what, const char *path, uint64_t max, uint64
     return r < 0 ? r : vr_kernel_parse(path, file->data, file->len, base, program, err);
 }
 
+/* Linkers put a file's headers and notes into a segment of their own, at addresses where this
+ * machine has no RAM. A bare-metal program does not miss them. */
+static void plan_leave_out(struct vr_virt *v, struct vr_log *log)
+{
+    struct vr_kernel *k = &v->kernel;
+    unsigned kept = 0;
+    uint64_t low = UINT64_MAX, high = 0;
+    for (unsigned i = 0; i < k->segment_count; i++) {
+        struct vr_segment s = k->segment[i];
+        bool in_ram = s.gpa >= VIRT_RAM && vr_in_range(s.gpa - VIRT_RAM, s.mem_len, v->ram_bytes);
+        bool has_entry = k->entry >= s.gpa && k->entry - s.gpa < s.mem_len;
+        if (!in_ram && !has_entry) {
+            vr_log(log, VR_WARN, "kernel",
+                   "%" PRIu64 " bytes at 0x%" PRIx64 " are left out: no RAM there", s.mem_len,
+                   s.gpa);
+            continue;
+        }
+        k->segment[kept++] = s;
+        low = s.gpa < low ? s.gpa : low;
+        high = s.gpa + s.mem_len > high ? s.gpa + s.mem_len : high;
+    }
+    if (kept) {
+        k->segment_count = kept;
+        k->low = low;
+        k->high = high;
+    }
+}
+
 /* Firmware is raw code as often as ELF. */
 static int plan_firmware(struct vr_virt *v, const char *path, struct vr_error *err)
 {
@@ -93,6 +121,9 @@ int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *
         if (r == 0 && v->bare && v->kernel.kind != VR_KERNEL_ELF) {
             r = vr_err(err, -ENOEXEC, "kernel %s: --firmware none starts a bare-metal ELF file",
                        o->kernel);
+        }
+        if (r == 0 && v->bare) {
+            plan_leave_out(v, o->log);
         }
         r = r < 0 ? r : plan_place(v, "the kernel", v->kernel.low, v->kernel.high, err);
         if (r == 0 && v->has_firmware && v->kernel.low < v->firmware.high &&

@@ -132,6 +132,7 @@ int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint
         .kind = VR_REGION_DEV,
         .gpa = gpa,
         .len = dev->cls->windows[window].len,
+        .prio = dev->cls->windows[window].prio,
         .dev = dev,
         .window = window,
         .release = dev_region_release,

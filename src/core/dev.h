@@ -87,6 +87,7 @@ struct vr_reg {
 struct vr_window {
     const char *name;
     uint64_t len;
+    int prio;                  /* over what else stands there; RAM has 0 */
     const struct vr_reg *regs; /* sorted by off; may be NULL when read/write are given */
     /* For what no register covers (FIFOs, opaque areas): returns false for a guest error. May be
      * NULL. */
