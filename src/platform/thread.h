@@ -26,6 +26,7 @@ int vr_thread_create(const char *name, void (*fn)(void *), void *arg, struct vr_
 /* Ask the host to end the calling thread's timed waits on time, not tens of microseconds later. */
 void vr_thread_be_punctual(void);
 void vr_thread_join(struct vr_thread *thread); /* waits, frees; NULL is fine */
+void vr_thread_yield(void); /* let another thread have the host CPU, if one wants it */
 bool vr_thread_is_current(const struct vr_thread *thread);
 /* CPU time that @thread has used, ns; UINT64_MAX if the host cannot tell. */
 uint64_t vr_thread_cpu_ns(const struct vr_thread *thread);

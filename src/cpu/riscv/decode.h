@@ -63,7 +63,6 @@ void rv_emit_reg(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
 void rv_emit_unary(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);
 void rv_emit_bit(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);
 void rv_emit_zero(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);
-void rv_emit_nop(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);
 void rv_emit_fence(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);
 void rv_emit_lr(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);
 void rv_emit_sc(struct vr_builder *b, const struct rv_insn *row, uint32_t insn);

@@ -29,13 +29,6 @@ static bool emit_hint(struct vr_builder *b, uint32_t insn)
     return true;
 }
 
-void rv_emit_nop(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
-{
-    (void)row;
-    (void)insn;
-    vr_emit(b, VR_IR_nop, 0, 0, 0, 0, 0);
-}
-
 void rv_emit_lui(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
 {
     (void)row;

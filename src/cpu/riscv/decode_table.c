@@ -119,7 +119,7 @@ const struct rv_insn rv_insns[] = {
     REG("sltu", 0x00, 3, OP, sltu, i), REG("xor", 0x00, 4, OP, xor, i),
     REG("srl", 0x00, 5, OP, srl, i), REG("sra", 0x20, 5, OP, sra, i),
     REG("or", 0x00, 6, OP, or, i), REG("and", 0x00, 7, OP, and, i),
-    ROW("pause", 0x0100000f, MASK_ALL, nop, nop, 0, 0, zihintpause, i),
+    ROW("pause", 0x0100000f, MASK_ALL, helper, helper, RV_H_WRS, 0, zihintpause, i),
     ROW("fence", F3(0, MISC_MEM), MASK_F3, fence, fence, 0, 0, i, i),
     SYS("ecall", 0x00000073, MASK_ALL, ECALL, i),
     SYS("ebreak", 0x00100073, MASK_ALL, EBREAK, i),

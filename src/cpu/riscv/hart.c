@@ -218,15 +218,15 @@ static void hart_derive(struct rv_hart *hart)
 {
     hart->cpu.r[VR_SLOT_ZERO] = 0;
     rv_pmp_update(hart);
-    vr_code_flush(&hart->cpu);
     rv_fence_all(hart);
-    rv_timer_update(hart);
+    atomic_store(&hart->stimer_fired, true); /* armed when it runs: the clock may be set after us */
     atomic_store(&hart->cpu.vcpu.attention, true);
 }
 
 void rv_hart_reset(struct rv_hart *hart)
 {
-    uint64_t lines = atomic_load(&hart->lines); /* wires know no reset of what they lead to */
+    /* Wires know no reset of what they lead to; STI is our own. */
+    uint64_t lines = atomic_load(&hart->lines) & ~RV_BIT(RV_STI);
     vr_fields_reset(hart, hart_fields, VR_ROLE_STATE);
     atomic_store(&hart->lines, lines);
     hart->cpu.pc = HART_RESET_PC;

@@ -33,7 +33,7 @@ enum rv_helper {
     RV_H_MRET,
     RV_H_SRET,
     RV_H_WFI,
-    RV_H_WRS,          /* wrs.nto, wrs.sto */
+    RV_H_WRS,          /* wrs.nto, wrs.sto: helper_end; pause: helper */
     RV_H_SFENCE,       /* sfence.vma, sinval.vma: helper_end */
     RV_H_SFENCE_INVAL, /* sfence.w.inval, sfence.inval.ir: rights checks only */
     RV_H_FENCE_I,      /* helper_end */

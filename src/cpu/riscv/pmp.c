@@ -43,6 +43,7 @@ void rv_pmp_update(struct rv_hart *hart)
         }
     }
     vr_tlb_flush(&hart->cpu);
+    vr_code_flush(&hart->cpu);
 }
 
 uint8_t rv_pmp_rights(const struct rv_hart *hart, uint64_t gpa, uint64_t len, enum rv_priv priv)

@@ -111,7 +111,8 @@ static bool sys_wfi(struct vr_cpu *cpu, const struct vr_ir *ir)
     return true;
 }
 
-/* The wait may end at any time: it ends at once, and the loop around it looks again. wrs.nto may be
+/* pause, wrs.nto, wrs.sto: other harts are waited for. The wait may end at any time: it lasts as
+ * long as host threads that want to run do, and the loop around it looks again. wrs.nto may be
  * refused to lesser modes as wfi is. */
 static bool sys_wrs(struct vr_cpu *cpu, const struct vr_ir *ir)
 {
@@ -120,6 +121,7 @@ static bool sys_wrs(struct vr_cpu *cpu, const struct vr_ir *ir)
     if (nto && hart->priv != RV_M && hart->mstatus & RV_MSTATUS_TW) {
         return rv_illegal_bits(hart, ir);
     }
+    vr_thread_yield();
     return true;
 }
 

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -71,6 +72,11 @@ void vr_thread_join(struct vr_thread *thread)
         vr_assert(pthread_join(thread->id, NULL) == 0);
         free(thread);
     }
+}
+
+void vr_thread_yield(void)
+{
+    sched_yield();
 }
 
 bool vr_thread_is_current(const struct vr_thread *thread)
