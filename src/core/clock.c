@@ -104,13 +104,25 @@ static void heap_remove_locked(struct vr_clock *c, struct vr_timer *t)
     t->queued = false;
 }
 
-static void clock_write_locked(struct vr_clock *c, bool running, uint64_t base)
+/* From here to clock_write_end readers wait; the host's time, read in between, is past whatever any
+ * of them took for the present. */
+static void clock_write_begin_locked(struct vr_clock *c)
 {
-    unsigned seq = atomic_load_explicit(&c->seq, memory_order_relaxed);
-    atomic_store_explicit(&c->seq, seq + 1, memory_order_relaxed);
+    atomic_fetch_add(&c->seq, 1);
+}
+
+static void clock_write_end_locked(struct vr_clock *c, bool running, uint64_t base)
+{
     atomic_store_explicit(&c->running, running, memory_order_release);
     atomic_store_explicit(&c->base, base, memory_order_release);
-    atomic_store_explicit(&c->seq, seq + 2, memory_order_release);
+    atomic_fetch_add_explicit(&c->seq, 1, memory_order_release);
+}
+
+/* Time stands at @now_ns. */
+static void clock_put_locked(struct vr_clock *c, uint64_t now_ns)
+{
+    clock_write_begin_locked(c);
+    clock_write_end_locked(c, false, now_ns);
 }
 
 uint64_t vr_clock_now(struct vr_clock *c)
@@ -226,7 +238,8 @@ void vr_clock_start(struct vr_clock *c)
     vr_mutex_lock(&c->lock);
     if (!atomic_load_explicit(&c->running, memory_order_relaxed)) {
         uint64_t now = atomic_load_explicit(&c->base, memory_order_relaxed);
-        clock_write_locked(c, true, now - vr_monotonic_ns());
+        clock_write_begin_locked(c);
+        clock_write_end_locked(c, true, now - vr_monotonic_ns());
         vr_cond_signal(&c->wake);
     }
     vr_mutex_unlock(&c->lock);
@@ -240,7 +253,9 @@ void vr_clock_stop(struct vr_clock *c)
     vr_assert(!vr_thread_is_current(c->thread));
     vr_mutex_lock(&c->lock);
     if (atomic_load_explicit(&c->running, memory_order_relaxed)) {
-        clock_write_locked(c, false, vr_clock_now(c));
+        uint64_t base = atomic_load_explicit(&c->base, memory_order_relaxed);
+        clock_write_begin_locked(c);
+        clock_write_end_locked(c, false, base + vr_monotonic_ns());
     }
     while (c->firing) {
         vr_cond_wait(&c->idle, &c->lock);
@@ -252,7 +267,7 @@ void vr_clock_set(struct vr_clock *c, uint64_t now_ns)
 {
     vr_mutex_lock(&c->lock);
     vr_assert(!atomic_load_explicit(&c->running, memory_order_relaxed));
-    clock_write_locked(c, false, now_ns);
+    clock_put_locked(c, now_ns);
     vr_mutex_unlock(&c->lock);
 }
 
@@ -265,11 +280,11 @@ void vr_clock_step(struct vr_clock *c, uint64_t ns)
     while (c->root && c->root->at_ns <= end) {
         if (c->root->at_ns > now) {
             now = c->root->at_ns;
-            clock_write_locked(c, false, now);
+            clock_put_locked(c, now);
         }
         clock_fire_locked(c, c->root);
     }
-    clock_write_locked(c, false, end);
+    clock_put_locked(c, end);
     vr_mutex_unlock(&c->lock);
 }
 

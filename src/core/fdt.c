@@ -14,6 +14,8 @@ enum { FDT_START = 16 << 10, FDT_MOST = 16 << 20, FDT_NAME = 64 };
 struct vr_fdt {
     void *buf;
     int size, error;     /* error: the first libfdt error, or 0 */
+    unsigned depth;      /* open nodes */
+    bool child_seen;     /* in the open node: no more properties, which come before subnodes */
     char path[FDT_NAME]; /* the node or property at fault */
 };
 
@@ -88,16 +90,29 @@ void vr_fdt_begin(struct vr_fdt *f, const char *fmt, ...)
     va_end(ap);
     vr_assert(len > 0 && len < FDT_NAME);
     FDT_STEP(f, name, fdt_begin_node(f->buf, strcmp(name, "/") == 0 ? "" : name));
+    f->depth++;
+    f->child_seen = false;
 }
 
 void vr_fdt_end(struct vr_fdt *f)
 {
     FDT_STEP(f, "(end of node)", fdt_end_node(f->buf));
+    f->depth -= f->depth > 0;
+    f->child_seen = true;
+}
+
+/* libfdt writes a property wherever it is told to; readers would not find it. */
+static void fdt_check_place(struct vr_fdt *f, const char *prop)
+{
+    if (!f->error && (f->depth == 0 || f->child_seen)) {
+        (void)fdt_again(f, -FDT_ERR_BADSTRUCTURE, prop);
+    }
 }
 
 void vr_fdt_bytes(struct vr_fdt *f, const char *prop, const void *data, size_t len)
 {
     vr_assert(len <= FDT_MOST);
+    fdt_check_place(f, prop);
     FDT_STEP(f, prop, fdt_property(f->buf, prop, data, (int)len));
 }
 
@@ -114,12 +129,14 @@ void vr_fdt_strs(struct vr_fdt *f, const char *prop, const char *val, size_t len
 
 void vr_fdt_u32(struct vr_fdt *f, const char *prop, uint32_t val)
 {
-    FDT_STEP(f, prop, fdt_property_u32(f->buf, prop, val));
+    uint32_t big = cpu_to_fdt32(val);
+    vr_fdt_bytes(f, prop, &big, sizeof(big));
 }
 
 void vr_fdt_u64(struct vr_fdt *f, const char *prop, uint64_t val)
 {
-    FDT_STEP(f, prop, fdt_property_u64(f->buf, prop, val));
+    uint64_t big = cpu_to_fdt64(val);
+    vr_fdt_bytes(f, prop, &big, sizeof(big));
 }
 
 void vr_fdt_cells(struct vr_fdt *f, const char *prop, const uint32_t *cells, unsigned count)
@@ -168,6 +185,9 @@ void vr_fdt_reg(struct vr_fdt *f, const struct vr_fdt_at *at)
 
 int vr_fdt_finish(struct vr_fdt *f, const void **ret_blob, size_t *ret_len, struct vr_error *err)
 {
+    if (!f->error && f->depth) {
+        (void)fdt_again(f, -FDT_ERR_BADSTRUCTURE, "(a node was not ended)");
+    }
     FDT_STEP(f, "(finish)", fdt_finish(f->buf));
     if (f->error) {
         int code = f->error == -FDT_ERR_NOSPACE ? -ENOMEM : -EINVAL;
