@@ -4,6 +4,7 @@
 
 #include "control/config.h"
 #include "control/options.h"
+#include <stdio.h>
 
 /* Exit codes. */
 enum {
@@ -21,14 +22,15 @@ struct cli;
 struct cli_verb {
     const char *name;
     const char *args;          /* its positionals, for help: "[FILE]"; NULL: none */
-    const char *help, *about;  /* one line; more, or NULL */
+    const char *help;          /* one line */
+    const char *about;         /* more, paragraphs apart by newlines; or NULL */
     const struct vr_opt *opts; /* apply to struct cli */
     bool config;               /* vr_config_opts as well */
+    bool files;                /* positionals are files */
     unsigned min_args, max_args;
     int (*run)(struct cli *cli); /* an exit code */
-    /* Word @i that completion offers for a positional; NULL past the end. May be NULL. */
-    const char *(*word)(unsigned i);
-    bool files; /* positionals may be files */
+    /* Word @i that completion offers as positional number @arg; NULL past the end. May be NULL. */
+    const char *(*word)(unsigned arg, unsigned i);
 };
 
 /* Until a NULL name. */
@@ -55,7 +57,25 @@ int cli_fail(const struct vr_error *err);
 /* The same for an option: "--memory 12X: ..." */
 int cli_fail_opt(const struct vr_error *err, const struct vr_opt *opt, const char *value);
 
+/* Option @i that @verb takes, from all its tables; NULL past the end. */
+const struct vr_opt *cli_opt(const struct cli_verb *verb, unsigned i);
+/* @text from column @col on, broken at blanks before column @width, new lines indented by @indent.
+ * Ends the line. */
+void cli_wrap(FILE *to, const char *text, unsigned col, unsigned indent, unsigned width);
+void cli_help_verb(const struct cli_verb *verb);
+/* Standard output, done: an exit code that says whether it could be written. */
+int cli_flush(void);
+
 /* Verbs. */
 int cli_run(struct cli *cli);
+int cli_explain(struct cli *cli);
+int cli_devices(struct cli *cli);
+int cli_device(struct cli *cli);
+int cli_machines(struct cli *cli);
+int cli_doctor(struct cli *cli);
+int cli_version(struct cli *cli);
+int cli_completion(struct cli *cli);
+int cli_man(struct cli *cli);
+int cli_help(struct cli *cli);
 
 #endif

@@ -73,14 +73,27 @@ const struct cli_verb *cli_find_verb(const char *name)
 }
 
 /* The two tables that a verb's options come from. */
-static const struct vr_opt *cli_table(const struct cli *cli, unsigned i)
+static const struct vr_opt *cli_table(const struct cli_verb *verb, unsigned i)
 {
-    return i == 0 ? cli->verb->opts : i == 1 && cli->verb->config ? vr_config_opts : NULL;
+    return i == 0 ? verb->opts : i == 1 && verb->config ? vr_config_opts : NULL;
+}
+
+const struct vr_opt *cli_opt(const struct cli_verb *verb, unsigned i)
+{
+    /* The machine's come first in help. */
+    for (unsigned t = 2; t-- > 0;) {
+        for (const struct vr_opt *o = cli_table(verb, t); o && o->name; o++) {
+            if (i-- == 0) {
+                return o;
+            }
+        }
+    }
+    return NULL;
 }
 
 static int cli_apply(struct cli *cli, unsigned table, const struct vr_opt *opt, const char *value)
 {
-    struct vr_error err;
+    struct vr_error err = {0};
     int r = table ? vr_config_apply(cli->config, opt, value, &err)
                   : vr_opt_apply(opt, cli, value, &err);
     return r < 0 ? cli_fail_opt(&err, opt, value) : CLI_OK;
@@ -93,7 +106,7 @@ static int cli_unknown(const struct cli *cli, const char *word, size_t len)
     size_t count = 0;
     snprintf(name, sizeof(name), "%.*s", (int)len, word);
     for (unsigned t = 0; t < 2; t++) {
-        for (const struct vr_opt *o = cli_table(cli, t); o && o->name; o++) {
+        for (const struct vr_opt *o = cli_table(cli->verb, t); o && o->name; o++) {
             if (count < VR_COUNT(names)) {
                 names[count++] = o->name;
             }
@@ -113,7 +126,7 @@ static int cli_long(struct cli *cli, const char *word, const char *next, bool *r
 {
     size_t len = strcspn(word, "=");
     for (unsigned t = 0; t < 2; t++) {
-        for (const struct vr_opt *o = cli_table(cli, t); o && o->name; o++) {
+        for (const struct vr_opt *o = cli_table(cli->verb, t); o && o->name; o++) {
             if (strlen(o->name) != len || strncmp(o->name, word, len) != 0) {
                 continue;
             }
@@ -139,7 +152,7 @@ static int cli_short(struct cli *cli, const char *letters, const char *next, boo
     for (const char *p = letters; *p; p++) {
         const struct vr_opt *o = NULL;
         unsigned t = 0;
-        while (t < 2 && !(o = vr_opt_letter(cli_table(cli, t), *p))) {
+        while (t < 2 && !(o = vr_opt_letter(cli_table(cli->verb, t), *p))) {
             t++;
         }
         if (!o) {

@@ -41,7 +41,7 @@ static void run_on_log(void *opaque, enum vireo_log_level level, const char *who
 /* Take the positional for what it is. */
 static int run_positional(struct cli *cli)
 {
-    struct vr_error err;
+    struct vr_error err = {0};
     const char *path = cli->args[0], *key, *what;
     int r = vr_config_identify(path, &key, &what, &err);
     if (r < 0) {
@@ -107,7 +107,7 @@ static int run_machine(struct cli *cli)
 {
     struct run run = {.vm = NULL};
     struct vr_endsig *sig = NULL;
-    struct vr_error err;
+    struct vr_error err = {0};
     enum vireo_end end = VIREO_END_STOP;
     unsigned code = 0;
     vireo_config_on_log(cli->config, cli->quiet ? VIREO_LOG_ERROR : VIREO_LOG_WARN, run_on_log,
@@ -136,7 +136,7 @@ static int run_machine(struct cli *cli)
 
 int cli_run(struct cli *cli)
 {
-    struct vr_error err;
+    struct vr_error err = {0};
     int code = cli->arg_count ? run_positional(cli) : CLI_OK;
     if (code != CLI_OK) {
         return code;
@@ -145,5 +145,9 @@ int cli_run(struct cli *cli)
     if (r < 0) {
         return cli_fail(&err);
     }
-    return run_machine(cli);
+    if (cli->json && !cli->explain) {
+        cli_say("run: --json goes with --explain");
+        return CLI_USAGE;
+    }
+    return cli->explain || cli->dump_dtb ? cli_explain(cli) : run_machine(cli);
 }

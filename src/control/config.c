@@ -26,30 +26,45 @@ static int opts_join(char **text, const char *sep, const char *more, struct vr_e
     return 0;
 }
 
-/* "no key 'x'": with the nearest of the row's keys and its class's options. */
+bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key)
+{
+    const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
+    for (const struct vr_opt_key *k = opt->keys; k && k->name; k++) {
+        if (i-- == 0) {
+            *ret_key = *k;
+            return true;
+        }
+    }
+    for (const struct vr_field *f = cls ? cls->fields : NULL; f && f->name; f++) {
+        if (f->role == VR_ROLE_CONFIG && i-- == 0) {
+            *ret_key = (struct vr_opt_key){.name = f->name,
+                                           .value = f->type == VR_BOOL  ? NULL
+                                                    : f->type == VR_STR ? "TEXT"
+                                                                        : "NUMBER",
+                                           .help = f->help};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "unknown key 'x'": with the nearest of those there are. */
 static int opts_unknown(const struct vr_opt *opt, const char *key, struct vr_error *err)
 {
     enum { KEYS = 48 };
+    struct vr_opt_key k;
     const char *names[KEYS];
     char all[160] = "";
     size_t count = 0, len = 0;
-    for (const struct vr_opt_key *k = opt->keys; k && k->name && count < KEYS; k++) {
-        names[count++] = k->name;
-    }
-    const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
-    for (const struct vr_field *f = cls ? cls->fields : NULL; f && f->name && count < KEYS; f++) {
-        if (f->role == VR_ROLE_CONFIG) {
-            names[count++] = f->name;
+    while (count < KEYS && vr_config_key(opt, (unsigned)count, &k)) {
+        names[count++] = k.name;
+        if (len < sizeof(all)) {
+            len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "", k.name);
         }
     }
     const char *near = vr_nearest(key, names, count);
-    if (near) {
-        return vr_err(err, -EINVAL, "unknown key '%s': did you mean '%s'?", key, near);
-    }
-    for (size_t i = 0; i < count && len < sizeof(all); i++) {
-        len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", i ? ", " : "", names[i]);
-    }
-    return vr_err(err, -EINVAL, "unknown key '%s': there are %s", key, all);
+    return near ? vr_err(err, -EINVAL, "unknown key '%s': did you mean '%s'?", key, near)
+                : vr_err(err, -EINVAL, "unknown key '%s': there are %s", key, all);
 }
 
 /* If @key is an option of the row's class, add "key=value" to *opts. 1: it is, 0: it is not. */
@@ -203,10 +218,13 @@ static int opts_net(void *target, const struct vr_opt *opt, const char *text, st
     n.backend = strdup("user");
     int r = n.backend ? opts_net_pieces(&n, opt, text[len] ? text + len + 1 : NULL, err)
                       : vr_err(err, -ENOMEM, "no memory");
+    struct vr_net_user_opts parsed;
+    r = r < 0 ? r : vr_net_user_opts_parse(n.backend[4] ? n.backend + 5 : NULL, &parsed, err);
     if (r < 0) {
         opts_net_free(&n);
         return r;
     }
+    vr_net_user_opts_free(&parsed);
     c->net_none = false;
     c->net[c->net_count++] = n;
     return 0;
@@ -508,6 +526,10 @@ void vireo_config_destroy(struct vireo_config *c)
     for (unsigned i = 0; i < c->port_count; i++) {
         free(c->port[i]);
     }
+    for (unsigned i = 0; i < c->said_count; i++) {
+        free(c->said[i].value);
+    }
+    free(c->said);
     free(c->name);
     free(c->kernel);
     free(c->initrd);
@@ -519,12 +541,28 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c);
 }
 
+/* Note a setting that was made. */
+static int opts_say(struct vireo_config *c, const struct vr_opt *opt, const char *value,
+                    const char *why, struct vr_error *err)
+{
+    struct vr_config_said *said = realloc(c->said, (c->said_count + 1) * sizeof(*said));
+    char *copy = strdup(value);
+    c->said = said ? said : c->said;
+    if (!said || !copy) {
+        free(copy);
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    said[c->said_count++] = (struct vr_config_said){.opt = opt, .value = copy, .why = why};
+    return 0;
+}
+
 int vr_config_apply(struct vireo_config *c, const struct vr_opt *opt, const char *value,
                     struct vr_error *err)
 {
     int r = vr_opt_apply(opt, c, value, err);
     if (r == 0) {
         c->given |= UINT64_C(1) << (opt - vr_config_opts);
+        r = opts_say(c, opt, value, NULL, err);
     }
     return r;
 }
@@ -535,22 +573,41 @@ bool vr_config_given(const struct vireo_config *c, const char *key)
     return o && (c->given >> (o - vr_config_opts) & 1);
 }
 
-int vr_config_command_defaults(struct vireo_config *c, struct vr_error *err)
+/* Defaults that follow from other settings. */
+static void opts_default(const struct vireo_config *c, const struct vr_opt *o,
+                         const char **ret_value, const char **ret_why)
 {
-    for (const struct vr_opt *o = vr_config_opts; o->name; o++) {
-        bool given = c->given >> (o - vr_config_opts) & 1;
-        bool net = o->apply == opts_net;
-        /* A bare-metal program drives no network card; a host without libslirp has none to give. */
-        if (!o->cmd_def || given ||
-            (net && (!VR_HAVE_SLIRP || (c->firmware && strcmp(c->firmware, "none") == 0)))) {
-            continue;
-        }
-        int r = vr_opt_apply(o, c, o->cmd_def, err);
-        if (r < 0) {
-            return r;
+    *ret_value = o->cmd_def ? o->cmd_def : o->def;
+    *ret_why = o->why ? o->why : "nothing else was asked for";
+    if (o->apply == opts_net) {
+        if (!VR_HAVE_SLIRP) {
+            *ret_value = "none";
+            *ret_why = "this vireo was built without the user-mode network";
+        } else if (c->firmware && strcmp(c->firmware, "none") == 0) {
+            *ret_value = "none";
+            *ret_why = "a bare-metal program was given";
         }
     }
-    return 0;
+    for (unsigned i = 0; strcmp(o->name, "console") == 0 && i < c->port_count; i++) {
+        if (strcmp(c->port[i], "stdio") == 0) {
+            *ret_value = "null";
+            *ret_why = "a virtio console has stdio";
+        }
+    }
+}
+
+int vr_config_command_defaults(struct vireo_config *c, struct vr_error *err)
+{
+    int r = 0;
+    for (const struct vr_opt *o = vr_config_opts; r == 0 && o->name; o++) {
+        const char *value, *why;
+        opts_default(c, o, &value, &why);
+        if (value && !vr_config_given(c, o->name)) {
+            r = vr_opt_apply(o, c, value, err);
+            r = r < 0 ? r : opts_say(c, o, value, why, err);
+        }
+    }
+    return r;
 }
 
 int vireo_config_set(struct vireo_config *c, const char *key, const char *value,

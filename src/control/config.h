@@ -15,6 +15,13 @@ struct vr_config_net {
     char *backend, *opts;
 };
 
+/* A setting as it was made. */
+struct vr_config_said {
+    const struct vr_opt *opt;
+    char *value;
+    const char *why; /* the reason of a default, static; NULL: the user's */
+};
+
 struct vireo_config {
     char *name, *kernel, *initrd, *append, *firmware, *engine;
     char *console, *port[VR_VIRT_PORTS], *trace_insn;
@@ -26,6 +33,8 @@ struct vireo_config {
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
     bool no_reboot, no_rng;
     uint64_t given; /* bit i: row i of vr_config_opts was set */
+    struct vr_config_said *said;
+    unsigned said_count;
     enum vireo_log_level log_level;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;
@@ -34,12 +43,16 @@ struct vireo_config {
 /* Every key of vireo_config_set; rows apply to a struct vireo_config. */
 extern const struct vr_opt vr_config_opts[];
 
-/* Take every default that the command has and the library has not, where nothing was set. */
+/* Where nothing was set, set the defaults, the command's where they differ; each is among @said
+ * then, with its reason. */
 int vr_config_command_defaults(struct vireo_config *config, struct vr_error *err) VR_MUST;
 /* The same as vireo_config_set for a row of the table; the message does not name the option. */
 int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const char *value,
                     struct vr_error *err) VR_MUST;
 bool vr_config_given(const struct vireo_config *config, const char *key);
+/* Key @i that a compound value of @opt may have, its device class's options included; false past
+ * the end. */
+bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key);
 /* Look at @path's contents: *ret_key is the key that it is a value for ("kernel", "disk"),
  * *ret_what says what it is; both static. Errors: vr_catalog_identify's. */
 int vr_config_identify(const char *path, const char **ret_key, const char **ret_what,

@@ -1,10 +1,23 @@
 /* What this host offers to machines, found out by trying. */
 #include "control/host.h"
+#include "backend/net/net.h"
 #include "board/catalog.h"
+#include "control/query.h"
+#include "core/space.h"
+#include "platform/file.h"
 #include "platform/kvm.h"
+#include "platform/random.h"
+#include "platform/stream.h"
+#include "platform/tty.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <uv.h>
 
 void vr_host_no_kvm(char *ret_text, size_t size)
 {
@@ -14,4 +27,197 @@ void vr_host_no_kvm(char *ret_text, size_t size)
     } else {
         snprintf(ret_text, size, "this version has no KVM engine");
     }
+}
+
+enum host_status { HOST_OK, HOST_NOTE, HOST_MISSING };
+
+/* @needed: without it no machine runs. */
+static void host_add(json_t *checks, const char *name, enum host_status status, bool needed,
+                     const char *fmt, ...) VR_PRINTF(5, 6);
+static void host_add(json_t *checks, const char *name, enum host_status status, bool needed,
+                     const char *fmt, ...)
+{
+    static const char *const names[] = {"ok", "note", "missing"};
+    char text[320];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    json_array_append_new(checks, json_pack("{s:s, s:s, s:b, s:s}", "name", name, "status",
+                                            names[status], "needed", needed, "detail", text));
+}
+
+static void host_kvm(json_t *checks)
+{
+    struct vr_kvm_probe p;
+    char text[200], why[120];
+    vr_kvm_probe(&p);
+    vr_host_no_kvm(why, sizeof(why));
+    if (!p.exists) {
+        snprintf(text, sizeof(text), "this host has no /dev/kvm");
+    } else if (p.open_error) {
+        snprintf(text, sizeof(text), "/dev/kvm does not open: %s", strerror(-p.open_error));
+    } else if (p.api < 0) {
+        snprintf(text, sizeof(text), "/dev/kvm opens, but does not say its version: %s",
+                 strerror(-p.api));
+    } else if (p.create_error) {
+        snprintf(text, sizeof(text), "/dev/kvm opens (version %d), but makes no machine: %s", p.api,
+                 strerror(-p.create_error));
+    } else {
+        snprintf(text, sizeof(text),
+                 "/dev/kvm opens (version %d) and makes a machine; whether guests run in it was "
+                 "not tried",
+                 p.api);
+    }
+    host_add(checks, "KVM", HOST_NOTE, false,
+             "%s. Not used: %s. This version has no KVM engine; machines run on Vireo's own CPU",
+             text, why);
+}
+
+static void host_memory(json_t *checks)
+{
+    struct vr_error err;
+    struct vr_ram *ram;
+    uint64_t total = uv_get_total_memory() >> 20, room = uv_get_free_memory() >> 20;
+    int r = vr_ram_create("doctor", UINT64_C(512) << 20, &ram, &err);
+    if (r < 0) {
+        host_add(checks, "memory", HOST_MISSING, true, "512 MiB of guest memory: %s", err.msg);
+        return;
+    }
+    vr_ram_destroy(ram);
+    host_add(checks, "memory", room < 512 ? HOST_NOTE : HOST_OK, true,
+             "%" PRIu64 " of %" PRIu64 " MiB free; guest memory is shared memory that is taken as "
+             "the guest touches it",
+             room, total);
+}
+
+/* Do locks work where temporary files go? Disks elsewhere may differ. */
+static void host_locks(json_t *checks)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[512];
+    struct vr_file_info info;
+    int fd, second;
+    snprintf(path, sizeof(path), "%s/vireo-doctor.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    int made = mkstemp(path);
+    if (made < 0) {
+        host_add(checks, "disk locks", HOST_NOTE, false, "not tried: cannot write to %s: %s", path,
+                 strerror(errno));
+        return;
+    }
+    close(made);
+    int r = vr_file_open(path, false, &fd, &info);
+    if (r == 0) {
+        r = vr_file_lock(fd, false);
+        if (r == 0 && vr_file_open(path, false, &second, &info) == 0) {
+            r = vr_file_lock(second, false) == -EBUSY ? 0 : -ENOLCK;
+            vr_file_close(second);
+        }
+        vr_file_close(fd);
+    }
+    unlink(path);
+    if (r < 0) {
+        host_add(checks, "disk locks", HOST_NOTE, false,
+                 "%.300s: no locks here (%s): nothing keeps two machines from one disk", path,
+                 strerror(-r));
+    } else {
+        host_add(checks, "disk locks", HOST_OK, false,
+                 "a second machine that wants the same disk is refused");
+    }
+}
+
+static void host_terminal(json_t *checks)
+{
+    struct vr_stream in;
+    uint16_t cols, rows;
+    vr_stream_open_std(0, false, &in);
+    bool tty = in.kind == VR_STREAM_TTY;
+    if (tty && vr_tty_size(in.fd, &cols, &rows) == 0) {
+        host_add(checks, "terminal", HOST_OK, false, "%u columns, %u rows; Ctrl-A is the escape",
+                 cols, rows);
+    } else if (tty) {
+        host_add(checks, "terminal", HOST_OK, false, "of unknown size; Ctrl-A is the escape");
+    } else {
+        host_add(checks, "terminal", HOST_NOTE, false,
+                 "standard input is none: a guest gets its bytes as they are, with no Ctrl-A keys");
+    }
+    vr_stream_close(&in);
+}
+
+static void host_network(json_t *checks)
+{
+    struct vr_loop *loop;
+    struct vr_net *net = NULL;
+    struct vr_error err;
+    int r = vr_loop_create(&loop, &err);
+    if (r == 0) {
+        r = vr_net_open_user(NULL, loop, &net, &err);
+        vr_net_close(net);
+        vr_loop_destroy(loop);
+    }
+    if (r < 0) {
+        host_add(checks, "user network", HOST_MISSING, false, "%s", err.msg);
+    } else {
+        host_add(checks, "user network", HOST_OK, false,
+                 "guests reach what this host reaches, without privileges");
+    }
+}
+
+static void host_random(json_t *checks)
+{
+    uint8_t bytes[16];
+    struct vr_error err;
+    int r = vr_random_bytes(bytes, sizeof(bytes), &err);
+    host_add(checks, "random numbers", r < 0 ? HOST_MISSING : HOST_OK, true, "%s",
+             r < 0 ? err.msg : "the host's generator answers");
+}
+
+/* Where tools/guest/fetch.sh keeps Debian's kernel for `make run`. */
+static void host_guest_cache(json_t *checks)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    bool own = cache && *cache;
+    char path[512], version[64] = "";
+    snprintf(path, sizeof(path), "%s%s/vireo/guest/trixie/kernel/version",
+             own ? cache : (home ? home : ""), own ? "" : "/.cache");
+    FILE *f = fopen(path, "re");
+    if (f) {
+        if (!fgets(version, sizeof(version), f)) {
+            version[0] = 0;
+        }
+        version[strcspn(version, "\n")] = 0;
+        (void)fclose(f);
+    }
+    path[strlen(path) - strlen("/version")] = 0;
+    if (version[0]) {
+        host_add(checks, "guest cache", HOST_OK, false, "Debian's kernel %s in %s", version, path);
+    } else {
+        host_add(checks, "guest cache", HOST_NOTE, false,
+                 "no Debian kernel in %s yet; 'make run' in Vireo's source fetches it", path);
+    }
+}
+
+json_t *vr_query_host(void)
+{
+    json_t *checks = json_array(), *check;
+    size_t i;
+    bool usable = true;
+    unsigned cpus = uv_available_parallelism();
+    host_add(checks, "engine interp", HOST_OK, true,
+             "Vireo's own riscv64 CPU; runs on every host, needs no privileges");
+    host_kvm(checks);
+    host_add(checks, "processors", HOST_OK, true, "%u %s for this process (%s); a hart is a thread",
+             cpus, cpus == 1 ? "processor" : "processors", vr_host_cpu());
+    host_memory(checks);
+    host_random(checks);
+    host_locks(checks);
+    host_terminal(checks);
+    host_network(checks);
+    host_guest_cache(checks);
+    json_array_foreach(checks, i, check)
+    {
+        bool missing = strcmp(json_string_value(json_object_get(check, "status")), "missing") == 0;
+        usable &= !(missing && json_is_true(json_object_get(check, "needed")));
+    }
+    return json_pack("{s:b, s:o}", "usable", usable, "checks", checks);
 }
