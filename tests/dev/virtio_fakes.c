@@ -1,0 +1,143 @@
+/* Host ends for tests. */
+#include "virtio_fakes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void mem_blk_run(struct mem_blk *m, struct vr_blk_req *req)
+{
+    uint64_t off = req->off_bytes;
+    for (unsigned i = 0; i < req->iov_count && !m->fail && req->op <= VR_BLK_WRITE; i++) {
+        size_t len = req->iov[i].iov_len;
+        if (req->op == VR_BLK_READ) {
+            memcpy(req->iov[i].iov_base, m->data + off, len);
+        } else {
+            memcpy(m->data + off, req->iov[i].iov_base, len);
+        }
+        off += len;
+    }
+    if (!m->fail && (req->op == VR_BLK_DISCARD || req->op == VR_BLK_WRITE_ZEROES)) {
+        memset(m->data + off, req->op == VR_BLK_DISCARD ? 0xdd : 0, (size_t)req->len_bytes);
+    }
+    m->flushes += req->op == VR_BLK_FLUSH;
+    vr_blk_complete(&m->blk, req, m->fail);
+}
+
+static void mem_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    struct mem_blk *m = (struct mem_blk *)blk;
+    m->submitted++;
+    m->last_op = req->op;
+    m->last_unmap = req->may_unmap;
+    m->last_iovs = req->iov_count;
+    m->last_base = req->iov_count ? req->iov[0].iov_base : NULL;
+    if (m->hold) {
+        req->next = NULL;
+        *m->last = req;
+        m->last = &req->next;
+        m->held++;
+    } else {
+        mem_blk_run(m, req);
+    }
+}
+
+static void mem_blk_close(struct vr_blk *blk)
+{
+    vr_blk_fini(blk);
+}
+
+static const struct vr_blk_ops mem_blk_ops = {
+    .name = "mem",
+    .submit = mem_blk_submit,
+    .close = mem_blk_close,
+};
+
+void mem_blk_init(struct mem_blk *m, uint64_t size_bytes, struct vr_loop *loop)
+{
+    *m = (struct mem_blk){
+        .blk = {.size_bytes = size_bytes,
+                .sector_bytes = 512,
+                .optimal_bytes = 4096,
+                .discard = true},
+    };
+    m->last = &m->first;
+    m->data = calloc(1, (size_t)size_bytes);
+    assert_non_null(m->data);
+    assert_int_equal(vr_blk_init(&m->blk, &mem_blk_ops, "mem", loop, NULL), 0);
+}
+
+void mem_blk_release(struct mem_blk *m, unsigned count)
+{
+    while (count-- && m->first) {
+        struct vr_blk_req *req = m->first;
+        m->first = req->next;
+        if (!m->first) {
+            m->last = &m->first;
+        }
+        m->held--;
+        mem_blk_run(m, req);
+    }
+}
+
+void mem_blk_fini(struct mem_blk *m)
+{
+    mem_blk_release(m, UINT32_MAX);
+    vr_blk_close(&m->blk);
+    free(m->data);
+}
+
+static void fake_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len)
+{
+    struct fake_net *f = (struct fake_net *)net;
+    assert_true(f->sent_count < FAKE_FRAMES);
+    uint8_t *copy = malloc(len);
+    size_t at = 0;
+    assert_non_null(copy);
+    for (unsigned i = 0; i < count; i++) {
+        assert_true(iov[i].iov_len <= len - at);
+        memcpy(copy + at, iov[i].iov_base, iov[i].iov_len);
+        at += iov[i].iov_len;
+    }
+    assert_int_equal(at, len);
+    f->sent[f->sent_count] = copy;
+    f->sent_len[f->sent_count++] = len;
+}
+
+static void fake_net_resume(struct vr_net *net)
+{
+    ((struct fake_net *)net)->resumes++;
+}
+
+static void fake_net_close(struct vr_net *net)
+{
+    (void)net;
+}
+
+static const struct vr_net_ops fake_net_ops = {
+    .name = "fake",
+    .send = fake_net_send,
+    .resume = fake_net_resume,
+    .close = fake_net_close,
+};
+
+void fake_net_init(struct fake_net *f, struct vr_loop *loop)
+{
+    *f = (struct fake_net){.net = {.ops = &fake_net_ops, .loop = loop}};
+}
+
+bool fake_net_offer(struct fake_net *f, const void *frame, size_t len)
+{
+    return f->net.user.on_frame(f->net.user.opaque, frame, len);
+}
+
+void fake_net_forget(struct fake_net *f)
+{
+    while (f->sent_count) {
+        free(f->sent[--f->sent_count]);
+    }
+}
+
+void fake_net_fini(struct fake_net *f)
+{
+    fake_net_forget(f);
+}

@@ -1,0 +1,44 @@
+/* Host ends that tests hold in their hands: a disk in memory whose requests wait until they are let
+ * go, and a network cable with both ends here. */
+#ifndef VR_TEST_VIRTIO_FAKES_H
+#define VR_TEST_VIRTIO_FAKES_H
+
+#include "rig.h"
+
+#include "backend/block/block_impl.h"
+#include "backend/net/net.h"
+
+/* A disk. */
+struct mem_blk {
+    struct vr_blk blk;
+    uint8_t *data;
+    bool hold;                        /* keep requests until mem_blk_release */
+    struct vr_blk_req *first, **last; /* held */
+    unsigned held, submitted, flushes;
+    int fail; /* complete everything with this */
+    enum vr_blk_op last_op;
+    bool last_unmap;
+    const void *last_base; /* of the last request's first iovec */
+    unsigned last_iovs;
+};
+
+void mem_blk_init(struct mem_blk *m, uint64_t size_bytes, struct vr_loop *loop);
+void mem_blk_release(struct mem_blk *m, unsigned count); /* at most @count, oldest first */
+void mem_blk_fini(struct mem_blk *m);
+
+/* A cable. */
+enum { FAKE_FRAMES = 64 };
+struct fake_net {
+    struct vr_net net;
+    uint8_t *sent[FAKE_FRAMES]; /* what the device sent */
+    size_t sent_len[FAKE_FRAMES];
+    unsigned sent_count, resumes;
+};
+
+void fake_net_init(struct fake_net *f, struct vr_loop *loop);
+/* A frame for the device; did it take it? */
+bool fake_net_offer(struct fake_net *f, const void *frame, size_t len);
+void fake_net_forget(struct fake_net *f); /* what was sent so far */
+void fake_net_fini(struct fake_net *f);
+
+#endif

@@ -1,0 +1,94 @@
+/* The virtio entropy device. VIRTIO 1.2, section 5.4. */
+#include "virtq_driver.h"
+
+#include "base/bits.h"
+#include "dev/virtio/rng.h"
+
+struct fixture {
+    struct rig rig;
+    struct vr_dev *dev;
+    struct vd d;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    rig_init(&f.rig);
+    f.dev = rig_dev(&f.rig, &vr_virtio_rng_mmio_class, NULL);
+    vd_init(&f.d, &f.rig, f.dev);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    vr_dev_destroy(f->dev);
+    rig_fini(&f->rig);
+    return 0;
+}
+
+/* Bits that are set among @len bytes. */
+static unsigned ones(const uint8_t *p, size_t len)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < len; i++) {
+        n += (unsigned)__builtin_popcount(p[i]);
+    }
+    return n;
+}
+
+static void random_in_every_mode(void **state)
+{
+    struct fixture *f = *state;
+    struct vd *d = &f->d;
+    assert_int_equal(vd_get(d, VD_DEVICE_ID), 4);
+    for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
+        struct vd_buf bufs[64];
+        vd_start(d, vd_modes[m].features, 64);
+        struct vd_buf in = vd_in(d, 4096), other = vd_in(d, 4096);
+        memset(vd_hva(d, in.gpa), 0, 4096);
+        assert_int_equal(vd_do(d, 0, bufs, vd_split(in, 65, bufs, 64)), 4096);
+        assert_int_equal(vd_do(d, 0, &other, 1), 4096);
+        assert_memory_not_equal(vd_hva(d, in.gpa), vd_hva(d, other.gpa), 4096);
+        /* Half of 32768 bits, by ten standard deviations. */
+        assert_in_range(ones(vd_hva(d, in.gpa), 4096), 16384 - 905, 16384 + 905);
+        assert_in_range(ones(vd_hva(d, other.gpa), 4096), 16384 - 905, 16384 + 905);
+    }
+    assert_int_equal(vd_stats(d, 0)->copied, 0);
+    assert_int_equal(f->dev->guest_errors, 0);
+}
+
+static void one_request_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct vd *d = &f->d;
+    vd_start(d, 0, 16);
+    struct vd_buf in = vd_in(d, 100000), bufs[16];
+    assert_int_equal(vd_do(d, 0, bufs, vd_split(in, 9000, bufs, 16)), 16384);
+    assert_in_range(ones(vd_hva(d, in.gpa), 16384), 65536 - 1810, 65536 + 1810);
+    for (unsigned i = 16384; i < 100000; i++) {
+        assert_int_equal(vd_hva(d, in.gpa)[i], 0xee);
+    }
+    struct vd_buf one = vd_in(d, 1);
+    assert_int_equal(vd_do(d, 0, &one, 1), 1);
+}
+
+static void it_has_no_configuration(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(vd_config(&f->d, 0, 1), 0);
+    vr_dev_write(f->dev, 0, VD_CONFIG, 1, 0);
+    assert_int_equal(f->dev->guest_errors, 2);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(random_in_every_mode),
+        T(one_request_is_bounded),
+        T(it_has_no_configuration),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,267 @@
+/* A virtio driver for tests. Specification: VIRTIO 1.2, sections 2.7, 3.1 and 4.2. */
+#include "virtq_driver.h"
+
+#include "base/bits.h"
+#include "dev/virtio/mmio.h"
+
+const struct vd_mode vd_modes[4] = {
+    {"plain", 0},
+    {"indirect", VR_VIRTIO_F_INDIRECT_DESC},
+    {"event index", VR_VIRTIO_F_EVENT_IDX},
+    {"indirect, event index", VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX},
+};
+
+void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev)
+{
+    *d = (struct vd){.rig = rig, .dev = dev, .heap = RIG_RAM_GPA};
+    vr_irq_connect(vr_virtio_mmio_irq(dev), sink_set, &d->irq, 0);
+}
+
+uint32_t vd_get(struct vd *d, unsigned reg)
+{
+    return (uint32_t)vr_dev_read(d->dev, 0, reg, 4);
+}
+
+void vd_set(struct vd *d, unsigned reg, uint32_t val)
+{
+    vr_dev_write(d->dev, 0, reg, 4, val);
+}
+
+uint64_t vd_config(struct vd *d, unsigned off, unsigned width)
+{
+    return vr_dev_read(d->dev, 0, VD_CONFIG + off, width);
+}
+
+uint64_t vd_offered(struct vd *d)
+{
+    vd_set(d, VD_DEVICE_FEATURES_SEL, 0);
+    uint64_t low = vd_get(d, VD_DEVICE_FEATURES);
+    vd_set(d, VD_DEVICE_FEATURES_SEL, 1);
+    return low | (uint64_t)vd_get(d, VD_DEVICE_FEATURES) << 32;
+}
+
+bool vd_negotiate(struct vd *d, uint64_t features)
+{
+    d->features = features | VR_VIRTIO_F_VERSION_1;
+    d->indirect = features & VR_VIRTIO_F_INDIRECT_DESC;
+    vd_set(d, VD_STATUS, 0);
+    vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE);
+    vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE | VR_VIRTIO_DRIVER);
+    for (unsigned i = 0; i < 2; i++) {
+        vd_set(d, VD_DRIVER_FEATURES_SEL, i);
+        vd_set(d, VD_DRIVER_FEATURES, (uint32_t)(d->features >> (32 * i)));
+    }
+    vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE | VR_VIRTIO_DRIVER | VR_VIRTIO_FEATURES_OK);
+    return vd_get(d, VD_STATUS) & VR_VIRTIO_FEATURES_OK;
+}
+
+static void vd_set_gpa(struct vd *d, unsigned reg, uint64_t gpa)
+{
+    vd_set(d, reg, (uint32_t)gpa);
+    vd_set(d, reg + 4, (uint32_t)(gpa >> 32));
+}
+
+void vd_queue(struct vd *d, unsigned queue, unsigned size)
+{
+    struct vd_queue *q = &d->q[queue];
+    *q = (struct vd_queue){.index = queue, .size = size};
+    q->desc = vd_alloc(d, 16 * (uint64_t)size, 16);
+    q->avail = vd_alloc(d, 6 + 2 * (uint64_t)size, 2);
+    q->used = vd_alloc(d, 6 + 8 * (uint64_t)size, 4);
+    memset(vd_hva(d, q->desc), 0, (size_t)(q->used + 6 + 8 * (uint64_t)size - q->desc));
+    vd_set(d, VD_QUEUE_SEL, queue);
+    assert_int_equal(vd_get(d, VD_QUEUE_READY), 0);
+    vd_set(d, VD_QUEUE_SIZE, size);
+    vd_set_gpa(d, VD_DESC, q->desc);
+    vd_set_gpa(d, VD_DRIVER, q->avail);
+    vd_set_gpa(d, VD_DEVICE, q->used);
+    vd_set(d, VD_QUEUE_READY, 1);
+}
+
+void vd_driver_ok(struct vd *d)
+{
+    vd_set(d, VD_STATUS, vd_get(d, VD_STATUS) | VR_VIRTIO_DRIVER_OK);
+}
+
+void vd_start(struct vd *d, uint64_t features, unsigned size)
+{
+    d->heap = RIG_RAM_GPA;
+    assert_true(vd_negotiate(d, features));
+    for (unsigned i = 0; i < VD_QUEUES; i++) {
+        vd_set(d, VD_QUEUE_SEL, i);
+        uint32_t max = vd_get(d, VD_QUEUE_SIZE_MAX);
+        if (max) {
+            vd_queue(d, i, size && size < max ? size : max);
+            assert_int_equal(vd_get(d, VD_QUEUE_READY), 1);
+        }
+    }
+    vd_driver_ok(d);
+    assert_false(vd_needs_reset(d));
+}
+
+bool vd_needs_reset(struct vd *d)
+{
+    return vd_get(d, VD_STATUS) & VR_VIRTIO_NEEDS_RESET;
+}
+
+uint64_t vd_alloc(struct vd *d, uint64_t len, uint64_t align)
+{
+    uint64_t gpa = vr_align_up(d->heap, align);
+    d->heap = gpa + len;
+    assert_true(d->heap <= RIG_RAM_GPA + RIG_RAM_LEN);
+    return gpa;
+}
+
+uint8_t *vd_hva(struct vd *d, uint64_t gpa)
+{
+    return d->rig->ram->hva + (gpa - RIG_RAM_GPA);
+}
+
+struct vd_buf vd_out(struct vd *d, const void *bytes, uint32_t len)
+{
+    struct vd_buf buf = {.gpa = vd_alloc(d, len, 1), .len = len};
+    memcpy(vd_hva(d, buf.gpa), bytes, len);
+    return buf;
+}
+
+struct vd_buf vd_in(struct vd *d, uint32_t len)
+{
+    struct vd_buf buf = {.gpa = vd_alloc(d, len, 1), .len = len, .write = true};
+    memset(vd_hva(d, buf.gpa), 0xee, len);
+    return buf;
+}
+
+unsigned vd_split(struct vd_buf buf, uint32_t piece, struct vd_buf *ret_bufs, unsigned max)
+{
+    unsigned n = 0;
+    for (uint32_t off = 0; off < buf.len; off += piece) {
+        assert_true(n < max);
+        uint32_t len = buf.len - off < piece ? buf.len - off : piece;
+        ret_bufs[n++] = (struct vd_buf){.gpa = buf.gpa + off, .len = len, .write = buf.write};
+    }
+    return n;
+}
+
+void vd_desc_at(struct vd *d, uint64_t table, unsigned i, uint64_t gpa, uint32_t len,
+                uint16_t flags, uint16_t next)
+{
+    uint8_t *p = vd_hva(d, table + 16 * (uint64_t)i);
+    vr_store_le64(p, gpa);
+    vr_store_le32(p + 8, len);
+    vr_store_le16(p + 12, flags);
+    vr_store_le16(p + 14, next);
+}
+
+void vd_desc(struct vd *d, unsigned queue, unsigned i, uint64_t gpa, uint32_t len, uint16_t flags,
+             uint16_t next)
+{
+    vd_desc_at(d, d->q[queue].desc, i, gpa, len, flags, next);
+}
+
+void vd_publish(struct vd *d, unsigned queue, uint16_t head)
+{
+    struct vd_queue *q = &d->q[queue];
+    uint8_t *avail = vd_hva(d, q->avail);
+    vr_store_le16(avail + 4 + 2 * (q->avail_idx % q->size), head);
+    q->avail_idx++;
+    __atomic_store_n((uint16_t *)(void *)(avail + 2), VR_LE_(16, q->avail_idx), __ATOMIC_RELEASE);
+}
+
+static void vd_chain(struct vd *d, uint64_t table, unsigned first, unsigned size,
+                     const struct vd_buf *bufs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned flags = (bufs[i].write ? VD_WRITE : 0) | (i + 1 < count ? VD_NEXT : 0);
+        vd_desc_at(d, table, (first + i) % size, bufs[i].gpa, bufs[i].len, (uint16_t)flags,
+                   i + 1 < count ? (uint16_t)((first + i + 1) % size) : 0);
+    }
+}
+
+uint16_t vd_add(struct vd *d, unsigned queue, const struct vd_buf *bufs, unsigned count)
+{
+    struct vd_queue *q = &d->q[queue];
+    uint16_t head = q->next_free;
+    if (d->indirect && count > 1) {
+        uint64_t table = vd_alloc(d, 16 * (uint64_t)count, 16);
+        vd_chain(d, table, 0, count, bufs, count);
+        vd_desc(d, queue, head, table, 16 * count, VD_INDIRECT, 0);
+        q->next_free = (uint16_t)((head + 1u) % q->size);
+    } else {
+        assert_true(count <= q->size);
+        vd_chain(d, q->desc, head, q->size, bufs, count);
+        q->next_free = (uint16_t)((head + count) % q->size);
+    }
+    vd_publish(d, queue, head);
+    return head;
+}
+
+void vd_kick(struct vd *d, unsigned queue)
+{
+    struct vd_queue *q = &d->q[queue];
+    const uint8_t *used = vd_hva(d, q->used);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    bool wanted;
+    if (d->features & VR_VIRTIO_F_EVENT_IDX) {
+        uint16_t event = vr_load_le16(used + 4 + 8 * q->size);
+        wanted = (uint16_t)(q->avail_idx - event - 1) < (uint16_t)(q->avail_idx - q->kicked);
+    } else {
+        wanted = !(vr_load_le16(used) & 1);
+    }
+    q->kicked = q->avail_idx;
+    if (wanted) {
+        q->kicks++;
+        vd_set(d, VD_QUEUE_NOTIFY, queue);
+    } else {
+        q->kicks_withheld++;
+    }
+}
+
+bool vd_used(struct vd *d, unsigned queue, uint16_t *ret_head, uint32_t *ret_len)
+{
+    struct vd_queue *q = &d->q[queue];
+    const uint8_t *used = vd_hva(d, q->used);
+    uint16_t idx =
+        VR_LE_(16, __atomic_load_n((const uint16_t *)(const void *)(used + 2), __ATOMIC_ACQUIRE));
+    if (idx == q->used_idx) {
+        return false;
+    }
+    const uint8_t *elem = used + 4 + 8 * (q->used_idx % q->size);
+    if (ret_head) {
+        *ret_head = (uint16_t)vr_load_le32(elem);
+    }
+    if (ret_len) {
+        *ret_len = vr_load_le32(elem + 4);
+    }
+    q->used_idx++;
+    return true;
+}
+
+uint32_t vd_do(struct vd *d, unsigned queue, const struct vd_buf *bufs, unsigned count)
+{
+    uint16_t head = vd_add(d, queue, bufs, count), got = UINT16_MAX;
+    uint32_t len = UINT32_MAX;
+    vd_kick(d, queue);
+    assert_true(vd_used(d, queue, &got, &len));
+    assert_int_equal(got, head);
+    return len;
+}
+
+void vd_want_irq(struct vd *d, unsigned queue, bool on)
+{
+    struct vd_queue *q = &d->q[queue];
+    uint8_t *avail = vd_hva(d, q->avail);
+    vr_store_le16(avail, on ? 0 : 1);
+    vr_store_le16(avail + 4 + 2 * q->size, on ? q->used_idx : (uint16_t)(q->used_idx - 1));
+}
+
+uint32_t vd_isr(struct vd *d)
+{
+    uint32_t isr = vd_get(d, VD_ISR);
+    vd_set(d, VD_ACK, isr);
+    return isr;
+}
+
+const struct vr_virtq_stats *vd_stats(struct vd *d, unsigned queue)
+{
+    return &vr_virtio_of(d->dev)->host.vq[queue].host.stats;
+}
