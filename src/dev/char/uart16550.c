@@ -9,7 +9,8 @@
  * - The receive timeout has no length: fewer bytes than the trigger level interrupt at once, as a
  *   timeout. Parity and framing errors never happen, breaks only in loopback.
  * - Host input waits until the guest listens: it has enabled the receive interrupt, or polls LSR
- * (two reads with no write between them, which no transmit loop makes). A driver that starts throws
+ * (many reads with no write between them; a driver that transmits makes two at most, one behind its
+ * last byte and one before the next). A driver that starts throws
  * away what is in the receiver; so what was typed, or piped in, before that is not lost.
  * - DCD, DSR and CTS are always on; modem status changes come from loopback alone. MCR's OUT2 does
  * not gate the interrupt, which is how a PC wires it, and other machines do not.
@@ -21,7 +22,7 @@
 #include "backend/chr/chr.h"
 #include <inttypes.h>
 
-enum { FIFO = 16, POLLING = 2 };
+enum { FIFO = 16, POLLING = 64 };
 enum { IER_RX = 1, IER_THRE = 2, IER_LINE = 4, IER_MODEM = 8 };
 enum { IIR_NONE = 1, IIR_THRE = 2, IIR_RX = 4, IIR_LINE = 6, IIR_TIMEOUT = 0xc, IIR_FIFOS = 0xc0 };
 enum { FCR_ENABLE = 1, FCR_RX_RESET = 2, FCR_TX_RESET = 4, FCR_KEPT = 0xc9 };
