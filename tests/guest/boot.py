@@ -24,6 +24,7 @@ opensbi = pathlib.Path(vm.fetched("firmware")[0]) / "fw_dynamic.bin"
 
 
 def check(code, text, harts):
+    text = "\n" + text
     for line in (f"harts {harts}", "riscv64", "sum 500500", "slept", HELLO + "  -", "vireo.run: exit 0"):
         assert f"\n{line}\n" in text, f"no line {line!r} in:\n{text[-3000:]}"
     assert "Oops" not in text and "WARNING:" not in text, text[-5000:]
