@@ -32,7 +32,8 @@ struct stdio_chr {
     struct vr_tty tty;
     struct vr_ring typed; /* terminal: read and not yet taken */
     bool after_ctrl_a;
-    bool hung_up; /* the terminal has gone away */
+    bool hung_up;  /* the terminal has gone away */
+    bool dropping; /* the guest is stuck: what does not fit is dropped */
     uv_signal_t *resized, *continued;
     uv_timer_t *stuck;
 };
@@ -115,17 +116,17 @@ static size_t stdio_filter(struct stdio_chr *s, uint8_t *buf, size_t len)
 
 static void stdio_stuck(uv_timer_t *timer);
 
-/* Read what was typed into the queue; @drop: and drop what does not fit. */
-static void stdio_type(struct stdio_chr *s, bool drop)
+/* Read what was typed into the queue. */
+static void stdio_type(struct stdio_chr *s)
 {
     uint8_t buf[1024];
     for (;;) {
         size_t room = STDIO_TYPED_MAX - s->typed.len;
-        if (room == 0 && !drop) {
+        if (room == 0 && !s->dropping) {
             uv_timer_start(s->stuck, stdio_stuck, STDIO_STUCK_MS, 0);
             return;
         }
-        size_t want = drop || room > sizeof(buf) ? sizeof(buf) : room;
+        size_t want = s->dropping || room > sizeof(buf) ? sizeof(buf) : room;
         ssize_t n = vr_stream_read(&s->in, buf, want);
         if (n == -EAGAIN) {
             s->hung_up = vr_watch_arm(&s->in_watch, s->in.fd, VR_POLL_IN) < 0;
@@ -139,14 +140,14 @@ static void stdio_type(struct stdio_chr *s, bool drop)
             return;
         }
         (void)vr_ring_put(&s->typed, buf, stdio_filter(s, buf, (size_t)n));
-        drop = false;
     }
 }
 
 static void stdio_stuck(uv_timer_t *timer)
 {
     struct stdio_chr *s = timer->data;
-    stdio_type(s, true);
+    s->dropping = true;
+    stdio_type(s);
     vr_chr_input(&s->chr);
 }
 
@@ -154,12 +155,13 @@ static ssize_t stdio_read(struct vr_chr *chr, uint8_t *buf, size_t len)
 {
     struct stdio_chr *s = (struct stdio_chr *)chr;
     if (s->terminal) {
-        bool was_full = s->typed.len == STDIO_TYPED_MAX;
+        bool held_back = s->typed.len == STDIO_TYPED_MAX && !s->dropping;
         len = vr_ring_peek(&s->typed, buf, len);
         vr_ring_drop(&s->typed, len);
-        if (was_full && len) {
+        s->dropping &= len == 0; /* it reads again */
+        if (held_back && len) {
             uv_timer_stop(s->stuck);
-            stdio_type(s, false);
+            stdio_type(s);
         }
         return len ? (ssize_t)len : s->hung_up ? -EIO : 0;
     }
@@ -174,7 +176,7 @@ static void stdio_readable(void *arg)
 {
     struct stdio_chr *s = arg;
     if (s->terminal) {
-        stdio_type(s, false);
+        stdio_type(s);
     }
     vr_chr_input(&s->chr);
 }
@@ -223,7 +225,7 @@ static void stdio_on_continued(uv_signal_t *handle, int signum)
     (void)signum;
     if (!vr_tty_in_background(s->in.fd)) {
         vr_tty_raw_again(&s->tty);
-        stdio_type(s, false);
+        stdio_type(s);
         vr_chr_input(&s->chr);
     }
 }
