@@ -195,8 +195,7 @@ static void user_close_here(void *arg)
     u->closing = true;
     u->net.user = (struct vr_net_user){0};
     if (u->slirp) {
-        slirp_cleanup(u->slirp);
-        u->slirp = NULL;
+        vr_slirp_stop(u);
     }
     user_drop_handle(u->poll);
     user_drop_handle(u->timer);

@@ -38,6 +38,7 @@ struct vr_slirp {
     bool polling, closing;
     unsigned idle_ticks;   /* left */
     uint64_t active_ns;    /* the last frame or event */
+    uint64_t skew_ns;      /* the stack's clock is ahead by this */
     struct vr_frameq rx;   /* frames the device had no room for */
     struct vr_frameq work; /* being given to the stack */
 
@@ -52,6 +53,8 @@ void vr_slirp_dirty(struct vr_slirp *u);
 /* The same, and something has happened on the network. */
 void vr_slirp_active(struct vr_slirp *u);
 void vr_slirp_rearm(struct vr_slirp *u); /* ask at once */
+/* End the stack. */
+void vr_slirp_stop(struct vr_slirp *u);
 /* While off, what arrives waits in the host's sockets. */
 void vr_slirp_set_polling(struct vr_slirp *u, bool on);
 

@@ -166,6 +166,17 @@ static void poll_on_ready(uv_poll_t *poll, int status, int events)
     }
 }
 
+void vr_slirp_stop(struct vr_slirp *u)
+{
+    /* slirp_cleanup forgets packets that wait for a link address; so their second passes first. */
+    for (unsigned i = 0; i < 2; i++) {
+        u->skew_ns += UINT64_C(2000000000);
+        slirp_pollfds_poll(u->slirp, 1, poll_get_revents, u);
+    }
+    slirp_cleanup(u->slirp);
+    u->slirp = NULL;
+}
+
 /* While the device has no room, what arrives waits in the host's sockets. */
 void vr_slirp_set_polling(struct vr_slirp *u, bool on)
 {
@@ -181,8 +192,8 @@ void vr_slirp_set_polling(struct vr_slirp *u, bool on)
 
 int64_t vr_slirp_clock_ns(void *opaque)
 {
-    (void)opaque;
-    return (int64_t)vr_monotonic_ns();
+    struct vr_slirp *u = opaque;
+    return (int64_t)(vr_monotonic_ns() + u->skew_ns);
 }
 
 struct poll_timer {
