@@ -13,6 +13,7 @@ struct mem_blk {
     struct vr_blk blk;
     uint8_t *data;
     bool hold;                        /* keep requests until mem_blk_release */
+    struct vr_mutex lock;             /* of the rest, but for set-up */
     struct vr_blk_req *first, **last; /* held */
     unsigned held, submitted, flushes;
     int fail; /* complete everything with this */
@@ -20,6 +21,7 @@ struct mem_blk {
     bool last_unmap;
     const void *last_base; /* of the last request's first iovec */
     unsigned last_iovs;
+    const struct vr_ram *ram; /* if set, every iovec must lie in it */
 };
 
 void mem_blk_init(struct mem_blk *m, uint64_t size_bytes, struct vr_loop *loop);
@@ -33,6 +35,7 @@ struct fake_net {
     uint8_t *sent[FAKE_FRAMES]; /* what the device sent */
     size_t sent_len[FAKE_FRAMES];
     unsigned sent_count, resumes;
+    bool discard; /* look at what is sent, and forget it */
 };
 
 void fake_net_init(struct fake_net *f, struct vr_loop *loop);

@@ -104,7 +104,8 @@ struct blk {
     bool writeback;            /* state */
     struct vr_blk *blk;        /* host, from here on */
     struct blk_req *free;
-    unsigned in_flight;
+    unsigned in_flight; /* with those orphaned by a reset; at most QUEUE_SIZE */
+    bool stalled;       /* the queue waits for that */
     struct blk_counters counters;
 };
 #define BLK(d) ((struct blk *)(d))
@@ -235,6 +236,9 @@ static void blk_done(struct vr_blk_req *io, int result)
     } else {
         blk_finish(s, r, blk_status(result));
         vr_virtq_notify(&s->vq[0]);
+        if (s->stalled) {
+            vr_virtio_handle(&s->v, 0);
+        }
     }
     vr_dev_unlock(&s->dev);
 }
@@ -391,8 +395,15 @@ static void blk_begin(struct blk *s, const struct vr_chain *chain)
 static void blk_handle(struct vr_dev *d, unsigned queue)
 {
     struct blk *s = BLK(d);
-    while (vr_virtq_pop(&s->vq[queue], s->v.host.chain)) {
-        blk_begin(s, s->v.host.chain);
+    s->stalled = false;
+    while (!s->stalled) {
+        if (s->in_flight >= QUEUE_SIZE) {
+            s->stalled = true; /* a driver that resets us again and again finds a bound, too */
+        } else if (vr_virtq_pop(&s->vq[queue], s->v.host.chain)) {
+            blk_begin(s, s->v.host.chain);
+        } else {
+            break;
+        }
     }
     vr_virtq_notify(&s->vq[queue]);
 }
@@ -507,6 +518,7 @@ static const struct vr_field blk_fields[] = {
     VR_HOST(blk, "the disk, attached by the board"),
     VR_HOST(free, "requests at rest"),
     VR_HOST(in_flight, "0 when a snapshot is made"),
+    VR_HOST(stalled, "false when nothing is in flight"),
     VR_HOST(counters, "statistics"),
     VR_FIELD_END,
 };

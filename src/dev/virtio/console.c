@@ -294,9 +294,10 @@ static size_t console_on_input(void *opaque, const uint8_t *buf, size_t len)
 static void console_on_writable(void *opaque)
 {
     struct console_end *end = opaque;
-    vr_dev_lock(&end->s->dev);
-    console_send(end->s, (unsigned)(end - end->s->end));
-    vr_dev_unlock(&end->s->dev);
+    struct console *s = end->s;
+    vr_dev_lock(&s->dev);
+    vr_virtio_handle(&s->v, console_tx(s, (unsigned)(end - s->end))->host.index);
+    vr_dev_unlock(&s->dev);
 }
 
 static void console_on_open(void *opaque, bool open)

@@ -53,9 +53,7 @@ void vr_virtio_break(struct vr_virtio *v, const char *fmt, ...)
     }
 }
 
-/* Let the device look at a queue. It gets as many chains as the queue has entries; a driver that
- * adds while we take (from another CPU) must not keep this CPU in here for ever. */
-static void virtio_handle(struct vr_virtio *v, unsigned queue)
+void vr_virtio_handle(struct vr_virtio *v, unsigned queue)
 {
     struct vr_virtq *q = &v->host.vq[queue];
     if (!q->ready || !vr_virtio_running(v)) {
@@ -76,7 +74,7 @@ static void virtio_later(void *arg)
     uint64_t todo = v->deferred;
     for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
         if (todo >> i & 1) {
-            virtio_handle(v, i);
+            vr_virtio_handle(v, i);
         }
     }
 }
@@ -95,7 +93,7 @@ void vr_virtio_kick(struct vr_virtio *v, uint32_t queue)
     } else if (!q->ready) {
         vr_guest_error(v->host.dev, "queue %u notified, but not enabled", queue);
     } else {
-        virtio_handle(v, queue);
+        vr_virtio_handle(v, queue);
     }
 }
 
@@ -154,7 +152,7 @@ static void virtio_driver_ok(struct vr_virtio *v)
     }
     /* Buffers may wait already, some drivers even notified us of them. */
     for (unsigned i = 0; i < cls->queue_count; i++) {
-        virtio_handle(v, i);
+        vr_virtio_handle(v, i);
     }
 }
 
@@ -335,6 +333,9 @@ void vr_virtio_reset(struct vr_dev *dev)
 static int virtio_check(struct vr_virtio *v, struct vr_error *err)
 {
     const struct vr_virtio_class *cls = v->host.cls;
+    if (v->status & ~(STATUS_KNOWN | VR_VIRTIO_NEEDS_RESET)) {
+        return vr_err(err, -ERANGE, "device status 0x%02x has unknown bits", v->status);
+    }
     if (v->status & VR_VIRTIO_FEATURES_OK) {
         uint64_t f = v->driver_features;
         if ((f & ~vr_virtio_offered(v)) || !(f & VR_VIRTIO_F_VERSION_1)) {

@@ -119,6 +119,10 @@ static inline bool vr_virtio_has(const struct vr_virtio *v, uint64_t features)
 {
     return (v->driver_features & features) == features;
 }
+/* Let the device look at @queue, if it is running. It gets as many chains as the queue has entries,
+ * and the rest a little later: a driver that adds while we take (from another CPU) must not keep
+ * this thread in here for ever. */
+void vr_virtio_handle(struct vr_virtio *v, unsigned queue);
 /* The configuration space reads differently from now on. */
 void vr_virtio_config_changed(struct vr_virtio *v);
 /* The driver broke a rule that makes going on impossible: DEVICE_NEEDS_RESET (2.1.2), counted. */

@@ -1,0 +1,140 @@
+/* Every virtio device with its host ends. */
+#include "virtio_victims.h"
+
+#include "backend/chr/chr.h"
+#include "base/bits.h"
+#include "dev/virtio/blk.h"
+#include "dev/virtio/console.h"
+#include "dev/virtio/net.h"
+#include "dev/virtio/rng.h"
+
+enum { RING = 1 << 28 | 1 << 29 };
+
+static const struct vr_dev_class *const victim_class[VICTIM_COUNT] = {
+    &vr_virtio_blk_mmio_class,
+    &vr_virtio_net_mmio_class,
+    &vr_virtio_console_mmio_class,
+    &vr_virtio_rng_mmio_class,
+};
+
+static void victim_output(void *opaque, const uint8_t *buf, size_t len)
+{
+    (void)opaque;
+    (void)buf;
+    (void)len;
+}
+
+void victim_init(struct victim *v, unsigned kind)
+{
+    memset(v, 0, sizeof(*v));
+    v->kind = kind;
+    rig_init(&v->rig);
+    assert_int_equal(vr_loop_create(&v->loop, NULL), 0);
+    v->rig.env.loop = v->loop;
+    mem_blk_init(&v->disk, VICTIM_DISK, v->loop);
+    v->disk.ram = v->rig.ram;
+    fake_net_init(&v->net, v->loop);
+    v->net.discard = true;
+    assert_int_equal(vr_ram_create("rom", 0x10000, &v->rom, NULL), 0);
+    v->rom_region = (struct vr_region){
+        .name = "rom", .kind = VR_REGION_ROM, .gpa = VICTIM_ROM, .len = 0x10000, .ram = v->rom};
+    assert_int_equal(vr_space_add(v->rig.env.mem, &v->rom_region, NULL), 0);
+    v->dev = rig_dev(&v->rig, victim_class[kind], NULL);
+    assert_int_equal(vr_dev_map(v->dev, 0, v->rig.env.mem, VICTIM_WINDOW, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct vr_chr_opts opts = {.spec = "mem"};
+        assert_int_equal(vr_chr_open(&opts, v->loop, &v->chr[i], NULL), 0);
+        vr_chr_mem_on_output(v->chr[i], victim_output, NULL);
+        if (kind == VICTIM_CONSOLE) {
+            vr_virtio_console_attach(v->dev, i, v->chr[i]);
+        }
+    }
+    if (kind == VICTIM_BLK) {
+        vr_virtio_blk_attach(v->dev, &v->disk.blk);
+    } else if (kind == VICTIM_NET) {
+        vr_virtio_net_attach(v->dev, &v->net.net);
+    }
+    vd_init(&v->d, &v->rig, v->dev);
+    v->features = vd_offered(&v->d) & ~(uint64_t)RING & ~VR_VIRTIO_F_VERSION_1;
+    v->queues = vr_virtio_of(v->dev)->host.cls->queue_count;
+}
+
+void victim_fini(struct victim *v)
+{
+    mem_blk_release(&v->disk, UINT32_MAX);
+    vr_dev_destroy(v->dev);
+    for (unsigned i = 0; i < 2; i++) {
+        vr_chr_close(v->chr[i]);
+    }
+    mem_blk_fini(&v->disk);
+    fake_net_fini(&v->net);
+    vr_loop_destroy(v->loop);
+    vr_space_remove(v->rig.env.mem, &v->rom_region);
+    vr_ram_destroy(v->rom);
+    rig_fini(&v->rig);
+}
+
+void victim_turn(struct victim *v)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        vr_loop_turn(v->loop, 0);
+    }
+}
+
+static void victim_open_port(struct victim *v, unsigned port)
+{
+    uint8_t msg[8] = {(uint8_t)port, 0, 0, 0, 6, 0, 1, 0};
+    struct vd_buf out = vd_out(&v->d, msg, sizeof(msg));
+    vd_do(&v->d, 3, &out, 1);
+}
+
+void victim_start(struct victim *v, uint64_t ring, unsigned size)
+{
+    vd_start(&v->d, v->features | ring, size);
+    if (v->kind == VICTIM_CONSOLE) {
+        victim_open_port(v, 0);
+        victim_open_port(v, 1);
+    }
+}
+
+void victim_serves(struct victim *v)
+{
+    struct vd *d = &v->d;
+    uint8_t raw[72] = {0};
+    uint32_t len = 0;
+    victim_turn(v);
+    victim_start(v, 0, 16);
+    struct vd_buf bufs[] = {vd_out(d, raw, 16), vd_in(d, 512), vd_in(d, 1)};
+    struct vd_buf frame = vd_out(d, raw, sizeof(raw)), in = vd_in(d, 1600);
+    switch (v->kind) {
+    case VICTIM_BLK:
+        vd_add(d, 0, bufs, 3);
+        vd_kick(d, 0);
+        victim_turn(v);
+        assert_true(vd_used(d, 0, NULL, &len));
+        assert_int_equal(len, 513);
+        assert_int_equal(*vd_hva(d, bufs[2].gpa), 0);
+        break;
+    case VICTIM_NET:
+        vd_do(d, 1, &frame, 1);
+        vd_add(d, 0, &in, 1);
+        vd_kick(d, 0);
+        assert_true(fake_net_offer(&v->net, raw, 60));
+        assert_true(vd_used(d, 0, NULL, &len));
+        assert_int_equal(len, 72);
+        break;
+    case VICTIM_CONSOLE:
+        vd_do(d, 1, bufs, 1);
+        vd_do(d, 5, bufs, 1);
+        vd_add(d, 0, &in, 1);
+        vd_kick(d, 0);
+        (void)vr_chr_mem_feed(v->chr[0], raw, 1);
+        victim_turn(v);
+        assert_true(vd_used(d, 0, NULL, NULL));
+        break;
+    default:
+        assert_int_equal(vd_do(d, 0, &in, 1), 1600);
+        break;
+    }
+    assert_false(vd_needs_reset(d));
+}

@@ -1,0 +1,40 @@
+/* Every virtio device with its host ends, for tests that attack them all alike. */
+#ifndef VR_TEST_VIRTIO_VICTIMS_H
+#define VR_TEST_VIRTIO_VICTIMS_H
+
+#include "virtio_fakes.h"
+#include "virtq_driver.h"
+
+struct vr_chr;
+
+enum { VICTIM_BLK, VICTIM_NET, VICTIM_CONSOLE, VICTIM_RNG, VICTIM_COUNT };
+enum { VICTIM_DISK = 1 << 20 };
+
+/* Where the device's own registers are, and a ROM. */
+#define VICTIM_WINDOW UINT64_C(0x10001000)
+#define VICTIM_ROM    UINT64_C(0x1000)
+
+struct victim {
+    struct rig rig;
+    struct vr_loop *loop;
+    struct mem_blk disk;
+    struct fake_net net;
+    struct vr_chr *chr[2];
+    struct vr_ram *rom;
+    struct vr_region rom_region;
+    struct vr_dev *dev;
+    struct vd d;
+    unsigned kind;
+    unsigned queues;
+    uint64_t features; /* all that it offers, but for those of the ring */
+};
+
+void victim_init(struct victim *v, unsigned kind);
+void victim_fini(struct victim *v);
+/* (Re)start it with @ring features and everything else it offers. Console ports are open. */
+void victim_start(struct victim *v, uint64_t ring, unsigned size);
+/* It still serves: restart it, and a good request of each kind works. */
+void victim_serves(struct victim *v);
+void victim_turn(struct victim *v);
+
+#endif
