@@ -197,6 +197,7 @@ static void hart_sbi_state(struct rv_hart *hart)
     hart->medeleg = 0xb1ff; /* all but calls from S */
     hart->mideleg = RV_BIT(RV_SSI) | RV_BIT(RV_STI) | RV_BIT(RV_SEI);
     hart->mcounteren = 0xffffffff;
+    hart->scounteren = 7; /* the vDSO reads the time; Linux leaves this to firmware */
     hart->menvcfg = (RV_HAS(c, sstc) ? RV_ENVCFG_STCE : 0) |
                     (RV_HAS(c, svpbmt) ? RV_ENVCFG_PBMTE : 0) |
                     (RV_HAS(c, svadu) && !RV_HAS(c, svade) ? RV_ENVCFG_ADUE : 0) |
