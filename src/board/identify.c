@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+enum { IDENTIFY_MIN = 64 };     /* a kernel's header alone is longer */
 enum { IDENTIFY_INNER = 4096 }; /* bytes of a gzip file's content that are looked at */
 
 /* The first bytes of what @gz, the beginning of a gzip file, holds. */
@@ -31,6 +32,10 @@ static int identify_head(const char *path, uint8_t *head, size_t len, enum vr_ca
 {
     enum vr_file_kind kind = vr_file_kind(head, len);
     const char *what = vr_file_kind_name(kind);
+    if (len < IDENTIFY_MIN) {
+        return vr_err(err, -EINVAL, "%s: has %zu bytes, too few for a kernel or a disk: cut off?",
+                      path, len);
+    }
     switch (kind) {
     case VR_FILE_RISCV_IMAGE:
     case VR_FILE_RISCV_ELF:

@@ -15,6 +15,9 @@ enum {
     IMG_FLAG_BE = 1,
 };
 
+/* PE/COFF */
+enum { PE_OFFSET = 0x3c, PE_HEADER = 24, PE_SECTION = 40 };
+
 /* ELF-64 */
 enum {
     EM_RISCV = 243,
@@ -89,16 +92,49 @@ const char *vr_file_kind_name(enum vr_file_kind kind)
     return names[kind];
 }
 
+/* An Image is an EFI program as well, whose section table (PE format, "COFF File Header" and
+ * "Section Table") says how long the file has to be: the image's own size includes what is zeroed
+ * only at run time. 0: no such table. */
+static uint64_t image_file_len(const uint8_t *d, size_t len)
+{
+    uint64_t end = 0;
+    if (!starts(d, len, 0, "MZ", 2)) {
+        return 0;
+    }
+    uint64_t pe = vr_load_le32(d + PE_OFFSET);
+    if (!vr_in_range(pe, PE_HEADER, len)) {
+        return pe + PE_HEADER;
+    }
+    if (!starts(d, len, (size_t)pe, "PE\0\0", 4)) {
+        return 0;
+    }
+    unsigned count = vr_load_le16(d + pe + 6);
+    uint64_t table = pe + PE_HEADER + vr_load_le16(d + pe + 20);
+    if (!vr_in_range(table, (uint64_t)count * PE_SECTION, len)) {
+        return table + (uint64_t)count * PE_SECTION;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *section = d + table + i * PE_SECTION;
+        uint64_t stop = (uint64_t)vr_load_le32(section + 16) + vr_load_le32(section + 20);
+        end = stop > end ? stop : end;
+    }
+    return end;
+}
+
 static int parse_image(const char *name, const uint8_t *d, size_t len, uint64_t ram_base,
                        struct vr_kernel *k, struct vr_error *err)
 {
-    if (len < IMG_HEADER) {
-        return vr_err(err, -EINVAL, "kernel %s: cut off inside its header (%zu bytes)", name, len);
-    }
     uint64_t text = vr_load_le64(d + IMG_TEXT_OFFSET), size = vr_load_le64(d + IMG_IMAGE_SIZE);
     if (vr_load_le64(d + IMG_FLAGS) & IMG_FLAG_BE) {
         return vr_err(err, -ENOEXEC, "kernel %s: is big-endian; this machine is little-endian",
                       name);
+    }
+    uint64_t file_len = image_file_len(d, len);
+    if (file_len > len) {
+        return vr_err(err, -EINVAL,
+                      "kernel %s: cut off: it has %zu bytes, its header speaks of %" PRIu64
+                      "; copy or fetch it again",
+                      name, len, file_len);
     }
     if (size == 0) {
         text = 2 << 20; /* kernels before the header had a size */
@@ -154,10 +190,6 @@ static uint64_t elf_tohost(const uint8_t *d, size_t len)
 static int parse_elf(const char *name, const uint8_t *d, size_t len, struct vr_kernel *k,
                      struct vr_error *err)
 {
-    if (len < EHDR_LEN) {
-        return vr_err(err, -EINVAL, "kernel %s: cut off inside its ELF header (%zu bytes)", name,
-                      len);
-    }
     unsigned type = vr_load_le16(d + 16), count = vr_load_le16(d + 56);
     uint64_t phoff = vr_load_le64(d + 32), ph_len;
     if (type != ET_EXEC && type != ET_DYN) {
@@ -214,6 +246,12 @@ int vr_kernel_parse(const char *name, const uint8_t *data, size_t len, uint64_t 
     struct vr_kernel k;
     enum vr_file_kind kind = vr_file_kind(data, len);
     int r;
+    if (len < IMG_HEADER) {
+        return vr_err(err, -EINVAL,
+                      "kernel %s: cut off? it has %zu bytes, and the header of a kernel alone has "
+                      "%d",
+                      name, len, IMG_HEADER);
+    }
     switch (kind) {
     case VR_FILE_RISCV_IMAGE:
         r = parse_image(name, data, len, ram_base, &k, err);

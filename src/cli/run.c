@@ -137,6 +137,10 @@ static int run_machine(struct cli *cli)
 int cli_run(struct cli *cli)
 {
     struct vr_error err = {0};
+    if (cli->json && !cli->explain) {
+        cli_say("run: --json goes with --explain");
+        return CLI_USAGE;
+    }
     int code = cli->arg_count ? run_positional(cli) : CLI_OK;
     if (code != CLI_OK) {
         return code;
@@ -144,10 +148,6 @@ int cli_run(struct cli *cli)
     int r = vr_config_command_defaults(cli->config, &err);
     if (r < 0) {
         return cli_fail(&err);
-    }
-    if (cli->json && !cli->explain) {
-        cli_say("run: --json goes with --explain");
-        return CLI_USAGE;
     }
     return cli->explain || cli->dump_dtb ? cli_explain(cli) : run_machine(cli);
 }

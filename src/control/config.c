@@ -202,7 +202,6 @@ static int opts_net(void *target, const struct vr_opt *opt, const char *text, st
         while (c->net_count) {
             opts_net_free(&c->net[--c->net_count]);
         }
-        c->net_none = true;
         return 0;
     }
     if (len != 4 || strncmp(text, "user", 4) != 0) {
@@ -225,7 +224,6 @@ static int opts_net(void *target, const struct vr_opt *opt, const char *text, st
         return r;
     }
     vr_net_user_opts_free(&parsed);
-    c->net_none = false;
     c->net[c->net_count++] = n;
     return 0;
 }
@@ -263,10 +261,9 @@ static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
                             : vr_err(err, r, "expected a size such as 512M or 2G");
     }
     if (bytes < VR_VIRT_RAM_MIN) {
-        bool bare = bytes && text[strspn(text, "0123456789")] == 0;
-        return vr_err(err, -ERANGE,
-                      "%" PRIu64 " bytes; a machine needs at least %" PRIu64 "M%s%s%s", bytes,
-                      VR_VIRT_RAM_MIN >> 20, bare ? ": did you mean " : "", bare ? text : "",
+        bool bare = text[strspn(text, "0123456789")] == 0;
+        return vr_err(err, -ERANGE, "too little: a machine needs at least %" PRIu64 "M%s%s%s",
+                      VR_VIRT_RAM_MIN >> 20, bare ? "; did you mean " : "", bare ? text : "",
                       bare ? "M?" : "");
     }
     if (!vr_is_aligned(bytes, 4096)) {
@@ -583,7 +580,7 @@ static void opts_default(const struct vireo_config *c, const struct vr_opt *o,
         if (!VR_HAVE_SLIRP) {
             *ret_value = "none";
             *ret_why = "this vireo was built without the user-mode network";
-        } else if (c->firmware && strcmp(c->firmware, "none") == 0) {
+        } else if (c->firmware && strcmp(c->firmware, "none") == 0 && !c->publish) {
             *ret_value = "none";
             *ret_why = "a bare-metal program was given";
         }

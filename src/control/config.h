@@ -29,7 +29,6 @@ struct vireo_config {
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];
     struct vr_config_net net[VR_VIRT_NETS];
-    bool net_none; /* "none" was said */
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
     bool no_reboot, no_rng;
     uint64_t given; /* bit i: row i of vr_config_opts was set */

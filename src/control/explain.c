@@ -42,17 +42,28 @@ static json_t *explain_map(struct vireo_vm *vm)
     return map;
 }
 
+/* Every value that was given for @opt, or the default. */
+static void explain_setting(const struct vireo_config *config, const struct vr_opt *opt,
+                            json_t *settings)
+{
+    for (unsigned i = 0; i < config->said_count; i++) {
+        const struct vr_config_said *said = &config->said[i];
+        if (said->opt == opt) {
+            json_array_append_new(settings, json_pack("{s:s, s:s, s:b, s:s?}", "key", opt->name,
+                                                      "value", said->value, "given",
+                                                      said->why == NULL, "why", said->why));
+        }
+    }
+}
+
 json_t *vr_query_explain(const struct vireo_config *config, struct vireo_vm *vm)
 {
     const struct vr_catalog_machine *kind = vr_catalog_machine(0);
     json_t *settings = json_array();
     char no_kvm[120];
     vr_host_no_kvm(no_kvm, sizeof(no_kvm));
-    for (unsigned i = 0; i < config->said_count; i++) {
-        const struct vr_config_said *said = &config->said[i];
-        json_array_append_new(settings,
-                              json_pack("{s:s, s:s, s:b, s:s?}", "key", said->opt->name, "value",
-                                        said->value, "given", said->why == NULL, "why", said->why));
+    for (const struct vr_opt *o = vr_config_opts; o->name; o++) {
+        explain_setting(config, o, settings);
     }
     return json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:i, s:I, s:o, s:o}", "name",
                      config->name, "machine", "arch", kind->arch, "name", kind->name, "help",

@@ -29,6 +29,12 @@ void vr_host_no_kvm(char *ret_text, size_t size)
     }
 }
 
+uint64_t vr_host_memory_bytes(void)
+{
+    uint64_t bytes = uv_get_total_memory();
+    return bytes ? bytes : UINT64_MAX;
+}
+
 enum host_status { HOST_OK, HOST_NOTE, HOST_MISSING };
 
 /* @needed: without it no machine runs. */

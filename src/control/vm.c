@@ -122,7 +122,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
         .own_loop_thread = true,
         .log = &vm->log,
     };
-    int r = c->publish && c->net_none
+    int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;
     for (unsigned i = 0; i < o.disk_count; i++) {
@@ -174,6 +174,13 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
         if (!idle && strcmp(spec, "stdio") == 0) {
             vm->stdio = vm_console(vm, i);
         }
+    }
+    uint64_t host_bytes = vr_host_memory_bytes();
+    if (vm->memory_bytes > host_bytes) {
+        vr_log(&vm->log, VR_WARN, c->name,
+               "%" PRIu64 " MiB of memory are more than this host's %" PRIu64
+               ": it may end us when the guest uses them",
+               vm->memory_bytes >> 20, host_bytes >> 20);
     }
     *ret_vm = vm;
     return 0;

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""A session with a guest: its console on a terminal, a pipe, a socket, a file; keys, signals, exit codes,
+and a terminal that is always put back."""
+
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import bare
+from command import LONG_S, VIREO, Terminal, read_until, start, vireo
+from tap import Tap
+
+tap = Tap()
+folder = tempfile.TemporaryDirectory()
+tmp = pathlib.Path(folder.name)
+PASS = bare.end_program(0x5555).write(tmp / "pass.elf")
+RESET = bare.end_program(0x7777).write(tmp / "reset.elf")
+IDLE = bare.idle_program().write(tmp / "idle.elf")
+ECHO = bare.echo_program().write(tmp / "echo.elf")
+RUN = ("run", "--firmware", "none")
+BANNER = rb"vireo: riscv64 virt, 1 hart, 512 MiB, own engine \(interp\); KVM: not used: "
+
+
+def ended_by(process, signum):
+    code = process.wait(LONG_S)
+    assert code == -signum, f"exit code {code}, expected death by signal {signum}"
+
+
+with tap.test("the guest's verdict is the exit code"):
+    assert vireo(*RUN, "-q", PASS) == (0, "", "")
+    for code in (1, 9, 255):
+        fail = bare.end_program(0x3333 | code << 16).write(tmp / "fail.elf")
+        got, _, err = vireo(*RUN, "-q", "--name", "box", fail)
+        assert got == 4 and err == f"vireo: box: the guest failed, with code {code}\n", (got, err)
+
+with tap.test("--no-reboot ends a guest that resets, with 0"):
+    assert vireo(*RUN, "-q", "--no-reboot", RESET) == (0, "", "")
+
+with tap.test("the banner, and what a FILE was taken for, are on standard error; -q keeps both"):
+    code, out, err = vireo(*RUN, PASS)
+    assert (code, out) == (0, "")
+    lines = err.encode().splitlines()
+    assert lines[0].endswith(b"pass.elf: a RISC-V ELF file: taken as --kernel") and re.match(BANNER, lines[1]), err
+
+with tap.test("a pipe: the guest reads standard input, and goes on when it ends"):
+    assert vireo(*RUN, "-q", ECHO, stdin=b"hello\nq") == (0, "ready\nhello\n", "")
+    with start(*RUN, "-q", ECHO, stdin=subprocess.DEVNULL) as process:
+        read_until(process.stdout.fileno(), b"ready")
+        try:
+            process.wait(0.3)
+            raise AssertionError("it ended with its standard input")
+        except subprocess.TimeoutExpired:
+            process.terminate()
+        ended_by(process, signal.SIGTERM)
+
+with tap.test("closed standard streams do not matter"):
+    script = f'"{VIREO}" run -q --firmware none "{PASS}" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", script], timeout=LONG_S).returncode == 0
+
+with tap.test("whoever reads the output may go away"):
+    with start(*RUN, "-q", ECHO) as process:
+        read_until(process.stdout.fileno(), b"ready")
+        process.stdout.close()
+        process.stdin.write(b"hello q")
+        process.stdin.close()
+        assert process.wait(LONG_S) == 0, process.stderr.read()
+
+with tap.test("a terminal: raw while it runs, keys reach the guest, Ctrl-A x quits with 0"):
+    with Terminal(*RUN, ECHO) as t:
+        t.expect(b"Ctrl-A x quits, Ctrl-A h helps")
+        t.expect(b"ready")
+        assert t.is_raw()
+        t.type(b"a\x03b\x1ac")  # Ctrl-C and Ctrl-Z are the guest's
+        t.expect(b"a\x03b\x1ac")
+        t.type(b"\x01x")
+        assert t.wait() == 0
+        t.check_restored()
+
+with tap.test("Ctrl-A h helps, Ctrl-A c tells the state, Ctrl-A Ctrl-A is Ctrl-A, others are named"):
+    with Terminal(*RUN, "-q", "--name", "box", ECHO) as t:
+        t.expect(b"ready")
+        t.type(b"\x01h")
+        for key in (b"Ctrl-A x", b"Ctrl-A c", b"Ctrl-A h", b"Ctrl-A Ctrl-A"):
+            t.expect(key)
+        t.type(b"\x01c")
+        t.expect(b"vireo: box: running, up ")
+        t.expect(b" s, 1 hart, 512 MiB")
+        t.type(b"\x01\x01.")
+        t.expect(b"\x01.")
+        t.type(b"\x01z")
+        t.expect(b"no such key")
+        t.type(b"q")
+        assert t.wait() == 0
+        t.check_restored()
+
+with tap.test("a guest that powers off gives the terminal back"):
+    with Terminal(*RUN, "-q", PASS) as t:
+        assert t.wait() == 0
+        t.check_restored()
+
+for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+    with tap.test(f"{signal.Signals(signum).name} ends the machine, gives the terminal back, and is what we die of"):
+        with Terminal(*RUN, "-q", IDLE) as t:
+            t.expect(b"idle")
+            assert t.is_raw()
+            t.process.send_signal(signum)
+            ended_by(t.process, signum)
+            t.check_restored()
+
+with tap.test("a crash gives the terminal back"):
+    with Terminal(*RUN, "-q", IDLE) as t:
+        t.expect(b"idle")
+        assert t.is_raw()
+        t.process.send_signal(signal.SIGABRT)
+        code = t.wait()
+        assert code in (-signal.SIGABRT, 1), code  # 1: a sanitizer's handler
+        if code == -signal.SIGABRT:
+            t.check_restored()
+
+with tap.test("Ctrl-C ends a machine whose input is no terminal"):
+    with start(*RUN, "-q", IDLE, stdin=subprocess.DEVNULL) as process:
+        read_until(process.stdout.fileno(), b"idle")
+        process.send_signal(signal.SIGINT)
+        ended_by(process, signal.SIGINT)
+
+with tap.test("nohup: SIGHUP stays ignored"):
+    script = f'trap "" HUP; exec "{VIREO}" run -q --firmware none "{ECHO}"'
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        read_until(process.stdout.fileno(), b"ready")
+        process.send_signal(signal.SIGHUP)
+        process.stdin.write(b"still here q")
+        process.stdin.close()
+        read_until(process.stdout.fileno(), b"still here")
+        assert process.wait(LONG_S) == 0
+
+with tap.test("a console in a file"):
+    (tmp / "log").write_text("what was there before")
+    with start(*RUN, "-q", "--console", f"file:{tmp}/log", IDLE) as process:
+        deadline = time.monotonic() + LONG_S
+        while (tmp / "log").read_bytes() != b"idle\n":
+            assert time.monotonic() < deadline, (tmp / "log").read_bytes()
+            os.sched_yield()
+        process.terminate()
+        ended_by(process, signal.SIGTERM)
+
+with tap.test("a console on a socket, whose path the banner tells"):
+    path = tmp / "console"
+    with start(*RUN, "--console", f"unix:{path}", ECHO, stdin=subprocess.DEVNULL) as process:
+        read_until(process.stderr.fileno(), f"console: {path}\n".encode())
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(LONG_S)
+            client.connect(str(path))
+            client.sendall(b"over a socket")
+            assert b"over a socket" in read_until(client.fileno(), b"over a socket")
+            client.sendall(b"q")
+            assert process.wait(LONG_S) == 0
+    assert not path.exists()
+
+with tap.test("a console on a pty, whose path the banner tells"):
+    with start(*RUN, "--console", "pty", ECHO, stdin=subprocess.DEVNULL) as process:
+        text = read_until(process.stderr.fileno(), b"console: /dev/pts/")
+        while not text.endswith(b"\n"):
+            text += os.read(process.stderr.fileno(), 1)
+        path = text.decode().split("console: ")[1].strip()
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        os.write(fd, b"over a pty")
+        read_until(fd, b"over a pty")
+        os.write(fd, b"q")
+        assert process.wait(LONG_S) == 0
+        os.close(fd)
+
+with tap.test("an instruction trace has a line for each instruction"):
+    assert vireo(*RUN, "-q", "--trace-insn", tmp / "trace", PASS)[0] == 0
+    lines = (tmp / "trace").read_text().splitlines()
+    assert len(lines) >= 4, lines
+    for line in lines:
+        assert re.fullmatch(r"0 [MSU3] [0-9a-f]+ [0-9a-f]+( .*)?", line), line
+    assert any("st " in line or "100000" in line for line in lines), lines
+
+tap.finish()
