@@ -9,7 +9,7 @@
 #include <zlib.h>
 
 static int blob_check(const char *what, const struct vr_blob *b, uint64_t *ret_len,
-                      struct vr_error *err)
+                      uint64_t *ret_mtime_ns, struct vr_error *err)
 {
     struct stat st;
     if (fstat(b->fd, &st) < 0) {
@@ -29,14 +29,15 @@ static int blob_check(const char *what, const struct vr_blob *b, uint64_t *ret_l
                       what, b->path, (long long)st.st_size, b->max_bytes);
     }
     *ret_len = (uint64_t)st.st_size;
+    *ret_mtime_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
     return 0;
 }
 
 /* Fill b->data from the open file. */
 static int blob_fill(const char *what, struct vr_blob *b, struct vr_error *err)
 {
-    uint64_t len = 0, got = 0;
-    int r = blob_check(what, b, &len, err);
+    uint64_t len = 0, got = 0, mtime_ns = 0;
+    int r = blob_check(what, b, &len, &mtime_ns, err);
     if (r < 0) {
         return r;
     }
@@ -60,6 +61,7 @@ static int blob_fill(const char *what, struct vr_blob *b, struct vr_error *err)
     }
     b->data = data;
     b->len = len;
+    b->mtime_ns = mtime_ns;
     return 0;
 }
 
@@ -90,27 +92,48 @@ struct blob_out {
     size_t len;
 };
 
+/* Room for more output, if @max_bytes allows any. */
+static int blob_grow(struct blob_out *out, size_t max_bytes)
+{
+    size_t bigger = out->len < max_bytes / 2 ? out->len * 2 : max_bytes;
+    uint8_t *p = realloc(out->data, bigger);
+    if (!p) {
+        return -ENOMEM;
+    }
+    *out = (struct blob_out){p, bigger};
+    return 0;
+}
+
+/* All members of the file. A byte that would come after @max_bytes goes to `spare`, so that a
+ * stream of just that length can come to its end. */
 static int blob_inflate(z_stream *z, size_t max_bytes, struct blob_out *out)
 {
+    size_t len = 0;
     for (;;) {
-        if (z->total_out == out->len) {
-            size_t bigger = out->len ? out->len * 2 : 4 << 20;
-            bigger = bigger < max_bytes ? bigger : max_bytes;
-            uint8_t *p = bigger > out->len ? realloc(out->data, bigger) : NULL;
-            if (!p) {
-                return bigger > out->len ? -ENOMEM : -EFBIG;
+        uint8_t spare;
+        if (len == out->len && len < max_bytes) {
+            int r = blob_grow(out, max_bytes);
+            if (r < 0) {
+                return r;
             }
-            *out = (struct blob_out){p, bigger};
         }
-        size_t room = out->len - z->total_out;
-        z->next_out = out->data + z->total_out;
-        z->avail_out = room > 1 << 30 ? 1 << 30 : (uInt)room;
+        size_t room = out->len - len;
+        uInt step = room > 1 << 30 ? 1 << 30 : room ? (uInt)room : 1;
+        z->next_out = room ? out->data + len : &spare;
+        z->avail_out = step;
         int r = inflate(z, Z_NO_FLUSH);
-        if (r == Z_STREAM_END) {
-            out->len = z->total_out;
-            return 0;
+        size_t got = step - z->avail_out;
+        if (got && !room) {
+            return -EFBIG;
         }
-        if (r != Z_OK || (z->avail_in == 0 && z->avail_out != 0)) {
+        len += got;
+        if (r == Z_STREAM_END) {
+            if (z->avail_in < 2 || z->next_in[0] != 0x1f || z->next_in[1] != 0x8b) {
+                out->len = len;
+                return 0;
+            }
+            (void)inflateReset(z);
+        } else if (r != Z_OK || (z->avail_in == 0 && z->avail_out != 0)) {
             return -EINVAL;
         }
     }
@@ -126,8 +149,10 @@ int vr_blob_gunzip(const char *what, struct vr_blob *blob, struct vr_error *err)
                       blob->len);
     }
     z_stream z = {.next_in = blob->data, .avail_in = (uInt)blob->len};
-    struct blob_out out = {NULL, 0};
-    if (inflateInit2(&z, 15 + 16) != Z_OK) {
+    struct blob_out out = {.len = blob->max_bytes < 4 << 20 ? blob->max_bytes : 4 << 20};
+    out.data = vr_zalloc(out.len);
+    if (!out.data || inflateInit2(&z, 15 + 16) != Z_OK) {
+        free(out.data);
         return vr_err(err, -ENOMEM, "%s %s: no memory to decompress it", what, blob->path);
     }
     int r = blob_inflate(&z, blob->max_bytes, &out);
@@ -142,6 +167,7 @@ int vr_blob_gunzip(const char *what, struct vr_blob *blob, struct vr_error *err)
     free(blob->data);
     blob->data = out.data;
     blob->len = out.len;
+    blob->unpacked = true;
     return 0;
 }
 
@@ -153,18 +179,20 @@ void vr_blob_drop(struct vr_blob *blob)
 
 int vr_blob_reload(const char *what, struct vr_blob *blob, struct vr_error *err)
 {
-    size_t len = blob->len;
+    struct vr_blob was = *blob;
     if (blob->data || !blob->path) {
         return 0;
     }
     int r = blob_fill(what, blob, err);
-    if (r == 0) {
+    if (r == 0 && was.unpacked) {
         r = vr_blob_gunzip(what, blob, err);
     }
-    if (r == 0 && blob->len != len) {
-        vr_blob_drop(blob);
-        blob->len = len;
+    if (r == 0 && (blob->len != was.len || blob->mtime_ns != was.mtime_ns)) {
         r = vr_err(err, -ESTALE, "%s %s: has changed since the machine was made", what, blob->path);
+    }
+    if (r < 0) { /* what the machine was planned for is not at hand */
+        vr_blob_drop(blob);
+        *blob = was;
     }
     return r;
 }
