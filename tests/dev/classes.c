@@ -65,7 +65,7 @@ static void plic_outside(struct dut *dut, uint64_t seed)
     vr_plic_set(dut->dev, 1 + seed % VR_PLIC_SOURCES, seed >> 32 & 1);
 }
 
-static void fw_setup(struct dut *dut)
+static void fw_plug(struct dut *dut)
 {
     static const uint8_t data[300] = "some firmware table";
     struct vr_error err = {0};
@@ -94,7 +94,7 @@ static const struct class_hooks hooks[] = {
     {.cls = &vr_plic_class, .opts = "contexts=6", .wires = plic_wires, .outside = plic_outside},
     {.cls = &vr_uart16550_class, .wires = uart_wires},
     {.cls = &vr_goldfish_rtc_class, .opts = "epoch_ns=0x123456789abcdef", .wires = rtc_wires},
-    {.cls = &vr_fw_cfg_class, .setup = fw_setup, .outside = fw_outside},
+    {.cls = &vr_fw_cfg_class, .plug = fw_plug, .outside = fw_outside},
 };
 static const struct class_hooks none;
 const struct class_hooks *class_hooks(const struct vr_dev_class *cls)
@@ -104,5 +104,6 @@ const struct class_hooks *class_hooks(const struct vr_dev_class *cls)
             return &hooks[i];
         }
     }
-    return &none;
+    const struct class_hooks *h = virtio_hooks(cls);
+    return h ? h : &none;
 }

@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "snap_walk.h"
+#include <stdlib.h>
 
 /* One thing done to a device. */
 struct act {
@@ -28,28 +29,52 @@ static void dut_find_wires(struct dut *dut)
     }
 }
 
-void dut_init_at(struct dut *dut, const struct vr_dev_class *cls, uint64_t now_ns, bool setup)
+void dut_init_at(struct dut *dut, const struct vr_dev_class *cls, uint64_t now_ns, bool plugged,
+                 bool setup)
 {
     const struct class_hooks *hooks = class_hooks(cls);
     memset(dut, 0, sizeof(*dut));
     rig_init(&dut->rig);
     vr_clock_set(dut->rig.env.clock, now_ns);
+    assert_int_equal(vr_loop_create(&dut->loop, NULL), 0);
+    dut->rig.env.loop = dut->loop;
     dut->dev = rig_dev(&dut->rig, cls, hooks->opts);
     dut_find_wires(dut);
+    if (plugged && hooks->plug) {
+        hooks->plug(dut);
+    }
     if (setup && hooks->setup) {
         hooks->setup(dut);
     }
 }
 
+uint64_t dut_seed(uint64_t seed)
+{
+    const char *more = getenv("VIREO_TEST_SEED");
+    seed ^= more ? strtoull(more, NULL, 0) * UINT64_C(0x9e3779b97f4a7c15) : 0;
+    return seed ? seed : 1;
+}
+
 void dut_init(struct dut *dut, const struct vr_dev_class *cls)
 {
-    dut_init_at(dut, cls, 1000, true);
+    dut_init_at(dut, cls, 1000, true, true);
+}
+
+void dut_quiesce(struct dut *dut)
+{
+    vr_dev_quiesce(dut->dev);
+    vr_loop_turn(dut->loop, 0);
 }
 
 void dut_fini(struct dut *dut)
 {
-    vr_dev_quiesce(dut->dev);
+    const struct class_hooks *hooks = class_hooks(dut->dev->cls);
+    dut_quiesce(dut);
     vr_dev_destroy(dut->dev);
+    if (dut->host && hooks->unplug) {
+        hooks->unplug(dut);
+    }
+    vr_loop_destroy(dut->loop);
     rig_fini(&dut->rig);
 }
 
@@ -89,7 +114,7 @@ static struct act act_choose(const struct dut *dut, uint64_t *seed)
     while (win->regs && win->regs[regs].name) {
         regs++;
     }
-    act.kind = rig_random(seed) % 8 == 0 ? ACT_OUTSIDE
+    act.kind = rig_random(seed) % 4 == 0 ? ACT_OUTSIDE
                : rig_random(seed) % 2    ? ACT_READ
                                          : ACT_WRITE;
     act.width = 1u << rig_random(seed) % 4;
@@ -121,6 +146,7 @@ static uint64_t act_do(struct dut *dut, const struct act *act)
     } else if (hooks->outside) {
         hooks->outside(dut, act->val | 1u << 20); /* never 0, which a xorshift keeps */
     }
+    vr_loop_turn(dut->loop, 0);
     vr_clock_step(dut->rig.env.clock, act->step_ns);
     return val;
 }
@@ -136,16 +162,20 @@ void dut_storm(struct dut *dut, uint64_t *seed, unsigned count)
 void dut_save(struct dut *dut, struct vr_snap *ret_snap)
 {
     struct vr_error err = {0};
-    vr_dev_quiesce(dut->dev);
+    dut_quiesce(dut);
     vr_snap_init(ret_snap);
     if (vr_dev_save(dut->dev, ret_snap, &err) < 0) {
         fail_msg("%s", err.msg);
     }
 }
 
-void dut_copy_ram(struct dut *from, struct dut *to)
+void dut_copy_outside(struct dut *from, struct dut *to)
 {
+    const struct class_hooks *hooks = class_hooks(from->dev->cls);
     memcpy(to->rig.ram->hva, from->rig.ram->hva, RIG_RAM_LEN);
+    if (from->host && hooks->copy_host) {
+        hooks->copy_host(from, to);
+    }
 }
 
 void dut_copy(struct dut *from, struct dut *to)
@@ -153,8 +183,8 @@ void dut_copy(struct dut *from, struct dut *to)
     struct vr_snap snap;
     struct vr_error err = {0};
     dut_save(from, &snap);
-    vr_dev_quiesce(to->dev);
-    dut_copy_ram(from, to);
+    dut_quiesce(to);
+    dut_copy_outside(from, to);
     vr_clock_set(to->rig.env.clock, vr_clock_now(from->rig.env.clock));
     if (vr_dev_load(to->dev, &snap, &err) < 0) {
         fail_msg("%s", err.msg);
@@ -195,6 +225,9 @@ void dut_same(struct dut *a, struct dut *b, const char *when)
                      b->wire[i]->level);
         }
         assert_int_equal(a->level[i], a->wire[i]->level);
+    }
+    if (a->host && class_hooks(a->dev->cls)->same_host) {
+        class_hooks(a->dev->cls)->same_host(a, b);
     }
     if (!class_hooks(a->dev->cls)->random) {
         assert_memory_equal(a->rig.ram->hva, b->rig.ram->hva, RIG_RAM_LEN);
