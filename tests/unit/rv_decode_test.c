@@ -319,6 +319,43 @@ static void shapes(void **state)
     assert_int_equal(f->b.count, 4);
 }
 
+/* Pairs that make a constant or a far jump: the second op does not wait for the first. */
+static void pairs(void **state)
+{
+    static const struct {
+        uint32_t first, second;
+        unsigned op;
+        int64_t imm;
+    } cases[] = {
+        {0x12345537, 0x67850513, VR_IR_li, 0x12345678},            /* lui a0; addi a0, a0 */
+        {0x80000537, 0xfff5059b, VR_IR_li, 0x7fffffff},            /* lui a0; addiw a1, a0 */
+        {0x80000537, 0xfff50593, VR_IR_li, -INT64_C(0x80000001)},  /* lui a0; addi a1, a0 */
+        {0x00001517, 0xffc50513, VR_IR_pcrel, 0x100 + 0x1000 - 4}, /* auipc a0; addi a0, a0 */
+        {0x00001517, 0xffc5051b, VR_IR_addiw, -4},                 /* auipc a0; addiw a0, a0 */
+        {0x00001097, 0x00f080e7, VR_IR_jal, 0x100 + 0x1000 + 0xe}, /* auipc ra; jalr ra, 15(ra) */
+        {0xfffff317, 0x00030067, VR_IR_jmp, 0x100 - 0x1000},       /* auipc t1; jr t1 */
+        {0x00001097, 0x00030067, VR_IR_jalr, 0},                   /* auipc ra; jr t1 */
+        {0x123450b7, 0x000080e7, VR_IR_jalr, 0},                   /* lui ra; jalr ra */
+        {0x00001017, 0x00000067, VR_IR_jalr, 0},                   /* auipc x0; jr x0 */
+        {0x00000517, 0x00000593, VR_IR_li, 0},                     /* auipc a0; li a1 */
+    };
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t code[4];
+        decode(f, cases[i].first, 0x100);
+        for (unsigned k = 0; k < 4; k++) {
+            code[k] = (uint8_t)(cases[i].second >> 8 * k);
+        }
+        f->b.at = 0x104;
+        unsigned n = f->b.count;
+        assert_int_equal(rv_decode(&f->hart.cpu, &f->b, code, 4), 4);
+        const struct vr_ir *ir = &f->b.ir[n];
+        if (f->b.count != n + 1 || ir->op != cases[i].op || ir->imm != cases[i].imm) {
+            fail_msg("pair %u: %s %lld", i, vr_ir_name(ir->op), (long long)ir->imm);
+        }
+    }
+}
+
 /* --- Compressed --- */
 
 /* All 16-bit encodings: what the second table finds legal, we do. */
@@ -469,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(extensions_gate, setup, teardown),
         cmocka_unit_test_setup_teardown(short_code_is_asked_for_more, setup, teardown),
         cmocka_unit_test_setup_teardown(shapes, setup, teardown),
+        cmocka_unit_test_setup_teardown(pairs, setup, teardown),
         cmocka_unit_test_setup_teardown(compressed_legality, setup, teardown),
         cmocka_unit_test_setup_teardown(compressed_against_disassembler, setup, teardown),
     };

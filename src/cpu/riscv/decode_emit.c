@@ -29,6 +29,15 @@ static bool emit_hint(struct vr_builder *b, uint32_t insn)
     return true;
 }
 
+/* The op before, if it just set @slot to a value that is known but for the block's address (pcrel),
+ * or wholly (li); else NULL. Control reaches an op only from the one before it. */
+static const struct vr_ir *emit_known(const struct vr_builder *b, unsigned slot)
+{
+    const struct vr_ir *last = b->count ? &b->ir[b->count - 1] : NULL;
+    bool known = last && (last->op == VR_IR_li || last->op == VR_IR_pcrel) && last->d == slot;
+    return known ? last : NULL;
+}
+
 void rv_emit_lui(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
 {
     (void)row;
@@ -45,21 +54,30 @@ void rv_emit_auipc(struct vr_builder *b, const struct rv_insn *row, uint32_t ins
     }
 }
 
-void rv_emit_jal(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
+static void emit_jump(struct vr_builder *b, unsigned rd, int64_t target)
 {
-    int64_t target = b->at + emit_imm_j(insn);
-    (void)row;
-    if (rv_rd(insn)) {
-        vr_emit(b, VR_IR_jal, rv_rd(insn), 0, 0, b->insn_len, target);
+    if (rd) {
+        vr_emit(b, VR_IR_jal, rd, 0, 0, b->insn_len, target);
     } else {
         vr_emit(b, VR_IR_jmp, 0, 0, 0, 0, target);
     }
     b->ended = true;
 }
 
-void rv_emit_jalr(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
+void rv_emit_jal(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
 {
     (void)row;
+    emit_jump(b, rv_rd(insn), b->at + emit_imm_j(insn));
+}
+
+void rv_emit_jalr(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
+{
+    const struct vr_ir *base = emit_known(b, rv_rs1(insn));
+    (void)row;
+    if (base && base->op == VR_IR_pcrel) { /* auipc before it: a far call or jump */
+        emit_jump(b, rv_rd(insn), (int64_t)((uint64_t)(base->imm + rv_imm_i(insn)) & ~UINT64_C(1)));
+        return;
+    }
     vr_emit(b, VR_IR_jalr, rv_dest(insn), rv_rs1(insn), 0, b->insn_len, rv_imm_i(insn));
     b->ended = true;
 }
@@ -84,10 +102,15 @@ void rv_emit_imm(struct vr_builder *b, const struct rv_insn *row, uint32_t insn)
 {
     unsigned d = rv_rd(insn), a = rv_rs1(insn);
     int64_t imm = rv_imm_i(insn);
+    const struct vr_ir *base = emit_known(b, a);
     if (emit_hint(b, insn)) {
         return;
     }
-    if (row->op == VR_IR_addi && a == 0) {
+    if (base && row->op == VR_IR_addi) { /* lui or auipc before it */
+        vr_emit(b, (enum vr_ir_opcode)base->op, d, 0, 0, 0, base->imm + imm);
+    } else if (base && row->op == VR_IR_addiw && base->op == VR_IR_li) {
+        vr_emit(b, VR_IR_li, d, 0, 0, 0, (int32_t)(uint32_t)(base->imm + imm));
+    } else if (row->op == VR_IR_addi && a == 0) {
         vr_emit(b, VR_IR_li, d, 0, 0, 0, imm);
     } else if (row->op == VR_IR_addi && imm == 0) {
         vr_emit(b, VR_IR_mov, d, a, 0, 0, 0);
