@@ -149,7 +149,7 @@ static int raw_open_error(int r, const char *path, bool read_only, struct vr_err
         return vr_err(err, r, "disk %s: neither a file nor a block device", path);
     case -EBUSY:
         return vr_err(err, r,
-                      "disk %s: the host uses this device (is it mounted?); unmount it, "
+                      "disk %s: in use, mounted by this host or open elsewhere; free it, "
                       "or add ',ro' to read it only",
                       path);
     case -EACCES:
