@@ -52,10 +52,17 @@ static void plan_leave_out(struct vr_virt *v, struct vr_log *log)
     uint64_t low = UINT64_MAX, high = 0;
     for (unsigned i = 0; i < k->segment_count; i++) {
         struct vr_segment s = k->segment[i];
+        uint64_t below = s.gpa < VIRT_RAM ? VIRT_RAM - s.gpa : 0;
+        if (below && below < s.file_len) { /* the headers before the first instruction */
+            s = (struct vr_segment){.gpa = VIRT_RAM,
+                                    .off = s.off + below,
+                                    .file_len = s.file_len - below,
+                                    .mem_len = s.mem_len - below};
+        }
         bool in_ram = s.gpa >= VIRT_RAM && vr_in_range(s.gpa - VIRT_RAM, s.mem_len, v->ram_bytes);
         bool has_entry = k->entry >= s.gpa && k->entry - s.gpa < s.mem_len;
         if (!in_ram && !has_entry) {
-            vr_log(log, VR_WARN, "kernel",
+            vr_log(log, VR_INFO, "kernel",
                    "%" PRIu64 " bytes at 0x%" PRIx64 " are left out: no RAM there", s.mem_len,
                    s.gpa);
             continue;
