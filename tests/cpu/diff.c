@@ -163,6 +163,9 @@ static bool blank(uint8_t *code, const struct batch_case *c, uint32_t off)
     if (off >= c->end_off || memcmp(code + off, nop, len) == 0) {
         return false;
     }
+    if ((code[off + len] & 0x7f) == 0x63 && code[off + len + 3] & 0x80) {
+        return false; /* counts down for the backward branch that follows */
+    }
     memcpy(code + off, nop, len);
     return true;
 }

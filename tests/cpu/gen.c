@@ -199,6 +199,9 @@ static bool word_excluded(uint32_t w)
     if ((op & ~0x20u) == 0x07 && (w >> 20 & 31) == 8 && !(w >> 12 & 3 && !(w >> 14 & 1))) {
         return true; /* QEMU 10.0 runs whole-register vector loads and stores without V */
     }
+    if (op == 0x0f && (w >> 12 & 7) == 2 && w >> 20 < 3) {
+        return true; /* qemu-user has no way to allow the cache-block management of Zicbom */
+    }
     if ((w & 3) == 3) {
         return op == 0x73 || op == 0x63 || op == 0x67 || op == 0x6f ||
                (op == 0x2f && (w >> 27 == 3 || (w >> 27 == 5 && !(w >> 7 & 31))));

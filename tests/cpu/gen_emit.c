@@ -521,7 +521,12 @@ static void gen_rv32(struct build *b, const struct isa_insn *in)
         emit_word(b, m | fr(b) << 7 | fr(b) << 15 | fr(b) << 20 | fr(b) << 27 | rm_any(b) << 12);
         break;
     case FMT_F2:
-        emit_word(b, m | fr(b) << 7 | fr(b) << 15 | rm_any(b) << 12);
+        r = fr(b);
+        emit_word(b, m | r << 7 | fr(b) << 15 | rm_any(b) << 12);
+        if (in->ext & ISA_ZFA) {
+            /* QEMU 10.0 drops fround and froundnx, flags and all, when nobody reads the result. */
+            emit_word(b, enc_s(0x3027, r, b->base, (int)below(g, 64) * 8));
+        }
         break;
     case FMT_XF:
         emit_word(b, m | xd(b) << 7 | fr(b) << 15 | rm_any(b) << 12);
