@@ -79,6 +79,9 @@ static int64_t sbi_base(uint64_t func, uint64_t *a)
     }
 }
 
+/* Parameters that the specification calls 32 bits wide are cut to that ("Binary Encoding": higher
+ * privilege software must ensure that it only uses 32 bit data): compilers extend their sign. */
+
 /* Section 3.1: a mask of harts counted from a base; base -1 means all. */
 static bool harts_in(const struct vr_sbi_host *h, uint64_t mask, uint64_t base, uint64_t *ret_set)
 {
@@ -129,6 +132,7 @@ static int64_t sbi_rfence(const struct vr_sbi_host *h, unsigned hart, uint64_t f
 static int64_t sbi_hsm(const struct vr_sbi_host *h, unsigned hart, uint64_t func, uint64_t *a,
                        bool *ret_go_on)
 {
+    uint32_t kind = (uint32_t)a[0];
     switch (func) {
     case 0:
         if (a[0] >= h->hart_count) {
@@ -150,13 +154,13 @@ static int64_t sbi_hsm(const struct vr_sbi_host *h, unsigned hart, uint64_t func
         a[1] = (uint64_t)h->state(h->opaque, (unsigned)a[0]);
         return SBI_SUCCESS;
     case 3: /* suspend: the default kinds are a wait, retentive or not; there are no others */
-        if (a[0] != 0 && a[0] != 0x80000000) {
+        if (kind != 0 && kind != 0x80000000) {
             return SBI_ERR_INVALID_PARAM;
         }
-        if (a[0] != 0 && (a[1] & 1 || !h->is_ram(h->opaque, a[1], 2))) {
+        if (kind != 0 && (a[1] & 1 || !h->is_ram(h->opaque, a[1], 2))) {
             return SBI_ERR_INVALID_ADDRESS;
         }
-        if (a[0] != 0) {
+        if (kind != 0) {
             h->suspend_to(h->opaque, hart, a[1], a[2]);
         } else {
             h->suspend(h->opaque, hart);
@@ -171,13 +175,14 @@ static int64_t sbi_hsm(const struct vr_sbi_host *h, unsigned hart, uint64_t func
 /* Chapter 10 */
 static int64_t sbi_srst(const struct vr_sbi_host *h, uint64_t func, uint64_t *a, bool *ret_go_on)
 {
+    uint32_t type = (uint32_t)a[0], reason = (uint32_t)a[1];
     if (func != 0) {
         return SBI_ERR_NOT_SUPPORTED;
     }
-    if (a[0] > 2 || a[1] > 1) {
-        return (a[0] | a[1]) >= 0xf0000000 ? SBI_ERR_NOT_SUPPORTED : SBI_ERR_INVALID_PARAM;
+    if (type > 2 || reason > 1) { /* reserved, or a platform's own, of which there are none */
+        return SBI_ERR_INVALID_PARAM;
     }
-    h->reset(h->opaque, a[0] == 0, a[1] == 1);
+    h->reset(h->opaque, type == 0, reason == 1);
     *ret_go_on = false;
     return SBI_SUCCESS;
 }
@@ -222,7 +227,7 @@ static int64_t sbi_susp(const struct vr_sbi_host *h, unsigned hart, uint64_t fun
     if (func != 0) {
         return SBI_ERR_NOT_SUPPORTED;
     }
-    if (a[0] != 0) {
+    if ((uint32_t)a[0] != 0) {
         return SBI_ERR_INVALID_PARAM;
     }
     if (a[1] & 1 || !h->is_ram(h->opaque, a[1], 2)) {
