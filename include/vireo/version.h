@@ -4,7 +4,15 @@
 
 #define VIREO_API __attribute__((visibility("default")))
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The running library's version, as "MAJOR.MINOR.PATCH". Static storage. */
 VIREO_API const char *vireo_version(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

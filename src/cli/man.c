@@ -133,6 +133,7 @@ int cli_man(struct cli *cli)
 {
     static const char *const keys[][2] = {
         {"Ctrl-A x", "Quit: end the machine at once."},
+        {"Ctrl-A r", "Press the reset button."},
         {"Ctrl-A c", "One line about the machine: its state, how long it is up, its size."},
         {"Ctrl-A h", "List these keys."},
         {"Ctrl-A Ctrl-A", "Send one Ctrl-A to the guest."},

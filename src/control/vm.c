@@ -61,6 +61,8 @@ static void vm_on_escape(void *opaque, char key)
     struct vireo_vm *vm = opaque;
     if (key == 'x') {
         vireo_vm_stop(vm, 0);
+    } else if (key == 'r') {
+        vireo_vm_reset(vm);
     } else if (key == 'c') {
         vm_say_status(vm);
     }
@@ -70,7 +72,7 @@ static struct vr_chr_opts vm_chr_opts(struct vireo_vm *vm, const char *spec)
 {
     return (struct vr_chr_opts){
         .spec = vm->idle ? "null" : spec,
-        .escape_keys = "xc",
+        .escape_keys = "xrc",
         .on_escape = vm_on_escape,
         .opaque = vm,
     };

@@ -81,11 +81,11 @@ with tap.test("a terminal: raw while it runs, keys reach the guest, Ctrl-A x qui
         assert t.wait() == 0
         t.check_restored()
 
-with tap.test("Ctrl-A h helps, Ctrl-A c tells the state, Ctrl-A Ctrl-A is Ctrl-A, others are named"):
+with tap.test("Ctrl-A h helps, Ctrl-A r resets, Ctrl-A c tells the state, Ctrl-A Ctrl-A is Ctrl-A, others are named"):
     with Terminal(*RUN, "-q", "--name", "box", ECHO) as t:
         t.expect(b"ready")
         t.type(b"\x01h")
-        for key in (b"Ctrl-A x", b"Ctrl-A c", b"Ctrl-A h", b"Ctrl-A Ctrl-A"):
+        for key in (b"Ctrl-A x", b"Ctrl-A r", b"Ctrl-A c", b"Ctrl-A h", b"Ctrl-A Ctrl-A"):
             t.expect(key)
         t.type(b"\x01c")
         t.expect(b"vireo: box: running, up ")
@@ -94,6 +94,8 @@ with tap.test("Ctrl-A h helps, Ctrl-A c tells the state, Ctrl-A Ctrl-A is Ctrl-A
         t.expect(b"\x01.")
         t.type(b"\x01z")
         t.expect(b"no such key")
+        t.type(b"\x01r")
+        t.expect(b"ready")
         t.type(b"q")
         assert t.wait() == 0
         t.check_restored()

@@ -38,8 +38,8 @@ struct vr_chr_opts {
     const char *spec;
     bool no_escape; /* stdio: pass Ctrl-A through */
     /* stdio on a terminal: which keys after Ctrl-A reach on_escape, in the order of the help text
-     * that Ctrl-A h prints; NULL: "x". x quit, c command prompt, r reset, p pause or go on, s
-     * snapshot. Ctrl-A Ctrl-A sends one Ctrl-A to the guest. */
+     * that Ctrl-A h prints; NULL: "x". x quit, c the state of the machine, r reset, p pause or go
+     * on, s snapshot. Ctrl-A Ctrl-A sends one Ctrl-A to the guest. */
     const char *escape_keys;
     void (*on_escape)(void *opaque, char key); /* loop thread */
     /* stdin ended and the device has taken all that it held; loop thread, once. */

@@ -46,7 +46,7 @@ static const struct {
     const char *help;
 } stdio_keys[] = {
     {'x', "quit: end the machine at once"},
-    {'c', "command prompt"},
+    {'c', "say how the machine is"},
     {'r', "reset the machine"},
     {'p', "pause, and go on"},
     {'s', "take a snapshot"},
