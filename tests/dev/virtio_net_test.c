@@ -481,8 +481,8 @@ static void bad_commands_are_refused(void **state)
         "",
         "\1\0\0",
         "\1\0\0\0",
-        "\0\0\0\0\1\0\0\0"
-        "12345",
+        ("\0\0\0\0\1\0\0\0"
+         "12345"),
         "\xff\xff\xff\xff\0\0\0\0",
         "\xab\xaa\xaa\x2a\0\0\0\0", /* times 6 wraps to 2 */
     };
