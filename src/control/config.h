@@ -49,6 +49,9 @@ int vr_config_command_defaults(struct vireo_config *config, struct vr_error *err
 int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const char *value,
                     struct vr_error *err) VR_MUST;
 bool vr_config_given(const struct vireo_config *config, const char *key);
+/* Free what a disk or network setting owns. */
+void vr_config_disk_fini(struct vr_config_disk *disk);
+void vr_config_net_fini(struct vr_config_net *net);
 /* Key @i that a compound value of @opt may have, its device class's options included; false past
  * the end. */
 bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key);

@@ -1,0 +1,490 @@
+/* The option table of machines: one row an option, and what the compound ones do. */
+#include "backend/net/user_opts.h"
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "base/text.h"
+#include "board/catalog.h"
+#include "control/config.h"
+#include "core/dev.h"
+#include "vr_config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Put @sep and @more behind *text, which is owned. */
+static int opts_join(char **text, const char *sep, const char *more, struct vr_error *err)
+{
+    size_t old = *text ? strlen(*text) : 0;
+    char *both = realloc(*text, old + strlen(sep) + strlen(more) + 1);
+    if (!both) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    sprintf(both + old, "%s%s", old || *sep != ' ' ? sep : "", more);
+    *text = both;
+    return 0;
+}
+
+bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key)
+{
+    const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
+    for (const struct vr_opt_key *k = opt->keys; k && k->name; k++) {
+        if (i-- == 0) {
+            *ret_key = *k;
+            return true;
+        }
+    }
+    for (const struct vr_field *f = cls ? cls->fields : NULL; f && f->name; f++) {
+        if (f->role == VR_ROLE_CONFIG && i-- == 0) {
+            *ret_key = (struct vr_opt_key){.name = f->name,
+                                           .value = f->type == VR_BOOL  ? NULL
+                                                    : f->type == VR_STR ? "TEXT"
+                                                                        : "NUMBER",
+                                           .help = f->help};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "unknown key 'x'": with the nearest of those there are. */
+static int opts_unknown(const struct vr_opt *opt, const char *key, struct vr_error *err)
+{
+    enum { KEYS = 48 };
+    struct vr_opt_key k;
+    const char *names[KEYS];
+    char all[160] = "";
+    size_t count = 0, len = 0;
+    while (count < KEYS && vr_config_key(opt, (unsigned)count, &k)) {
+        names[count++] = k.name;
+        if (len < sizeof(all)) {
+            len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "", k.name);
+        }
+    }
+    const char *near = vr_nearest(key, names, count);
+    return near ? vr_err(err, -EINVAL, "unknown key '%s': did you mean '%s'?", key, near)
+                : vr_err(err, -EINVAL, "unknown key '%s': there are %s", key, all);
+}
+
+/* If @key is an option of the row's class, add "key=value" to *opts. 1: it is, 0: it is not. */
+static int opts_of_class(const struct vr_opt *opt, const char *key, const char *value, char **opts,
+                         struct vr_error *err)
+{
+    const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
+    const struct vr_field *f = cls ? vr_field_find(cls->fields, key) : NULL;
+    if (!f || f->role != VR_ROLE_CONFIG) {
+        return 0;
+    }
+    if (value && strchr(value, ',')) {
+        return vr_err(err, -EINVAL, "%s: no commas here", key);
+    }
+    int r = opts_join(opts, *opts ? "," : "", key, err);
+    if (r == 0 && value) {
+        r = opts_join(opts, "=", value, err);
+    }
+    return r < 0 ? r : 1;
+}
+
+static int opts_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err)
+{
+    *ret_val = true;
+    if (value && vr_parse_bool(value, ret_val) < 0) {
+        return vr_err(err, -EINVAL, "%s=%s: expected on or off", key, value);
+    }
+    return 0;
+}
+
+/* ---- --disk PATH[,ro][,format=raw][,serial=...] ---- */
+
+static int opts_disk_key(struct vr_config_disk *d, const struct vr_opt *opt, const char *key,
+                         const char *value, struct vr_error *err)
+{
+    if (strcmp(key, "ro") == 0) {
+        return opts_bool(key, value, &d->read_only, err);
+    }
+    if (strcmp(key, "raw") == 0) {
+        return opts_bool(key, value, &d->raw, err);
+    }
+    if (strcmp(key, "format") == 0) {
+        if (!value || strcmp(value, "raw") != 0) {
+            return vr_err(err, -EINVAL, "format=%s: this version knows raw", value ? value : "");
+        }
+        d->raw = true;
+        return 0;
+    }
+    int r = opts_of_class(opt, key, value, &d->opts, err);
+    return r < 0 ? r : r == 1 ? 0 : opts_unknown(opt, key, err);
+}
+
+void vr_config_disk_fini(struct vr_config_disk *d)
+{
+    free(d->path);
+    free(d->opts);
+}
+
+static int opts_disk(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    struct vr_config_disk d = {0};
+    char *key, *value;
+    int r;
+    if (c->disk_count == VR_VIRT_DISKS) {
+        return vr_err(err, -ERANGE, "at most %d disks", VR_VIRT_DISKS);
+    }
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        if (!d.path && value && strcmp(key, "path") != 0) {
+            value[-1] = '='; /* a path with this sign in it */
+            value = key;
+        } else if (!d.path && !value) {
+            value = key;
+        }
+        if (!d.path) {
+            d.path = strdup(value);
+            r = !d.path    ? vr_err(err, -ENOMEM, "no memory")
+                : !*d.path ? vr_err(err, -EINVAL, "expected PATH[,ro][,serial=...]")
+                           : 0;
+        } else {
+            r = opts_disk_key(&d, opt, key, value, err);
+        }
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    if (r == 0 && !d.path) {
+        r = vr_err(err, -EINVAL, "expected PATH[,ro][,serial=...]");
+    }
+    if (r < 0) {
+        vr_config_disk_fini(&d);
+        return r;
+    }
+    c->disk[c->disk_count++] = d;
+    return 0;
+}
+
+/* ---- --net user[,hostfwd=...][,mac=...] | none ---- */
+
+void vr_config_net_fini(struct vr_config_net *n)
+{
+    free(n->backend);
+    free(n->opts);
+}
+
+static int opts_net_pieces(struct vr_config_net *n, const struct vr_opt *opt, const char *text,
+                           struct vr_error *err)
+{
+    char *key, *value;
+    int r;
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        r = opts_of_class(opt, key, value, &n->opts, err);
+        if (r == 0) {
+            /* The backend's: it knows its keys. */
+            r = opts_join(&n->backend, ",", key, err);
+            if (r == 0 && value) {
+                r = opts_join(&n->backend, "=", value, err);
+            }
+        }
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    return r;
+}
+
+static int opts_net(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    struct vr_config_net n = {0};
+    size_t len = strcspn(text, ",");
+    if (strcmp(text, "none") == 0) {
+        while (c->net_count) {
+            vr_config_net_fini(&c->net[--c->net_count]);
+        }
+        return 0;
+    }
+    if (len != 4 || strncmp(text, "user", 4) != 0) {
+        return vr_err(err, -EINVAL, "expected user[,hostfwd=...] or none");
+    }
+    if (!VR_HAVE_SLIRP) {
+        return vr_err(err, -ENOSYS,
+                      "this vireo was built without the user-mode network (libslirp)");
+    }
+    if (c->net_count == VR_VIRT_NETS) {
+        return vr_err(err, -ERANGE, "at most %d network cards", VR_VIRT_NETS);
+    }
+    n.backend = strdup("user");
+    int r = n.backend ? opts_net_pieces(&n, opt, text[len] ? text + len + 1 : NULL, err)
+                      : vr_err(err, -ENOMEM, "no memory");
+    struct vr_net_user_opts parsed;
+    r = r < 0 ? r : vr_net_user_opts_parse(n.backend[4] ? n.backend + 5 : NULL, &parsed, err);
+    if (r < 0) {
+        vr_config_net_fini(&n);
+        return r;
+    }
+    vr_net_user_opts_free(&parsed);
+    c->net[c->net_count++] = n;
+    return 0;
+}
+
+/* ---- --publish [ADDR:]HOST:GUEST[/udp] ---- */
+
+static int opts_publish(void *target, const struct vr_opt *opt, const char *text,
+                        struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    struct vr_net_forward forward;
+    (void)opt;
+    int r = vr_net_forward_parse(text, &forward, err);
+    return r < 0 ? r : opts_join(&c->publish, ",hostfwd=", text, err);
+}
+
+/* ---- the others ---- */
+
+static int opts_append(void *target, const struct vr_opt *opt, const char *text,
+                       struct vr_error *err)
+{
+    (void)opt;
+    return opts_join(&((struct vireo_config *)target)->append, " ", text, err);
+}
+
+static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
+                       struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    uint64_t bytes;
+    (void)opt;
+    int r = vr_parse_size(text, &bytes);
+    if (r < 0) {
+        return r == -ERANGE ? vr_err(err, r, "more than any host has")
+                            : vr_err(err, r, "expected a size such as 512M or 2G");
+    }
+    if (bytes < VR_VIRT_RAM_MIN) {
+        bool bare = text[strspn(text, "0123456789")] == 0;
+        return vr_err(err, -ERANGE, "too little: a machine needs at least %" PRIu64 "M%s%s%s",
+                      VR_VIRT_RAM_MIN >> 20, bare ? "; did you mean " : "", bare ? text : "",
+                      bare ? "M?" : "");
+    }
+    if (!vr_is_aligned(bytes, 4096)) {
+        return vr_err(err, -ERANGE, "expected a multiple of 4K");
+    }
+    c->memory_bytes = bytes;
+    return 0;
+}
+
+static int opts_chr_check(const char *spec, struct vr_error *err)
+{
+    static const char *const plain[] = {"stdio", "null", "pty", "mem", "file:PATH", "unix:PATH"};
+    for (unsigned i = 0; i < 4; i++) {
+        if (strcmp(spec, plain[i]) == 0) {
+            return 0;
+        }
+    }
+    if ((strncmp(spec, "file:", 5) == 0 || strncmp(spec, "unix:", 5) == 0) && spec[5]) {
+        return 0;
+    }
+    const char *near = vr_nearest(spec, plain, VR_COUNT(plain));
+    return vr_err(err, -EINVAL, "expected stdio, null, pty, mem, file:PATH or unix:PATH%s%s%s",
+                  near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static int opts_console(void *target, const struct vr_opt *opt, const char *text,
+                        struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    bool first = strcmp(opt->name, "console") == 0;
+    int r = opts_chr_check(text, err);
+    if (r < 0) {
+        return r;
+    }
+    if (!first && c->port_count == VR_VIRT_PORTS) {
+        return vr_err(err, -ERANGE, "at most %d ports", VR_VIRT_PORTS);
+    }
+    char *copy = strdup(text);
+    if (!copy) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    if (first) {
+        free(c->console);
+        c->console = copy;
+    } else {
+        c->port[c->port_count++] = copy;
+    }
+    return 0;
+}
+
+static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
+                       struct vr_error *err)
+{
+    (void)target;
+    (void)opt;
+    if (strcmp(text, "interp") != 0) {
+        return vr_err(err, -EINVAL, "expected interp, the engine that this version has");
+    }
+    return 0;
+}
+
+static const struct vr_opt_key opts_disk_keys[] = {
+    {"path", "PATH", "the image or block device; the key may be left out when it comes first"},
+    {"ro", NULL, "the guest cannot write to it, and several machines may use it at a time"},
+    {"format", "raw", "take it as raw even if it begins like another format"},
+    {"raw", NULL, "the same as format=raw"},
+    {NULL, NULL, NULL},
+};
+static const struct vr_opt_key opts_net_keys[] = {
+    {"hostfwd", "[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT",
+     "forward a port of the host to one of the guest; may be repeated (-p is shorter)"},
+    {"restrict", NULL, "the guest reaches nothing; forwarded ports still work"},
+    {"net", "10.0.2.0/24", "the guest's network"},
+    {"host", "10.0.2.2", "this host's address there, the guest's gateway"},
+    {"dns", "10.0.2.3", "the name server's address there"},
+    {"dhcpstart", "10.0.2.15", "the first address that DHCP gives"},
+    {"ipv6", "on|off", "IPv6 as well"},
+    {"hostname", "NAME", "the name that DHCP gives the guest"},
+    {NULL, NULL, NULL},
+};
+
+#define OPTS_MACHINE "Machine"
+#define OPTS_START   "What to start"
+#define OPTS_DEVICES "Disks and networks"
+#define OPTS_CONSOLE "Consoles"
+#define OPTS_AT(m)   .offset = offsetof(struct vireo_config, m)
+
+const struct vr_opt vr_config_opts[] = {
+    {.name = "kernel",
+     .kind = VR_OPT_FILE,
+     .value = "FILE",
+     .group = OPTS_START,
+     OPTS_AT(kernel),
+     .help = "RISC-V Linux Image (may be gzipped) or ELF file to start"},
+    {.name = "initrd",
+     .kind = VR_OPT_FILE,
+     .value = "FILE",
+     .group = OPTS_START,
+     OPTS_AT(initrd),
+     .help = "initial RAM disk for the kernel"},
+    {.name = "append",
+     .letter = 'a',
+     .kind = VR_OPT_TEXT,
+     .value = "TEXT",
+     .group = OPTS_START,
+     .repeat = true,
+     .apply = opts_append,
+     .help = "kernel command line; several are joined with blanks"},
+    {.name = "firmware",
+     .kind = VR_OPT_FILE,
+     .value = "FILE|none",
+     .group = OPTS_START,
+     OPTS_AT(firmware),
+     .words = "none",
+     .why = "the built-in SBI, which starts a kernel directly",
+     .help = "M-mode firmware (OpenSBI's fw_dynamic, ...) that starts the kernel; none: the kernel "
+             "is a bare-metal ELF file for M-mode, whose verdict becomes the exit code"},
+    {.name = "memory",
+     .letter = 'm',
+     .kind = VR_OPT_SIZE,
+     .value = "SIZE",
+     .def = "512M",
+     .group = OPTS_MACHINE,
+     .apply = opts_memory,
+     .words = "256M 512M 1G 2G 4G",
+     .why = "enough for a small Debian; taken from the host only as the guest touches it",
+     .help = "guest memory: 512M, 2G"},
+    {.name = "cpus",
+     .letter = 'c',
+     .kind = VR_OPT_NUMBER,
+     .value = "COUNT",
+     .def = "1",
+     .group = OPTS_MACHINE,
+     OPTS_AT(cpus),
+     .min = 1,
+     .max = VR_MAX_VCPUS,
+     .words = "1 2 4 8",
+     .why = "every hart is a thread of the host",
+     .help = "harts (CPUs) of the guest"},
+    {.name = "engine",
+     .kind = VR_OPT_TEXT,
+     .value = "NAME",
+     .def = "interp",
+     .group = OPTS_MACHINE,
+     .apply = opts_engine,
+     .words = "interp",
+     .why = "works on every host; the only one in this version",
+     .help = "how guest code runs: interp, Vireo's own CPU"},
+    {.name = "name",
+     .kind = VR_OPT_TEXT,
+     .value = "NAME",
+     .def = "vm",
+     .group = OPTS_MACHINE,
+     OPTS_AT(name),
+     .help = "what to call the machine in messages"},
+    {.name = "no-reboot",
+     .kind = VR_OPT_FLAG,
+     .group = OPTS_MACHINE,
+     OPTS_AT(no_reboot),
+     .help = "end when the guest asks for a reset"},
+    {.name = "no-rng",
+     .kind = VR_OPT_FLAG,
+     .group = OPTS_MACHINE,
+     OPTS_AT(no_rng),
+     .help = "leave out the source of random numbers (virtio-rng)"},
+    {.name = "trace-insn",
+     .kind = VR_OPT_FILE,
+     .value = "FILE",
+     .group = OPTS_MACHINE,
+     OPTS_AT(trace_insn),
+     .help = "write one line for each instruction that the guest retires: hart, privilege, pc, "
+             "instruction, and what it changed (slow, large)"},
+    {.name = "disk",
+     .kind = VR_OPT_FILE,
+     .value = "PATH[,ro][,KEY=VALUE...]",
+     .repeat = true,
+     .group = OPTS_DEVICES,
+     .apply = opts_disk,
+     .keys = opts_disk_keys,
+     .cls = "virtio-blk-mmio",
+     .help = "disk image (raw) or block device of the host, as a virtio disk; a comma in its path "
+             "is written twice"},
+    {.name = "net",
+     .kind = VR_OPT_TEXT,
+     .value = "user[,KEY=VALUE...]|none",
+     .repeat = true,
+     .group = OPTS_DEVICES,
+     .apply = opts_net,
+     .keys = opts_net_keys,
+     .cls = "virtio-net-mmio",
+     .def = "none",
+     .cmd_def = "user",
+     .words = "user none",
+     .why = "reaches what the host reaches, without privileges",
+     .help = "network card: user, a network of the guest's own behind the host's; none"},
+    {.name = "publish",
+     .letter = 'p',
+     .kind = VR_OPT_TEXT,
+     .value = "[ADDR:]HOST:GUEST[/udp]",
+     .repeat = true,
+     .group = OPTS_DEVICES,
+     .apply = opts_publish,
+     .help = "forward the host's port HOST (at 127.0.0.1 unless ADDR says otherwise) to the "
+             "guest's port GUEST, through the first user network, made if there is none"},
+    {.name = "console",
+     .kind = VR_OPT_TEXT,
+     .value = "SPEC",
+     .def = "mem",
+     .cmd_def = "stdio",
+     .group = OPTS_CONSOLE,
+     .apply = opts_console,
+     .words = "stdio null pty file: unix:",
+     .why = "the terminal, or the pipe, that vireo was started with",
+     .help = "where the serial port leads: stdio, null, pty, file:PATH, unix:PATH"},
+    {.name = "virtio-console",
+     .kind = VR_OPT_TEXT,
+     .value = "SPEC",
+     .repeat = true,
+     .group = OPTS_CONSOLE,
+     .apply = opts_console,
+     .words = "stdio null pty file: unix:",
+     .help = "a virtio console (hvc0) as well; the second one is a port for programs"},
+    VR_OPT_END,
+};
