@@ -368,6 +368,55 @@ static void builtin_sbi_opens_counters(void **state)
     assert_int_equal(f->hart->sepc, RAM_BASE + 4 * (VR_COUNT(words) - 1));
 }
 
+/* Instructions on both sides of a border in the middle of a page, and across it. */
+static void programs_stop_where_pmp_says(void **state)
+{
+    static const uint32_t words[] = {
+        0x00150513, /* 1: addi a0, a0, 1 */
+        0x00150513, /*    addi a0, a0, 1 */
+        0x00000013, /*    nop */
+        0x00000013, /*    nop */
+        0xff1ff06f, /*    j 1b */
+        0x00000073, /*    ecall */
+    };
+    struct fixture *f = *state;
+    for (unsigned limit = 4; limit <= 20; limit += 4) {
+        for (unsigned shift = 0; shift <= 2; shift += 2) {
+            use_sbi(f);
+            struct rv_hart *h = f->hart;
+            memset(f->ram->hva, 0, 0x100);
+            for (unsigned i = 0; i < VR_COUNT(words); i++) {
+                vr_store_le32(f->ram->hva + shift + 4 * i, words[i]);
+            }
+            vr_store_le32(f->ram->hva + 0x2000, 0x00000073);
+            h->stvec = RAM_BASE + 0x2000;
+            h->pmpaddr[0] = RAM_BASE >> 2; /* entry 1: [start, limit) */
+            h->pmpcfg[0] = 0;
+            h->pmpaddr[1] = (RAM_BASE + limit) >> 2;
+            h->pmpcfg[1] = RV_PMP_A_TOR | RV_PMP_R | RV_PMP_X;
+            h->pmpaddr[2] = (RAM_BASE + 0x100) >> 2; /* entry 2: no right to execute */
+            h->pmpcfg[2] = RV_PMP_A_TOR | RV_PMP_R;
+            h->pmpaddr[3] = vr_mask(54);
+            h->pmpcfg[3] = RV_PMP_A_NAPOT | RV_PMP_R | RV_PMP_X;
+            rv_pmp_update(h);
+            rv_hart_set_sbi(h, stop_call, f);
+            rv_hart_start(h, RV_S, RAM_BASE + shift, 0, 0);
+            atomic_store(&h->cpu.vcpu.kicked, false);
+            vr_vcpu_notify(&h->cpu.vcpu);
+            if (limit == 20 && shift == 0) {
+                continue; /* it loops for ever */
+            }
+            vr_interp_run(&h->cpu.vcpu);
+            unsigned good = (limit - shift) / 4;
+            assert_int_equal(h->scause, RV_CAUSE_FETCH_ACCESS);
+            assert_int_equal(h->sepc, RAM_BASE + shift + 4 * good);
+            assert_int_equal(h->stval, RAM_BASE + limit);
+            assert_int_equal(h->cpu.r[10], good > 2 ? 2 : good);
+            assert_int_equal(h->cpu.icount, good + 1);
+        }
+    }
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -381,6 +430,7 @@ int main(void)
         T(names),
         T(bad_configs_are_refused),
         T(programs_run),
+        T(programs_stop_where_pmp_says),
         T(builtin_sbi_opens_counters),
     };
     return cmocka_run_group_tests_name("rv_hart", tests, NULL, NULL);

@@ -277,7 +277,8 @@ static bool cache_has_page(struct vr_cache *c, uint64_t gpa)
 }
 
 /* Where to fetch from: a host pointer to the byte at @va, and its guest-physical address. */
-static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret_gpa)
+static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret_gpa,
+                                  bool *ret_whole)
 {
     struct vr_xlate x;
     if (!cpu->isa->translate(cpu, va, 2, VR_EXEC, &x)) {
@@ -290,6 +291,7 @@ static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret
     }
     vr_tlb_fill(cpu, va, true, &x);
     *ret_gpa = x.gpa;
+    *ret_whole = x.cacheable;
     return p;
 }
 
@@ -309,14 +311,17 @@ static unsigned builder_decode(struct vr_cpu *cpu, struct vr_builder *b, unsigne
     return len;
 }
 
-static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const uint8_t *code)
+/* Translate what lies at @gpa. Where only a part of the page may be fetched (!@whole) the block is
+ * one instruction, which is checked each time: it is not kept, and gpa2 says that nothing may be
+ * linked to it. */
+static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const uint8_t *code,
+                                        bool whole)
 {
     struct vr_cache *c = cpu->cache;
     struct vr_builder *b = &c->builder;
     uint64_t page = gpa & ~(uint64_t)(VR_PAGE_SIZE - 1), gpa2 = VR_NO_GPA;
     unsigned left = VR_PAGE_SIZE - (unsigned)(gpa - page), off = 0;
-    unsigned max_insns = cpu->single ? 1 : VR_BLOCK_INSN_MAX;
-
+    unsigned max_insns = cpu->single || !whole ? 1 : VR_BLOCK_INSN_MAX;
     if (ARENA_BYTES - c->used < sizeof(struct vr_block) + sizeof(b->ir) + 256) {
         vr_code_flush(cpu);
     }
@@ -333,12 +338,20 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         }
         off += len;
     }
+    if (!whole && off > 2) {
+        struct vr_xlate x;
+        if (!cpu->isa->translate(cpu, cpu->pc + 2, off - 2, VR_EXEC, &x)) {
+            return NULL;
+        }
+    }
     if (off == 0) {
         uint8_t both[4];
-        const uint8_t *tail = cache_fetch(cpu, cpu->pc + left, &gpa2);
+        bool tail_whole;
+        const uint8_t *tail = cache_fetch(cpu, cpu->pc + left, &gpa2, &tail_whole);
         if (!tail) {
             return NULL;
         }
+        whole = whole && tail_whole;
         gpa2 = vr_align_down(gpa2, VR_PAGE_SIZE);
         if (!cache_has_page(c, gpa2)) {
             cache_claim_page(cpu, gpa2);
@@ -361,6 +374,10 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
                              .insn_count = (uint16_t)b->insn_count,
                              .ir_count = (uint16_t)b->count};
     memcpy(blk->ir, b->ir, b->count * sizeof(b->ir[0]));
+    if (!whole) {
+        blk->gpa2 = gpa2 == VR_NO_GPA ? gpa + 2 : gpa2;
+        return blk;
+    }
     struct vr_block **slot = cache_slot(c, gpa);
     blk->hash_next = *slot;
     *slot = blk;
@@ -375,6 +392,7 @@ struct vr_block *vr_code_find(struct vr_cpu *cpu)
 {
     uint64_t pc = cpu->pc, gpa;
     const uint8_t *code;
+    bool whole;
     unsigned i = (unsigned)(pc >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
     const struct vr_tlb_entry *e = &cpu->itlb->entry[i];
 
@@ -382,9 +400,12 @@ struct vr_block *vr_code_find(struct vr_cpu *cpu)
         gpa = cpu->itlb->gpa[i] | (pc & (VR_PAGE_SIZE - 1));
         code = (const uint8_t *)((uintptr_t)pc + e->addend);
     } else {
-        code = cache_fetch(cpu, pc, &gpa);
+        code = cache_fetch(cpu, pc, &gpa, &whole);
         if (!code) {
             return NULL;
+        }
+        if (!whole) {
+            return cache_translate(cpu, gpa, code, false);
         }
     }
     for (struct vr_block *b = *cache_slot(cpu->cache, gpa); b; b = b->hash_next) {
@@ -395,14 +416,14 @@ struct vr_block *vr_code_find(struct vr_cpu *cpu)
             return b;
         }
         uint64_t gpa2; /* the tail may be mapped elsewhere by now */
-        if (!cache_fetch(cpu, vr_align_down(pc, VR_PAGE_SIZE) + VR_PAGE_SIZE, &gpa2)) {
+        if (!cache_fetch(cpu, vr_align_down(pc, VR_PAGE_SIZE) + VR_PAGE_SIZE, &gpa2, &whole)) {
             return NULL;
         }
         if (vr_align_down(gpa2, VR_PAGE_SIZE) == b->gpa2) {
             return b;
         }
     }
-    return cache_translate(cpu, gpa, code);
+    return cache_translate(cpu, gpa, code, true);
 }
 
 int vr_code_init(struct vr_cpu *cpu, struct vr_error *err)
