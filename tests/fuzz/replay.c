@@ -27,7 +27,7 @@ static uint64_t replay_random(uint64_t *state)
  */
 static void replay_run(const uint8_t *data, size_t len)
 {
-    uint8_t *copy = malloc(len ? len : 1);
+    uint8_t *copy = calloc(1, len ? len : 1);
     if (!copy) {
         abort();
     }
