@@ -271,7 +271,9 @@ static void row_8_reset_while_input_arrives(void **state)
         } else if (round % 3 == 1) {
             vd_set(&v.d, VD_STATUS, 0);
         }
+        vr_dev_lock(v.dev);
         received += vd_stats(&v.d, 0)->chains;
+        vr_dev_unlock(v.dev);
     }
     atomic_store(&f.stop, true);
     vr_thread_join(f.thread);

@@ -394,37 +394,56 @@ static int console_loaded(struct vr_dev *d, struct vr_error *err)
     return r;
 }
 
+/* On the loop's thread. */
+static void console_unplug(void *arg)
+{
+    struct console_end *end = arg;
+    if (end->chr) {
+        vr_chr_attach(end->chr, NULL);
+        console_on_open(end, false);
+        vr_dev_lock(&end->s->dev);
+        end->chr = NULL;
+        vr_dev_unlock(&end->s->dev);
+    }
+}
+
 static void console_fini(struct vr_dev *d)
 {
     for (unsigned i = 0; i < PORTS; i++) {
-        if (CONSOLE(d)->end[i].chr) {
-            vr_chr_attach(CONSOLE(d)->end[i].chr, NULL);
-        }
+        vr_virtio_on_loop(d, console_unplug, &CONSOLE(d)->end[i]);
     }
     vr_virtio_fini(d);
 }
 
-void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *chr)
+struct console_plug {
+    struct console_end *end;
+    struct vr_chr *chr;
+};
+
+static void console_plug_in(void *arg)
 {
-    vr_assert(port < PORTS);
-    struct console_end *end = &CONSOLE(dev)->end[port];
+    const struct console_plug *plug = arg;
     const struct vr_chr_user user = {
         .on_input = console_on_input,
         .on_writable = console_on_writable,
         .on_open = console_on_open,
         .on_resize = console_on_resize,
-        .opaque = end,
+        .opaque = plug->end,
     };
-    if (end->chr) {
-        vr_chr_attach(end->chr, NULL);
-        console_on_open(end, false);
+    console_unplug(plug->end);
+    vr_dev_lock(&plug->end->s->dev);
+    plug->end->chr = plug->chr;
+    vr_dev_unlock(&plug->end->s->dev);
+    if (plug->chr) {
+        vr_chr_attach(plug->chr, &user);
     }
-    vr_dev_lock(dev);
-    end->chr = chr;
-    vr_dev_unlock(dev);
-    if (chr) {
-        vr_chr_attach(chr, &user);
-    }
+}
+
+void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *chr)
+{
+    vr_assert(port < PORTS);
+    struct console_plug plug = {.end = &CONSOLE(dev)->end[port], .chr = chr};
+    vr_virtio_on_loop(dev, console_plug_in, &plug);
 }
 
 #define VR_SELF struct console

@@ -404,29 +404,50 @@ static int net_mmio_init(struct vr_dev *d, struct vr_error *err)
     return r;
 }
 
+/* On the loop's thread. */
+static void net_unplug(void *arg)
+{
+    struct net *s = arg;
+    if (s->net) {
+        vr_net_attach(s->net, NULL);
+    }
+    vr_dev_lock(&s->dev);
+    s->net = NULL;
+    net_set_link(s, false);
+    vr_dev_unlock(&s->dev);
+}
+
 static void net_fini(struct vr_dev *d)
 {
-    if (NET(d)->net) {
-        vr_net_attach(NET(d)->net, NULL);
-    }
+    vr_virtio_on_loop(d, net_unplug, d);
     vr_virtio_fini(d);
     net_free(NET(d));
 }
 
+struct net_plug {
+    struct net *s;
+    struct vr_net *net;
+};
+
+static void net_plug_in(void *arg)
+{
+    const struct net_plug *plug = arg;
+    struct net *s = plug->s;
+    const struct vr_net_user user = {.on_frame = net_on_frame, .on_link = net_on_link, .opaque = s};
+    net_unplug(s);
+    if (plug->net) {
+        vr_dev_lock(&s->dev);
+        s->net = plug->net;
+        net_set_link(s, true);
+        vr_dev_unlock(&s->dev);
+        vr_net_attach(plug->net, &user);
+    }
+}
+
 void vr_virtio_net_attach(struct vr_dev *dev, struct vr_net *net)
 {
-    struct net *s = NET(dev);
-    const struct vr_net_user user = {.on_frame = net_on_frame, .on_link = net_on_link, .opaque = s};
-    if (s->net) {
-        vr_net_attach(s->net, NULL);
-    }
-    vr_dev_lock(dev);
-    s->net = net;
-    net_set_link(s, net != NULL);
-    vr_dev_unlock(dev);
-    if (net) {
-        vr_net_attach(net, &user);
-    }
+    struct net_plug plug = {.s = NET(dev), .net = net};
+    vr_virtio_on_loop(dev, net_plug_in, &plug);
 }
 
 void vr_virtio_net_stats(struct vr_dev *dev, struct vr_virtio_net_stats *ret_stats)

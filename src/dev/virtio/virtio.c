@@ -280,6 +280,15 @@ bool vr_virtio_config_write(struct vr_virtio *v, uint64_t off, unsigned width, u
            cls->config_write(v->host.dev, (uint32_t)off, width, val);
 }
 
+void vr_virtio_on_loop(struct vr_dev *dev, void (*fn)(void *arg), void *arg)
+{
+    if (dev->env->loop) {
+        vr_loop_call(dev->env->loop, fn, arg);
+    } else {
+        fn(arg);
+    }
+}
+
 int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
                    const struct vr_virtio_transport *transport, struct vr_virtq *vq,
                    struct vr_error *err)
