@@ -13,14 +13,16 @@
 #include <errno.h>
 #include <stdio.h>
 
-static bool run_own_thread(const struct vr_machine *m)
+/* Is the caller one of the threads that these functions wait for? */
+static bool run_own_thread(struct vr_machine *m)
 {
+    vr_mutex_lock(&m->lock);
+    bool own = m->control && vr_thread_is_current(m->control);
     for (unsigned i = 0; i < m->vcpu_count; i++) {
-        if (m->vcpus[i]->thread && vr_thread_is_current(m->vcpus[i]->thread)) {
-            return true;
-        }
+        own = own || (m->vcpus[i]->thread && vr_thread_is_current(m->vcpus[i]->thread));
     }
-    return m->control && vr_thread_is_current(m->control);
+    vr_mutex_unlock(&m->lock);
+    return own;
 }
 
 static void run_vcpu_main(void *opaque)

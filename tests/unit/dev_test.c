@@ -418,6 +418,60 @@ static void a_device_outlives_its_old_views(void **state)
     vr_dev_destroy(NULL);
 }
 
+/* --- Devices that come and go under their readers --- */
+
+struct race {
+    struct vr_space *space;
+    atomic_bool stop;
+    atomic_ulong hits;
+};
+
+static void race_main(void *arg)
+{
+    struct race *race = arg;
+    struct vr_view_cache cache = {0};
+    while (!atomic_load(&race->stop)) {
+        uint64_t v;
+        if (vr_space_read(race->space, &cache, 0x1000, 4, &v) == 0) {
+            vr_assert(v == 0x11 || v == 0 ||
+                      v == 0x22); /* alive, gone, or the memory laid over it */
+            atomic_fetch_add(&race->hits, 1);
+        }
+        (void)vr_space_write(race->space, &cache, 0x1008, 8, 5);
+    }
+    vr_view_cache_drop(race->space, &cache);
+}
+
+static void devices_come_and_go_under_their_readers(void **state)
+{
+    struct bench *b = *state;
+    struct race race = {.space = b->env.mem};
+    struct vr_thread *t[2];
+    struct vr_ram *ram;
+    struct vr_error err;
+    assert_int_equal(vr_ram_create("over", VR_PAGE_SIZE, &ram, &err), 0);
+    vr_store_le32(ram->hva, 0x22);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(vr_thread_create("reader", race_main, &race, &t[i], &err), 0);
+    }
+    for (unsigned i = 0; i < 1500 || atomic_load(&race.hits) < 500; i++) {
+        struct vr_dev *d = try_opts(b, NULL, 0, &err);
+        assert_int_equal(vr_dev_map(d, 0, b->env.mem, 0x1000, &err), 0);
+        if (i % 3 == 0) {
+            assert_int_equal(vr_dev_overlay(d, 0, ram, 0, &err), 0);
+        }
+        if (i % 4 == 0) {
+            vr_dev_unlay(d, 0);
+        }
+        vr_dev_destroy(d);
+    }
+    atomic_store(&race.stop, true);
+    for (unsigned i = 0; i < 2; i++) {
+        vr_thread_join(t[i]);
+    }
+    vr_ram_destroy(ram);
+}
+
 #define BENCH_TEST(fn) cmocka_unit_test_setup_teardown(fn, bench_init, bench_fini)
 
 int main(void)
@@ -434,6 +488,7 @@ int main(void)
         BENCH_TEST(reset_restores_state_only),
         BENCH_TEST(refused_state_leaves_a_reset_device),
         BENCH_TEST(a_device_outlives_its_old_views),
+        BENCH_TEST(devices_come_and_go_under_their_readers),
     };
     return cmocka_run_group_tests_name("dev", tests, NULL, NULL);
 }
