@@ -9,6 +9,7 @@
 #: make lint       the checks of style and structure
 #: make fuzz       every fuzz target for SECONDS_EACH=20 seconds
 #: make coverage   what the in-process tests reach, as a report
+#: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo qemu7 native"
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
@@ -19,7 +20,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage bench install clean help
+.PHONY: build run test lint fuzz coverage cputest bench install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -39,6 +40,11 @@ fuzz:
 
 coverage:
 	@tools/coverage.py
+
+cputest: build
+	@tools/deps.sh test
+	@ninja -C $(BUILD) tests/cpu/cpu_diff </dev/null
+	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff PYTHONPATH=tests tests/cpu/diff.py --count $(or $(N),1000000) --seed $(or $(SEED),1)
 
 bench: build
 	@tools/deps.sh test

@@ -16,7 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CHUNK = 1000, SHRINK_ROUNDS = 48 };
+/* COVERED: so many sequences must hold every instruction. */
+enum { CHUNK = 1000, SHRINK_ROUNDS = 48, COVERED = 5000 };
 
 struct command {
     const char *cmd;
@@ -315,13 +316,13 @@ static int compare(const struct options *o, struct runner *r[2])
         printf("# the table and the oracle disagree on whether %" PRIu64 " words are illegal\n",
                odd);
     }
-    if (hit != total && o->mode == GEN_SEQ) {
+    if (hit != total && o->mode == GEN_SEQ && o->count >= COVERED) {
         printf("# not generated:%s\n", missing);
     }
     batch_free(&b);
     free(out[0]);
     free(out[1]);
-    return diffs || (hit != total && o->mode == GEN_SEQ && o->count >= 5000) ? 1 : 0;
+    return diffs || (hit != total && o->mode == GEN_SEQ && o->count >= COVERED) ? 1 : 0;
 }
 
 static int dump(const struct options *o)

@@ -238,7 +238,9 @@ fail_end:
     li a0, '\n'
     call putch
     li t0, 0x100000
-    slli t1, s11, 16
+    bnez s11, 1f
+    li s11, 1
+1:  slli t1, s11, 16
     li t2, 0x3333
     or t1, t1, t2
     sw t1, 0(t0)

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Bare-metal programs: the privileged architecture (priv/) and harts together (litmus/).
+
+  bare_metal.py                    on Vireo, `vireo run --firmware none ELF`
+  bare_metal.py --qemu             the same programs on QEMU 10's system emulator: checks the tests
+  bare_metal.py csr code           only these
+
+A program ends through the finisher: 0 passed, 4 a check failed (its source line is on the console)."""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import cross
+from tap import Skip, Tap
+
+ROOT = cross.HERE.parents[1]
+VIREO = os.environ.get("VIREO", str(ROOT / "build/vireo"))
+QEMU_CPU = ("rv64,h=off,v=off,zacas=on,zabha=on,zcb=on,zimop=on,zcmop=on,zawrs=on,zfa=on,zfh=on,zicond=on,svadu=on,"
+            "svnapot=on,svpbmt=on,svinval=on,smstateen=on,zkr=on,zama16b=off,zicbom=on,zicboz=on")
+
+# name: harts, exit code, what QEMU needs (None: it cannot run it)
+PRIV = {
+    "csr": (1, 0, []),
+    "traps": (1, 0, []),
+    "illegal": (1, 0, []),
+    # QEMU without AIA takes the lowest-numbered interrupt first, which is not the manual's order.
+    "interrupts": (1, 0, ["-cpu", "rv64,h=off,smaia=on,ssaia=on"]),
+    "sv39": (1, 0, []),
+    "sv48": (1, 0, []),
+    "sv57": (1, 0, []),
+    "pmp": (1, 0, []),
+    "atomic": (1, 0, []),
+    "selfmod": (1, 0, []),
+    "cbo": (1, 0, []),
+    "counters": (1, 0, ["-icount", "shift=0"]),
+    "entropy": (1, 0, []),
+    "finisher_fail": (1, 4, []),
+    "tohost": (1, 0, None),
+    "tohost_fail": (1, 4, None),
+}
+LITMUS = {
+    "mp": (2, 0, []),
+    "sb": (2, 0, []),
+    "count": (4, 0, []),
+    "reserve": (2, 0, []),
+    "code": (2, 0, []),
+}
+
+
+def run(argv, deadline=60):
+    try:
+        done = subprocess.run(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=deadline)
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"still running after {deadline} s; console: {late.stdout}") from None
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def on_vireo(elf, harts, _):
+    return run([VIREO, "run", "--firmware", "none", "-c", harts, "--kernel", elf])
+
+
+def on_qemu(elf, harts, options):
+    qemu = cross.fetched("qemu10")
+    if options is None:
+        raise Skip("QEMU has no such device")
+    if not qemu:
+        raise Skip("no QEMU 10")
+    code, text = run([qemu, "-M", "virt", "-cpu", QEMU_CPU, "-smp", harts, "-bios", "none", "-kernel", elf,
+                      "-nodefaults", "-display", "none", "-serial", "stdio", *options])
+    return (4 if code else 0), text
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--qemu", action="store_true")
+parser.add_argument("names", nargs="*")
+args = parser.parse_args()
+tap = Tap()
+for folder, tests in (("priv", PRIV), ("litmus", LITMUS)):
+    for name, (harts, want, options) in tests.items():
+        if args.names and name not in args.names:
+            continue
+        with tap.test(f"{folder}/{name}"), tempfile.TemporaryDirectory() as place:
+            elf = cross.bare_program(pathlib.Path(place), cross.HERE / folder / f"{name}.S",
+                                     *(["-DORACLE_QEMU"] if args.qemu else []))
+            code, text = (on_qemu if args.qemu else on_vireo)(elf, harts, options)
+            assert code == want, f"ended with {code}, not {want}: {text.strip()}"
+tap.finish()

@@ -1,0 +1,6 @@
+/* The harness itself: a failing check ends the run with a failure. */
+#include "priv.h"
+main:
+    li a0, 1
+    EXPECT(a0, 2)
+    j pass
