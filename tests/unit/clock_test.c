@@ -303,6 +303,51 @@ static void a_cancel_under_the_lock_is_final(void **state)
     vr_clock_destroy(c);
 }
 
+struct slow {
+    struct vr_timer timer;
+    atomic_bool begun, go_on, inside;
+};
+
+static void slow_fire(void *arg)
+{
+    struct slow *s = arg;
+    atomic_store(&s->inside, true);
+    atomic_store(&s->begun, true);
+    while (!atomic_load(&s->go_on)) {
+    }
+    uint64_t until = vr_monotonic_ns() + 2000000; /* whoever waits for us does wait */
+    while (vr_monotonic_ns() < until) {
+    }
+    atomic_store(&s->inside, false);
+}
+
+/* stop and fini return only when a fire() under way has returned. */
+static void stop_and_fini_wait_for_fire(void **state)
+{
+    struct vr_clock *c = new_clock(VR_CLOCK_REAL);
+    struct slow s = {.begun = false};
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        atomic_store(&s.begun, false);
+        atomic_store(&s.go_on, false);
+        vr_timer_init(&s.timer, c, NULL, slow_fire, &s);
+        vr_clock_start(c);
+        vr_timer_arm(&s.timer, 0);
+        while (!atomic_load(&s.begun)) {
+        }
+        atomic_store(&s.go_on, true);
+        if (i & 1) {
+            vr_clock_stop(c);
+        } else {
+            vr_timer_fini(&s.timer);
+        }
+        assert_false(atomic_load(&s.inside));
+    }
+    vr_timer_fini(&s.timer);
+    vr_clock_stop(c);
+    vr_clock_destroy(c);
+}
+
 struct reader {
     struct vr_clock *clock;
     atomic_bool stop;
@@ -347,6 +392,7 @@ int main(void)
         cmocka_unit_test(random_timers_match_a_list),
         cmocka_unit_test(a_real_clock_fires_by_itself),
         cmocka_unit_test(a_cancel_under_the_lock_is_final),
+        cmocka_unit_test(stop_and_fini_wait_for_fire),
         cmocka_unit_test(time_never_goes_back_over_pauses),
     };
     return cmocka_run_group_tests_name("clock", tests, NULL, NULL);

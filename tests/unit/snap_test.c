@@ -183,6 +183,22 @@ static void older_versions_get_defaults_for_what_they_lack(void **state)
     vr_snap_fini(&s);
 }
 
+static void a_field_that_comes_twice_is_refused(void **state)
+{
+    static const struct vr_field once[] = {VR_STATE(c, "c"), VR_FIELD_END};
+    static const struct vr_field twice[] = {VR_STATE(c, "c"), VR_STATE(c, "c"), VR_FIELD_END};
+    struct thing a = {.c = 5}, b = {.c = 6};
+    struct vr_snap s;
+    struct vr_error err = {0};
+    (void)state;
+    vr_snap_init(&s);
+    assert_int_equal(vr_snap_save(&s, "thing0", 1, &a, twice, NULL), 0);
+    assert_int_equal(vr_snap_load(&s, "thing0", 1, &b, once, &err), -EPROTO);
+    assert_non_null(strstr(err.msg, "twice"));
+    assert_int_equal(b.c, 6);
+    vr_snap_fini(&s);
+}
+
 static void every_truncation_is_refused(void **state)
 {
     struct thing a = sample(), b = fresh(), want = fresh();
@@ -343,6 +359,7 @@ int main(void)
         cmocka_unit_test(what_is_saved_comes_back),
         cmocka_unit_test(other_names_and_versions_are_refused),
         cmocka_unit_test(older_versions_get_defaults_for_what_they_lack),
+        cmocka_unit_test(a_field_that_comes_twice_is_refused),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(every_damaged_byte_is_refused_or_in_range),
         cmocka_unit_test(noise_is_refused),
