@@ -1,6 +1,6 @@
 /* Code of another hart: hart 0 writes it, sends an IPI, hart 1 does fence.i and runs it (Zifencei). */
 #define HARTS 2
-#include "litmus.h"
+#include "litmus.inc"
 #define ROUNDS 1500
 main:
     START

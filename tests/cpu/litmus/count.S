@@ -1,6 +1,6 @@
 /* Shared counters, exact totals: AMO, LR/SC (word, double), a lock by amoswap and by LR/SC, CAS, bytes. */
 #define HARTS 4
-#include "litmus.h"
+#include "litmus.inc"
 #define EACH 5000
 #define TOTAL(label, want) LINE; ld t5, label; li t6, want; beq t5, t6, 9f; j fail; 9:
 main:

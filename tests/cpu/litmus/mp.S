@@ -1,6 +1,6 @@
 /* Message passing and coherence of one location: MP (fences; release/acquire), CoRR, LB. */
 #define HARTS 2
-#include "litmus.h"
+#include "litmus.inc"
 #define ROUNDS 4000
 main:
     START

@@ -4,7 +4,7 @@
  * be observed between LR and SC); SC of mixed sizes; 128-bit CAS is one access.
  */
 #define HARTS 2
-#include "litmus.h"
+#include "litmus.inc"
 #define ROUNDS 2000
 main:
     START

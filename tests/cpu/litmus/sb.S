@@ -1,6 +1,6 @@
 /* Store buffering: with fence rw, rw (or AMOs with .aqrl) one of the two must see the other's store. */
 #define HARTS 2
-#include "litmus.h"
+#include "litmus.inc"
 #define ROUNDS 6000
 main:
     START

@@ -1,5 +1,5 @@
 /* LR/SC, AMO, compare and swap (Unprivileged ISA chapter 14; Zacas, Zabha; Zalrsc). */
-#include "priv.h"
+#include "priv.inc"
 #define AMOCAS_W(rd, rs2, rs1) .insn r 0x2f, 2, 0x14, rd, rs1, rs2
 #define AMOCAS_D(rd, rs2, rs1) .insn r 0x2f, 3, 0x14, rd, rs1, rs2
 #define AMOCAS_Q(rd, rs2, rs1) .insn r 0x2f, 4, 0x14, rd, rs1, rs2

@@ -1,5 +1,5 @@
 /* Cache-block operations (CMO extension chapters: Zicbom, Zicboz; menvcfg/senvcfg control). Block 64. */
-#include "priv.h"
+#include "priv.inc"
 #define CBO_INVAL(r) .insn i 0x0f, 2, x0, r, 0
 #define CBO_CLEAN(r) .insn i 0x0f, 2, x0, r, 1
 #define CBO_FLUSH(r) .insn i 0x0f, 2, x0, r, 2

@@ -1,5 +1,5 @@
 /* Counters: mcycle, minstret, inhibit, enables, time; hpm (Privileged ISA 3.1.10-12; Zicntr, Zihpm). */
-#include "priv.h"
+#include "priv.inc"
 main:
     li a0, -1
     csrw mcounteren, a0
@@ -36,7 +36,7 @@ main:
     csrr a1, minstret
     EXPECT(a1, 0)
 #endif
-    /* An instruction that traps is not retired; the handler's are (14 to there, see priv.h). */
+    /* An instruction that traps is not retired; the handler's are (14 to there, see priv.inc). */
     csrr a1, minstret
     LINE
     lla s10, 2f

@@ -1,5 +1,5 @@
 /* CSR existence, access rights and WARL behaviour (Privileged ISA 20240411, chapters 2 and 3). */
-#include "priv.h"
+#include "priv.inc"
 main:
     /* Read-only identification: any value, writes trap. */
     csrr a0, mvendorid

@@ -1,5 +1,5 @@
 /* The seed CSR (Zkr: mseccfg.SSEED, USEED) and state enables (Smstateen: mstateen0). */
-#include "priv.h"
+#include "priv.inc"
 #define MSECCFG 0x747
 main:
     /* Only read-write accesses; bits 31:30 tell the state, 2 = ES16 with 16 bits of entropy. */

@@ -2,7 +2,7 @@
  * Reserved and absent encodings trap (Unprivileged ISA; C chapter's reserved rows; CSR rights are in
  * csr.S); hints and defined no-ops do not. Valid forms are compared with a model by cpu_diff.
  */
-#include "priv.h"
+#include "priv.inc"
 #define BAD32(w) EXPECT_TRAP(C_ILLEGAL, .word w); EXPECT_TVAL_INSN((w) & 0xffffffff)
 #define BAD16(h) EXPECT_TRAP(C_ILLEGAL, .half h); EXPECT_TVAL_INSN(h)
 #define FINE32(w) LINE; .word w

@@ -1,5 +1,5 @@
 /* Interrupts: CLINT, Sstc, software bits, enables, priority, vectors (Privileged ISA 3.1.9, 3.2, 4.1.3; Sstc). */
-#include "priv.h"
+#include "priv.inc"
 #define IRQ(n) ((1 << 63) | (n))
 main:
     lla a0, mvec

@@ -1,5 +1,5 @@
 /* Physical memory protection (Privileged ISA 3.7): TOR, NA4, NAPOT, locks, MPRV, walks, edges. */
-#include "priv.h"
+#include "priv.inc"
 #define CFG(entry, val) \
     csrr t4, pmpcfg0; li t5, 0xff << ((entry) * 8); not t5, t5; and t4, t4, t5; \
     li t5, (val) << ((entry) * 8); or t4, t4, t5; csrw pmpcfg0, t4

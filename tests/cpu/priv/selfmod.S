@@ -1,5 +1,5 @@
 /* Code that is written while it is there: fence.i, jumps into the middle, pages of code and data. */
-#include "priv.h"
+#include "priv.inc"
 #define LI_A0(n) ((n) << 20 | 0x513)
 #define RET 0x8082
 main:

@@ -1,3 +1,3 @@
-/* Sv39: see paging.h. */
+/* Sv39: see paging.inc. */
 #define LEVELS 3
-#include "paging.h"
+#include "paging.inc"

@@ -1,3 +1,3 @@
-/* Sv48: see paging.h. */
+/* Sv48: see paging.inc. */
 #define LEVELS 4
-#include "paging.h"
+#include "paging.inc"

@@ -1,3 +1,3 @@
-/* Sv57: see paging.h. */
+/* Sv57: see paging.inc. */
 #define LEVELS 5
-#include "paging.h"
+#include "paging.inc"

@@ -1,5 +1,5 @@
 /* The other way to end: a store of 1 to the symbol `tohost` (Vireo only; QEMU's virt has no such). */
-#include "priv.h"
+#include "priv.inc"
 main:
     lla a0, tohost
     li a1, 1

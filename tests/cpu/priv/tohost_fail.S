@@ -1,5 +1,5 @@
 /* tohost with a failing code, 5 << 1 | 1: the run must end with code 4 (Vireo only). */
-#include "priv.h"
+#include "priv.inc"
 main:
     lla a0, tohost
     li a1, 11

@@ -1,5 +1,5 @@
 /* Traps, delegation and returns (Privileged ISA 3.1.6, 3.1.8, 3.1.14-16, 3.3, 4.1). */
-#include "priv.h"
+#include "priv.inc"
 #define S_RESET lla t4, s_info; li t5, -1; sd t5, 0(t4); sd t5, 8(t4); sd t5, 16(t4)
 #define EXPECT_S(off, val) LINE; lla t5, s_info; ld t5, off(t5); li t6, val; beq t5, t6, 9f; j fail; 9:
 #define EXPECT_S_REG(off, reg) LINE; lla t5, s_info; ld t5, off(t5); mv t6, reg; beq t5, t6, 9f; j fail; 9:
