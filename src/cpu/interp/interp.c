@@ -45,6 +45,7 @@ static bool store_conditional(struct vr_cpu *cpu, const struct vr_ir *ip, unsign
     if (!p) {
         return false;
     }
+    uint64_t va = r[ip->a]; /* the result may replace it */
     bool ok = cpu->res_valid && cpu->res_gpa == gpa && cpu->res_size == width;
     cpu->res_valid = false;
     if (ok && width == 4) {
@@ -57,7 +58,7 @@ static bool store_conditional(struct vr_cpu *cpu, const struct vr_ir *ip, unsign
                                          __ATOMIC_SEQ_CST);
     }
     if (ok) {
-        vr_mem_wrote(cpu, gpa, width);
+        vr_mem_wrote(cpu, va, gpa, width);
     }
     r[ip->d] = !ok;
     return true;
@@ -84,7 +85,8 @@ static bool amo_slow(struct vr_cpu *cpu, const struct vr_ir *ip)
 {
     uint64_t gpa;
     unsigned log2_bytes = ip->op == VR_IR_amo ? ip->c >> 4 : ip->c;
-    void *p = vr_mem_ram(cpu, cpu->r[ip->a], 1u << log2_bytes, VR_WRITE, &gpa);
+    uint64_t va = cpu->r[ip->a]; /* the result may replace it */
+    void *p = vr_mem_ram(cpu, va, 1u << log2_bytes, VR_WRITE, &gpa);
     if (!p) {
         return false;
     }
@@ -95,7 +97,7 @@ static bool amo_slow(struct vr_cpu *cpu, const struct vr_ir *ip)
         wrote = vr_amocas_eval(p, log2_bytes, cpu->r, ip);
     }
     if (wrote) {
-        vr_mem_wrote(cpu, gpa, 1u << log2_bytes);
+        vr_mem_wrote(cpu, va, gpa, 1u << log2_bytes);
     }
     return true;
 }
@@ -115,6 +117,7 @@ void vr_interp_run(struct vr_vcpu *vcpu)
     uint64_t dctx, va, val, pc, epoch = 0;
     unsigned exit_index = 0;
     int64_t off;
+    bool near = false;
 
     atomic_store(&vcpu->attention, true); /* what happened while nobody ran */
 
@@ -154,6 +157,14 @@ look_up: /* cpu->pc is exact */
         cpu->trapped = false;
         from = NULL;
     }
+    pc = cpu->pc;
+    if (from && (b = from->far[exit_index]) != NULL) {
+        unsigned i = (unsigned)(pc >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
+        if (VR_LIKELY(cpu->itlb->entry[i].tag[VR_EXEC] == ((pc & PAGE_MASK) | cpu->ictx) &&
+                      b->gpa == (cpu->itlb->gpa[i] | (pc & ~PAGE_MASK)))) {
+            goto enter;
+        }
+    }
     epoch = vr_code_epoch(cpu);
     b = vr_code_find(cpu);
     if (VR_UNLIKELY(!b)) {
@@ -163,7 +174,11 @@ look_up: /* cpu->pc is exact */
     }
     pc = cpu->pc;
     if (from && epoch == vr_code_epoch(cpu) && b->gpa2 == VR_NO_GPA) {
-        from->chain[exit_index] = b;
+        if (near) {
+            from->chain[exit_index] = b;
+        } else {
+            from->far[exit_index] = b;
+        }
     }
 enter: /* b starts at pc */
     cpu->block_pc = pc;
@@ -187,7 +202,8 @@ go_near_or_far: /* leave b through exit_index to byte offset off from its start 
         goto enter;
     }
     cpu->pc = pc;
-    from = vr_block_near(b, off) && b->gpa2 == VR_NO_GPA ? b : NULL;
+    from = b;
+    near = vr_block_near(b, off) && b->gpa2 == VR_NO_GPA;
     goto look_up;
 
 leave: /* an exception was taken, or a helper ended the block, in the middle of it */
@@ -195,7 +211,6 @@ leave: /* an exception was taken, or a helper ended the block, in the middle of 
     from = NULL;
     goto look_up;
 
-/* clang-format off: a table, and labels */
 /* Constants and moves, integer */
 do_nop:
     NEXT;
@@ -427,8 +442,9 @@ do_helper_end:
     from = NULL;
     if (cpu->isa->helpers[ip->c](cpu, ip)) {
         cpu->pc = pc;
-    } else {
-        uncount(cpu, b, ip);
+    } else if (cpu->trapped) {
+        cpu->icount--; /* the last of the block, and it did not retire */
+        cpu->trapped = cpu->trace != NULL;
     }
     goto look_up;
 do_jmp:
@@ -444,7 +460,9 @@ do_jalr:
     pc = (A + IMM) & ~UINT64_C(1);
     D = cpu->block_pc + ip->at + ip->c;
     cpu->pc = pc;
-    from = NULL;
+    from = b;
+    exit_index = 0;
+    near = false;
     goto look_up;
 #define BRANCH(name, cond) \
     do_##name : if (cond)  \

@@ -14,6 +14,10 @@ struct vr_block {
     /* Successors in the same page (so their translation needs no look-up): of a taken branch or
      * jump, and of falling through. NULL: not known, or not in this page. */
     struct vr_block *chain[2];
+    /* Where it went last through each exit, when that is in another page: right only if that
+     * block's gpa still is where the TLB leads. Such a block may have been dropped, but its memory
+     * stays until all are. */
+    struct vr_block *far[2];
     uint16_t len, insn_count, ir_count;
     struct vr_ir ir[];
 };

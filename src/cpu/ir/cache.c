@@ -19,7 +19,7 @@
 #include <string.h>
 
 enum {
-    HASH_BITS = 13,
+    HASH_BITS = 15,
     PAGE_HASH_BITS = 10,
     ARENA_BYTES = 6 << 20,
     INBOX = 64,
@@ -60,7 +60,7 @@ struct vr_cache {
 
 static struct vr_block **cache_slot(struct vr_cache *c, uint64_t gpa)
 {
-    return &c->hash[(gpa >> 1 ^ gpa >> (HASH_BITS + 1)) & ((1 << HASH_BITS) - 1)];
+    return &c->hash[(gpa >> 1) * UINT64_C(0x9e3779b97f4a7c15) >> (64 - HASH_BITS)];
 }
 
 static struct code_page **cache_page_slot(struct vr_cache *c, uint64_t gpa)
@@ -109,6 +109,7 @@ static void cache_drop_page(struct vr_cache *c, uint64_t gpa)
             *slot = n->block->hash_next;
         }
         n->block->chain[0] = n->block->chain[1] = NULL; /* whoever runs it leaves at its end */
+        n->block->gpa = VR_NO_GPA;                      /* and whoever remembers it finds it gone */
     }
     *pp = (*pp)->hash_next;
     c->epoch++;
@@ -284,7 +285,7 @@ static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret
     if (!cpu->isa->translate(cpu, va, 2, VR_EXEC, &x)) {
         return NULL;
     }
-    const uint8_t *p = vr_dma_ptr(cpu->mem, &cpu->view, x.gpa, 2, false);
+    const uint8_t *p = vr_mem_phys(cpu, x.gpa, 2, false);
     if (!p) {
         cpu->isa->access_fault(cpu, va, VR_EXEC);
         return NULL;
@@ -396,7 +397,8 @@ struct vr_block *vr_code_find(struct vr_cpu *cpu)
     unsigned i = (unsigned)(pc >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
     const struct vr_tlb_entry *e = &cpu->itlb->entry[i];
 
-    if (VR_LIKELY(e->tag[VR_EXEC] == ((pc & ~(uint64_t)(VR_PAGE_SIZE - 1)) | cpu->ictx))) {
+    if (VR_LIKELY(e->tag[VR_EXEC] == ((pc & ~(uint64_t)(VR_PAGE_SIZE - 1)) | cpu->ictx)) ||
+        vr_tlb_recall(cpu, pc, VR_EXEC)) {
         gpa = cpu->itlb->gpa[i] | (pc & (VR_PAGE_SIZE - 1));
         code = (const uint8_t *)((uintptr_t)pc + e->addend);
     } else {

@@ -27,9 +27,24 @@ struct vr_tlb_entry {
     uint64_t tag[3];  /* by enum vr_access; 0: no */
     uintptr_t addend; /* host address = virtual address + addend */
 };
+/* Behind it stand a few entries that were displaced last, fully associative: addresses that collide
+ * cost a look there, not a page walk. */
+enum { VR_TLB_VICTIMS = 8 };
 struct vr_tlb {
     struct vr_tlb_entry entry[VR_TLB_SIZE];
+    struct vr_tlb_entry victim[VR_TLB_VICTIMS];
     uint64_t gpa[VR_TLB_SIZE]; /* guest-physical page of each entry */
+    uint64_t victim_gpa[VR_TLB_VICTIMS];
+    unsigned victim_next; /* replaced round robin */
+};
+
+/* The range of memory that was used last outside the TLB: nearly always the machine's RAM. */
+struct vr_window_cache {
+    uint64_t gen; /* of the map; 0: empty */
+    uint64_t gpa, len;
+    struct vr_ram *ram;
+    uint64_t ram_off; /* of gpa */
+    bool rom;
 };
 
 /* Result of a guest page walk. */
@@ -97,6 +112,7 @@ struct vr_cpu {
     const struct vr_isa *isa;
     struct vr_space *mem;
     struct vr_view_cache view;
+    struct vr_window_cache window;
     uint64_t space_gen;              /* of the map that the TLB was filled from */
     struct vr_tlb *tlb;              /* VR_MMU_MODES of them */
     uint16_t ctx_next;               /* TLB contexts, see tlb.c */
@@ -120,6 +136,15 @@ void vr_interp_run(struct vr_vcpu *vcpu);
 void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned imode,
                    unsigned ictx);
 void vr_tlb_flush(struct vr_cpu *cpu); /* everything */
+/* Does the TLB allow @access at @va without a walk? */
+static inline bool vr_tlb_hits(const struct vr_cpu *cpu, uint64_t va, enum vr_access access)
+{
+    const struct vr_tlb_entry *e = &cpu->dtlb->entry[va >> VR_PAGE_SHIFT & (VR_TLB_SIZE - 1)];
+    return e->tag[access] == ((va & ~(uint64_t)(VR_PAGE_SIZE - 1)) | cpu->dctx);
+}
+/* Bring a displaced entry back that allows @access at @va (VR_EXEC: in the fetch set); false: none.
+ */
+bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
 /* No entry lets anyone write the page at @gpa without the slow path any more. */
 void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa);
 /* The walk @x of @va succeeded: remember it for data (exec: for fetch). */
@@ -134,8 +159,11 @@ bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val)
  * and for cbo.zero. NULL: an exception was taken (misaligned, no right, not RAM). */
 void *vr_mem_ram(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access,
                  uint64_t *ret_gpa);
-/* A range obtained above was written: tell those who keep translations of it. */
-void vr_mem_wrote(struct vr_cpu *cpu, uint64_t gpa, unsigned len);
+/* A range obtained above, at @va, was written: tell those who keep translations of it. */
+void vr_mem_wrote(struct vr_cpu *cpu, uint64_t va, uint64_t gpa, unsigned len);
+/* The memory that holds all of [gpa, gpa+len), or NULL: a device, or nothing. Valid until the next
+ * call. */
+const struct vr_window_cache *vr_mem_window(struct vr_cpu *cpu, uint64_t gpa, uint64_t len);
 /* Physical accesses for page walks: RAM only. NULL where there is none. */
 void *vr_mem_phys(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool write);
 

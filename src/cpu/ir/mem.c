@@ -22,6 +22,39 @@ static bool mem_translate(struct vr_cpu *cpu, uint64_t va, unsigned width, enum 
     return true;
 }
 
+const struct vr_window_cache *vr_mem_window(struct vr_cpu *cpu, uint64_t gpa, uint64_t len)
+{
+    struct vr_window_cache *w = &cpu->window;
+    if (VR_UNLIKELY(w->gen != vr_space_gen(cpu->mem) || gpa < w->gpa ||
+                    !vr_in_range(gpa - w->gpa, len, w->len))) {
+        uint64_t gen = vr_space_gen(cpu->mem);
+        const struct vr_flat *f = vr_view_find(vr_space_view(cpu->mem, &cpu->view), gpa);
+        if (!f || f->region->kind == VR_REGION_DEV || !vr_in_range(gpa - f->gpa, len, f->len)) {
+            return NULL;
+        }
+        *w = (struct vr_window_cache){.gen = gen,
+                                      .gpa = f->gpa,
+                                      .len = f->len,
+                                      .ram = f->region->ram,
+                                      .ram_off = f->region->ram_off + f->off,
+                                      .rom = f->region->kind == VR_REGION_ROM};
+    }
+    return w;
+}
+
+static void *mem_host(struct vr_cpu *cpu, uint64_t gpa, unsigned len, bool write)
+{
+    const struct vr_window_cache *w = vr_mem_window(cpu, gpa, len);
+    return w && !(write && w->rom) ? w->ram->hva + w->ram_off + (gpa - w->gpa) : NULL;
+}
+
+/* Where @va is, for which the TLB has an entry. */
+static void *mem_recalled(struct vr_cpu *cpu, uint64_t va)
+{
+    const struct vr_tlb_entry *e = &cpu->dtlb->entry[va >> VR_PAGE_SHIFT & (VR_TLB_SIZE - 1)];
+    return (void *)((uintptr_t)va + e->addend);
+}
+
 /* An access over a page border: both halves are translated before either is done, so that a fault
  * on the second leaves the first untouched. Memory only: devices are never reached this way. */
 static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_access access,
@@ -35,8 +68,7 @@ static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_a
     }
     void *p[2];
     for (unsigned i = 0; i < 2; i++) {
-        p[i] =
-            vr_dma_ptr(cpu->mem, &cpu->view, gpa[i], i ? width - first : first, access == VR_WRITE);
+        p[i] = mem_host(cpu, gpa[i], i ? width - first : first, access == VR_WRITE);
         if (!p[i]) {
             cpu->isa->access_fault(cpu, i ? va + first : va, access);
             return false;
@@ -70,6 +102,10 @@ bool vr_mem_load(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_
         *ret_val = vr_load_le(buf, width);
         return true;
     }
+    if (vr_tlb_recall(cpu, va, VR_READ)) {
+        *ret_val = vr_load_le(mem_recalled(cpu, va), width);
+        return true;
+    }
     uint64_t gpa;
     if (!mem_translate(cpu, va, width, VR_READ, &gpa)) {
         return false;
@@ -87,6 +123,10 @@ bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val)
         uint8_t buf[8];
         vr_store_le(buf, width, val);
         return mem_cross(cpu, va, width, VR_WRITE, buf);
+    }
+    if (vr_tlb_recall(cpu, va, VR_WRITE)) {
+        vr_store_le(mem_recalled(cpu, va), width, val);
+        return true;
     }
     uint64_t gpa;
     if (!mem_translate(cpu, va, width, VR_WRITE, &gpa)) {
@@ -113,18 +153,26 @@ void *vr_mem_ram(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access a
         cpu->isa->misaligned(cpu, va, access);
         return NULL;
     }
+    if (VR_LIKELY(vr_tlb_hits(cpu, va, access) || vr_tlb_recall(cpu, va, access))) {
+        *ret_gpa =
+            cpu->dtlb->gpa[va >> VR_PAGE_SHIFT & (VR_TLB_SIZE - 1)] | (va & (VR_PAGE_SIZE - 1));
+        return mem_recalled(cpu, va);
+    }
     if (!mem_translate(cpu, va, len, access, ret_gpa)) {
         return NULL;
     }
-    void *p = vr_dma_ptr(cpu->mem, &cpu->view, *ret_gpa, len, access == VR_WRITE);
+    void *p = mem_host(cpu, *ret_gpa, len, access == VR_WRITE);
     if (!p) {
         cpu->isa->access_fault(cpu, va, access);
     }
     return p;
 }
 
-void vr_mem_wrote(struct vr_cpu *cpu, uint64_t gpa, unsigned len)
+void vr_mem_wrote(struct vr_cpu *cpu, uint64_t va, uint64_t gpa, unsigned len)
 {
+    if (VR_LIKELY(vr_tlb_hits(cpu, va, VR_WRITE))) {
+        return; /* a page that may be written unseen: nobody keeps translations, nobody traces */
+    }
     vr_dma_wrote(cpu->mem, &cpu->view, gpa, len);
     if (cpu->trace && len <= 8) {
         uint64_t val = 0;
@@ -136,5 +184,5 @@ void vr_mem_wrote(struct vr_cpu *cpu, uint64_t gpa, unsigned len)
 
 void *vr_mem_phys(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool write)
 {
-    return vr_dma_ptr(cpu->mem, &cpu->view, gpa, width, write);
+    return mem_host(cpu, gpa, width, write);
 }

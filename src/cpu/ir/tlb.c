@@ -19,8 +19,19 @@ void vr_tlb_flush(struct vr_cpu *cpu)
 {
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
         memset(cpu->tlb[m].entry, 0, sizeof(cpu->tlb[m].entry));
+        memset(cpu->tlb[m].victim, 0, sizeof(cpu->tlb[m].victim));
     }
     cpu->has_large = false;
+}
+
+static bool tlb_covers(const struct vr_tlb_entry *e, uint64_t va)
+{
+    for (unsigned i = VR_READ; i <= VR_EXEC; i++) {
+        if (e->tag[i] && (e->tag[i] ^ va) >> VR_PAGE_SHIFT == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va)
@@ -30,7 +41,13 @@ void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va)
         return;
     }
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
-        memset(&cpu->tlb[m].entry[tlb_index(va)], 0, sizeof(struct vr_tlb_entry));
+        struct vr_tlb *tlb = &cpu->tlb[m];
+        memset(&tlb->entry[tlb_index(va)], 0, sizeof(struct vr_tlb_entry));
+        for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+            if (tlb_covers(&tlb->victim[i], va)) {
+                memset(&tlb->victim[i], 0, sizeof(tlb->victim[i]));
+            }
+        }
     }
 }
 
@@ -38,11 +55,49 @@ void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa)
 {
     gpa &= ~(uint64_t)(VR_PAGE_SIZE - 1);
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
+        struct vr_tlb *tlb = &cpu->tlb[m];
         for (unsigned i = 0; i < VR_TLB_SIZE; i++) {
-            if (cpu->tlb[m].gpa[i] == gpa) {
-                cpu->tlb[m].entry[i].tag[VR_WRITE] = 0;
+            if (tlb->gpa[i] == gpa) {
+                tlb->entry[i].tag[VR_WRITE] = 0;
             }
         }
+        for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+            if (tlb->victim_gpa[i] == gpa) {
+                tlb->victim[i].tag[VR_WRITE] = 0;
+            }
+        }
+    }
+}
+
+bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access)
+{
+    bool exec = access == VR_EXEC;
+    struct vr_tlb *tlb = exec ? cpu->itlb : cpu->dtlb;
+    uint64_t tag = (va & ~(uint64_t)(VR_PAGE_SIZE - 1)) | (exec ? cpu->ictx : cpu->dctx);
+    unsigned main = tlb_index(va);
+    for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+        if (tlb->victim[i].tag[access] == tag) {
+            struct vr_tlb_entry e = tlb->entry[main];
+            uint64_t gpa = tlb->gpa[main];
+            tlb->entry[main] = tlb->victim[i];
+            tlb->gpa[main] = tlb->victim_gpa[i];
+            tlb->victim[i] = e;
+            tlb->victim_gpa[i] = gpa;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Keep the entry that @slot is about to lose, unless it is for the same page. */
+static void tlb_displace(struct vr_tlb *tlb, unsigned slot, uint64_t tag)
+{
+    const struct vr_tlb_entry *e = &tlb->entry[slot];
+    uint64_t old = e->tag[VR_READ] | e->tag[VR_WRITE] | e->tag[VR_EXEC];
+    if (old && old != tag) {
+        unsigned i = tlb->victim_next++ % VR_TLB_VICTIMS;
+        tlb->victim[i] = *e;
+        tlb->victim_gpa[i] = tlb->gpa[slot];
     }
 }
 
@@ -63,22 +118,19 @@ static void tlb_note_large(struct vr_cpu *cpu, uint64_t va, uint64_t page_bytes)
 
 void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xlate *x)
 {
-    const struct vr_flat *flat = vr_view_find(vr_space_view(cpu->mem, &cpu->view), x->gpa);
-    if (!x->cacheable || !flat || flat->region->kind == VR_REGION_DEV) {
-        return;
-    }
     uint64_t page = x->gpa & ~(uint64_t)(VR_PAGE_SIZE - 1);
     uint64_t vpage = va & ~(uint64_t)(VR_PAGE_SIZE - 1);
-    if (page < flat->gpa || page - flat->gpa > flat->len - VR_PAGE_SIZE ||
-        flat->len < VR_PAGE_SIZE) {
-        return; /* the page is not wholly memory */
+    const struct vr_window_cache *w = x->cacheable ? vr_mem_window(cpu, page, VR_PAGE_SIZE) : NULL;
+    if (!w) {
+        return; /* not wholly memory, or not one rule for the whole page */
     }
-    struct vr_ram *ram = flat->region->ram;
-    uint64_t off = flat->region->ram_off + flat->off + (page - flat->gpa);
+    struct vr_ram *ram = w->ram;
+    uint64_t off = w->ram_off + (page - w->gpa);
     struct vr_tlb *tlb = exec ? cpu->itlb : cpu->dtlb;
     uint64_t tag = vpage | (exec ? cpu->ictx : cpu->dctx);
     struct vr_tlb_entry *e = &tlb->entry[tlb_index(va)];
 
+    tlb_displace(tlb, tlb_index(va), tag);
     memset(e->tag, 0, sizeof(e->tag));
     tlb->gpa[tlb_index(va)] = page;
     e->addend = (uintptr_t)(ram->hva + off) - (uintptr_t)vpage;
@@ -89,7 +141,7 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
         e->tag[VR_EXEC] = tag;
     }
     /* A traced CPU takes the slow path for stores, which reports them. */
-    if (x->prot & 1 << VR_WRITE && flat->region->kind == VR_REGION_RAM && !cpu->trace &&
+    if (x->prot & 1 << VR_WRITE && !w->rom && !cpu->trace &&
         !atomic_load(&ram->page_flags[off >> VR_PAGE_SHIFT])) {
         e->tag[VR_WRITE] = tag;
     }

@@ -273,6 +273,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.isa, "wiring"),
     VR_HOST(cpu.mem, "wiring"),
     VR_HOST(cpu.view, "cache of the memory map"),
+    VR_HOST(cpu.window, "cache of the memory map"),
     VR_HOST(cpu.space_gen, "cache of the memory map"),
     VR_HOST(cpu.tlb, "refilled by page walks"),
     VR_HOST(cpu.ctx_next, "TLB bookkeeping"),

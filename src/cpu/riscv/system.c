@@ -177,7 +177,8 @@ static bool sys_cbo(struct vr_cpu *cpu, const struct vr_ir *ir)
         return rv_illegal_bits(hart, ir);
     }
     /* The page's right decides first, so that a fault reports rs1 as it is. */
-    enum rv_walk why = rv_walk(hart, va, 1, VR_WRITE, &x);
+    enum rv_walk why =
+        vr_tlb_hits(cpu, va, VR_WRITE) ? RV_WALK_OK : rv_walk(hart, va, 1, VR_WRITE, &x);
     if (why != RV_WALK_OK && kind != 4) {
         why = rv_walk(hart, va, 1, VR_READ, &x);
     }
@@ -191,7 +192,7 @@ static bool sys_cbo(struct vr_cpu *cpu, const struct vr_ir *ir)
             return false;
         }
         memset(p, 0, CACHE_BLOCK);
-        vr_mem_wrote(cpu, gpa, CACHE_BLOCK);
+        vr_mem_wrote(cpu, block, gpa, CACHE_BLOCK);
     }
     return true;
 }
