@@ -10,6 +10,7 @@
 #   fetch.sh oracle        user-mode emulator for riscv64 (newer than Debian 12's); prints its path
 #   fetch.sh qemu10        system emulator for riscv64 with its libraries; prints its path
 #   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
+#   fetch.sh debs N..      downloads riscv64 packages and all that they depend on; prints the .deb files
 #   fetch.sh sources       prints an apt source line for that mirror (for mmdebstrap)
 #
 # MIRROR=URI overrides the mirror. To fetch again (a newer kernel), remove the cache folder.
@@ -202,6 +203,25 @@ packages)
     for name; do
         unpack riscv64 "$name"
         echo "$dir"
+    done
+    ;;
+debs)
+    lock
+    apt_ready riscv64
+    files=$(private_apt riscv64 apt-get install -qq -s "$@" |
+        sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*\[\(.*\)\]).*/\1_\2_\3.deb/p' | sed 's/:/%3a/g')
+    [ -n "$files" ] || die "no such packages: $*"
+    archives=$cache/apt-riscv64/cache/archives
+    for file in $files; do
+        [ -e "$archives/$file" ] && continue
+        say "packages: $*"
+        private_apt riscv64 apt-get install -qq -y --download-only "$@" >"$cache/apt-riscv64/log" 2>&1 ||
+            { cat "$cache/apt-riscv64/log" >&2; die "cannot download $*"; }
+        break
+    done
+    for file in $files; do
+        [ -e "$archives/$file" ] || die "apt did not download $file"
+        echo "$archives/$file"
     done
     ;;
 sources) lock; apt_ready riscv64 >&2; cat "$cache/apt-riscv64/sources.list" ;;
