@@ -29,7 +29,7 @@ struct options {
     uint64_t seed, start, count;
     uint32_t features;
     enum gen_mode mode;
-    bool align_faults, shrink, quiet;
+    bool align_faults, no_lrsc, shrink;
     unsigned max_reports;
     const char *oracle, *against, *dump;
 };
@@ -266,6 +266,7 @@ static int compare(const struct options *o, struct runner *r[2])
 
     gen_init(&g, o->seed, o->features, o->mode);
     g.align_faults = o->align_faults;
+    g.no_lrsc = o->no_lrsc;
     out[0] = calloc(CHUNK, sizeof(*out[0]));
     out[1] = calloc(CHUNK, sizeof(*out[1]));
     if (!out[0] || !out[1] || batch_alloc(&b, CHUNK, o->features)) {
@@ -371,7 +372,7 @@ static bool parse_features(const char *text, uint32_t *ret_features)
 static const char usage[] =
     "usage: cpu_diff --oracle CMD [--against CMD] [--seed N] [--count N] [--start N]\n"
     "                [--features LIST] [--mode seq|words] [--reports N] [--no-shrink]\n"
-    "                [--align-faults] [--dump FILE]\n";
+    "                [--align-faults] [--no-lrsc] [--dump FILE]\n";
 
 int diff_main(int argc, char **argv, struct runner *second)
 {
@@ -388,6 +389,10 @@ int diff_main(int argc, char **argv, struct runner *second)
 
         if (strcmp(a, "--no-shrink") == 0) {
             o.shrink = false;
+            continue;
+        }
+        if (strcmp(a, "--no-lrsc") == 0) {
+            o.no_lrsc = true;
             continue;
         }
         if (strcmp(a, "--align-faults") == 0) {

@@ -43,8 +43,8 @@ class Oracle:
         self.command = f"exec {qemu} -cpu {NEW_CPU if self.full else OLD_CPU} {program}"
 
 
-def compare(oracle, *options):
-    done = subprocess.run([DIFF, "--oracle", oracle.command, "--features", oracle.features, *map(str, options)],
+def compare(oracle, *options, engine="plain"):
+    done = subprocess.run([DIFF, "--engine", engine, "--oracle", oracle.command, "--features", oracle.features, *map(str, options)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     assert done.returncode == 0, f"cpu_diff ended with {done.returncode}"
@@ -68,6 +68,13 @@ with tempfile.TemporaryDirectory() as name:
         count = args.count or 20000
         with tap.test(f"{count} random sequences give the same state"):
             compared += compare(oracle, "--count", count, "--seed", args.seed)
+        with tap.test("one instruction a block: the same"):
+            compared += compare(oracle, "--count", max(5000, count // 8), "--seed", args.seed + 2, engine="single")
+        with tap.test("through Sv39, pages scattered: the same"):
+            compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + 3, engine="paged")
+        with tap.test("interrupted at any moment: the same"):
+            compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + 4, "--no-lrsc",
+                                engine="paged,irq")
         if oracle.full:  # the old one enforces no alignment, and has other extensions than the table
             with tap.test("misaligned atomics trap alike"):
                 compared += compare(oracle, "--align-faults", "--count", max(5000, count // 8), "--seed", args.seed + 1)

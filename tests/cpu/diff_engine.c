@@ -12,7 +12,9 @@
 #include "cpu/riscv/hart.h"
 #include "cpu/riscv/priv.h"
 #include "diff.h"
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,13 +22,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HANDLER 0x30000000ull
+#define HANDLER    0x30000000ull
+#define TABLES     0x40000000ull
+#define TABLES_LEN 0x5000ull /* a root, one middle table, a last one for each region */
+
+enum { PTE_V = 1, PTE_R = 2, PTE_W = 4, PTE_X = 8, PTE_U = 16, PTE_AD = 0xc0 };
 
 struct engine {
     struct vr_space *space;
     struct vr_clock *clock;
-    struct vr_ram *code, *scratch, *handler;
-    struct vr_region region[3];
+    struct vr_ram *code, *scratch, *handler, *tables;
+    struct vr_region region[4];
     struct rv_hart *hart;
     const struct batch *batch;
     struct batch_result *out;
@@ -34,12 +40,27 @@ struct engine {
     bool under_way;
     atomic_uint progress; /* cases over, for the watch */
     atomic_bool stop;
+    bool single, paged, irq;
+    uint64_t interrupts; /* taken */
 };
 
 static uint64_t engine_time(void *opaque)
 {
     (void)opaque;
     return 0;
+}
+
+/* Where byte @off of code, or of scratch, lies in its RAM: pages in another order when paged. */
+static uint64_t code_off(const struct engine *e, uint64_t off)
+{
+    uint64_t pages = BATCH_CODE_LEN >> 12, page = off >> 12;
+
+    return e->paged ? ((page * 5 + 3) % pages) << 12 | (off & 0xfff) : off;
+}
+
+static uint64_t scratch_off(const struct engine *e, uint64_t off)
+{
+    return e->paged ? off ^ 0x1000 : off;
 }
 
 static uint32_t cause_of(const struct engine *e, const struct batch_case *c)
@@ -80,6 +101,7 @@ static void case_result(struct engine *e)
     const struct batch_case *c = &e->batch->c[e->at];
     struct batch_result *r = &e->out[e->at];
     struct vr_cpu *cpu = &e->hart->cpu;
+    uint64_t scratch[BATCH_SCRATCH_LEN / 8];
 
     memset(r, 0, sizeof(*r));
     memcpy(r->x, &cpu->r[0], sizeof(r->x));
@@ -87,18 +109,28 @@ static void case_result(struct engine *e)
     r->pc = e->hart->sepc;
     r->fcsr = (uint32_t)csr(e, 0x003);
     r->cause = cause_of(e, c);
-    r->hash = batch_hash((const uint64_t *)e->scratch->hva, BATCH_SCRATCH_LEN / 8);
+    static_assert(BATCH_SCRATCH_LEN == 0x2000, "two pages");
+    memcpy(&scratch[0], e->scratch->hva + scratch_off(e, 0), 0x1000);
+    memcpy(&scratch[0x1000 / 8], e->scratch->hva + scratch_off(e, 0x1000), 0x1000);
+    r->hash = batch_hash(scratch, BATCH_SCRATCH_LEN / 8);
 }
 
 static void case_begin(struct engine *e)
 {
     const struct batch_case *c = &e->batch->c[e->at];
     struct rv_hart *hart = e->hart;
-    uint64_t off = c->pc - BATCH_CODE;
+    const uint8_t *code = e->batch->code + (size_t)e->at * BATCH_CODE_MAX;
+    uint64_t scratch[BATCH_SCRATCH_LEN / 8];
 
-    memcpy(e->code->hva + off, e->batch->code + (size_t)e->at * BATCH_CODE_MAX, c->code_bytes);
-    vr_ram_wrote(e->space, e->code, off, c->code_bytes);
-    batch_fill((uint64_t *)e->scratch->hva, BATCH_SCRATCH_LEN / 8, c->scratch_seed);
+    for (uint32_t i = 0; i < c->code_bytes; i += 2) {
+        uint64_t off = code_off(e, c->pc - BATCH_CODE + i);
+
+        memcpy(e->code->hva + off, code + i, 2);
+        vr_ram_wrote(e->space, e->code, off, 2);
+    }
+    batch_fill(scratch, BATCH_SCRATCH_LEN / 8, c->scratch_seed);
+    memcpy(e->scratch->hva + scratch_off(e, 0), &scratch[0], 0x1000);
+    memcpy(e->scratch->hva + scratch_off(e, 0x1000), &scratch[0x1000 / 8], 0x1000);
     vr_ram_wrote(e->space, e->scratch, 0, BATCH_SCRATCH_LEN);
     vr_code_fence(&hart->cpu);
     memcpy(&hart->cpu.r[1], &c->x[1], 31 * sizeof(uint64_t));
@@ -115,6 +147,22 @@ static bool case_over(void *opaque, struct rv_hart *hart)
 {
     struct engine *e = opaque;
 
+    if (e->paged && !hart->satp) { /* starting a hart turns translation off */
+        uint64_t satp = 8ull << RV_SATP_MODE_SHIFT | TABLES >> 12;
+
+        if (!rv_csr_write(hart, 0x180, satp)) {
+            fprintf(stderr, "engine: satp is not writable\n");
+        }
+        rv_fence_all(hart);
+    }
+    if (hart->scause & RV_CAUSE_INTERRUPT && e->under_way) {
+        e->interrupts++;
+        hart->scause = 0;
+        rv_hart_irq(hart, RV_SEI, false);
+        hart->cpu.pc = hart->sepc;
+        rv_set_priv(hart, RV_U);
+        return false;
+    }
     if (e->under_way) {
         case_result(e);
         e->at++;
@@ -143,6 +191,33 @@ static int engine_map(struct engine *e, unsigned i, const char *name, uint64_t g
     return vr_space_add(e->space, &e->region[i], err);
 }
 
+static void engine_pte(struct engine *e, unsigned table, unsigned idx, uint64_t gpa, uint64_t flags)
+{
+    uint64_t pte = gpa >> 2 | flags;
+
+    memcpy(e->tables->hva + table * 0x1000 + idx * 8, &pte, sizeof(pte));
+}
+
+/* Sv39 tables for the batch's addresses: 0 root, 1 middle, 2 code, 3 scratch, 4 handler. */
+static void engine_tables(struct engine *e)
+{
+    static const uint64_t base[3] = {BATCH_CODE, BATCH_SCRATCH, HANDLER};
+
+    engine_pte(e, 0, 0, TABLES + 0x1000, PTE_V);
+    for (unsigned i = 0; i < 3; i++) {
+        engine_pte(e, 1, (unsigned)(base[i] >> 21), TABLES + (2 + i) * 0x1000, PTE_V);
+    }
+    for (unsigned i = 0; i < BATCH_CODE_LEN >> 12; i++) {
+        engine_pte(e, 2, i, BATCH_CODE + code_off(e, (uint64_t)i << 12),
+                   PTE_V | PTE_R | PTE_W | PTE_X | PTE_U | PTE_AD);
+    }
+    for (unsigned i = 0; i < BATCH_SCRATCH_LEN >> 12; i++) {
+        engine_pte(e, 3, i, BATCH_SCRATCH + scratch_off(e, (uint64_t)i << 12),
+                   PTE_V | PTE_R | PTE_W | PTE_U | PTE_AD);
+    }
+    engine_pte(e, 4, 0, HANDLER, PTE_V | PTE_R | PTE_X | PTE_AD);
+}
+
 static int engine_open(struct engine *e, struct vr_error *err)
 {
     static const uint8_t ecall[4] = {0x73, 0, 0, 0};
@@ -156,17 +231,21 @@ static int engine_open(struct engine *e, struct vr_error *err)
         (rc = engine_map(e, 0, "code", BATCH_CODE, BATCH_CODE_LEN, &e->code, err)) ||
         (rc = engine_map(e, 1, "scratch", BATCH_SCRATCH, BATCH_SCRATCH_LEN, &e->scratch, err)) ||
         (rc = engine_map(e, 2, "handler", HANDLER, VR_PAGE_SIZE, &e->handler, err)) ||
+        (rc = engine_map(e, 3, "tables", TABLES, TABLES_LEN, &e->tables, err)) ||
         (rc = rv_hart_create(NULL, 0, &config, e->space, e->clock, engine_time, NULL, &e->hart,
                              err))) {
         return rc;
     }
     memcpy(e->handler->hva, ecall, sizeof(ecall));
+    engine_tables(e);
     rv_hart_set_sbi(e->hart, case_over, e);
     rv_hart_reset(e->hart);
     e->hart->stvec = HANDLER;
     e->hart->medeleg = 0xb1ff;
     e->hart->senvcfg = RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE | RV_ENVCFG_CBZE;
     e->hart->mstatus |= RV_MSTATUS_FS;
+    e->hart->mie = RV_BIT(RV_SEI);
+    e->hart->cpu.single = e->single;
     rv_hart_start(e->hart, RV_S, HANDLER, 0, 0);
     return 0;
 }
@@ -176,7 +255,7 @@ static void engine_close(struct engine *e)
     if (e->hart) {
         e->hart->cpu.vcpu.ops->destroy(&e->hart->cpu.vcpu);
     }
-    for (unsigned i = 0; e->space && i < 3; i++) {
+    for (unsigned i = 0; e->space && i < 4; i++) {
         if (e->region[i].ram) {
             vr_space_remove(e->space, &e->region[i]);
         }
@@ -185,6 +264,7 @@ static void engine_close(struct engine *e)
     vr_ram_destroy(e->code);
     vr_ram_destroy(e->scratch);
     vr_ram_destroy(e->handler);
+    vr_ram_destroy(e->tables);
     vr_clock_destroy(e->clock);
 }
 
@@ -208,6 +288,20 @@ static void *engine_watch(void *opaque)
     return NULL;
 }
 
+/* Raises the external interrupt again and again; the hook lowers it when it was taken. */
+static void *engine_disturb(void *opaque)
+{
+    struct engine *e = opaque;
+    unsigned n = 0;
+
+    while (!atomic_load(&e->stop)) {
+        rv_hart_irq(e->hart, RV_SEI, true);
+        usleep(n++ % 8 * 5);
+    }
+    rv_hart_irq(e->hart, RV_SEI, false);
+    return NULL;
+}
+
 static int engine_start(struct runner *r, const struct batch *b, struct batch_result *out)
 {
     struct engine *e = r->priv;
@@ -218,16 +312,20 @@ static int engine_start(struct runner *r, const struct batch *b, struct batch_re
     e->at = 0;
     e->under_way = false;
     for (;;) {
-        pthread_t watch;
+        pthread_t watch, disturb;
 
         atomic_store(&vcpu->kicked, false);
         atomic_store(&e->stop, false);
-        if (pthread_create(&watch, NULL, engine_watch, e)) {
+        if (pthread_create(&watch, NULL, engine_watch, e) ||
+            (e->irq && pthread_create(&disturb, NULL, engine_disturb, e))) {
             return -EAGAIN;
         }
         vcpu->ops->run(vcpu);
         atomic_store(&e->stop, true);
         pthread_join(watch, NULL);
+        if (e->irq) {
+            pthread_join(disturb, NULL);
+        }
         if (e->at == b->count) {
             return 0;
         }
@@ -252,13 +350,28 @@ int main(int argc, char **argv)
     struct engine e = {0};
     struct runner r = {"vireo", engine_start, engine_finish, &e};
     struct vr_error err = {0};
-    int rc = engine_open(&e, &err);
+    char name[64] = "vireo";
+    int rc;
 
+    if (argc > 2 && strcmp(argv[1], "--engine") == 0) {
+        e.single = strstr(argv[2], "single") != NULL;
+        e.paged = strstr(argv[2], "paged") != NULL;
+        e.irq = strstr(argv[2], "irq") != NULL;
+        snprintf(name, sizeof(name), "vireo (%s)", argv[2]);
+        argc -= 2;
+        argv += 2;
+    }
+    r.name = name;
+    rc = engine_open(&e, &err);
     if (rc) {
         fprintf(stderr, "cpu_diff: %s\n", err.msg);
         rc = 5;
     } else {
         rc = diff_main(argc, argv, &r);
+        if (e.irq) {
+            printf("# %" PRIu64 " interrupts taken on the way\n", e.interrupts);
+            rc = rc ? rc : e.interrupts == 0;
+        }
     }
     engine_close(&e);
     return rc;

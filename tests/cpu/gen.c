@@ -79,13 +79,14 @@ static void pick_registers(struct build *b)
         b->fpool[b->fpool_n++] = below(g, 32);
     }
     for (unsigned i = 1; i < 32; i++) {
-        b->c->x[i] = value_x(rnd(g), rnd(g));
+        b->c->x[i] = value_x(rnd(g));
     }
     for (unsigned i = 0; i < 32; i++) {
-        b->c->f[i] = value_f(rnd(g), rnd(g));
+        b->c->f[i] = value_f(rnd(g));
     }
     b->c->x[b->base] = BATCH_SCRATCH + 0x1000 - below(g, 128);
-    b->c->x[2] = BATCH_SCRATCH + 0xe00 + below(g, 16) * 16 + (one_in(g, 8) ? below(g, 16) : 0);
+    b->c->x[2] = BATCH_SCRATCH + 0xe00 + below(g, 16) * 16;
+    b->c->x[2] += one_in(g, 8) ? below(g, 16) : 0;
     b->c->x[b->lc] = below(g, 4);
 }
 
@@ -112,6 +113,12 @@ static bool in_theme(const struct isa_insn *in, unsigned theme)
     }
 }
 
+static bool allowed(const struct gen *g, const struct isa_insn *in)
+{
+    return (in->ext & g->features) == in->ext && !(in->flags & IF_SYS) &&
+           !(g->no_lrsc && (in->fmt == FMT_LR || in->fmt == FMT_SC));
+}
+
 /* Table indexes of what may be generated; returns how many. */
 static unsigned choices(const struct gen *g, unsigned theme, uint16_t *ret_pick)
 {
@@ -120,7 +127,7 @@ static unsigned choices(const struct gen *g, unsigned theme, uint16_t *ret_pick)
     for (size_t i = 0; i < isa_count; i++) {
         const struct isa_insn *in = &isa_table[i];
 
-        if ((in->ext & g->features) == in->ext && !(in->flags & IF_SYS) && in_theme(in, theme)) {
+        if (allowed(g, in) && in_theme(in, theme)) {
             ret_pick[n++] = (uint16_t)i;
         }
     }
@@ -139,7 +146,8 @@ static void gen_seq(struct gen *g, struct batch_case *c, uint8_t *code)
         picks = choices(g, 0, pick);
     }
     pick_registers(&b);
-    c->fcsr = (one_in(g, 2) ? 0 : below(g, 5)) << 5 | (one_in(g, 2) ? 0 : below(g, 32));
+    c->fcsr = (one_in(g, 2) ? 0 : below(g, 5)) << 5;
+    c->fcsr |= one_in(g, 2) ? 0 : below(g, 32);
     b.target_groups = 8 + below(g, 33);
     while (b.groups < b.target_groups) {
         b.start[b.groups] = b.n;
@@ -185,9 +193,13 @@ static void gen_seq(struct gen *g, struct batch_case *c, uint8_t *code)
     c->code_bytes = b.n * 2;
     memcpy(code, b.hw, c->code_bytes);
     /* Anywhere in the code area: now and then across a page. */
-    c->pc =
-        BATCH_CODE + (one_in(g, 3) ? 0x1000 * (1 + below(g, 8)) - below(g, c->code_bytes / 2) * 2
-                                   : below(g, 0x7000) * 2);
+    c->pc = BATCH_CODE;
+    if (one_in(g, 3)) {
+        c->pc += 0x1000 * (1 + below(g, 8));
+        c->pc -= below(g, c->code_bytes / 2) * 2;
+    } else {
+        c->pc += below(g, 0x7000) * 2;
+    }
 }
 
 /* Words whose effect cannot be compared like this: control flow, system, lone SC, amocas into x0.
@@ -234,7 +246,7 @@ static void gen_word(struct gen *g, struct batch_case *c, uint8_t *code)
     } while (word_excluded(w));
     for (unsigned i = 0; i < 32; i++) {
         c->x[i] = i ? BATCH_SCRATCH + 0xf00 + i * 16 : 0;
-        c->f[i] = value_f(rnd(g), rnd(g));
+        c->f[i] = value_f(rnd(g));
     }
     c->fcsr = below(g, 5) << 5;
     n = isa_len((uint16_t)w);
@@ -282,7 +294,7 @@ unsigned gen_coverage(const struct gen *g, unsigned *ret_total, char *out, size_
     for (size_t i = 0; i < isa_count; i++) {
         const struct isa_insn *in = &isa_table[i];
 
-        if ((in->ext & g->features) != in->ext || (in->flags & IF_SYS)) {
+        if (!allowed(g, in)) {
             continue;
         }
         total++;

@@ -16,6 +16,7 @@ struct gen {
     uint32_t features;
     enum gen_mode mode;
     bool align_faults; /* also misaligned atomics (the oracle must enforce alignment) */
+    bool no_lrsc;      /* no LR/SC: traps between the two may end the reservation */
     uint64_t rng;
     uint64_t hits[512]; /* by table index: how often generated */
     uint64_t insns;     /* in all */

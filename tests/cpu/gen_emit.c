@@ -220,16 +220,19 @@ static void gen_lrsc(struct build *b, const struct isa_insn *in)
     struct gen *g = b->g;
     bool d = in->memsz == 8;
     uint32_t lr = d ? 0x1000302f : 0x1000202f, sc = d ? 0x1800302f : 0x1800202f;
-    unsigned rd = xd_not(b, NO_REG, NO_REG), rt = xd_not(b, rd, NO_REG);
+    unsigned rd = xd_not(b, NO_REG, NO_REG), rt = xd_not(b, rd, NO_REG), rs2;
 
     emit_addi(b, rt, b->base, mem_off(b, b->base, in->memsz, true));
     emit_word(b, lr | rd << 7 | rt << 15 | below(g, 4) << 25);
     if (one_in(g, 2)) {
         emit_addi(b, rd, rd, (int)below(g, 9) - 4);
     }
-    emit_word(b, sc | xd_not(b, rt, NO_REG) << 7 | rt << 15 | xs(b) << 20 | below(g, 4) << 25);
+    rd = xd_not(b, rt, NO_REG);
+    rs2 = xs(b);
+    emit_word(b, sc | rd << 7 | rt << 15 | rs2 << 20 | below(g, 4) << 25);
     if (one_in(g, 4)) { /* the first SC ended the reservation, whatever it gave */
-        emit_word(b, sc | xd(b) << 7 | rt << 15 | xs(b) << 20);
+        rd = xd(b);
+        emit_word(b, sc | rd << 7 | rt << 15 | rs2 << 20);
     }
 }
 
@@ -347,7 +350,7 @@ static void gen_rvc(struct build *b, const struct isa_insn *in)
 {
     struct gen *g = b->g;
     uint32_t m = in->match, r = (uint32_t)rnd(g), bc = b->base - 8;
-    unsigned p;
+    unsigned p, c1 = xc(b), c2 = xc(b), d = xd(b), d2 = xd_not(b, NO_REG, NO_REG);
 
     switch ((enum isa_fmt)in->fmt) {
     case FMT_CADDI4SPN:
@@ -400,7 +403,7 @@ static void gen_rvc(struct build *b, const struct isa_insn *in)
         emit_word(b, m | ci_imm(r) | xc(b) << 7);
         break;
     case FMT_CA:
-        emit_word(b, m | xc(b) << 7 | xc(b) << 2);
+        emit_word(b, m | c1 << 7 | c2 << 2);
         break;
     case FMT_CU:
         emit_word(b, m | xc(b) << 7);
@@ -418,7 +421,7 @@ static void gen_rvc(struct build *b, const struct isa_insn *in)
         emit_word(b, m | csspo(in, r) | fr(b) << 2);
         break;
     case FMT_CMV:
-        emit_word(b, m | xd(b) << 7 | xd_not(b, NO_REG, NO_REG) << 2);
+        emit_word(b, m | d << 7 | d2 << 2);
         break;
     case FMT_CMOP:
         emit_word(b, m | (r & 7) << 8);
@@ -439,57 +442,58 @@ static void gen_rvc(struct build *b, const struct isa_insn *in)
 static void gen_rv32(struct build *b, const struct isa_insn *in)
 {
     struct gen *g = b->g;
-    uint32_t m = in->match;
-    unsigned r;
+    uint32_t m = in->match, r = (uint32_t)rnd(g), imm = imm12(b);
+    /* Drawn one by one: in an expression the order would be the compiler's. */
+    unsigned d = xd(b), s1 = xs(b), s2 = xs(b), rm = rm_any(b);
+    unsigned fd = fr(b), f1 = fr(b), f2 = fr(b), f3 = fr(b);
+    unsigned base = one_in(g, 8) ? 2 : b->base;
 
     switch ((enum isa_fmt)in->fmt) {
     case FMT_R:
     case FMT_MOPRR:
         m |= in->fmt == FMT_R ? 0 : (uint32_t)rnd(g) & ~in->mask & 0xfe000000;
-        emit_word(b, m | xd(b) << 7 | xs(b) << 15 | xs(b) << 20);
+        emit_word(b, m | d << 7 | s1 << 15 | s2 << 20);
         break;
     case FMT_R1:
     case FMT_MOPR:
         m |= in->fmt == FMT_R1 ? 0 : (uint32_t)rnd(g) & ~in->mask & 0xfff00000;
-        emit_word(b, m | xd(b) << 7 | xs(b) << 15);
+        emit_word(b, m | d << 7 | s1 << 15);
         break;
     case FMT_I:
-        emit_word(b, m | xd(b) << 7 | xs(b) << 15 | imm12(b) << 20);
+        emit_word(b, m | d << 7 | s1 << 15 | imm << 20);
         break;
     case FMT_SH6:
-        emit_word(b, m | xd(b) << 7 | xs(b) << 15 | below(g, 64) << 20);
+        emit_word(b, m | d << 7 | s1 << 15 | (r & 63) << 20);
         break;
     case FMT_SH5:
-        emit_word(b, m | xd(b) << 7 | xs(b) << 15 | below(g, 32) << 20);
+        emit_word(b, m | d << 7 | s1 << 15 | (r & 31) << 20);
         break;
     case FMT_U:
-        emit_word(b, m | xd(b) << 7 | ((uint32_t)rnd(g) & 0xfffff000));
+        emit_word(b, m | d << 7 | (r & 0xfffff000));
         break;
     case FMT_LOAD:
     case FMT_FLOAD:
-        r = one_in(g, 8) ? 2 : b->base;
-        emit_word(
-            b, enc_i(m, in->fmt == FMT_LOAD ? xd(b) : fr(b), r, mem_off(b, r, in->memsz, false)));
+        emit_word(b,
+                  enc_i(m, in->fmt == FMT_LOAD ? d : fd, base, mem_off(b, base, in->memsz, false)));
         break;
     case FMT_STORE:
     case FMT_FSTORE:
-        r = one_in(g, 8) ? 2 : b->base;
         emit_word(
-            b, enc_s(m, in->fmt == FMT_STORE ? xs(b) : fr(b), r, mem_off(b, r, in->memsz, false)));
+            b, enc_s(m, in->fmt == FMT_STORE ? s2 : f2, base, mem_off(b, base, in->memsz, false)));
         break;
     case FMT_B:
         add_fix(b, b->n, b->n, FMT_B, target(b));
-        emit_word(b, m | xs(b) << 15 | xs(b) << 20);
+        emit_word(b, m | s1 << 15 | s2 << 20);
         break;
     case FMT_J:
         add_fix(b, b->n, b->n, FMT_J, target(b));
-        emit_word(b, m | xd(b) << 7);
+        emit_word(b, m | d << 7);
         break;
     case FMT_JALR:
         gen_jalr(b, in);
         break;
     case FMT_FENCE:
-        emit_word(b, m | below(g, 256) << 20 | (one_in(g, 8) ? 0x80000000u : 0));
+        emit_word(b, m | (r & 255) << 20 | (r >> 8 & 7 ? 0 : 0x80000000u));
         break;
     case FMT_NONE:
         emit_word(b, m);
@@ -507,44 +511,43 @@ static void gen_rv32(struct build *b, const struct isa_insn *in)
         gen_csr(b, in);
         break;
     case FMT_CBO:
-        r = xd_not(b, NO_REG, NO_REG);
-        emit_addi(b, r, b->base, mem_off(b, b->base, 1, false));
-        emit_word(b, m | r << 15);
+        base = xd_not(b, NO_REG, NO_REG);
+        emit_addi(b, base, b->base, mem_off(b, b->base, 1, false));
+        emit_word(b, m | base << 15);
         break;
     case FMT_F3:
-        emit_word(b, m | fr(b) << 7 | fr(b) << 15 | fr(b) << 20 | rm_any(b) << 12);
+        emit_word(b, m | fd << 7 | f1 << 15 | f2 << 20 | rm << 12);
         break;
     case FMT_F3N:
-        emit_word(b, m | fr(b) << 7 | fr(b) << 15 | fr(b) << 20);
+        emit_word(b, m | fd << 7 | f1 << 15 | f2 << 20);
         break;
     case FMT_F4:
-        emit_word(b, m | fr(b) << 7 | fr(b) << 15 | fr(b) << 20 | fr(b) << 27 | rm_any(b) << 12);
+        emit_word(b, m | fd << 7 | f1 << 15 | f2 << 20 | f3 << 27 | rm << 12);
         break;
     case FMT_F2:
-        r = fr(b);
-        emit_word(b, m | r << 7 | fr(b) << 15 | rm_any(b) << 12);
+        emit_word(b, m | fd << 7 | f1 << 15 | rm << 12);
         if (in->ext & ISA_ZFA) {
             /* QEMU 10.0 drops fround and froundnx, flags and all, when nobody reads the result. */
-            emit_word(b, enc_s(0x3027, r, b->base, (int)below(g, 64) * 8));
+            emit_word(b, enc_s(0x3027, fd, b->base, (int)(r & 63) * 8));
         }
         break;
     case FMT_XF:
-        emit_word(b, m | xd(b) << 7 | fr(b) << 15 | rm_any(b) << 12);
+        emit_word(b, m | d << 7 | f1 << 15 | rm << 12);
         break;
     case FMT_XFN:
-        emit_word(b, m | xd(b) << 7 | fr(b) << 15);
+        emit_word(b, m | d << 7 | f1 << 15);
         break;
     case FMT_FX:
-        emit_word(b, m | fr(b) << 7 | xs(b) << 15 | rm_any(b) << 12);
+        emit_word(b, m | fd << 7 | s1 << 15 | rm << 12);
         break;
     case FMT_FXN:
-        emit_word(b, m | fr(b) << 7 | xs(b) << 15);
+        emit_word(b, m | fd << 7 | s1 << 15);
         break;
     case FMT_XFF:
-        emit_word(b, m | xd(b) << 7 | fr(b) << 15 | fr(b) << 20);
+        emit_word(b, m | d << 7 | f1 << 15 | f2 << 20);
         break;
     case FMT_FLI:
-        emit_word(b, m | fr(b) << 7 | below(g, 32) << 15);
+        emit_word(b, m | fd << 7 | (r & 31) << 15);
         break;
     default:
         break;

@@ -32,8 +32,16 @@ static const uint64_t double_edge[] = {
     0x40effe0000000000, 0x3e60000000000000, 0x3e70000000000000, 0x1ff0000000000000,
     0x2000000000000000, 0x5fe6a09e667f3bcd, 0x0008000000000000, 0xc1dfffffffffffff};
 
-uint64_t value_x(uint64_t r, uint64_t s)
+/* What to choose, and the value itself, must not come from the same bits. */
+static uint64_t mix(uint64_t r)
 {
+    r = (r ^ (r >> 31)) * 0x9fb21c651e98df25ull;
+    return r ^ (r >> 28);
+}
+
+uint64_t value_x(uint64_t r)
+{
+    uint64_t s = mix(r);
     unsigned k = (unsigned)(s >> 8) % 64;
 
     switch (r % 12) {
@@ -81,8 +89,9 @@ uint64_t value_x(uint64_t r, uint64_t s)
     }
 }
 
-uint64_t value_f(uint64_t r, uint64_t s)
+uint64_t value_f(uint64_t r)
 {
+    uint64_t s = mix(r);
     uint64_t pick = s >> 40;
 
     switch (r % 16) {

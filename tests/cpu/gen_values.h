@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-/* An integer from two random words. */
-uint64_t value_x(uint64_t r, uint64_t s);
+/* An integer from a random word. */
+uint64_t value_x(uint64_t r);
 /* A float register: boxed half or single, double, badly boxed, or anything. */
-uint64_t value_f(uint64_t r, uint64_t s);
+uint64_t value_f(uint64_t r);
 
 #endif
