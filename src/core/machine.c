@@ -60,15 +60,16 @@ void vr_machine_destroy(struct vr_machine *m)
         return;
     }
     vr_machine_kill(m);
+    /* The loop still runs: until a device is gone its host end may make it interrupt a vCPU. */
+    while (m->dev_count) {
+        vr_dev_destroy(m->devs[--m->dev_count]);
+    }
+    free(m->devs);
     while (m->vcpu_count) {
         struct vr_vcpu *vcpu = m->vcpus[--m->vcpu_count];
         m->vcpus[m->vcpu_count] = NULL;
         vcpu->ops->destroy(vcpu);
     }
-    while (m->dev_count) {
-        vr_dev_destroy(m->devs[--m->dev_count]);
-    }
-    free(m->devs);
     while (m->owned) {
         struct vr_machine_owned *owned = m->owned;
         m->owned = owned->next;

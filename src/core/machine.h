@@ -31,7 +31,7 @@ struct vr_exit {
 int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_thread,
                       struct vr_log *log, struct vr_machine **ret_machine,
                       struct vr_error *err) VR_MUST;
-/* Stops first; destroys vCPUs, then devices in reverse, then what vr_machine_own was given, in
+/* Stops first; destroys devices in reverse, then vCPUs, then what vr_machine_own was given, in
  * reverse. Not from one of the machine's own threads. NULL is fine. */
 void vr_machine_destroy(struct vr_machine *m);
 

@@ -433,6 +433,24 @@ static void without_host_ends(void **state)
     assert_int_equal(f->dev->guest_errors, 0);
 }
 
+/* A device that goes tells the driver nothing any more: what its wire leads to may be gone, too. */
+static void it_goes_in_silence(void **state)
+{
+    struct fixture *f = *state;
+    multiport(f, 0);
+    post(&f->d, RX0, 64);
+    vd_isr(&f->d);
+    unsigned rises = f->d.irq.rises;
+    vr_chr_mem_feed(f->end[0].chr, (const uint8_t *)"too late", 8);
+    vr_dev_destroy(f->dev);
+    turn(f);
+    assert_int_equal(f->d.irq.rises, rises);
+    assert_false(f->d.irq.level);
+    assert_false(vd_used(&f->d, CRX, NULL, NULL));
+    assert_false(vd_used(&f->d, RX0, NULL, NULL));
+    f->dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class, NULL);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -450,6 +468,7 @@ int main(void)
         T(emergency_write),
         T(restored_with_two_ports),
         T(without_host_ends),
+        T(it_goes_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

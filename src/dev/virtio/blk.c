@@ -490,6 +490,7 @@ static void blk_quiesce(struct vr_dev *d)
 static void blk_fini(struct vr_dev *d)
 {
     struct blk *s = BLK(d);
+    vr_virtio_halt(d);
     blk_quiesce(d);
     vr_assert(s->in_flight == 0);
     vr_virtio_fini(d);

@@ -409,6 +409,7 @@ static void console_unplug(void *arg)
 
 static void console_fini(struct vr_dev *d)
 {
+    vr_virtio_halt(d);
     for (unsigned i = 0; i < PORTS; i++) {
         vr_virtio_on_loop(d, console_unplug, &CONSOLE(d)->end[i]);
     }

@@ -419,6 +419,7 @@ static void net_unplug(void *arg)
 
 static void net_fini(struct vr_dev *d)
 {
+    vr_virtio_halt(d);
     vr_virtio_on_loop(d, net_unplug, d);
     vr_virtio_fini(d);
     net_free(NET(d));

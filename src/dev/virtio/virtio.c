@@ -316,9 +316,21 @@ int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
     return 0;
 }
 
+void vr_virtio_halt(struct vr_dev *dev)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    vr_dev_lock(dev);
+    v->status = 0; /* so that no queue runs */
+    v->isr = 0;
+    v->host.transport->sync(dev);
+    vr_irq_connect(&v->host.irq, NULL, NULL, 0);
+    vr_dev_unlock(dev);
+}
+
 void vr_virtio_fini(struct vr_dev *dev)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
+    vr_virtio_halt(dev);
     vr_timer_fini(&v->host.later);
     free(v->host.chain);
     v->host.chain = NULL;

@@ -109,6 +109,9 @@ int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
                    const struct vr_virtio_transport *transport, struct vr_virtq *vq,
                    struct vr_error *err) VR_MUST;
 void vr_virtio_fini(struct vr_dev *dev);
+/* First in a device's fini: it touches no ring and no wire any more, whatever its host ends still
+ * do. */
+void vr_virtio_halt(struct vr_dev *dev);
 /* Hooks of the device class; a device's own ones call them. */
 void vr_virtio_reset(struct vr_dev *dev);
 int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err);
