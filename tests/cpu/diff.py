@@ -40,11 +40,14 @@ class Oracle:
                 raise Skip("no qemu-user for riscv64 (Debian: qemu-user-static)")
             self.features = OLD_FEATURES
             self.left_out = "zbb zicond zfa zfh zacas zabha zcb zimop zcmop zawrs zicboz zicbom (old qemu-user)"
-        self.command = f"exec {qemu} -cpu {NEW_CPU if self.full else OLD_CPU} {program}"
+        cpu = NEW_CPU if self.full else OLD_CPU
+        one = "-one-insn-per-tb" if self.full else "-singlestep"
+        self.command = f"exec {qemu} -cpu {cpu} {program}"
+        self.judge = f"exec {qemu} {one} -cpu {cpu} {program}"
 
 
 def compare(oracle, *options, engine="plain"):
-    done = subprocess.run([DIFF, "--engine", engine, "--oracle", oracle.command, "--features", oracle.features, *map(str, options)],
+    done = subprocess.run([DIFF, "--engine", engine, "--oracle", oracle.command, "--judge", oracle.judge, "--features", oracle.features, *map(str, options)],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     assert done.returncode == 0, f"cpu_diff ended with {done.returncode}"
