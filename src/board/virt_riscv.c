@@ -141,7 +141,9 @@ static void virt_hear(void *virt, const uint8_t *buf, size_t len)
 {
     struct vr_virt *v = virt;
     uint64_t now_ns = vr_clock_now(vr_machine_clock(v->machine));
+    vr_mutex_lock(&v->hear_lock);
     vr_panic_watch_feed(&v->panic, buf, len, now_ns - v->reset_ns);
+    vr_mutex_unlock(&v->hear_lock);
 }
 
 static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
@@ -277,6 +279,19 @@ static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
         return vr_err(err, -EINVAL, "%u CPUs: this machine can have 1 to %d", o->cpus,
                       VR_MAX_VCPUS);
     }
+    if (o->disk_count > VR_VIRT_DISKS || o->net_count > VR_VIRT_NETS ||
+        o->port_count > VR_VIRT_PORTS) {
+        return vr_err(err, -EINVAL,
+                      "%u disks, %u network cards, %u console ports: this machine can have %d, %d "
+                      "and %d",
+                      o->disk_count, o->net_count, o->port_count, VR_VIRT_DISKS, VR_VIRT_NETS,
+                      VR_VIRT_PORTS);
+    }
+    if (o->ram_bytes > VIRT_RAM_MAX) {
+        return vr_err(err, -EINVAL,
+                      "memory of %" PRIu64 " GiB: this machine can have at most %" PRIu64 " GiB",
+                      o->ram_bytes >> 30, VIRT_RAM_MAX >> 30);
+    }
     if (o->ram_bytes < VR_VIRT_RAM_MIN || !vr_is_aligned(o->ram_bytes, VR_PAGE_SIZE)) {
         return vr_err(err, -EINVAL,
                       "memory of %" PRIu64 " bytes: this machine needs at least %" PRIu64
@@ -337,6 +352,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     if (!v) {
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
+    vr_mutex_init(&v->hear_lock);
     v->cpus = o->cpus;
     v->ram_bytes = o->ram_bytes;
     v->append = o->append ? strdup(o->append) : NULL;
@@ -365,6 +381,7 @@ void vr_virt_destroy(struct vr_virt *v)
     vr_blob_fini(&v->firmware_file);
     vr_blob_fini(&v->initrd_file);
     vr_fdt_destroy(v->fdt);
+    vr_mutex_fini(&v->hear_lock);
     free(v->append);
     free(v);
 }

@@ -137,7 +137,7 @@ int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *
             v->firmware.low < v->kernel.high) {
             r = vr_err(err, -EINVAL, "the kernel and the firmware want the same memory");
         }
-        used = v->kernel.high;
+        used = v->kernel.high > used ? v->kernel.high : used;
         v->has_kernel = r == 0;
     }
     if (r < 0) {

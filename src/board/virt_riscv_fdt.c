@@ -4,6 +4,7 @@
  */
 #include "board/virt_riscv_priv.h"
 #include "dev/irqchip/clint.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ static void fdt_cpu(struct vr_virt *v, unsigned i)
     vr_fdt_u32(f, "riscv,cbom-block-size", 64);
     vr_fdt_u32(f, "riscv,cboz-block-size", 64);
     vr_fdt_begin(f, "interrupt-controller");
+    vr_fdt_u32(f, "#address-cells", 0);
     vr_fdt_u32(f, "#interrupt-cells", 1);
     vr_fdt_empty(f, "interrupt-controller");
     vr_fdt_str(f, "compatible", "riscv,cpu-intc");
@@ -80,28 +82,41 @@ static unsigned fdt_harts_cells(const struct vr_virt *v, uint32_t *cells, uint32
     return n;
 }
 
-static void fdt_devices(struct vr_virt *v)
+static void fdt_device(struct vr_virt *v, struct virt_dev *d)
 {
     uint32_t cells[VR_MAX_VCPUS * 4];
+    if (!d->dev->cls->describe) {
+        return;
+    }
+    d->at.irq_parent = d->at.irq_count ? PHANDLE_PLIC : 0;
+    d->at.phandle = d->dev == v->plic ? PHANDLE_PLIC : d->dev == v->test ? PHANDLE_TEST : 0;
+    d->at.irqs_extended = cells;
+    d->at.irqs_extended_count = d->dev == v->plic    ? fdt_harts_cells(v, cells, RV_MEI, RV_SEI)
+                                : d->dev == v->clint ? fdt_harts_cells(v, cells, RV_MSI, RV_MTI)
+                                                     : 0;
+    d->dev->cls->describe(d->dev, v->fdt, &d->at);
+    d->at.irqs_extended = NULL;
+}
+
+static void fdt_devices(struct vr_virt *v)
+{
     vr_fdt_begin(v->fdt, "soc");
     vr_fdt_u32(v->fdt, "#address-cells", 2);
     vr_fdt_u32(v->fdt, "#size-cells", 2);
     vr_fdt_str(v->fdt, "compatible", "simple-bus");
     vr_fdt_empty(v->fdt, "ranges");
     for (unsigned i = 0; i < v->dev_count; i++) {
-        struct virt_dev *d = &v->dev[i];
-        if (!d->dev->cls->describe) {
-            continue;
+        if (v->dev[i].dev != v->test) {
+            fdt_device(v, &v->dev[i]);
         }
-        d->at.irq_parent = d->at.irq_count ? PHANDLE_PLIC : 0;
-        d->at.phandle = d->dev == v->plic ? PHANDLE_PLIC : d->dev == v->test ? PHANDLE_TEST : 0;
-        d->at.irqs_extended = cells;
-        d->at.irqs_extended_count = d->dev == v->plic    ? fdt_harts_cells(v, cells, RV_MEI, RV_SEI)
-                                    : d->dev == v->clint ? fdt_harts_cells(v, cells, RV_MSI, RV_MTI)
-                                                         : 0;
-        d->dev->cls->describe(d->dev, v->fdt, &d->at);
     }
     vr_fdt_end(v->fdt);
+    /* With it come the nodes that power off and reboot, which have no address: not for a bus. */
+    for (unsigned i = 0; i < v->dev_count; i++) {
+        if (v->dev[i].dev == v->test) {
+            fdt_device(v, &v->dev[i]);
+        }
+    }
 }
 
 int virt_make_fdt(struct vr_virt *v, struct vr_error *err)
@@ -123,5 +138,12 @@ int virt_make_fdt(struct vr_virt *v, struct vr_error *err)
     vr_fdt_end(v->fdt);
     fdt_devices(v);
     vr_fdt_end(v->fdt);
-    return vr_fdt_finish(v->fdt, &v->fdt_blob, &v->fdt_len, err);
+    r = vr_fdt_finish(v->fdt, &v->fdt_blob, &v->fdt_len, err);
+    if (r == 0 && v->fdt_len > VIRT_FDT_ROOM) { /* only the command line can be that long */
+        r = vr_err(
+            err, -E2BIG,
+            "the device tree has %zu bytes, at most %d fit: shorten the kernel's command line",
+            v->fdt_len, VIRT_FDT_ROOM);
+    }
+    return r;
 }

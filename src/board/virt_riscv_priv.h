@@ -24,9 +24,11 @@
 #define VIRT_MMIO    UINT64_C(0x10001000)
 #define VIRT_FW_CFG  UINT64_C(0x10100000)
 #define VIRT_RAM     UINT64_C(0x80000000)
+#define VIRT_RAM_MAX (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
 
 enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11 };
 enum { VIRT_DEVS = 24 };
+enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 
 /* A device and where it stands. */
 struct virt_dev {
@@ -58,6 +60,7 @@ struct vr_virt {
     const void *fdt_blob;
     size_t fdt_len;
     struct vr_sbi_host sbi;
+    struct vr_mutex hear_lock; /* the 16550 and every hart's SBI write to one console */
     struct vr_panic_watch panic;
     uint64_t reset_ns; /* the clock at the last reset */
 };
