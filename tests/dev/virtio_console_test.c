@@ -433,6 +433,32 @@ static void without_host_ends(void **state)
     assert_int_equal(f->dev->guest_errors, 0);
 }
 
+/* Between quiesce and the clock's next run nothing gets into memory; then it all does. */
+static void quiesced_it_takes_no_input(void **state)
+{
+    struct fixture *f = *state;
+    struct vd *d = &f->d;
+    multiport(f, 0);
+    struct vd_buf in = post(d, RX0, 64), out = vd_out(d, "out", 3);
+    vd_kick(d, RX0);
+    vr_dev_quiesce(f->dev);
+    vr_chr_mem_feed(f->end[0].chr, (const uint8_t *)"in", 2);
+    vr_virtio_console_attach(f->dev, 1, NULL); /* the driver shall hear of that */
+    vd_add(d, TX0, &out, 1);
+    vd_kick(d, TX0);
+    turn(f);
+    assert_false(vd_used(d, RX0, NULL, NULL));
+    assert_false(vd_used(d, TX0, NULL, NULL));
+    assert_false(vd_used(d, CRX, NULL, NULL));
+    vr_clock_step(f->rig.env.clock, 1);
+    turn(f);
+    assert_true(vd_used(d, RX0, NULL, NULL));
+    assert_memory_equal(vd_hva(d, in.gpa), "in", 2);
+    assert_true(vd_used(d, TX0, NULL, NULL));
+    assert_memory_equal(f->end[0].out, "out", 3);
+    expect(f, f->next, 1, PORT_OPEN, 0, "");
+}
+
 /* A device that goes tells the driver nothing any more: what its wire leads to may be gone, too. */
 static void it_goes_in_silence(void **state)
 {
@@ -468,6 +494,7 @@ int main(void)
         T(emergency_write),
         T(restored_with_two_ports),
         T(without_host_ends),
+        T(quiesced_it_takes_no_input),
         T(it_goes_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -537,6 +537,34 @@ static void restored_with_filters(void **state)
     assert_int_equal(vd_config(&f->d, 5, 1), 0x99);
 }
 
+/* Memory and devices are saved one after the other: between quiesce and the clock's next run no
+ * frame may get into memory. */
+static void quiesced_it_takes_no_frames(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t frame[60];
+    make_frame(frame, sizeof(frame), 3);
+    vd_start(&f->d, F_MAC, 64);
+    post_rx(&f->d, 100, 100);
+    vd_kick(&f->d, RX);
+    vr_dev_quiesce(f->dev);
+    unsigned resumes = f->net.resumes;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(fake_net_offer(&f->net, frame, sizeof(frame)));
+    }
+    assert_false(vd_used(&f->d, RX, NULL, NULL));
+    assert_int_equal(f->net.resumes, resumes);
+    vr_clock_step(f->rig.env.clock, 1);
+    assert_true(f->net.resumes > resumes);
+    assert_true(fake_net_offer(&f->net, frame, sizeof(frame)));
+    assert_true(vd_used(&f->d, RX, NULL, NULL));
+    vr_dev_quiesce(f->dev);
+    vr_dev_reset(f->dev); /* a reset ends it, too */
+    vd_start(&f->d, F_MAC, 64);
+    post_rx(&f->d, 100, 100);
+    assert_true(fake_net_offer(&f->net, frame, sizeof(frame)));
+}
+
 static void options(void **state)
 {
     struct fixture *f = *state;
@@ -582,6 +610,7 @@ int main(void)
         T(bad_commands_are_refused),
         T(link_changes_are_told),
         T(restored_with_filters),
+        T(quiesced_it_takes_no_frames),
         T(options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -480,18 +480,24 @@ static int blk_mmio_init(struct vr_dev *d, struct vr_error *err)
     return vr_virtio_init(d, &blk_class, &vr_virtio_mmio, BLK(d)->vq, err);
 }
 
-static void blk_quiesce(struct vr_dev *d)
+static void blk_drain(struct vr_dev *d)
 {
     if (BLK(d)->blk) {
         vr_blk_drain(BLK(d)->blk);
     }
 }
 
+static void blk_quiesce(struct vr_dev *d)
+{
+    blk_drain(d);
+    vr_virtio_quiesce(d);
+}
+
 static void blk_fini(struct vr_dev *d)
 {
     struct blk *s = BLK(d);
     vr_virtio_halt(d);
-    blk_quiesce(d);
+    blk_drain(d);
     vr_assert(s->in_flight == 0);
     vr_virtio_fini(d);
     while (s->free) {
@@ -503,7 +509,7 @@ static void blk_fini(struct vr_dev *d)
 
 void vr_virtio_blk_attach(struct vr_dev *dev, struct vr_blk *blk)
 {
-    blk_quiesce(dev);
+    blk_drain(dev);
     vr_dev_lock(dev);
     BLK(dev)->blk = blk;
     vr_virtio_config_changed(&BLK(dev)->v);

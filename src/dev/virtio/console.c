@@ -470,6 +470,7 @@ const struct vr_dev_class vr_virtio_console_mmio_class = {
     .init = console_mmio_init,
     .reset = vr_virtio_reset,
     .loaded = console_loaded,
+    .quiesce = vr_virtio_quiesce,
     .fini = console_fini,
     .describe = vr_virtio_mmio_describe,
 };

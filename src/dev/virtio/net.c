@@ -198,6 +198,9 @@ static int net_rx_fill(struct net *s, const uint8_t *frame, size_t len)
 static bool net_rx(struct net *s, const uint8_t *frame, size_t len)
 {
     struct vr_virtq *q = &s->vq[Q_RX];
+    if (s->v.host.paused) {
+        return false;
+    }
     if (!vr_virtio_running(&s->v) || !q->ready || len < ETH_HEADER) {
         s->stats.rx_not_ready++;
         return true;
@@ -482,6 +485,7 @@ const struct vr_dev_class vr_virtio_net_mmio_class = {
     .init = net_mmio_init,
     .reset = vr_virtio_reset,
     .loaded = vr_virtio_loaded,
+    .quiesce = vr_virtio_quiesce,
     .fini = net_fini,
     .describe = vr_virtio_mmio_describe,
 };

@@ -86,6 +86,7 @@ const struct vr_dev_class vr_virtio_rng_mmio_class = {
     .init = rng_mmio_init,
     .reset = vr_virtio_reset,
     .loaded = vr_virtio_loaded,
+    .quiesce = vr_virtio_quiesce,
     .fini = vr_virtio_fini,
     .describe = vr_virtio_mmio_describe,
 };

@@ -19,7 +19,8 @@ enum {
 
 bool vr_virtio_running(const struct vr_virtio *v)
 {
-    return (v->status & (VR_VIRTIO_DRIVER_OK | VR_VIRTIO_NEEDS_RESET)) == VR_VIRTIO_DRIVER_OK;
+    return (v->status & (VR_VIRTIO_DRIVER_OK | VR_VIRTIO_NEEDS_RESET)) == VR_VIRTIO_DRIVER_OK &&
+           !v->host.paused;
 }
 
 uint64_t vr_virtio_offered(struct vr_virtio *v)
@@ -76,6 +77,25 @@ static void virtio_later(void *arg)
         if (todo >> i & 1) {
             vr_virtio_handle(v, i);
         }
+    }
+}
+
+void vr_virtio_quiesce(struct vr_dev *dev)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    vr_dev_lock(dev);
+    v->host.paused = true;
+    vr_timer_arm(&v->host.resume, 0); /* due already: as soon as the clock runs */
+    vr_dev_unlock(dev);
+}
+
+/* The machine runs: look at whatever was passed over. */
+static void virtio_resume(void *arg)
+{
+    struct vr_virtio *v = vr_virtio_of(arg);
+    v->host.paused = false;
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        vr_virtio_handle(v, i);
     }
 }
 
@@ -313,6 +333,7 @@ int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
         };
     }
     vr_timer_init(&v->host.later, dev->env->clock, &dev->lock, virtio_later, dev);
+    vr_timer_init(&v->host.resume, dev->env->clock, &dev->lock, virtio_resume, dev);
     return 0;
 }
 
@@ -332,6 +353,7 @@ void vr_virtio_fini(struct vr_dev *dev)
     struct vr_virtio *v = vr_virtio_of(dev);
     vr_virtio_halt(dev);
     vr_timer_fini(&v->host.later);
+    vr_timer_fini(&v->host.resume);
     free(v->host.chain);
     v->host.chain = NULL;
 }
@@ -340,6 +362,8 @@ void vr_virtio_reset(struct vr_dev *dev)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
     vr_timer_cancel(&v->host.later);
+    vr_timer_cancel(&v->host.resume);
+    v->host.paused = false;
     for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
         vr_virtq_stop(&v->host.vq[i]);
         v->host.vq[i].size = v->host.vq[i].host.size_max;

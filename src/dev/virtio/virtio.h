@@ -69,6 +69,8 @@ struct vr_virtio_host {
     struct vr_chain *chain; /* scratch for the device's handlers, owned */
     struct vr_irq irq;      /* for transports with one wire */
     struct vr_timer later;  /* goes on with deferred queues */
+    bool paused;            /* since vr_virtio_quiesce */
+    struct vr_timer resume; /* ends that, when time runs again */
 };
 
 struct vr_virtio {
@@ -112,12 +114,15 @@ void vr_virtio_fini(struct vr_dev *dev);
 /* First in a device's fini: it touches no ring and no wire any more, whatever its host ends still
  * do. */
 void vr_virtio_halt(struct vr_dev *dev);
-/* Hooks of the device class; a device's own ones call them. */
+/* Hooks of the device class; a device's own ones call them. From quiesce until time runs again the
+ * rings are left alone: memory and devices are saved one after the other, and no input may come
+ * between. */
+void vr_virtio_quiesce(struct vr_dev *dev);
 void vr_virtio_reset(struct vr_dev *dev);
 int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err);
 
 /* For devices. */
-bool vr_virtio_running(const struct vr_virtio *v); /* DRIVER_OK, and not broken */
+bool vr_virtio_running(const struct vr_virtio *v); /* DRIVER_OK, not broken, not paused */
 static inline bool vr_virtio_has(const struct vr_virtio *v, uint64_t features)
 {
     return (v->driver_features & features) == features;
