@@ -1,7 +1,7 @@
 /*
- * Reservations between harts: another hart's store to the reserved place makes SC fail, even when it
- * writes the same value (the manual: SC fails if a store from another hart to the reservation set can
- * be observed between LR and SC); SC of mixed sizes; 128-bit CAS is one access.
+ * Reservations between harts: another hart's store to the reserved place, of any size, makes SC fail
+ * (with SAME_VALUE, see reserve_same.S: also when it writes what is there already); a 128-bit CAS is one
+ * access.
  */
 #define HARTS 2
 #include "litmus.inc"

@@ -93,6 +93,42 @@ main:
     addi a4, a4, 1
     bne a1, a4, 99f                   /* 2 if it succeeded, 1 if not */
 
+    /* SC of another size or at another place in the word: may succeed or fail, but says which. */
+    li a0, 0x1111111122222222
+    li a2, 0x33
+#ifndef ORACLE_QEMU /* writes, and says that it failed */
+    sd a0, 0(s0)
+    lr.d a1, (s0)
+    sc.w a3, a2, (s0)
+    ld a1, 0(s0)
+    LINE
+    beqz a3, 3f
+    bne a1, a0, 99f
+    j 4f
+3:  li a4, 0x1111111100000033
+    bne a1, a4, 99f
+4:
+#endif
+    sd a0, 0(s0)
+    lr.w a1, (s0)
+    addi s2, s0, 4
+    sc.w a3, a2, (s2)
+    ld a1, 0(s0)
+    LINE
+    beqz a3, 5f
+    bne a1, a0, 99f
+    j 6f
+5:  li a4, 0x0000003322222222
+    bne a1, a4, 99f
+6:  lr.w a1, (s0)
+    sc.d a3, a2, (s0)
+    ld a1, 0(s0)
+    LINE
+    beqz a3, 7f
+    bne a1, a0, 99f
+    j 8f
+7:  bne a1, a2, 99f
+8:
     /* Misaligned: LR and SC/AMO have their own causes (or an access fault). No write. */
     li a0, 0x1234
     sd a0, 0(s0)

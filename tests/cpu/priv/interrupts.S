@@ -77,6 +77,23 @@ main:
     bgeu a3, a1, 7f
     j fail
 7:
+    /* mtime can be set; what waits for it follows. */
+    li a0, 1 << 40
+    sd a0, 0(s1)
+    EXPECT_CSR_BITS(mip, 0x80, 0)
+    li a1, (1 << 40) + 5
+    sd a1, 0(s2)
+    ld a2, 0(s2)
+    LINE
+    bgeu a2, a1, 10f
+    j fail
+10: csrr a2, time
+    LINE
+    bgeu a2, a1, 11f
+    j fail
+11: EXPECT_CSR_BITS(mip, 0x80, 0x80)
+    sd zero, 0(s2)
+    EXPECT_CSR_BITS(mip, 0x80, 0)
     /* mtimecmp in the past: MTIP at once; writing it into the future clears it. */
     sd zero, 0(s1)
     EXPECT_CSR_BITS(mip, 0x80, 0x80)
