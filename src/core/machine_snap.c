@@ -123,7 +123,7 @@ int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
     }
     if (r == 0) {
         vr_mutex_lock(&m->lock);
-        m->ended = false;
+        m->ended = m->panicked = false;
         vr_mutex_unlock(&m->lock);
         vr_machine_set_state(m, VR_STATE_PAUSED);
     } else if (!was_stopped) { /* somebody may be waiting for its end */

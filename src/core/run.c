@@ -126,6 +126,14 @@ static void run_carry_out(struct vr_machine *m, struct vr_exit ask, bool reboots
         vr_machine_end(m, ask);
         return;
     }
+    /* A guest that asked in a loop until it was stopped has asked once; and what it said of a panic
+     * is not of the life that begins. */
+    vr_mutex_lock(&m->lock);
+    if (m->pending.why == VR_REQ_RESET) {
+        m->pending = (struct vr_exit){.why = VR_REQ_NONE};
+    }
+    m->panicked = false;
+    vr_mutex_unlock(&m->lock);
     if (run_reset(m, &err) < 0) {
         vr_log(m->env.log, VR_ERROR, m->name, "reset failed: %s", err.msg);
         vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1});

@@ -16,6 +16,7 @@
 struct toy_cpu {
     struct vr_vcpu vcpu;
     bool sleeps;
+    atomic_bool asks; /* for a reset, as long as it runs: a guest in a loop */
     atomic_ulong turns, entries;
     atomic_uint inside; /* run() is running */
     /* state */
@@ -38,6 +39,9 @@ static void cpu_run(struct vr_vcpu *v)
         atomic_store(&v->attention, false); /* before looking, as every engine must */
         atomic_fetch_add(&CPU(v)->turns, 1);
         CPU(v)->pc++; /* not atomic: whoever looks must have stopped us */
+        if (atomic_load(&CPU(v)->asks)) {
+            vr_machine_request(v->machine, VR_REQ_RESET, 0);
+        }
         if (CPU(v)->sleeps) {
             vr_vcpu_sleep(v);
         }
@@ -167,6 +171,7 @@ static int board_on_reset(void *opaque, struct vr_error *err)
     b->resets++;
     for (unsigned i = 0; vr_machine_vcpu(b->m, i); i++) {
         assert_int_equal(atomic_load(&CPU(vr_machine_vcpu(b->m, i))->inside), 0);
+        atomic_store(&CPU(vr_machine_vcpu(b->m, i))->asks, false); /* it begins anew */
     }
     return b->reset_says ? vr_err(err, b->reset_says, "no kernel") : 0;
 }
@@ -341,6 +346,29 @@ static void resets_run_on_or_end(void **state)
     vr_machine_request(b.m, VR_REQ_RESET, 0);
     assert_true(vr_machine_wait(b.m, UINT64_MAX, &got));
     assert_int_equal(got.why, VR_REQ_RESET);
+    vr_machine_destroy(b.m);
+}
+
+/* What a guest asks for until it is stopped is one reset. */
+static void a_reset_answers_all_who_asked_before(void **state)
+{
+    struct board b;
+    (void)state;
+    board_init(&b, 3);
+    assert_int_equal(vr_machine_start(b.m, NULL), 0);
+    for (unsigned i = 2; i < 50; i++) {
+        wait_turning(&b);
+        assert_int_equal(vr_machine_pause(b.m), 0);
+        atomic_store(&cpu_of(&b, 2)->asks, true);
+        atomic_store(&cpu_of(&b, 0)->asks, true);
+        assert_int_equal(vr_machine_resume(b.m), 0);
+        wait_resets(&b, i);
+        for (unsigned k = 0; k < 20; k++) {
+            wait_turning(&b);
+        }
+        assert_int_equal(b.resets, i);
+        assert_int_equal(vr_machine_state(b.m), VR_STATE_RUNNING);
+    }
     vr_machine_destroy(b.m);
 }
 
@@ -594,6 +622,7 @@ int main(void)
         cmocka_unit_test(requests_end_a_machine),
         cmocka_unit_test(a_request_before_the_start_waits_for_it),
         cmocka_unit_test(resets_run_on_or_end),
+        cmocka_unit_test(a_reset_answers_all_who_asked_before),
         cmocka_unit_test(failed_resets_end_it),
         cmocka_unit_test(paused_means_nothing_moves),
         cmocka_unit_test(all_at_once),
