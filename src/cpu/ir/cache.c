@@ -175,20 +175,22 @@ void vr_code_drain(struct vr_cpu *cpu)
     if (!atomic_load(&c->inbox_count)) {
         return;
     }
+    /* Taking the notes is the answer: what this CPU wrote unseen it wrote before, and it runs no
+     * guest code until it has dealt with them. */
     struct code_note notes[INBOX];
     vr_mutex_lock(&c->lock);
     unsigned n = atomic_load(&c->inbox_count);
     memcpy(notes, c->inbox, (n < INBOX ? n : INBOX) * sizeof(notes[0]));
+    atomic_store(&c->inbox_count, 0);
+    vr_mutex_unlock(&c->lock);
     if (n > INBOX) {
         vr_tlb_flush(cpu);
         vr_code_flush(cpu);
-        n = 0;
+        return;
     }
     for (unsigned i = 0; i < n; i++) {
         cache_each_gpa(cpu, &notes[i], notes[i].written ? cache_drop_gpa : vr_tlb_protect);
     }
-    atomic_store(&c->inbox_count, 0); /* under the lock: only now has this CPU answered */
-    vr_mutex_unlock(&c->lock);
 }
 
 /* The next CPU after @i that shares the machine and runs on this engine. */
