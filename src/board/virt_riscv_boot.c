@@ -16,7 +16,10 @@
 /* Kernels map their first gigabytes early; a device tree beyond would not be seen. */
 #define LOW_END (VIRT_RAM + (UINT64_C(1) << 30))
 
-enum { FDT_ROOM = 2 << 20 }; /* aligned so, as the boot protocol asks */
+enum {
+    FDT_ROOM = 2 << 20,   /* aligned so, as the boot protocol asks */
+    RAW_OFFSET = 2 << 20, /* of a next stage without headers, by the convention of this machine */
+};
 
 static int plan_place(struct vr_virt *v, const char *what, uint64_t low, uint64_t high,
                       struct vr_error *err)
@@ -33,14 +36,36 @@ static int plan_place(struct vr_virt *v, const char *what, uint64_t low, uint64_
     return 0;
 }
 
-static int plan_program(const char *what, const char *path, uint64_t max, uint64_t base,
-                        struct vr_blob *file, struct vr_kernel *program, struct vr_error *err)
+/* Code without headers, as it stands. */
+static void plan_raw(struct vr_kernel *program, uint64_t gpa, uint64_t len)
 {
-    int r = vr_blob_read(what, path, (size_t)max, file, err);
+    *program = (struct vr_kernel){
+        .kind = VR_KERNEL_RAW,
+        .entry = gpa,
+        .low = gpa,
+        .high = gpa + len,
+        .segment_count = 1,
+        .segment[0] = {.gpa = gpa, .file_len = len, .mem_len = len},
+    };
+}
+
+/* With firmware below it, the next stage may be a boot loader, which is raw code as often as ELF.
+ */
+static int plan_kernel(struct vr_virt *v, const char *path, struct vr_error *err)
+{
+    struct vr_blob *file = &v->kernel_file;
+    int r = vr_blob_read("kernel", path, (size_t)v->ram_bytes, file, err);
     if (r == 0) {
-        r = vr_blob_gunzip(what, file, err);
+        r = vr_blob_gunzip("kernel", file, err);
     }
-    return r < 0 ? r : vr_kernel_parse(path, file->data, file->len, base, program, err);
+    if (r < 0) {
+        return r;
+    }
+    if (v->has_firmware && file->len && vr_file_kind(file->data, file->len) == VR_FILE_UNKNOWN) {
+        plan_raw(&v->kernel, VIRT_RAM + RAW_OFFSET, file->len);
+        return 0;
+    }
+    return vr_kernel_parse(path, file->data, file->len, VIRT_RAM, &v->kernel, err);
 }
 
 /* Linkers put a file's headers and notes into a segment of their own, at addresses where this
@@ -94,16 +119,7 @@ static int plan_firmware(struct vr_virt *v, const char *path, struct vr_error *e
                       "firmware %s: is %s, not RISC-V firmware (an ELF file or raw code)", path,
                       vr_file_kind_name(kind));
     } else {
-        v->firmware = (struct vr_kernel){
-            .kind = VR_KERNEL_RAW,
-            .entry = VIRT_RAM,
-            .low = VIRT_RAM,
-            .high = VIRT_RAM + v->firmware_file.len,
-            .segment_count = 1,
-            .segment[0] = {.gpa = VIRT_RAM,
-                           .file_len = v->firmware_file.len,
-                           .mem_len = v->firmware_file.len},
-        };
+        plan_raw(&v->firmware, VIRT_RAM, v->firmware_file.len);
     }
     v->has_firmware = true;
     return r < 0 ? r : plan_place(v, "the firmware", v->firmware.low, v->firmware.high, err);
@@ -123,8 +139,7 @@ int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *
         used = v->firmware.high;
     }
     if (r == 0 && o->kernel) {
-        r = plan_program("kernel", o->kernel, v->ram_bytes, VIRT_RAM, &v->kernel_file, &v->kernel,
-                         err);
+        r = plan_kernel(v, o->kernel, err);
         if (r == 0 && v->bare && v->kernel.kind != VR_KERNEL_ELF) {
             r = vr_err(err, -ENOEXEC, "kernel %s: --firmware none starts a bare-metal ELF file",
                        o->kernel);
