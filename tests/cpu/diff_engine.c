@@ -281,7 +281,7 @@ static void *engine_watch(void *opaque)
 
         same = now == seen ? same + 1 : 0;
         seen = now;
-        if (same >= 30) {
+        if (same >= 60) {
             vr_vcpu_kick(&e->hart->cpu.vcpu);
         }
     }

@@ -248,7 +248,7 @@ static void gen_word(struct gen *g, struct batch_case *c, uint8_t *code)
         c->x[i] = i ? BATCH_SCRATCH + 0xf00 + i * 16 : 0;
         c->f[i] = value_f(rnd(g));
     }
-    c->fcsr = below(g, 5) << 5;
+    c->fcsr = below(g, 8) << 5; /* also the reserved rounding modes */
     n = isa_len((uint16_t)w);
     memcpy(code, &w, n);
     memcpy(code + n, "\x73\x00\x10\x00", 4);

@@ -73,6 +73,15 @@ const struct isa_insn *isa_find(uint32_t insn, uint32_t features)
     return NULL;
 }
 
+bool isa_legal(uint32_t insn, uint32_t features, unsigned frm)
+{
+    const struct isa_insn *in = isa_find(insn, features);
+    bool has_rm = in && (in->fmt == FMT_F3 || in->fmt == FMT_F4 || in->fmt == FMT_F2 ||
+                         in->fmt == FMT_XF || in->fmt == FMT_FX);
+
+    return in && !(has_rm && bits(insn, 14, 12) == 7 && frm > 4);
+}
+
 /* Branch and jump offsets. */
 static int32_t off_b(uint32_t w)
 {

@@ -8,6 +8,7 @@
 #ifndef TESTS_CPU_ISA_H
 #define TESTS_CPU_ISA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -124,6 +125,9 @@ extern const size_t isa_count;
 /* The entry that matches, or NULL. Bits 1:0 of insn tell the length; only low 16 bits count for
  * RVC. */
 const struct isa_insn *isa_find(uint32_t insn, uint32_t features);
+
+/* Whether insn may run while frm holds @frm: reserved modes make rm=dyn illegal. */
+bool isa_legal(uint32_t insn, uint32_t features, unsigned frm);
 
 /* Length in bytes of the instruction whose first halfword is given: 2 or 4. */
 static inline unsigned isa_len(uint16_t half)

@@ -167,7 +167,7 @@ int main(void)
 
     put_all(&out, sizeof(out));
     for (uint32_t n = 0; n < head.count; n++) {
-        struct itimerval tv = {.it_value = {5, 0}};
+        struct itimerval tv = {.it_value = {10, 0}};
         uint64_t padded;
 
         if (!get_all(&cur, sizeof(cur))) {
