@@ -215,8 +215,8 @@ static void input_waits_until_the_guest_listens(void **state)
         assert_int_equal(get(u, LSR), THRE);
         put(u, DATA, '.');
     }
-    /* Linux's console looks twice: behind its last byte, and before the next. That is no polling, and what
-     * it were given would be lost when the driver proper starts. */
+    /* Linux's console looks twice: behind its last byte, and before the next. That is no polling,
+     * and what it were given would be lost when the driver proper starts. */
     (void)get(u, LSR);
     (void)get(u, LSR);
     assert_int_equal(u->chr.resumes, 1);

@@ -109,11 +109,12 @@ int vr_net_forward_parse(const char *text, struct vr_net_forward *ret_forward, s
 {
     struct vr_net_forward f = {.host_ip = OPTS_LOCAL};
     char copy[96];
-    if (strlen(text) >= sizeof(copy)) {
+    size_t len = strlen(text);
+    if (len >= sizeof(copy)) {
         return vr_err(err, -EINVAL, "forward '%.20s...': too long; write it as " OPTS_FORWARD,
                       text);
     }
-    snprintf(copy, sizeof(copy), "%s", text);
+    memcpy(copy, text, len + 1);
     int r = strchr(text, '-') ? opts_long(copy, &f, text, err) : opts_short(copy, &f, text, err);
     if (r == 0) {
         *ret_forward = f;

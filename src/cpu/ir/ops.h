@@ -1,5 +1,6 @@
-/* Every IR op: VR_OP(name, uses, help). Uses: see ir.h. Values are 64-bit unless the help says else;
- * "w" ops work on the low 32 bits and sign-extend the result. No include guard: a list, included often. */
+/* Every IR op: VR_OP(name, uses, help). Uses: see ir.h. Values are 64-bit unless the help says
+ * else; "w" ops work on the low 32 bits and sign-extend the result. No include guard: a list,
+ * included often. */
 /* Constants and moves */
 VR_OP(nop, "", "nothing")
 VR_OP(li, "DI", "d = imm")
@@ -108,10 +109,12 @@ VR_OP(lr64, "DAM", "load reserved doubleword")
 VR_OP(sc32, "DABM", "store conditional word: d = 0 when stored, else 1")
 VR_OP(sc64, "DABM", "store conditional doubleword")
 VR_OP(amo, "DABcM", "c = enum vr_amo | log2(size) << 4; d = old value, sign-extended")
-VR_OP(amocas, "dABcM", "c = log2(size) 0..4: compare d, swap b, d = old; size 16: register pairs d, d+1 and b, b+1 "
-                       "(pair 0 reads as zero and drops results)")
+VR_OP(amocas, "dABcM",
+      "c = log2(size) 0..4: compare d, swap b, d = old; size 16: register pairs d, d+1 and b, b+1 "
+      "(pair 0 reads as zero and drops results)")
 VR_OP(fence, "I", "order memory; imm 0: full; 1: store-store/load-load only (may be weaker)")
-/* Floating point, NaN-boxed slots; imm = rounding mode. fpcheck stands before the first in a block. */
+/* Floating point, NaN-boxed slots; imm = rounding mode. fpcheck stands before the first in a block.
+ */
 VR_OP(fpcheck, "M", "FP must be on (else illegal instruction); marks it dirty")
 VR_OP(rmcheck, "M", "the dynamic rounding mode must be valid (else illegal instruction)")
 VR_OP(fadd_s, "DABI", "")
@@ -140,8 +143,9 @@ VR_OP(flt_d, "DAB", "")
 VR_OP(fle_d, "DAB", "")
 VR_OP(box32, "DA", "d = low 32 bits of a, NaN-boxed (fmv.w.x)")
 VR_OP(box16, "DA", "d = low 16 bits of a, NaN-boxed (fmv.h.x)")
-VR_OP(fpx, "DABcI", "the other FP ops: c = enum vr_fpx; b only for two-operand ones; fma_h takes its addend "
-                    "slot in bits 8..15 of imm")
+VR_OP(fpx, "DABcI",
+      "the other FP ops: c = enum vr_fpx; b only for two-operand ones; fma_h takes its addend "
+      "slot in bits 8..15 of imm")
 /* Calls into the guest architecture: c = index in vr_isa.helpers; imm is the helper's. */
 VR_OP(helper, "DABcIM", "goes on with the next op unless the helper says the block ended")
 /* Terminators. imm: target offset from the block's start. */
@@ -154,5 +158,7 @@ VR_OP(blt, "ABIT", "signed")
 VR_OP(bge, "ABIT", "signed")
 VR_OP(bltu, "ABIT", "")
 VR_OP(bgeu, "ABIT", "")
-VR_OP(helper_end, "DABcIT", "a helper that always ends the block: cpu->pc is the address after this instruction unless it "
-                            "sets another")
+VR_OP(
+    helper_end, "DABcIT",
+    "a helper that always ends the block: cpu->pc is the address after this instruction unless it "
+    "sets another")
