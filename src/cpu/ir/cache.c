@@ -53,7 +53,8 @@ struct vr_cache {
     uint64_t fresh[FRESH]; /* pages translated while another CPU had not answered */
     unsigned fresh_count;  /* more than FRESH: too many to list */
     struct vr_builder builder;
-    struct vr_mutex lock; /* of the inbox; nothing is taken under it */
+    struct vr_mutex claim; /* the first CPU's is the machine's: one claim at a time */
+    struct vr_mutex lock;  /* of the inbox; nothing is taken under it */
     struct code_note inbox[INBOX];
     atomic_uint inbox_count; /* more than INBOX: too many to list */
 };
@@ -145,7 +146,7 @@ static void cache_on_map_change(void *opaque)
     vr_vcpu_notify(&((struct vr_cpu *)opaque)->vcpu);
 }
 
-/* Every guest-physical page where the page of @ram at @off is mapped. */
+/* Every guest-physical page where the page of @ram at @off is mapped, wholly or with holes. */
 static void cache_each_gpa(struct vr_cpu *cpu, const struct code_note *note,
                            void (*fn)(struct vr_cpu *, uint64_t gpa))
 {
@@ -153,8 +154,10 @@ static void cache_each_gpa(struct vr_cpu *cpu, const struct code_note *note,
     for (size_t i = 0; i < view->count; i++) {
         const struct vr_flat *f = &view->flat[i];
         uint64_t start = f->region->ram_off + f->off;
-        if (f->region->ram == note->ram && note->off >= start && note->off - start < f->len) {
-            fn(cpu, f->gpa + (note->off - start));
+        if (f->region->ram == note->ram && note->off + VR_PAGE_SIZE > start &&
+            note->off < start + f->len) {
+            uint64_t in = note->off > start ? note->off - start : 0;
+            fn(cpu, vr_align_down(f->gpa + in, VR_PAGE_SIZE));
         }
     }
 }
@@ -225,7 +228,16 @@ void vr_code_fence(struct vr_cpu *cpu)
 
 /* --- Translation --- */
 
-/* Announce that this CPU holds translations of the page at @gpa. */
+/* One lock for the machine. */
+static struct vr_mutex *cache_claim_lock(struct vr_cpu *cpu)
+{
+    unsigned i = 0;
+    struct vr_cpu *peer = cache_peer(cpu, &i);
+    return peer && peer->vcpu.index < cpu->vcpu.index ? &peer->cache->claim : &cpu->cache->claim;
+}
+
+/* Announce that this CPU holds translations of the page of @gpa. Who finds the flag set relies on
+ * the others having been told, so setting it and telling them is one step. */
 static void cache_claim_page(struct vr_cpu *cpu, uint64_t gpa)
 {
     struct vr_cache *c = cpu->cache;
@@ -234,20 +246,23 @@ static void cache_claim_page(struct vr_cpu *cpu, uint64_t gpa)
         return;
     }
     struct vr_ram *ram = f->region->ram;
-    uint64_t off = f->region->ram_off + f->off + (gpa - f->gpa);
-    uint8_t old = atomic_fetch_or(&ram->page_flags[off >> VR_PAGE_SHIFT], VR_PAGE_CODE);
-    vr_tlb_protect(cpu, gpa); /* also when the flag is old: our own answer may still be due */
+    uint64_t off = vr_align_down(f->region->ram_off + f->off + (gpa - f->gpa), VR_PAGE_SIZE);
+    struct vr_mutex *lock = cache_claim_lock(cpu);
     bool waiting = false;
     unsigned i = 0;
+    vr_mutex_lock(lock);
+    uint8_t old = atomic_fetch_or(&ram->page_flags[off >> VR_PAGE_SHIFT], VR_PAGE_CODE);
     for (struct vr_cpu *peer; (peer = cache_peer(cpu, &i)) != NULL;) {
         if (!(old & VR_PAGE_CODE)) {
             cache_post(peer, ram, off, false);
         }
         waiting = waiting || atomic_load(&peer->cache->inbox_count) != 0;
     }
+    vr_mutex_unlock(lock);
+    vr_tlb_protect(cpu, gpa); /* also when the flag is old: our own answer may still be due */
     if (waiting) {
         if (c->fresh_count < FRESH) {
-            c->fresh[c->fresh_count] = gpa;
+            c->fresh[c->fresh_count] = vr_align_down(gpa, VR_PAGE_SIZE);
         }
         c->fresh_count += c->fresh_count <= FRESH;
     }
@@ -329,7 +344,7 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         vr_code_flush(cpu);
     }
     if (!cache_has_page(c, page)) {
-        cache_claim_page(cpu, page);
+        cache_claim_page(cpu, gpa);
     }
     atomic_thread_fence(memory_order_seq_cst); /* flag first, then read what it guards */
     builder_begin(b);
@@ -354,10 +369,11 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         if (!tail) {
             return NULL;
         }
+        uint64_t tail_gpa = gpa2;
         whole = whole && tail_whole;
         gpa2 = vr_align_down(gpa2, VR_PAGE_SIZE);
         if (!cache_has_page(c, gpa2)) {
-            cache_claim_page(cpu, gpa2);
+            cache_claim_page(cpu, tail_gpa);
         }
         atomic_thread_fence(memory_order_seq_cst);
         memcpy(both, code, 2);
@@ -441,6 +457,7 @@ int vr_code_init(struct vr_cpu *cpu, struct vr_error *err)
         free(c);
         return vr_err(err, -ENOMEM, "no memory for the code cache of cpu %u", cpu->vcpu.index);
     }
+    vr_mutex_init(&c->claim);
     vr_mutex_init(&c->lock);
     cpu->cache = c;
     cpu->space_gen = vr_space_gen(cpu->mem);
@@ -457,6 +474,7 @@ void vr_code_fini(struct vr_cpu *cpu)
         vr_view_cache_drop(cpu->mem, &cpu->view);
         free(c->arena);
         vr_mutex_fini(&c->lock);
+        vr_mutex_fini(&c->claim);
         free(c);
         cpu->cache = NULL;
     }
