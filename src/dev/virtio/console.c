@@ -7,7 +7,8 @@
  * the driver are a few pending bits a port, not a queue.
  *
  * The size travels in the configuration space and, with MULTIPORT, as a RESIZE message; columns
- * come first, as the specification has it (Linux had it the other way round before 6.15).
+ * come first, as the specification has it (older Linux drivers read
+ * the message the other way round).
  *
  * Specification: VIRTIO 1.2, section 5.3.
  */
