@@ -1,0 +1,183 @@
+/*
+ * The PCI devices of this host: what they are, which IOMMU group each is in, and what stands
+ * between a device and a guest.
+ *
+ *     struct vireo_pci *pci;
+ *     struct vr_error err;
+ *     if (vireo_pci_scan(NULL, &pci, &err) < 0) {
+ *         fprintf(stderr, "%s\n", err.msg);
+ *     }
+ *     for (size_t i = 0; i < vireo_pci_count(pci); i++) {
+ *         const struct vireo_pci_device *dev = vireo_pci_at(pci, i);
+ *         char addr[VIREO_PCI_ADDR_SIZE];
+ *         printf("%s %s\n", vireo_pci_addr_format(dev->addr, addr), dev->device_name);
+ *     }
+ *     vireo_pci_destroy(pci);
+ *
+ * A scan is a picture of one moment. It never changes, so any number of threads may read it; every
+ * pointer taken from it lives until vireo_pci_destroy. Devices that come or go later are seen by
+ * the next scan.
+ *
+ * Nothing here needs privileges to read. What an unprivileged user may not see is told as unknown.
+ *
+ * Errors: as in vireo/vm.h. Structs are filled by the library only, and grow at their end.
+ */
+#ifndef VIREO_HOST_PCI_H
+#define VIREO_HOST_PCI_H
+
+#include "vireo/error.h"
+#include "vireo/version.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Addresses ---------------------------------------------------------------------------- */
+
+/* Where a function sits. Linux numbers some domains (Intel VMD) beyond 16 bits. */
+struct vireo_pci_addr {
+    uint32_t domain;
+    uint8_t bus;
+    uint8_t device;   /* 0..31 */
+    uint8_t function; /* 0..7 */
+};
+
+enum { VIREO_PCI_ADDR_SIZE = 17 }; /* "10000:e1:1f.7" and its NUL fit, and 8 digits of domain */
+
+/*
+ * Read an address: DOMAIN:BUS:DEVICE.FUNCTION in hexadecimal, digits of either case, leading zeros
+ * as you like (at most 8, 2, 2, 1 digits). Without DOMAIN: it is 0, without .FUNCTION it is 0:
+ * "0000:03:00.1", "3:0.1", "03:00". -EINVAL: not an address; -ERANGE: device above 1f, function
+ * above 7.
+ */
+VIREO_API int vireo_pci_addr_parse(const char *text, struct vireo_pci_addr *ret_addr,
+                                   struct vr_error *err);
+/* The full form, "0000:03:00.1", into @buf. Returns @buf. Fields out of range are cut to size. */
+VIREO_API const char *vireo_pci_addr_format(struct vireo_pci_addr addr,
+                                            char buf[VIREO_PCI_ADDR_SIZE]);
+/* <0, 0, >0: @a comes before, is, comes after @b. */
+VIREO_API int vireo_pci_addr_compare(struct vireo_pci_addr a, struct vireo_pci_addr b);
+
+/* ---- Devices ------------------------------------------------------------------------------ */
+
+enum vireo_pci_kind {
+    VIREO_PCI_OTHER,
+    VIREO_PCI_GPU,
+    VIREO_PCI_NPU,
+    VIREO_PCI_NETWORK,
+    VIREO_PCI_STORAGE,
+    VIREO_PCI_AUDIO,
+    VIREO_PCI_USB,
+    VIREO_PCI_BRIDGE, /* host bridges and bridges between buses */
+};
+/* "gpu", "network", ...: static storage. */
+VIREO_API const char *vireo_pci_kind_name(enum vireo_pci_kind kind);
+
+enum vireo_gpu_maker {
+    VIREO_GPU_MAKER_OTHER,
+    VIREO_GPU_MAKER_NVIDIA,
+    VIREO_GPU_MAKER_AMD,
+    VIREO_GPU_MAKER_INTEL,
+    VIREO_GPU_MAKER_MOBILE,  /* Qualcomm, Arm, Imagination */
+    VIREO_GPU_MAKER_VIRTUAL, /* a hypervisor: this host is a guest itself */
+};
+VIREO_API const char *vireo_gpu_maker_name(enum vireo_gpu_maker maker);
+
+enum vireo_gpu_type {
+    VIREO_GPU_UNKNOWN,
+    VIREO_GPU_INTEGRATED, /* part of the processor, chipset or board controller */
+    VIREO_GPU_DISCRETE,
+    VIREO_GPU_VIRTUAL,
+};
+VIREO_API const char *vireo_gpu_type_name(enum vireo_gpu_type type);
+
+enum vireo_pci_bar_kind { VIREO_BAR_NONE, VIREO_BAR_IO, VIREO_BAR_MEM32, VIREO_BAR_MEM64 };
+
+struct vireo_pci_bar {
+    enum vireo_pci_bar_kind kind;
+    bool prefetchable;
+    uint64_t start;     /* host bus address; 0 when the host gave it none, or hides it */
+    uint64_t len_bytes; /* 0 exactly when kind is VIREO_BAR_NONE */
+};
+
+enum { VIREO_PCI_BARS = 6, VIREO_PCI_NAME_SIZE = 128, VIREO_PCI_DRIVER_SIZE = 64 };
+
+struct vireo_pci_device {
+    struct vireo_pci_addr addr;
+    uint16_t vendor_id, device_id;
+    uint16_t subsystem_vendor_id, subsystem_id; /* 0: none */
+    uint32_t class_code; /* 24 bits: class, subclass, programming interface */
+    uint8_t revision;
+    enum vireo_pci_kind kind;
+
+    /* From the host's pci.ids; "" when that has no name. UTF-8. */
+    char vendor_name[VIREO_PCI_NAME_SIZE];
+    char device_name[VIREO_PCI_NAME_SIZE];
+    char subsystem_name[VIREO_PCI_NAME_SIZE];
+    char class_name[VIREO_PCI_NAME_SIZE];
+
+    char driver[VIREO_PCI_DRIVER_SIZE];          /* bound to it; "": none */
+    char driver_override[VIREO_PCI_DRIVER_SIZE]; /* the only driver that may bind; "": any */
+    int numa_node;                               /* -1: none or unknown */
+    int iommu_group;                             /* -1: none */
+    char iommu[VIREO_PCI_DRIVER_SIZE];           /* the host's name of its IOMMU, "": none */
+    bool boot_vga;                               /* the firmware's display */
+    bool can_reset;                              /* the host knows a way to reset just this */
+    struct vireo_pci_bar bars[VIREO_PCI_BARS];
+    uint64_t rom_bytes; /* size of its option ROM; 0: none */
+
+    /* SR-IOV. A physical function has sriov_total > 0, a virtual one is_vf. */
+    unsigned sriov_total; /* virtual functions that it can have */
+    unsigned sriov_count; /* that it has */
+    bool sriov_autoprobe; /* the host binds drivers to new ones */
+    bool is_vf;
+    struct vireo_pci_addr physfn; /* is_vf: whose */
+
+    /* kind VIREO_PCI_GPU */
+    enum vireo_gpu_maker gpu_maker;
+    enum vireo_gpu_type gpu_type;
+    uint64_t gpu_aperture_bytes; /* its largest memory BAR */
+    uint64_t gpu_memory_bytes;   /* its own memory as its driver tells; 0: unknown */
+};
+
+/* Where to look. Zero what you do not need. */
+struct vireo_pci_options {
+    /* The directory that holds sys/ and dev/; NULL: "/". Another one is a recorded or made-up host.
+     */
+    const char *root;
+    /* A pci.ids file; NULL: found where hosts have it (names stay empty without); "": no names. */
+    const char *ids_path;
+};
+
+/* A picture of the host's PCI devices. */
+struct vireo_pci;
+
+/*
+ * Look at the host. A device that vanishes meanwhile is left out; one whose data make no sense is
+ * left out and told by vireo_pci_problem. Free the result with vireo_pci_destroy.
+ *
+ * -ENOENT: this host has no PCI, or there is no such root; -EACCES; -ENOMEM; -EINVAL, -ENOENT, ...:
+ * the pci.ids file that was named.
+ */
+VIREO_API int vireo_pci_scan(const struct vireo_pci_options *options, struct vireo_pci **ret_pci,
+                             struct vr_error *err);
+VIREO_API void vireo_pci_destroy(struct vireo_pci *pci); /* NULL is fine */
+
+/* How many devices; device @i in order of address, NULL past the end. */
+VIREO_API size_t vireo_pci_count(const struct vireo_pci *pci);
+VIREO_API const struct vireo_pci_device *vireo_pci_at(const struct vireo_pci *pci, size_t i);
+/* The device at @addr, NULL: none. */
+VIREO_API const struct vireo_pci_device *vireo_pci_find(const struct vireo_pci *pci,
+                                                        struct vireo_pci_addr addr);
+/* One line about device @i that could not be read whole; NULL past the end. At most 16 are kept. */
+VIREO_API const char *vireo_pci_problem(const struct vireo_pci *pci, size_t i);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

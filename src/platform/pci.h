@@ -1,0 +1,28 @@
+/* The inside of a struct vireo_pci, for the files that fill it and look at it. */
+#ifndef VR_PLATFORM_PCI_H
+#define VR_PLATFORM_PCI_H
+
+#include "platform/sysfs.h"
+#include "vireo/host_pci.h"
+
+enum { VR_PCI_PROBLEMS = 16, VR_PCI_PROBLEM_SIZE = 160 };
+
+struct vireo_pci {
+    struct vr_sysfs fs;
+    struct vireo_pci_device *devices; /* by address */
+    size_t count;
+    char problems[VR_PCI_PROBLEMS][VR_PCI_PROBLEM_SIZE];
+    size_t problem_count;
+};
+
+#define VR_PCI_DEVICES "sys/bus/pci/devices"
+
+/* "sys/bus/pci/devices/ADDR/ATTR" in @buf; returns @buf. */
+const char *vr_pci_path(char buf[VR_SYSFS_PATH], struct vireo_pci_addr addr, const char *attr);
+
+/* Fill in what follows from the numbers: kind, and what a GPU is. */
+void vr_pci_classify(struct vireo_pci_device *dev);
+/* Tell integrated from discrete, which takes the neighbours. */
+void vr_pci_classify_gpus(struct vireo_pci_device *devices, size_t count);
+
+#endif

@@ -1,0 +1,179 @@
+#include "test.h"
+
+#include "tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *tree_path(const struct tree *t, const char *path)
+{
+    char *full = NULL;
+    assert_null(strstr(path, ".."));
+    assert_true(asprintf(&full, "%s/%s", t->root, path) > 0);
+    return full;
+}
+
+static void tree_parents(char *full)
+{
+    for (char *slash = strchr(full + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        assert_true(mkdir(full, 0700) == 0 || errno == EEXIST);
+        *slash = '/';
+    }
+}
+
+struct tree tree_empty(void)
+{
+    struct tree t;
+    const char *dir = getenv("TMPDIR");
+    assert_true(snprintf(t.root, sizeof(t.root), "%s/vireo-tree-XXXXXX", dir ? dir : "/tmp") <
+                (int)sizeof(t.root));
+    assert_non_null(mkdtemp(t.root));
+    return t;
+}
+
+void tree_write_bytes(const struct tree *t, const char *path, const void *bytes, unsigned len)
+{
+    char *full = tree_path(t, path);
+    tree_parents(full);
+    int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, len), len);
+    close(fd);
+    free(full);
+}
+
+void tree_write(const struct tree *t, const char *path, const char *text)
+{
+    tree_write_bytes(t, path, text, (unsigned)strlen(text));
+}
+
+void tree_link(const struct tree *t, const char *path, const char *target)
+{
+    char *full = tree_path(t, path);
+    tree_parents(full);
+    unlink(full);
+    assert_int_equal(symlink(target, full), 0);
+    free(full);
+}
+
+void tree_dir(const struct tree *t, const char *path)
+{
+    char *full = tree_path(t, path);
+    tree_parents(full);
+    assert_true(mkdir(full, 0700) == 0 || errno == EEXIST);
+    free(full);
+}
+
+static int tree_remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+void tree_remove(const struct tree *t, const char *path)
+{
+    char *full = tree_path(t, path);
+    assert_int_equal(nftw(full, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    free(full);
+}
+
+const char *tree_read(const struct tree *t, const char *path)
+{
+    static char text[256];
+    char *full = tree_path(t, path);
+    int fd = open(full, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t len = read(fd, text, sizeof(text) - 1);
+    assert_true(len >= 0);
+    text[len] = 0;
+    close(fd);
+    free(full);
+    return text;
+}
+
+void tree_destroy(struct tree *t)
+{
+    assert_int_equal(nftw(t->root, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+/* Undo \n and \\ in place. */
+static void tree_unescape(char *text)
+{
+    char *to = text;
+    for (const char *c = text; *c; c++) {
+        if (c[0] == '\\' && c[1]) {
+            c++;
+            *to++ = *c == 'n' ? '\n' : *c;
+        } else {
+            *to++ = *c;
+        }
+    }
+    *to = 0;
+}
+
+static void tree_hex(const struct tree *t, const char *path, const char *hex)
+{
+    unsigned char bytes[4096];
+    unsigned len = 0, v;
+    for (; len < sizeof(bytes) && sscanf(hex, "%2x", &v) == 1; hex += 2) {
+        bytes[len++] = (unsigned char)v;
+    }
+    tree_write_bytes(t, path, bytes, len);
+}
+
+struct tree tree_replay(const char *name)
+{
+    struct tree t = tree_empty();
+    char *file = NULL, *line = NULL;
+    size_t room = 0;
+    unsigned entries = 0;
+    assert_true(asprintf(&file, "%s/%s", getenv("VIREO_TREES"), name) > 0);
+    FILE *f = fopen(file, "re");
+    assert_non_null(f);
+    for (ssize_t len; (len = getline(&line, &room, f)) > 0;) {
+        char *rest = line, *kind, *path;
+        line[len - 1] = line[len - 1] == '\n' ? 0 : line[len - 1];
+        if (*line == '#') {
+            continue;
+        }
+        kind = strsep(&rest, "\t");
+        path = strsep(&rest, "\t");
+        assert_non_null(path);
+        rest = rest ? rest : "";
+        switch (*kind) {
+        case 't':
+            tree_unescape(rest);
+            tree_write(&t, path, rest);
+            break;
+        case 'b':
+            tree_hex(&t, path, rest);
+            break;
+        case 'e':
+            tree_write(&t, path, "");
+            break;
+        case 'l':
+            tree_link(&t, path, rest);
+            break;
+        case 'd':
+            tree_dir(&t, path);
+            break;
+        default:
+            fail_msg("%s: unknown line '%s'", name, kind);
+        }
+        entries++;
+    }
+    assert_true(entries > 0);
+    fclose(f);
+    free(line);
+    free(file);
+    return t;
+}
