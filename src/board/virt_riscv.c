@@ -58,6 +58,14 @@ static uint64_t virt_time(void *clint)
     return vr_clint_mtime(clint);
 }
 
+static void virt_time_was_set(void *virt)
+{
+    struct vr_virt *v = virt;
+    for (unsigned i = 0; i < v->cpus && v->hart[i]; i++) {
+        rv_hart_time_was_set(v->hart[i]);
+    }
+}
+
 /* CLINT, harts, PLIC: who interrupts whom. */
 static int virt_add_cpus(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
@@ -68,6 +76,7 @@ static int virt_add_cpus(struct vr_virt *v, const struct vr_virt_opts *o, struct
     if (r < 0) {
         return r;
     }
+    vr_clint_on_set(v->clint, virt_time_was_set, v);
     snprintf(opts, sizeof(opts), "contexts=%u", v->cpus * 2);
     r = virt_add(v, &vr_plic_class, "plic", opts, VIRT_PLIC, vr_plic_len(v->cpus * 2), NULL, 0,
                  &v->plic, err);

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "board/virt_riscv_priv.h"
+#include "cpu/riscv/priv.h"
 #include "platform/thread.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -666,6 +667,46 @@ static void a_compressed_initrd_survives_resets(void **state)
     free(d);
 }
 
+/* --- Time --- */
+
+static void set_mtime(struct vr_virt *v, uint64_t mtime)
+{
+    struct vr_view_cache cache = {0};
+    struct vr_space *mem = vr_machine_mem(v->machine);
+    assert_int_equal(vr_space_write(mem, &cache, VIRT_CLINT + 0xbff8, 8, mtime), 0);
+    vr_view_cache_drop(mem, &cache);
+}
+
+/* stimecmp is the hart's, mtime the CLINT's: who sets one moves the deadline of the other. */
+static void setting_mtime_moves_supervisor_deadlines(void **state)
+{
+    (void)state;
+    make_image(64, 64);
+    struct vr_virt_opts o = opts_of(2, 16 * MIB);
+    struct vr_virt *v = build(&o);
+    struct vr_clock *clock = vr_machine_clock(v->machine);
+    for (unsigned i = 0; i < 2; i++) {
+        struct rv_hart *h = v->hart[i];
+        atomic_store(&h->hsm, RV_HSM_STARTED);
+        h->stimecmp = 1000000;
+        rv_attention(&h->cpu);
+    }
+    assert_int_equal(vr_clock_next(clock), UINT64_C(1000000) * 100);
+    set_mtime(v, 999990);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(atomic_load(&v->hart[i]->cpu.vcpu.attention));
+        rv_attention(&v->hart[i]->cpu);
+    }
+    assert_int_equal(vr_clock_next(clock), 1000);
+    vr_clock_step(clock, 1000);
+    rv_attention(&v->hart[1]->cpu);
+    assert_true(rv_mip(v->hart[1]) & 1u << RV_STI);
+    set_mtime(v, 0); /* and back: no interrupt any more */
+    rv_attention(&v->hart[1]->cpu);
+    assert_false(rv_mip(v->hart[1]) & 1u << RV_STI);
+    vr_virt_destroy(v);
+}
+
 /* --- The console that all harts share --- */
 
 enum { TALKERS = 4, LINES = 2000 };
@@ -721,6 +762,7 @@ int main(void)
         cmocka_unit_test(bad_files_are_refused),
         cmocka_unit_test(a_kernel_that_changes_ends_the_machine_not_the_process),
         cmocka_unit_test(a_compressed_initrd_survives_resets),
+        cmocka_unit_test(setting_mtime_moves_supervisor_deadlines),
         cmocka_unit_test(every_hart_may_write_to_the_console_at_once),
     };
     return cmocka_run_group_tests_name("virt_riscv", tests, make_files, remove_files);

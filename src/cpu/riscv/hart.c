@@ -44,11 +44,15 @@ void rv_hart_irq(void *chip, unsigned pin, bool level)
     }
 }
 
-static void hart_timer_fire(void *arg)
+void rv_hart_time_was_set(struct rv_hart *hart)
 {
-    struct rv_hart *hart = arg;
     atomic_store(&hart->stimer_fired, true);
     vr_vcpu_notify(&hart->cpu.vcpu);
+}
+
+static void hart_timer_fire(void *arg)
+{
+    rv_hart_time_was_set(arg);
 }
 
 void rv_hart_start(struct rv_hart *hart, enum rv_priv priv, uint64_t pc, uint64_t a0, uint64_t a1)

@@ -114,6 +114,8 @@ void rv_hart_reset(struct rv_hart *hart);
 /* An interrupt wire: chip = the hart, pin = enum rv_irq. For vr_irq_connect. Any thread. RV_SSI is
  * an edge: raising it makes the interrupt pending, the guest clears it. */
 void rv_hart_irq(void *hart, unsigned pin, bool level);
+/* The time that stimecmp is compared with was set: deadlines are reckoned anew. Any thread. */
+void rv_hart_time_was_set(struct rv_hart *hart);
 /* Begin at @pc in @priv with a0, a1. From on_reset or before the machine runs; or from another
  * hart, which first claims this one by changing hsm from STOPPED to START_PENDING. Takes effect on
  * the hart's own thread. */

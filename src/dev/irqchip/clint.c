@@ -28,6 +28,8 @@ struct clint_hart {
 
 struct clint {
     struct vr_dev dev;
+    void (*on_set)(void *opaque); /* mtime was; may be NULL */
+    void *on_set_opaque;
     uint32_t harts;        /* config */
     uint64_t mtime_offset; /* state, from here on: mtime minus the clock's ticks */
     uint64_t mtimecmp[VR_CLINT_HARTS];
@@ -95,11 +97,15 @@ static void clint_fire(void *arg)
     clint_update(h->clint, (unsigned)(h - h->clint->hart));
 }
 
+/* After mtime was set. */
 static void clint_update_all(struct clint *s)
 {
     for (unsigned i = 0; i < s->harts; i++) {
         clint_update(s, i);
         vr_irq_set(&s->hart[i].msip, s->msip[i]);
+    }
+    if (s->on_set) {
+        s->on_set(s->on_set_opaque);
     }
 }
 
@@ -206,8 +212,16 @@ struct vr_irq *vr_clint_mtip(struct vr_dev *dev, unsigned hart)
     return &CLINT(dev)->hart[hart].mtip;
 }
 
+void vr_clint_on_set(struct vr_dev *dev, void (*fn)(void *opaque), void *opaque)
+{
+    CLINT(dev)->on_set = fn;
+    CLINT(dev)->on_set_opaque = opaque;
+}
+
 #define VR_SELF struct clint
 static const struct vr_field clint_fields[] = {
+    VR_HOST(on_set, "the board's"),
+    VR_HOST(on_set_opaque, "the board's"),
     VR_CONFIG(harts, "how many harts it serves", .def = 1, .min = 1, .max = VR_CLINT_HARTS),
     VR_STATE(mtime_offset, "mtime minus the clock, in ticks"),
     VR_STATE_ARRAY(mtimecmp, "when each hart's timer interrupt rises", .def = UINT64_MAX),

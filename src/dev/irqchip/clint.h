@@ -18,5 +18,8 @@ uint64_t vr_clint_mtime(struct vr_dev *dev);
 /* The clock's time in ns at which mtime first is at least @mtime: not after now if it already is,
  * UINT64_MAX if the clock ends first. For timers that compare with mtime elsewhere (Sstc). */
 uint64_t vr_clint_when_ns(struct vr_dev *dev, uint64_t mtime);
+/* Call fn(opaque) whenever mtime was set, by the guest, a reset or a snapshot: for who keeps such
+ * deadlines. Under the device's lock: it may only note and kick. Before the machine runs. */
+void vr_clint_on_set(struct vr_dev *dev, void (*fn)(void *opaque), void *opaque);
 
 #endif
