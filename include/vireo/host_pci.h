@@ -176,6 +176,70 @@ VIREO_API const struct vireo_pci_device *vireo_pci_find(const struct vireo_pci *
 /* One line about device @i that could not be read whole; NULL past the end. At most 16 are kept. */
 VIREO_API const char *vireo_pci_problem(const struct vireo_pci *pci, size_t i);
 
+/* ---- IOMMU -------------------------------------------------------------------------------- */
+
+enum vireo_iommu_kind {
+    VIREO_IOMMU_NONE, /* not there, or not switched on */
+    VIREO_IOMMU_INTEL,
+    VIREO_IOMMU_AMD,
+    VIREO_IOMMU_ARM_SMMU, /* versions 1 and 2 */
+    VIREO_IOMMU_ARM_SMMU_V3,
+    VIREO_IOMMU_RISCV,
+    VIREO_IOMMU_VIRTIO,
+    VIREO_IOMMU_OTHER,
+};
+/* "Intel VT-d", "AMD-Vi", ...; "none". Static storage. */
+VIREO_API const char *vireo_iommu_kind_name(enum vireo_iommu_kind kind);
+/* The host's IOMMU; where there are several, they are of one kind. */
+VIREO_API enum vireo_iommu_kind vireo_iommu_kind(const struct vireo_pci *pci);
+
+/* Devices that the IOMMU cannot tell apart, or that reach each other past it: they go to a guest
+ * together or not at all. */
+struct vireo_iommu_group {
+    int number;
+    char type[32]; /* the host's own use of it: "DMA", "DMA-FQ", "identity", ...; "" unknown */
+    bool no_iommu; /* made by VFIO's unsafe mode: nothing is isolated */
+    bool firmware_mapped; /* the firmware needs memory of the host mapped in it: VFIO refuses it */
+    size_t device_count;
+    const struct vireo_pci_addr *devices; /* sorted */
+    size_t other_count;                   /* members that are not PCI */
+};
+
+VIREO_API size_t vireo_iommu_group_count(const struct vireo_pci *pci);
+/* Group @i by number; NULL past the end. */
+VIREO_API const struct vireo_iommu_group *vireo_iommu_group_at(const struct vireo_pci *pci,
+                                                               size_t i);
+/* The group with that number; NULL: none. */
+VIREO_API const struct vireo_iommu_group *vireo_iommu_group_find(const struct vireo_pci *pci,
+                                                                 int number);
+
+/* ---- Passthrough -------------------------------------------------------------------------- */
+
+enum vireo_ready {
+    VIREO_READY,       /* a guest can have it now */
+    VIREO_READY_AFTER, /* after what can be done on the running host */
+    VIREO_READY_NOT,   /* not on this host as it was booted, or never */
+};
+
+struct vireo_ready_reason {
+    enum vireo_ready weight; /* how far this alone is in the way; VIREO_READY: good to know */
+    char what[160];
+    char todo[200]; /* "": nothing can be done */
+};
+
+enum { VIREO_READY_REASONS = 12 };
+
+struct vireo_readiness {
+    enum vireo_ready verdict; /* the gravest of all reasons, also of those that did not fit */
+    size_t reason_count;
+    struct vireo_ready_reason reasons[VIREO_READY_REASONS];
+};
+
+/* Can the device at @addr go to a guest, and if not, why and what is to be done? Looks at the host
+ * again for what changes often (links that are up, rights). -ENODEV: @pci has no such device. */
+VIREO_API int vireo_pci_readiness(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                  struct vireo_readiness *ret_readiness, struct vr_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -13,6 +13,9 @@ struct vireo_pci {
     size_t count;
     char problems[VR_PCI_PROBLEMS][VR_PCI_PROBLEM_SIZE];
     size_t problem_count;
+    enum vireo_iommu_kind iommu_kind;
+    struct vireo_iommu_group *groups; /* by number; owns their devices */
+    size_t group_count;
 };
 
 #define VR_PCI_DEVICES "sys/bus/pci/devices"
@@ -24,5 +27,11 @@ const char *vr_pci_path(char buf[VR_SYSFS_PATH], struct vireo_pci_addr addr, con
 void vr_pci_classify(struct vireo_pci_device *dev);
 /* Tell integrated from discrete, which takes the neighbours. */
 void vr_pci_classify_gpus(struct vireo_pci_device *devices, size_t count);
+
+/* Fill in IOMMU and groups; -ENOMEM. What fails half is freed by vr_pci_free_groups. */
+int vr_pci_scan_groups(struct vireo_pci *pci, struct vr_error *err) VR_MUST;
+void vr_pci_free_groups(struct vireo_pci *pci);
+/* Is it one that hands devices to user space? */
+bool vr_pci_is_vfio_driver(const char *driver);
 
 #endif

@@ -338,6 +338,7 @@ int vireo_pci_scan(const struct vireo_pci_options *options, struct vireo_pci **r
     }
     r = r < 0 ? r : vr_sysfs_open(o->root, &pci->fs, err);
     r = r < 0 ? r : scan_all(pci, ids, o->root, err);
+    r = r < 0 ? r : vr_pci_scan_groups(pci, err);
     vr_pci_ids_free(ids);
     if (r < 0) {
         vireo_pci_destroy(pci);
@@ -351,6 +352,7 @@ void vireo_pci_destroy(struct vireo_pci *pci)
 {
     if (pci) {
         vr_sysfs_close(&pci->fs);
+        vr_pci_free_groups(pci);
         free(pci->devices);
         free(pci);
     }
