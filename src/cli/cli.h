@@ -73,6 +73,7 @@ int cli_devices(struct cli *cli);
 int cli_device(struct cli *cli);
 int cli_machines(struct cli *cli);
 int cli_doctor(struct cli *cli);
+int cli_platform(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

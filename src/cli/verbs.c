@@ -1,6 +1,7 @@
 /* The verbs and their own options. A verb appears here when it works. */
 #include "base/bits.h"
 #include "cli/cli.h"
+#include "control/platform.h"
 #include "control/query.h"
 
 #define CLI_AT(m) .offset = offsetof(struct cli, m)
@@ -61,6 +62,11 @@ static const char *verb_word_verb(unsigned arg, unsigned i)
     return arg == 0 ? cli_verbs[i].name : NULL;
 }
 
+static const char *verb_word_part(unsigned arg, unsigned i)
+{
+    return arg == 0 ? vr_query_platform_part(i) : NULL;
+}
+
 static const char *verb_word_device(unsigned arg, unsigned i)
 {
     if (arg == 0) {
@@ -102,6 +108,16 @@ const struct cli_verb cli_verbs[] = {
      .run = cli_doctor,
      .help = "say what works on this host, and why the rest does not",
      .about = "The exit code is 3 if something is missing that every machine needs."},
+    {.name = "platform",
+     .args = "[PART]",
+     .max_args = 1,
+     .opts = query_opts,
+     .run = cli_platform,
+     .word = verb_word_part,
+     .help = "say what this host is: system, processors, memory, and what works",
+     .about =
+         "PART is os, cpu, memory, caps or paths; without it all are shown. What can be tried is "
+         "tried: KVM counts as working when a guest ran in it."},
     {.name = "version",
      .opts = query_opts,
      .run = cli_version,

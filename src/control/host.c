@@ -9,6 +9,7 @@
 #include "platform/random.h"
 #include "platform/stream.h"
 #include "platform/tty.h"
+#include "vireo/platform.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uv.h>
 
 void vr_host_no_kvm(char *ret_text, size_t size)
 {
@@ -31,8 +31,8 @@ void vr_host_no_kvm(char *ret_text, size_t size)
 
 uint64_t vr_host_memory_bytes(void)
 {
-    uint64_t bytes = uv_get_total_memory();
-    return bytes ? bytes : UINT64_MAX;
+    struct vireo_memory memory;
+    return vireo_platform_memory(&memory, NULL) < 0 ? UINT64_MAX : memory.total_bytes;
 }
 
 enum host_status { HOST_OK, HOST_NOTE, HOST_MISSING };
@@ -55,36 +55,39 @@ static void host_add(json_t *checks, const char *name, enum host_status status, 
 
 static void host_kvm(json_t *checks)
 {
-    struct vr_kvm_probe p;
-    char text[200], why[120];
-    vr_kvm_probe(&p);
+    const struct vireo_ability *kvm = &vireo_platform_caps()->kvm;
+    char why[120];
     vr_host_no_kvm(why, sizeof(why));
-    if (!p.exists) {
-        snprintf(text, sizeof(text), "this host has no /dev/kvm");
-    } else if (p.open_error) {
-        snprintf(text, sizeof(text), "/dev/kvm does not open: %s", strerror(-p.open_error));
-    } else if (p.api < 0) {
-        snprintf(text, sizeof(text), "/dev/kvm opens, but does not say its version: %s",
-                 strerror(-p.api));
-    } else if (p.create_error) {
-        snprintf(text, sizeof(text), "/dev/kvm opens (version %d), but makes no machine: %s", p.api,
-                 strerror(-p.create_error));
-    } else {
-        snprintf(text, sizeof(text),
-                 "/dev/kvm opens (version %d) and makes a machine; whether guests run in it was "
-                 "not tried",
-                 p.api);
-    }
     host_add(checks, "KVM", HOST_NOTE, false,
              "%s. Not used: %s. This version has no KVM engine; machines run on Vireo's own CPU",
-             text, why);
+             kvm->detail, why);
+}
+
+static void host_processors(json_t *checks)
+{
+    const struct vireo_platform *host;
+    struct vr_error err;
+    if (vireo_platform_get(&host, &err) < 0) {
+        host_add(checks, "processors", HOST_NOTE, true, "%s", err.msg);
+        return;
+    }
+    host_add(checks, "processors", HOST_OK, true,
+             "%u of %u for this process (%s); a hart is a thread; 'vireo platform' says more",
+             host->cpu.usable_count, host->cpu.count, host->cpu.arch_name);
 }
 
 static void host_memory(json_t *checks)
 {
     struct vr_error err;
     struct vr_ram *ram;
-    uint64_t total = uv_get_total_memory() >> 20, room = uv_get_free_memory() >> 20;
+    struct vireo_memory memory;
+    if (vireo_platform_memory(&memory, &err) < 0) {
+        host_add(checks, "memory", HOST_NOTE, true, "%s", err.msg);
+        return;
+    }
+    uint64_t room = memory.available_bytes, left = memory.limit_bytes - memory.limit_used_bytes;
+    bool limited = memory.limit_bytes != UINT64_MAX && left < room;
+    room = (limited ? left : room) >> 20;
     int r = vr_ram_create("doctor", UINT64_C(512) << 20, &ram, &err);
     if (r < 0) {
         host_add(checks, "memory", HOST_MISSING, true, "512 MiB of guest memory: %s", err.msg);
@@ -92,9 +95,9 @@ static void host_memory(json_t *checks)
     }
     vr_ram_destroy(ram);
     host_add(checks, "memory", room < 512 ? HOST_NOTE : HOST_OK, true,
-             "%" PRIu64 " of %" PRIu64 " MiB free; guest memory is shared memory that is taken as "
-             "the guest touches it",
-             room, total);
+             "%" PRIu64 " of %" PRIu64 " MiB can be had%s; guest memory is shared memory that is "
+             "taken as the guest touches it",
+             room, memory.total_bytes >> 20, limited ? " (a limit of this process's cgroup)" : "");
 }
 
 /* Do locks work where temporary files go? Disks elsewhere may differ. */
@@ -181,11 +184,14 @@ static void host_random(json_t *checks)
 /* Where tools/guest/fetch.sh keeps Debian's kernel for `make run`. */
 static void host_guest_cache(json_t *checks)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    bool own = cache && *cache;
+    static const char below[] = "/guest/trixie/kernel/version";
     char path[512], version[64] = "";
-    snprintf(path, sizeof(path), "%s%s/vireo/guest/trixie/kernel/version",
-             own ? cache : (home ? home : ""), own ? "" : "/.cache");
+    struct vr_error err;
+    if (vireo_platform_path(VIREO_PATH_CACHE, path, sizeof(path) - sizeof(below), &err) < 0) {
+        host_add(checks, "guest cache", HOST_NOTE, false, "%s", err.msg);
+        return;
+    }
+    strcat(path, below);
     FILE *f = fopen(path, "re");
     if (f) {
         if (!fgets(version, sizeof(version), f)) {
@@ -208,12 +214,10 @@ json_t *vr_query_host(void)
     json_t *checks = json_array(), *check;
     size_t i;
     bool usable = true;
-    unsigned cpus = uv_available_parallelism();
     host_add(checks, "engine interp", HOST_OK, true,
              "Vireo's own riscv64 CPU; runs on every host, needs no privileges");
     host_kvm(checks);
-    host_add(checks, "processors", HOST_OK, true, "%u %s for this process (%s); a hart is a thread",
-             cpus, cpus == 1 ? "processor" : "processors", vr_host_cpu());
+    host_processors(checks);
     host_memory(checks);
     host_random(checks);
     host_locks(checks);

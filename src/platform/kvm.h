@@ -1,19 +1,26 @@
-/* The Linux kernel's hypervisor, as seen from outside: is it there, does it answer? */
+/* The Linux kernel's hypervisor, as seen from outside: is it there, does it run guests? */
 #ifndef VR_PLATFORM_KVM_H
 #define VR_PLATFORM_KVM_H
 
-#include <stdbool.h>
+#include "vireo/platform.h"
+#include <stdint.h>
 
-struct vr_kvm_probe {
-    bool exists;      /* there is a /dev/kvm */
-    int open_error;   /* negative errno of opening it; 0: opened */
-    int api;          /* KVM_GET_API_VERSION; 12 is what everybody means; negative errno */
-    int create_error; /* negative errno of creating an empty VM; 0: done (and removed again) */
+/* Make a machine with one vCPU and let it run a few instructions, for at most a quarter of a
+ * second. @ret_kvm says how far that went. */
+void vr_kvm_try(struct vireo_ability *ret_kvm);
+
+/* What the guest of that trial is: this host's processor must provide it. */
+struct vr_kvm_trial {
+    int vm, vcpu;  /* descriptors */
+    uint8_t *page; /* 4 KiB, the guest's memory from physical address 0x1000 on */
+    void *run;     /* struct kvm_run */
 };
+/* Put the program into the page and set the registers. 0, negative errno, or -ENOTSUP: Vireo has no
+ * such program for this processor. */
+int vr_kvm_trial_prepare(struct vr_kvm_trial *trial);
+/* It left KVM_RUN: 1: and has done all it should; 0: run it again; -EPROTO: something else. */
+int vr_kvm_trial_exit(struct vr_kvm_trial *trial);
 
-/* Ask. On hosts without KVM: exists is false, open_error -ENOTSUP. Takes well under a millisecond.
- */
-void vr_kvm_probe(struct vr_kvm_probe *ret_probe);
 /* The host's CPU as its kernel calls it: "x86_64". Static. */
 const char *vr_host_cpu(void);
 

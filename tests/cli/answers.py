@@ -38,7 +38,7 @@ VERBS = re.findall(r"^  (\w+)", said("help"), re.M)
 RUN_OPTIONS = re.findall(r"^  (?:-\w,|   ) --([\w-]+)", said("help", "run"), re.M)
 
 with tap.test("help lists the commands, and each explains itself in all three ways"):
-    for verb in ("run", "devices", "device", "machines", "doctor", "version", "completion", "help", "man"):
+    for verb in ("run", "devices", "device", "machines", "doctor", "platform", "version", "completion", "help", "man"):
         assert verb in VERBS, f"no {verb} in {VERBS}"
     for verb in VERBS:
         text = said("help", verb)

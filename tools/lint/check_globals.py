@@ -11,6 +11,10 @@ from tree import finish
 
 # name: why one copy for the whole process is right.
 ALLOWED = {
+    "host_facts": "a process runs on one host; its facts are looked up once",
+    "host_kind": "the same, for the kind of system alone",
+    "caps_found": "what works on that host, tried once",
+    "caps_once": "so that it is tried once",
     "stdio_taken": "a process has one standard input, and so one user of it",
 }
 RUNTIME = {"completed.0", "__dso_handle"}  # the compiler's own

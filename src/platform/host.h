@@ -1,0 +1,38 @@
+/* The parts of host detection, as vireo/platform.h shows them together. Linux: linux/host_*.c; the
+ * processor: x86/, arm64/, riscv/ features.c. */
+#ifndef VR_PLATFORM_HOST_H
+#define VR_PLATFORM_HOST_H
+
+#include "base/err.h"
+#include "platform/cpuset.h"
+#include "vireo/platform.h"
+
+enum { VR_FEATURES_MAX = 192 };
+
+/* The processor that we run on, by asking it. */
+struct vr_cpu_id {
+    char vendor[32], model[64];
+    uint32_t family, model_number, stepping;
+    const char *features[VR_FEATURES_MAX]; /* static strings */
+    uint32_t feature_count;
+    const char *virt_name; /* static */
+    enum vireo_answer virt, nested_paging, protection_keys;
+};
+void vr_cpu_identify(struct vr_cpu_id *ret_id);
+
+/* Each fills its part of a zeroed @host from the files below @root, "" for this host. What cannot
+ * be read stays unknown; an error only where nothing is known then. */
+void vr_host_read_os(const char *root, struct vireo_platform *host);
+int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_error *err) VR_MUST;
+int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_error *err) VR_MUST;
+int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory,
+                        struct vr_error *err) VR_MUST;
+
+/* Processors that the calling thread may run on. -ENOMEM and what the host says. */
+int vr_host_affinity(struct vr_cpuset *ret_set) VR_MUST;
+/* The tightest limits of this process's cgroup (v2) and of those above it: thousandths of a
+ * processor, 0: none; bytes, UINT64_MAX: none, and how many of them are used. */
+void vr_host_cgroup_cpu(const char *root, uint32_t *ret_quota_milli);
+void vr_host_cgroup_memory(const char *root, uint64_t *ret_limit, uint64_t *ret_used);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * What of the host this process may use: sched_getaffinity(2) by its bare system call, whose mask
+ * may be of any size, and cgroup v2 (Linux Documentation/admin-guide/cgroup-v2.rst, "CPU Interface
+ * Files", "Memory Interface Files").
+ */
+#include "base/bits.h"
+#include "base/text.h"
+#include "platform/host.h"
+#include "platform/hostfile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int vr_host_affinity(struct vr_cpuset *ret_set)
+{
+    /* The kernel refuses masks that are shorter than its own, with EINVAL. */
+    for (size_t size = 128; size <= VR_CPU_MAX / 8; size *= 2) {
+        uint64_t *bits = calloc(1, size);
+        if (!bits) {
+            return -ENOMEM;
+        }
+        long got = syscall(SYS_sched_getaffinity, 0, size, bits);
+        if (got > 0) {
+            *ret_set = (struct vr_cpuset){.bits = bits, .words = (uint32_t)(size / 8)};
+            return 0;
+        }
+        int r = got < 0 ? -errno : -EINVAL;
+        free(bits);
+        if (r != -EINVAL) {
+            return r;
+        }
+    }
+    return -EINVAL;
+}
+
+/* Where this process's v2 group is, below the root of files: "/sys/fs/cgroup/user.slice". */
+static bool limits_group(const char *root, char *ret_path, size_t size, size_t *ret_mount_len)
+{
+    char text[4096], probe[8];
+    /* Alone, or beside version 1. */
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    const char *mount = NULL, *line;
+    for (unsigned i = 0; i < VR_COUNT(mounts) && !mount; i++) {
+        int r = vr_hostfile_text(probe, sizeof(probe), root, "%s/cgroup.procs", mounts[i]);
+        if (r >= 0 || r == -ENODATA || r == -EFBIG) {
+            r = vr_hostfile_text(probe, sizeof(probe), root, "%s/cgroup.controllers", mounts[i]);
+            mount = r >= 0 || r == -ENODATA || r == -EFBIG ? mounts[i] : NULL;
+        }
+    }
+    if (!mount || vr_hostfile_text(text, sizeof(text), root, "/proc/self/cgroup") < 0) {
+        return false;
+    }
+    line = strncmp(text, "0::/", 4) == 0 ? text : strstr(text, "\n0::/");
+    if (!line) {
+        return false;
+    }
+    line = strchr(line, '/');
+    int n = snprintf(ret_path, size, "%s%.*s", mount, (int)strcspn(line, "\n"), line);
+    *ret_mount_len = strlen(mount);
+    /* A group outside of our namespace shows as "/../..". */
+    return n > 0 && (size_t)n < size && !strstr(ret_path, "/..");
+}
+
+/* Call fn for the group at @path and for each above it. */
+static void limits_walk(const char *root, void (*fn)(const char *root, const char *dir, void *arg),
+                        void *arg)
+{
+    char dir[512];
+    size_t mount_len;
+    if (!limits_group(root, dir, sizeof(dir), &mount_len)) {
+        return;
+    }
+    for (;;) {
+        fn(root, dir, arg);
+        char *slash = strrchr(dir, '/');
+        if (strlen(dir) <= mount_len || !slash || (size_t)(slash - dir) < mount_len) {
+            return;
+        }
+        *slash = 0;
+    }
+}
+
+static void limits_cpu(const char *root, const char *dir, void *arg)
+{
+    uint32_t *milli = arg;
+    char text[64];
+    uint64_t quota, period, scaled;
+    if (vr_hostfile_text(text, sizeof(text), root, "%s/cpu.max", dir) < 0) {
+        return;
+    }
+    char *blank = strchr(text, ' ');
+    if (!blank) {
+        return;
+    }
+    *blank = 0;
+    if (vr_parse_u64(text, &quota) < 0 || vr_parse_u64(blank + 1, &period) < 0 || period == 0 ||
+        !vr_mul_ok(quota, 1000, &scaled)) {
+        return; /* "max" */
+    }
+    scaled = (scaled + period - 1) / period;
+    if (scaled && scaled < UINT32_MAX && (*milli == 0 || scaled < *milli)) {
+        *milli = (uint32_t)scaled;
+    }
+}
+
+void vr_host_cgroup_cpu(const char *root, uint32_t *ret_quota_milli)
+{
+    uint32_t milli = 0;
+    limits_walk(root, limits_cpu, &milli);
+    *ret_quota_milli = milli;
+}
+
+struct limits_memory {
+    uint64_t limit, used;
+};
+
+static void limits_memory(const char *root, const char *dir, void *arg)
+{
+    struct limits_memory *m = arg;
+    uint64_t limit, used;
+    if (vr_hostfile_u64(&limit, root, "%s/memory.max", dir) < 0 || limit >= m->limit) {
+        return;
+    }
+    m->limit = limit;
+    m->used = vr_hostfile_u64(&used, root, "%s/memory.current", dir) < 0 ? 0 : used;
+}
+
+void vr_host_cgroup_memory(const char *root, uint64_t *ret_limit, uint64_t *ret_used)
+{
+    struct limits_memory m = {.limit = UINT64_MAX};
+    limits_walk(root, limits_memory, &m);
+    *ret_limit = m.limit;
+    *ret_used = m.used;
+}

@@ -1,0 +1,15 @@
+/* No code is made for this processor; what others made is flushed as the compiler knows how. */
+#include "platform/jitmem.h"
+
+const void *vr_jit_sample(size_t *ret_len)
+{
+    *ret_len = 0;
+    return NULL;
+}
+
+void vr_icache_flush(const void *rw, const void *rx, size_t len)
+{
+    char *w = (char *)(uintptr_t)rw, *x = (char *)(uintptr_t)rx;
+    __builtin___clear_cache(w, w + len);
+    __builtin___clear_cache(x, x + len);
+}

@@ -1,0 +1,183 @@
+/* Code memory: works, is bounded, and no page of the process is ever writable and executable. */
+#include "test.h"
+
+#include "platform/jitmem.h"
+#include "platform/perf.h"
+#include "platform/thread.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void assert_no_page_is_written_and_run(void)
+{
+    char line[512], perms[5];
+    unsigned count = 0;
+    FILE *f = fopen("/proc/self/maps", "re");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f)) {
+        assert_int_equal(sscanf(line, "%*s %4s", perms), 1);
+        assert_false(strchr(perms, 'w') && strchr(perms, 'x'));
+        count++;
+    }
+    assert_true(count > 5);
+    assert_int_equal(fclose(f), 0);
+}
+
+static int run_at(const uint8_t *at)
+{
+    int (*fn)(void);
+    memcpy(&fn, &at, sizeof(fn));
+    return fn();
+}
+
+static void made_code_runs(void **state)
+{
+    struct vr_jitmem m;
+    size_t len;
+    const void *code = vr_jit_sample(&len);
+    (void)state;
+    assert_no_page_is_written_and_run();
+    if (!code) {
+        skip();
+    }
+    assert_int_equal(vr_jitmem_create(10000, &m, NULL), 0);
+    assert_int_equal(m.len % (size_t)sysconf(_SC_PAGESIZE), 0);
+    assert_true(m.len >= 10000 && (const uint8_t *)m.rw != m.rx);
+    assert_no_page_is_written_and_run();
+    for (size_t off = 0; off + len <= m.len; off += 1024) {
+        assert_int_equal(vr_jitmem_publish(&m, off, code, len, NULL), 0);
+        assert_int_equal(run_at(m.rx + off), 42);
+    }
+    assert_no_page_is_written_and_run();
+    vr_jitmem_destroy(&m);
+    vr_jitmem_destroy(&m);
+}
+
+static void bounds_hold(void **state)
+{
+    struct vr_jitmem m = {.len = 3};
+    struct vr_error err;
+    uint8_t bytes[64] = {0};
+    (void)state;
+    assert_int_equal(vr_jitmem_create(0, &m, &err), -EINVAL);
+    assert_int_equal(vr_jitmem_create(SIZE_MAX, &m, &err), -ENOMEM);
+    assert_int_equal(vr_jitmem_create(SIZE_MAX / 4, &m, &err), -ENOMEM);
+    assert_int_equal(m.len, 3); /* untouched */
+    assert_int_equal(vr_jitmem_create(1, &m, &err), 0);
+    assert_int_equal(vr_jitmem_publish(&m, m.len - 64, bytes, 64, &err), 0);
+    assert_int_equal(vr_jitmem_publish(&m, m.len - 63, bytes, 64, &err), -ERANGE);
+    assert_int_equal(vr_jitmem_publish(&m, m.len, bytes, 0, &err), 0);
+    assert_int_equal(vr_jitmem_publish(&m, SIZE_MAX, bytes, 64, &err), -ERANGE);
+    assert_int_equal(vr_jitmem_flush(&m, 1, SIZE_MAX, &err), -ERANGE);
+    vr_jitmem_destroy(&m);
+}
+
+static void the_run_side_cannot_be_written(void **state)
+{
+    struct vr_jitmem m;
+    int status;
+    (void)state;
+    assert_int_equal(vr_jitmem_create(4096, &m, NULL), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        *(volatile uint8_t *)(uintptr_t)m.rx = 1;
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    vr_jitmem_destroy(&m);
+}
+
+struct race {
+    struct vr_jitmem mem;
+    atomic_bool stop;
+    atomic_uint runs;
+};
+
+static void race_run(void *arg)
+{
+    struct race *r = arg;
+    while (!atomic_load(&r->stop)) {
+        assert_int_equal(run_at(r->mem.rx), 42);
+        atomic_fetch_add(&r->runs, 1);
+    }
+}
+
+/* New functions appear behind one that another thread runs; maps are looked at meanwhile. */
+static void others_run_while_code_is_made(void **state)
+{
+    struct race r = {.stop = false};
+    struct vr_thread *t;
+    size_t len;
+    const void *code = vr_jit_sample(&len);
+    (void)state;
+    if (!code) {
+        skip();
+    }
+    assert_int_equal(vr_jitmem_create(65536, &r.mem, NULL), 0);
+    assert_int_equal(vr_jitmem_publish(&r.mem, 0, code, len, NULL), 0);
+    assert_int_equal(vr_thread_create("race", race_run, &r, &t, NULL), 0);
+    for (size_t off = 64; off + len <= r.mem.len; off += 64) {
+        assert_int_equal(vr_jitmem_publish(&r.mem, off, code, len, NULL), 0);
+        assert_int_equal(run_at(r.mem.rx + off), 42);
+        if (off % 8192 == 0) {
+            assert_no_page_is_written_and_run();
+        }
+    }
+    while (atomic_load(&r.runs) == 0) {
+        vr_thread_yield();
+    }
+    atomic_store(&r.stop, true);
+    vr_thread_join(t);
+    vr_jitmem_destroy(&r.mem);
+}
+
+static void counters_count_or_say_why_not(void **state)
+{
+    struct vr_perf perf;
+    struct vr_perf_counts a, b;
+    struct vr_error err = {0};
+    volatile unsigned sum = 0;
+    (void)state;
+    int r = vr_perf_open(&perf, &err);
+    if (r < 0) {
+        assert_int_equal(err.code, r);
+        assert_true(strlen(err.msg) > 20);
+        return;
+    }
+    vr_perf_read(&perf, &a);
+    for (unsigned i = 0; i < 100000; i++) {
+        sum += i;
+    }
+    vr_perf_read(&perf, &b);
+    assert_int_not_equal(sum, 0);
+    bool any = false;
+    for (unsigned i = 0; i < VR_PERF_EVENTS; i++) {
+        any |= b.counted[i];
+        assert_true(!b.counted[i] || b.count[i] >= a.count[i]);
+    }
+    assert_true(any);
+    if (a.counted[VR_PERF_INSTRUCTIONS]) {
+        assert_true(b.count[VR_PERF_INSTRUCTIONS] - a.count[VR_PERF_INSTRUCTIONS] > 100000);
+    }
+    vr_perf_close(&perf);
+    vr_perf_close(&perf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(made_code_runs),
+        cmocka_unit_test(bounds_hold),
+        cmocka_unit_test(the_run_side_cannot_be_written),
+        cmocka_unit_test(others_run_while_code_is_made),
+        cmocka_unit_test(counters_count_or_say_why_not),
+    };
+    return cmocka_run_group_tests_name("jitmem", tests, NULL, NULL);
+}
