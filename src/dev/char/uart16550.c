@@ -335,27 +335,44 @@ static int uart_loaded(struct vr_dev *d, struct vr_error *err)
     return 0;
 }
 
-void vr_uart16550_attach(struct vr_dev *dev, struct vr_chr *chr)
+struct uart_plug {
+    struct uart *s;
+    struct vr_chr *chr;
+};
+
+/* On the loop's thread, where no callback of the old host end can be under way. */
+static void uart_replug(void *arg)
 {
-    struct uart *s = UART(dev);
+    struct uart *s = ((struct uart_plug *)arg)->s;
+    struct vr_chr *chr = ((struct uart_plug *)arg)->chr;
     const struct vr_chr_user user = {
         .on_input = uart_on_input, .on_writable = uart_on_writable, .opaque = s};
     if (s->chr) {
         vr_chr_attach(s->chr, NULL);
     }
-    vr_dev_lock(dev);
+    vr_dev_lock(&s->dev);
     s->chr = chr;
     s->stalled = false;
-    vr_dev_unlock(dev);
+    vr_dev_unlock(&s->dev);
     if (chr) {
         vr_chr_attach(chr, &user);
+    }
+}
+
+void vr_uart16550_attach(struct vr_dev *dev, struct vr_chr *chr)
+{
+    struct uart_plug plug = {.s = UART(dev), .chr = chr};
+    if (dev->env->loop) {
+        vr_loop_call(dev->env->loop, uart_replug, &plug);
+    } else {
+        uart_replug(&plug);
     }
 }
 
 static void uart_fini(struct vr_dev *d)
 {
     if (UART(d)->chr) {
-        vr_chr_attach(UART(d)->chr, NULL);
+        vr_uart16550_attach(d, NULL);
     }
 }
 

@@ -10,7 +10,7 @@ enum { VR_UART16550_CLOCK_HZ = 3686400 };
 
 extern const struct vr_dev_class vr_uart16550_class;
 
-/* Plug the host end in; NULL unplugs. With the loop's thread quiet, or from it. @chr must stay open
+/* Plug the host end in; NULL unplugs. Waits for the loop; no lock held. @chr must stay open
  * until it is unplugged or the device is destroyed. */
 void vr_uart16550_attach(struct vr_dev *dev, struct vr_chr *chr);
 struct vr_irq *vr_uart16550_irq(struct vr_dev *dev);
