@@ -62,6 +62,7 @@ static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_a
 {
     unsigned first = VR_PAGE_SIZE - (unsigned)(va & (VR_PAGE_SIZE - 1));
     uint64_t gpa[2];
+    vr_assert(width <= 8 && first < width);
     if (!mem_translate(cpu, va, first, access, &gpa[0]) ||
         !mem_translate(cpu, va + first, width - first, access, &gpa[1])) {
         return false;
