@@ -1,6 +1,6 @@
 /*
- * The PCI devices of this host: what they are, which IOMMU group each is in, and what stands
- * between a device and a guest.
+ * The PCI devices of this host: what they are, which IOMMU group each is in, what stands between a
+ * device and a guest, and how to get it there (SR-IOV, VFIO).
  *
  *     struct vireo_pci *pci;
  *     struct vr_error err;
@@ -18,7 +18,8 @@
  * pointer taken from it lives until vireo_pci_destroy. Devices that come or go later are seen by
  * the next scan.
  *
- * Nothing here needs privileges to read. What an unprivileged user may not see is told as unknown.
+ * Looking needs no privileges, vireo_plan_run does. What an unprivileged user may not see is told
+ * as unknown.
  *
  * Errors: as in vireo/vm.h. Structs are filled by the library only, and grow at their end.
  */
@@ -239,6 +240,78 @@ struct vireo_readiness {
  * again for what changes often (links that are up, rights). -ENODEV: @pci has no such device. */
 VIREO_API int vireo_pci_readiness(const struct vireo_pci *pci, struct vireo_pci_addr addr,
                                   struct vireo_readiness *ret_readiness, struct vr_error *err);
+
+/* ---- Changing the host -------------------------------------------------------------------- */
+
+/*
+ * What is to be done, step by step: made from a scan, shown (that is a dry run), and carried out by
+ * vireo_plan_run. Making one changes nothing. It does not need the scan any more. One thread at a
+ * time.
+ */
+struct vireo_plan;
+
+enum vireo_step_kind {
+    VIREO_STEP_WRITE,        /* write @text to the file @path */
+    VIREO_STEP_CHECK_TEXT,   /* @path has to hold @text */
+    VIREO_STEP_CHECK_DRIVER, /* @path, a driver's link, has to name @text; "": none of VFIO */
+    VIREO_STEP_CHECK_FREE,   /* @path, a VFIO group's file, may not be in use */
+};
+
+struct vireo_step {
+    enum vireo_step_kind kind;
+    char path[160]; /* below the root, without the first slash */
+    char text[64];  /* without newline; writing "" clears what was there */
+    char why[96];   /* one line */
+};
+
+/*
+ * Make @count virtual functions of the physical function at @addr, which has none; make it have
+ * @count of them, whatever it has (the kernel takes all away first); delete all that it has.
+ * Nothing to be done is a plan without steps.
+ *
+ * -ENODEV: no such device; -ENOTSUP: it has no SR-IOV, or no driver; -ERANGE: more than it can
+ * have, or none; -EBUSY: it has some already (create), or one of them is bound to VFIO and may be
+ * in a guest; -ENOMEM.
+ */
+VIREO_API int vireo_plan_sriov_create(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                      unsigned count, struct vireo_plan **ret_plan,
+                                      struct vr_error *err);
+VIREO_API int vireo_plan_sriov_set(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                   unsigned count, struct vireo_plan **ret_plan,
+                                   struct vr_error *err);
+VIREO_API int vireo_plan_sriov_delete(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                      struct vireo_plan **ret_plan, struct vr_error *err);
+
+/*
+ * Take the device at @addr, or with @whole_group all of its IOMMU group but bridges, from the
+ * host's drivers and give it to vfio-pci, which hands it to guests. What is bound to it already
+ * stays. -ENODEV: no such device, or vfio-pci is not loaded; -ENOTSUP: a bridge, or its IOMMU group
+ * (or the lack of one) forbids it; -EBUSY: it has virtual functions; -ENOMEM.
+ */
+VIREO_API int vireo_plan_vfio_bind(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                   bool whole_group, struct vireo_plan **ret_plan,
+                                   struct vr_error *err);
+/* Back to the driver that the host would choose; what VFIO does not have stays as it is. -ENODEV:
+ * no such device; -ENOMEM. */
+VIREO_API int vireo_plan_vfio_unbind(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                     bool whole_group, struct vireo_plan **ret_plan,
+                                     struct vr_error *err);
+
+VIREO_API size_t vireo_plan_count(const struct vireo_plan *plan);
+/* Step @i; NULL past the end. */
+VIREO_API const struct vireo_step *vireo_plan_step(const struct vireo_plan *plan, size_t i);
+
+/*
+ * Carry the steps out in order. @done (NULL: nobody wants to know) is called after each that
+ * succeeded. When one fails, those before it are undone, as far as that is possible; the message
+ * says whether it was. -EACCES, -EPERM: root's rights are needed; -ENODEV, -ENOENT: the device has
+ * gone; -EBUSY: a guest uses it; -EIO: the kernel said yes, but did not do it; and what else the
+ * kernel answers. Binding and virtual functions can take seconds.
+ */
+VIREO_API int vireo_plan_run(struct vireo_plan *plan,
+                             void (*done)(void *opaque, size_t i, const struct vireo_step *step),
+                             void *opaque, struct vr_error *err);
+VIREO_API void vireo_plan_destroy(struct vireo_plan *plan); /* NULL is fine */
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,7 @@ static void tree_parents(char *full)
 {
     for (char *slash = strchr(full + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        assert_true(mkdir(full, 0700) == 0 || errno == EEXIST);
+        assert_true(mkdir(full, 0755) == 0 || errno == EEXIST);
         *slash = '/';
     }
 }
@@ -37,6 +37,7 @@ struct tree tree_empty(void)
     assert_true(snprintf(t.root, sizeof(t.root), "%s/vireo-tree-XXXXXX", dir ? dir : "/tmp") <
                 (int)sizeof(t.root));
     assert_non_null(mkdtemp(t.root));
+    assert_int_equal(chmod(t.root, 0755), 0);
     return t;
 }
 
@@ -44,7 +45,7 @@ void tree_write_bytes(const struct tree *t, const char *path, const void *bytes,
 {
     char *full = tree_path(t, path);
     tree_parents(full);
-    int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, len), len);
     close(fd);
@@ -69,7 +70,7 @@ void tree_dir(const struct tree *t, const char *path)
 {
     char *full = tree_path(t, path);
     tree_parents(full);
-    assert_true(mkdir(full, 0700) == 0 || errno == EEXIST);
+    assert_true(mkdir(full, 0755) == 0 || errno == EEXIST);
     free(full);
 }
 
