@@ -50,11 +50,11 @@ VIREO_API void vireo_config_destroy(struct vireo_config *config); /* NULL is fin
 
 /*
  * Set @key to @value; both are copied. The keys are the long options of `vireo run` and take the
- * same values (`vireo help run` lists them): kernel, initrd, append, firmware, memory, cpus, disk,
- * net, publish, console, virtio-console, name, engine, ... Flags take on or off. Setting a key
- * again replaces its value, but for those that repeat (disk, net, publish, virtio-console: one
- * more each time; append: one more word). Defaults are the library's: console mem, net none
- * (the command's are stdio and user).
+ * same values (`vireo help run` lists them): kernel, initrd, append, firmware, flash, flash-vars,
+ * memory, cpus, disk, net, publish, console, virtio-console, name, engine, ... Flags take on or
+ * off. Setting a key again replaces its value, but for those that repeat (disk, net, publish,
+ * virtio-console: one more each time; append: one more word). Defaults are the library's: console
+ * mem, net none (the command's are stdio and user).
  *
  * Files are opened by vireo_vm_create, not here. -EINVAL: no such key (the message names the
  * nearest), or not such a value; -ERANGE: out of range; -ENOMEM.

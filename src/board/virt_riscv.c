@@ -189,6 +189,12 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     if (r == 0) {
         r = vr_fw_cfg_set_u32(dev, VR_FW_CFG_NB_CPUS, v->cpus, err);
     }
+    if (r == 0) {
+        r = virt_flash_tell(v, dev, err);
+    }
+    if (r == 0) {
+        r = virt_add_flash(v, o, err);
+    }
     if (r == 0 && v->bare && v->kernel.tohost >= VIRT_RAM &&
         vr_in_range(v->kernel.tohost - VIRT_RAM, 8, v->ram_bytes)) {
         r = virt_add(v, &vr_htif_class, "htif", NULL, v->kernel.tohost, 8, NULL, 0, &dev, err);
@@ -385,10 +391,12 @@ void vr_virt_destroy(struct vr_virt *v)
     if (!v) {
         return;
     }
+    virt_flash_close(v);
     vr_machine_destroy(v->machine); /* and with it devices, harts, backends */
     vr_blob_fini(&v->kernel_file);
     vr_blob_fini(&v->firmware_file);
     vr_blob_fini(&v->initrd_file);
+    virt_flash_fini(v);
     vr_fdt_destroy(v->fdt);
     vr_mutex_fini(&v->hear_lock);
     free(v->append);

@@ -28,12 +28,17 @@ struct vr_virt_opts {
     const char *name;
     unsigned cpus;      /* 1..VR_MAX_VCPUS */
     uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
-    const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware alone */
+    const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
     const char *initrd; /* or NULL */
     const char *append; /* kernel command line, or NULL */
     /* NULL: the built-in SBI; "none": the kernel is a bare-metal program for M-mode; else a file.
      */
     const char *firmware;
+    /* Two banks of flash, if there is a file for one of them: code that firmware, or else the
+     * built-in SBI, starts, with kernel, initrd and append in fw_cfg; and variables, which are
+     * written back. Without the latter file they last as long as the machine. */
+    const char *flash, *flash_vars;
+    bool flash_vars_read_only; /* the guest cannot change them, and other machines may read them */
     struct vr_virt_disk disk[VR_VIRT_DISKS];
     unsigned disk_count;
     struct vr_virt_net net[VR_VIRT_NETS];

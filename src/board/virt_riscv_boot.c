@@ -130,15 +130,19 @@ int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *
     int r = 0;
     uint64_t end = VIRT_RAM + v->ram_bytes, top = end < LOW_END ? end : LOW_END, used = VIRT_RAM;
     v->bare = o->firmware && strcmp(o->firmware, "none") == 0;
-    if (!o->kernel && (!o->firmware || v->bare)) {
-        return vr_err(err, -EINVAL,
-                      "nothing to start: give a kernel (--kernel) or firmware (--firmware)");
+    v->has_flash = o->flash && !v->bare;
+    if (!o->kernel && !v->has_flash && (!o->firmware || v->bare)) {
+        return vr_err(
+            err, -EINVAL,
+            "nothing to start: give a kernel (--kernel), firmware (--firmware) or flash (--flash)");
     }
     if (o->firmware && !v->bare) {
         r = plan_firmware(v, o->firmware, err);
         used = v->firmware.high;
     }
-    if (r == 0 && o->kernel) {
+    if (r == 0 && v->has_flash) {
+        r = virt_flash_kernel(v, o, err);
+    } else if (r == 0 && o->kernel) {
         r = plan_kernel(v, o->kernel, err);
         if (r == 0 && v->bare && v->kernel.kind != VR_KERNEL_ELF) {
             r = vr_err(err, -ENOEXEC, "kernel %s: --firmware none starts a bare-metal ELF file",
@@ -159,7 +163,7 @@ int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *
         return r;
     }
     v->fdt_gpa = vr_align_down(top - FDT_ROOM, FDT_ROOM);
-    if (o->initrd) {
+    if (o->initrd && !v->has_flash) {
         r = vr_blob_read("initrd", o->initrd, (size_t)v->ram_bytes, &v->initrd_file, err);
         if (r < 0) {
             return r;
@@ -238,6 +242,7 @@ int virt_on_reset(void *opaque, struct vr_error *err)
     struct vr_virt *v = opaque;
     int r = 0;
     v->reset_ns = vr_clock_now(vr_machine_clock(v->machine));
+    virt_flash_reset(v);
     if (v->has_kernel) {
         r = load_program(v, "kernel", &v->kernel_file, &v->kernel, err);
     }
@@ -255,12 +260,14 @@ int virt_on_reset(void *opaque, struct vr_error *err)
         vr_blob_drop(&v->initrd_file);
     }
     load_ram(v, v->fdt_gpa, v->fdt_blob, v->fdt_len, 0);
+    uint64_t next = v->has_flash    ? VIRT_FLASH
+                    : v->has_kernel ? v->kernel.entry
+                                    : VIRT_RAM + RAW_OFFSET;
     if (v->config.builtin_sbi) {
         load_rom(v, 0, 0);
-        rv_hart_start(v->hart[0], RV_S, v->kernel.entry, 0, v->fdt_gpa);
+        rv_hart_start(v->hart[0], RV_S, next, 0, v->fdt_gpa);
         return 0;
     }
-    uint64_t next = v->has_kernel ? v->kernel.entry : VIRT_RAM + 2 * MIB;
     load_rom(v, v->has_firmware ? v->firmware.entry : v->kernel.entry, next);
     for (unsigned i = 0; i < v->cpus; i++) {
         rv_hart_start(v->hart[i], RV_M, VIRT_ROM, 0, 0);

@@ -85,7 +85,7 @@ static unsigned fdt_harts_cells(const struct vr_virt *v, uint32_t *cells, uint32
 static void fdt_device(struct vr_virt *v, struct virt_dev *d)
 {
     uint32_t cells[VR_MAX_VCPUS * 4];
-    if (!d->dev->cls->describe) {
+    if (!d->dev->cls->describe || d->in_other) {
         return;
     }
     d->at.irq_parent = d->at.irq_count ? PHANDLE_PLIC : 0;

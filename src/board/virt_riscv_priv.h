@@ -23,6 +23,7 @@
 #define VIRT_UART    UINT64_C(0x10000000)
 #define VIRT_MMIO    UINT64_C(0x10001000)
 #define VIRT_FW_CFG  UINT64_C(0x10100000)
+#define VIRT_FLASH   UINT64_C(0x20000000) /* code; the variables follow */
 #define VIRT_RAM     UINT64_C(0x80000000)
 #define VIRT_RAM_MAX (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
 
@@ -34,7 +35,10 @@ enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 struct virt_dev {
     struct vr_dev *dev;
     struct vr_fdt_at at;
+    bool in_other; /* another device's node describes it */
 };
+
+struct vr_flash_file;
 
 struct vr_virt {
     struct vr_machine *machine;
@@ -49,10 +53,13 @@ struct vr_virt {
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct vr_blk *blk[VR_VIRT_DISKS];
     struct vr_net *net[VR_VIRT_NETS];
+    struct vr_flash_file *flash_vars; /* NULL: no such bank */
+    bool flash_kept;                  /* it is written back */
     /* What is started */
     struct vr_blob kernel_file, firmware_file, initrd_file;
+    struct vr_blob flash_kernel, flash_initrd; /* for code in flash, which reads them by fw_cfg */
     struct vr_kernel kernel, firmware;
-    bool has_kernel, has_firmware, bare;
+    bool has_kernel, has_firmware, has_flash, bare;
     uint64_t initrd_gpa, fdt_gpa;
     char *append;
     uint8_t rng_seed[32];
@@ -69,6 +76,16 @@ struct vr_virt {
 int virt_plan(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
 /* At each reset: fill RAM and ROM, start the harts. */
 int virt_on_reset(void *virt, struct vr_error *err);
+/* Flash (virt_riscv_flash.c): the devices; */
+int virt_add_flash(struct vr_virt *v, const struct vr_virt_opts *opts,
+                   struct vr_error *err) VR_MUST;
+/* kernel and initrd for code in flash, read and then told to it; */
+int virt_flash_kernel(struct vr_virt *v, const struct vr_virt_opts *opts,
+                      struct vr_error *err) VR_MUST;
+int virt_flash_tell(struct vr_virt *v, struct vr_dev *fw_cfg, struct vr_error *err) VR_MUST;
+void virt_flash_reset(struct vr_virt *v); /* with the harts halted: keep the variables now; */
+void virt_flash_close(struct vr_virt *v); /* before the machine is destroyed; */
+void virt_flash_fini(struct vr_virt *v);  /* and after. */
 /* The device tree (virt_riscv_fdt.c). */
 int virt_make_fdt(struct vr_virt *v, struct vr_error *err) VR_MUST;
 /* Machine side of the built-in SBI (virt_riscv_sbi.c). */

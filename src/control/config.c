@@ -53,6 +53,8 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c->initrd);
     free(c->append);
     free(c->firmware);
+    free(c->flash);
+    free(c->flash_vars);
     free(c->console);
     free(c->trace_insn);
     free(c->publish);

@@ -23,7 +23,7 @@ struct vr_config_said {
 };
 
 struct vireo_config {
-    char *name, *kernel, *initrd, *append, *firmware, *engine;
+    char *name, *kernel, *initrd, *append, *firmware, *engine, *flash, *flash_vars;
     char *console, *port[VR_VIRT_PORTS], *trace_insn;
     unsigned cpus, port_count, disk_count, net_count;
     uint64_t memory_bytes;

@@ -381,6 +381,24 @@ const struct vr_opt vr_config_opts[] = {
      .why = "the built-in SBI, which starts a kernel directly",
      .help = "M-mode firmware (OpenSBI's fw_dynamic, ...) that starts the kernel; none: the kernel "
              "is a bare-metal ELF file for M-mode, whose verdict becomes the exit code"},
+    {.name = "flash",
+     .kind = VR_OPT_FILE,
+     .value = "FILE",
+     .group = OPTS_START,
+     OPTS_AT(flash),
+     .help =
+         "firmware in flash, up to 32 MiB, such as UEFI's RISCV_VIRT_CODE.fd: started in S-mode "
+         "by --firmware or the built-in SBI; it finds kernel, initrd and command line in "
+         "fw_cfg"},
+    {.name = "flash-vars",
+     .kind = VR_OPT_FILE,
+     .value = "FILE",
+     .group = OPTS_START,
+     OPTS_AT(flash_vars),
+     .help =
+         "flash, up to 32 MiB, where firmware keeps variables: a copy of RISCV_VIRT_VARS.fd, or "
+         "an empty file; what the guest changes is written back at once; without, it is lost in "
+         "the end"},
     {.name = "memory",
      .letter = 'm',
      .kind = VR_OPT_SIZE,

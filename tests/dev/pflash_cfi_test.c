@@ -101,6 +101,70 @@ static void cfi_query(void **state)
     close_flash(&f);
 }
 
+/* How many sectors changed since the last call; *ret_sector: the first of them. */
+static unsigned taken(struct flash_rig *f, unsigned *ret_sector)
+{
+    struct vr_pflash_changes c;
+    assert_int_equal(vr_pflash_take(f->dev, &c), 0);
+    for (unsigned i = 0; i < c.count; i++) {
+        assert_memory_equal(c.data + (size_t)i * SECTOR, f->ram->hva + c.sector[i] * SECTOR,
+                            SECTOR);
+    }
+    if (c.count && ret_sector) {
+        *ret_sector = c.sector[0];
+    }
+    free(c.data);
+    return c.count;
+}
+
+static void hear(void *calls)
+{
+    ++*(unsigned *)calls;
+}
+
+static void changes(void **state)
+{
+    struct flash_rig f;
+    struct vr_pflash_changes c;
+    unsigned calls = 0, sector = 0;
+    (void)state;
+    open_flash(&f, NULL);
+    vr_pflash_on_change(f.dev, hear, &calls);
+    assert_int_equal(taken(&f, NULL), 0);
+    command(&f, 6 * SECTOR, 0x40);
+    assert_int_equal(calls, 0); /* a command changes nothing */
+    put(&f, 6 * SECTOR - 4, 4, 1);
+    command(&f, 0, 0x20);
+    command(&f, 127 * SECTOR, 0xd0);
+    assert_int_equal(calls, 1);
+    assert_int_equal(vr_pflash_take(f.dev, &c), 0);
+    assert_int_equal(c.count, 2);
+    assert_int_equal(c.sector[0], 5);
+    assert_int_equal(c.sector[1], 127);
+    assert_int_equal(vr_load_le32(c.data + SECTOR - 4), 1);
+    assert_int_equal(taken(&f, NULL), 0);
+    vr_pflash_untake(f.dev, &c);
+    free(c.data);
+    assert_int_equal(calls, 1);
+    assert_int_equal(taken(&f, &sector), 2);
+    assert_int_equal(sector, 5);
+    command(&f, 0, 0xe8); /* the buffer goes where its data goes, when confirmed */
+    command(&f, 0, 0);
+    put(&f, 9 * SECTOR + 8, 4, 7);
+    assert_int_equal(calls, 1);
+    command(&f, 0, 0xd0);
+    assert_int_equal(calls, 2);
+    assert_int_equal(taken(&f, &sector), 1);
+    assert_int_equal(sector, 9);
+    vr_pflash_on_change(f.dev, NULL, NULL);
+    command(&f, 0, 0x10);
+    put(&f, 0, 4, 7);
+    assert_int_equal(calls, 2);
+    assert_int_equal(taken(&f, &sector), 1);
+    assert_int_equal(sector, 0);
+    close_flash(&f);
+}
+
 /* As EDK2's driver does it. */
 static void erase_and_program(void **state)
 {
@@ -109,7 +173,6 @@ static void erase_and_program(void **state)
     (void)state;
     open_flash(&f, NULL);
     memset(f.ram->hva + at - 4, 0x11, SECTOR + 8);
-    assert_false(vr_pflash_changed(f.dev));
     command(&f, at, 0x60);
     command(&f, at, 0xd0);
     command(&f, at + 0x1234 * 4, 0x20);
@@ -119,8 +182,6 @@ static void erase_and_program(void **state)
     command(&f, at, 0xff);
     assert_int_equal(get(&f, at - 4, 8), UINT64_C(0xffffffff11111111));
     assert_int_equal(get(&f, at + SECTOR - 4, 8), UINT64_C(0x11111111ffffffff));
-    assert_true(vr_pflash_changed(f.dev));
-    assert_false(vr_pflash_changed(f.dev));
     command(&f, at + 8, 0x40);
     put(&f, at + 8, 4, 0x12345678);
     assert_int_equal(get(&f, 0, 4), both(READY));
@@ -216,7 +277,7 @@ static void broken_sequences(void **state)
     for (uint64_t i = 0; i < VR_PFLASH_LEN; i += 4096) {
         assert_int_equal(f.ram->hva[i], 0xff);
     }
-    assert_false(vr_pflash_changed(f.dev));
+    assert_int_equal(taken(&f, NULL), 0);
     close_flash(&f);
 }
 
@@ -307,6 +368,8 @@ static void contents_survive_a_snapshot(void **state)
         assert_int_equal(vr_dev_load(g.dev, &snap, NULL), 0);
         vr_snap_fini(&snap);
         assert_memory_equal(f.ram->hva, g.ram->hva, VR_PFLASH_LEN);
+        /* Changed by the load: 3, 9, 20 and the last; by the second one, none. */
+        assert_int_equal(taken(&g, NULL), i ? 0 : 4);
     }
     assert_false(is_rom(&g)); /* in the middle of a buffered program */
     put(&g, 4, 4, 2);
@@ -382,15 +445,11 @@ static void random_accesses_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cfi_query),
-        cmocka_unit_test(erase_and_program),
-        cmocka_unit_test(buffered_program),
-        cmocka_unit_test(broken_sequences),
-        cmocka_unit_test(readonly_and_empty),
-        cmocka_unit_test(code_runs_from_it),
-        cmocka_unit_test(contents_survive_a_snapshot),
-        cmocka_unit_test(linux_finds_it),
-        cmocka_unit_test(random_accesses_do_no_harm),
+        cmocka_unit_test(cfi_query),         cmocka_unit_test(erase_and_program),
+        cmocka_unit_test(changes),           cmocka_unit_test(buffered_program),
+        cmocka_unit_test(broken_sequences),  cmocka_unit_test(readonly_and_empty),
+        cmocka_unit_test(code_runs_from_it), cmocka_unit_test(contents_survive_a_snapshot),
+        cmocka_unit_test(linux_finds_it),    cmocka_unit_test(random_accesses_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECTOR = VR_PFLASH_SECTOR_LEN, SECTORS = VR_PFLASH_LEN / SECTOR, BUS = 4, BUFFER = 2048 };
+enum { SECTOR = VR_PFLASH_SECTOR_LEN, SECTORS = VR_PFLASH_SECTORS, BUS = 4, BUFFER = 2048 };
 enum flash_mode { MODE_ARRAY, MODE_STATUS, MODE_ID, MODE_QUERY };
 enum flash_step {
     STEP_READY,
@@ -50,7 +50,10 @@ struct flash {
     struct vr_dev dev;
     struct vr_ram *ram; /* the contents; NULL: there are none */
     uint64_t ram_off;
-    bool mapped, laid, changed;
+    bool mapped, laid;
+    bool changed[SECTORS], told; /* since the board took them last; it was told that some are */
+    void (*on_change)(void *opaque);
+    void *opaque;
     bool exec, readonly; /* config */
     uint8_t mode, step;  /* state, from here on */
     uint8_t status;
@@ -122,10 +125,20 @@ static bool flash_writable(struct flash *s, uint8_t bit)
     return s->ram && !s->readonly;
 }
 
-/* The contents are about to change: an image of them is out of date. */
-static void flash_touch(struct flash *s)
+/* Sector @i is about to change; who keeps the contents hears it once. */
+static void flash_mark(struct flash *s, uint64_t i)
 {
-    s->changed = true;
+    s->changed[i] = true;
+    if (!s->told && s->on_change) {
+        s->told = true;
+        s->on_change(s->opaque);
+    }
+}
+
+/* The contents are about to change in the sector at @off: an image of them is out of date. */
+static void flash_touch(struct flash *s, uint64_t off)
+{
+    flash_mark(s, off / SECTOR);
     s->has_image = false;
     s->image_len = 0;
     free(s->image);
@@ -136,7 +149,7 @@ static void flash_program(struct flash *s, uint64_t off, const uint8_t *data, un
 {
     if (flash_writable(s, SR_PROGRAM)) {
         uint8_t *p = flash_at(s, off);
-        flash_touch(s);
+        flash_touch(s, off);
         for (unsigned i = 0; i < len; i++) {
             p[i] &= data[i];
         }
@@ -146,7 +159,7 @@ static void flash_program(struct flash *s, uint64_t off, const uint8_t *data, un
 static void flash_erase(struct flash *s, uint64_t off)
 {
     if (flash_writable(s, SR_ERASE)) {
-        flash_touch(s);
+        flash_touch(s, off);
         memset(flash_at(s, off & ~(uint64_t)(SECTOR - 1)), 0xff, SECTOR);
     }
 }
@@ -349,6 +362,21 @@ static void flash_quiesce(struct vr_dev *d)
     vr_dev_unlock(d);
 }
 
+/* Sector @i as a snapshot has it: a copy of @raw. */
+static void flash_restore(struct flash *s, unsigned i, const uint8_t *raw)
+{
+    uint8_t *p = flash_at(s, (uint64_t)i * SECTOR), fill = s->sector[i] == SECTOR_ONES ? 0xff : 0;
+    if (s->sector[i] == SECTOR_RAW ? memcmp(p, raw, SECTOR) == 0 : flash_all(p, fill)) {
+        return;
+    }
+    flash_mark(s, i);
+    if (s->sector[i] == SECTOR_RAW) {
+        memcpy(p, raw, SECTOR);
+    } else {
+        memset(p, fill, SECTOR);
+    }
+}
+
 static int flash_loaded(struct vr_dev *d, struct vr_error *err)
 {
     struct flash *s = FLASH(d);
@@ -375,15 +403,9 @@ static int flash_loaded(struct vr_dev *d, struct vr_error *err)
     }
     uint32_t at = 0;
     for (unsigned i = 0; s->has_image && i < SECTORS; i++) {
-        uint8_t *p = flash_at(s, (uint64_t)i * SECTOR);
-        if (s->sector[i] == SECTOR_RAW) {
-            memcpy(p, s->image + at, SECTOR);
-            at += SECTOR;
-        } else {
-            memset(p, s->sector[i] == SECTOR_ONES ? 0xff : 0, SECTOR);
-        }
+        flash_restore(s, i, s->image + at);
+        at += s->sector[i] == SECTOR_RAW ? SECTOR : 0;
     }
-    s->changed = s->has_image;
     flash_lay(s);
     return 0;
 }
@@ -421,13 +443,46 @@ int vr_pflash_map(struct vr_dev *dev, struct vr_space *space, uint64_t gpa, stru
     return r;
 }
 
-bool vr_pflash_changed(struct vr_dev *dev)
+void vr_pflash_on_change(struct vr_dev *dev, void (*fn)(void *opaque), void *opaque)
 {
     vr_dev_lock(dev);
-    bool changed = FLASH(dev)->changed;
-    FLASH(dev)->changed = false;
+    FLASH(dev)->on_change = fn;
+    FLASH(dev)->opaque = opaque;
     vr_dev_unlock(dev);
-    return changed;
+}
+
+int vr_pflash_take(struct vr_dev *dev, struct vr_pflash_changes *ret_changes)
+{
+    struct flash *s = FLASH(dev);
+    struct vr_pflash_changes c = {0};
+    vr_dev_lock(dev);
+    for (unsigned i = 0; i < SECTORS; i++) {
+        if (s->changed[i]) {
+            c.sector[c.count++] = (uint16_t)i;
+        }
+    }
+    c.data = c.count ? vr_zalloc_array(c.count, SECTOR) : NULL;
+    if (c.count && !c.data) {
+        vr_dev_unlock(dev);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < c.count; i++) {
+        memcpy(c.data + (size_t)i * SECTOR, flash_at(s, (uint64_t)c.sector[i] * SECTOR), SECTOR);
+    }
+    memset(s->changed, 0, sizeof(s->changed));
+    s->told = false;
+    vr_dev_unlock(dev);
+    *ret_changes = c;
+    return 0;
+}
+
+void vr_pflash_untake(struct vr_dev *dev, const struct vr_pflash_changes *changes)
+{
+    vr_dev_lock(dev);
+    for (unsigned i = 0; i < changes->count; i++) {
+        FLASH(dev)->changed[changes->sector[i]] = true;
+    }
+    vr_dev_unlock(dev);
 }
 
 static int flash_describe(struct vr_dev *d, struct vr_fdt *fdt, const struct vr_fdt_at *at)
@@ -448,6 +503,9 @@ static const struct vr_field flash_fields[] = {
     VR_HOST(mapped, "the board's affair"),
     VR_HOST(laid, "flash_lay() finds out"),
     VR_HOST(changed, "for the board, which keeps the contents"),
+    VR_HOST(told, "the board knows that there are changes"),
+    VR_HOST(on_change, "the board's hook"),
+    VR_HOST(opaque, "what its hook wants"),
     VR_CONFIG(exec, "code runs from it: lay the contents over the window as ROM"),
     VR_CONFIG(readonly, "refuse to program and erase"),
     VR_STATE(mode, "what reads give: array, status, identifiers, CFI table", .max = MODE_QUERY),
