@@ -13,6 +13,7 @@ struct vr_trace_out {
     bool open; /* begin was called, end was not */
     char mode;
     uint64_t pc, before[VR_SLOT_TEMP];
+    uint64_t results; /* registers that the instruction writes, by slot */
     uint32_t insn;
     unsigned insn_len;
     unsigned store_count;
@@ -42,6 +43,20 @@ void vr_trace_stop(struct vr_cpu *cpu)
     cpu->single = false;
 }
 
+/* Registers that the ops of a block write, whatever the value. */
+static uint64_t trace_results(const struct vr_block *b)
+{
+    uint64_t set = 0;
+    for (unsigned i = 0; i < b->ir_count; i++) {
+        const struct vr_ir *ir = &b->ir[i];
+        bool writes = strpbrk(vr_ir_uses(ir->op), "Dd") != NULL;
+        if (writes && ir->d != VR_SLOT_ZERO && ir->d < VR_SLOT_TEMP) {
+            set |= UINT64_C(1) << ir->d;
+        }
+    }
+    return set;
+}
+
 void vr_trace_begin(struct vr_cpu *cpu, const struct vr_block *b)
 {
     struct vr_trace_out *t = cpu->trace;
@@ -56,6 +71,7 @@ void vr_trace_begin(struct vr_cpu *cpu, const struct vr_block *b)
     t->mode = cpu->isa->mode_char(cpu);
     t->pc = cpu->block_pc;
     t->store_count = 0;
+    t->results = trace_results(b);
     memcpy(t->before, cpu->r, sizeof(t->before));
 }
 
@@ -82,7 +98,7 @@ void vr_trace_end(struct vr_cpu *cpu)
     n = (size_t)snprintf(line, sizeof(line), "%u %c %" PRIx64 " %0*" PRIx32, cpu->vcpu.index,
                          t->mode, t->pc, (int)t->insn_len * 2, t->insn);
     for (unsigned i = 0; i < VR_SLOT_TEMP && n < sizeof(line); i++) {
-        if (cpu->r[i] != t->before[i]) {
+        if (t->results >> i & 1 || cpu->r[i] != t->before[i]) {
             n += (size_t)snprintf(line + n, sizeof(line) - n, " %c%u=%" PRIx64,
                                   i < VR_SLOT_F0 ? 'x' : 'f', i % VR_SLOT_F0, cpu->r[i]);
         }
