@@ -188,7 +188,7 @@ int vr_map_create(size_t len, const struct vr_map_opts *opts, struct vr_map *ret
 {
     size_t page = map_page();
     uint64_t whole;
-    uint8_t *hva;
+    uint8_t *hva = NULL;
     int r = map_check(len, opts, page, err);
     if (r < 0) {
         return r;
