@@ -184,4 +184,28 @@ with tap.test("an instruction trace has a line for each instruction"):
         assert re.fullmatch(r"0 [MSU3] [0-9a-f]+ [0-9a-f]+( .*)?", line), line
     assert any("st " in line or "100000" in line for line in lines), lines
 
+with tap.test("an instruction trace tells what each instruction did"):
+    program = bare.Program()
+    program.word(0x00000297)  # auipc t0, 0
+    program.addi(bare.T0, bare.T0, 0x100)
+    program.addi(bare.T1, bare.ZERO, 0)  # writes the value that is there already
+    program.addi(bare.T2, bare.ZERO, -2)
+    program.sw(bare.T2, 8, bare.T0)
+    program.li(bare.T0, 0x100000)
+    program.li(bare.T1, 0x5555)
+    program.sw(bare.T1, 0, bare.T0)
+    program.label("end")
+    program.jump("end")
+    path = tmp / "told.elf"
+    program.write(path)
+    assert vireo(*RUN, "-q", "--trace-insn", tmp / "told", path)[0] == 0
+    lines = [line for line in (tmp / "told").read_text().splitlines() if " 800000" in line]
+    assert lines[:5] == [
+        "0 M 80000000 00000297 x5=80000000",
+        "0 M 80000004 10028293 x5=80000100",
+        "0 M 80000008 00000313 x6=0",
+        "0 M 8000000c ffe00393 x7=fffffffffffffffe",
+        "0 M 80000010 0072a423 st 80000108 4=fffffffe",
+    ], lines[:5]
+
 tap.finish()
