@@ -92,8 +92,8 @@ static int file_fill(const char *what, const char *path, int fd, uint64_t len, u
 
 int vr_flash_file_read(const char *path, uint8_t *hva, struct vr_error *err)
 {
-    uint64_t len;
-    int fd, r = file_open("flash", path, true, false, &fd, &len, err);
+    uint64_t len = 0;
+    int fd = -1, r = file_open("flash", path, true, false, &fd, &len, err);
     if (r < 0) {
         return r;
     }

@@ -247,9 +247,15 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsign
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < o->net_count; i++) {
-        char id[16];
+        char id[16], opts[256];
         struct vr_dev *dev;
+        const char *given = o->net[i].opts ? o->net[i].opts : "";
         snprintf(id, sizeof(id), "net%u", i);
+        /* Each card its own address; one that the user gives comes later, and counts. */
+        if (snprintf(opts, sizeof(opts), "mac=52:56:52:00:00:%02x%s%s", i + 1, *given ? "," : "",
+                     given) >= (int)sizeof(opts)) {
+            return vr_err(err, -EINVAL, "%s: options '%.40s...' are too long", id, given);
+        }
         const char *user = o->net[i].backend;
         if (user && (strncmp(user, "user", 4) != 0 || (user[4] && user[4] != ','))) {
             return vr_err(err, -EINVAL, "%s: no network backend '%s'; there is: user", id, user);
@@ -262,7 +268,7 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsign
             }
         }
         if (r == 0) {
-            r = virt_add_virtio(v, &vr_virtio_net_mmio_class, id, o->net[i].opts, slot, &dev, err);
+            r = virt_add_virtio(v, &vr_virtio_net_mmio_class, id, opts, slot, &dev, err);
         }
         if (r == 0) {
             vr_virtio_net_attach(dev, v->net[i]);
