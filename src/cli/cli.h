@@ -41,7 +41,8 @@ struct cli {
     const struct cli_verb *verb;
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
-    char *dump_dtb;
+    bool dry_run, whole_group;
+    char *dump_dtb, *root;
     const char *args[CLI_ARGS];
     unsigned arg_count;
 };
@@ -74,6 +75,9 @@ int cli_device(struct cli *cli);
 int cli_machines(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_platform(struct cli *cli);
+/* Is it about PCI devices? Then cli_platform_pci does it. */
+bool cli_is_platform_pci(const struct cli *cli);
+int cli_platform_pci(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

@@ -1,6 +1,7 @@
 /* The verbs and their own options. A verb appears here when it works. */
 #include "base/bits.h"
 #include "cli/cli.h"
+#include "control/pci.h"
 #include "control/platform.h"
 #include "control/query.h"
 
@@ -45,6 +46,33 @@ static const struct vr_opt query_opts[] = {
     CLI_HELP,
     VR_OPT_END,
 };
+static const struct vr_opt platform_opts[] = {
+    CLI_JSON("as JSON, for programs"),
+    {.name = "dry-run",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(dry_run),
+     .help = "sriov, vfio: show each step; change nothing"},
+    {.name = "group",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(whole_group),
+     .help = "vfio: all devices of its IOMMU group"},
+    {.name = "root",
+     .kind = VR_OPT_FILE,
+     .value = "DIR",
+     CLI_GROUP,
+     CLI_AT(root),
+     .help = "PCI: the host whose sys/ and dev/ are in DIR, say a recorded one"},
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(quiet),
+     .help = "sriov, vfio: do not tell each step"},
+    CLI_HELP,
+    VR_OPT_END,
+};
 static const struct vr_opt plain_opts[] = {
     CLI_HELP,
     VR_OPT_END,
@@ -64,7 +92,21 @@ static const char *verb_word_verb(unsigned arg, unsigned i)
 
 static const char *verb_word_part(unsigned arg, unsigned i)
 {
-    return arg == 0 ? vr_query_platform_part(i) : NULL;
+    static const char *const verbs[] = {"create", "set", "delete", "bind", "unbind"};
+    if (arg > 0) {
+        return arg == 1 && i < VR_COUNT(verbs) ? verbs[i] : NULL;
+    }
+    unsigned parts = 0, views = 0;
+    while (vr_query_platform_part(parts)) {
+        parts++;
+    }
+    while (vr_query_pci_view(views)) {
+        views++;
+    }
+    return i < parts            ? vr_query_platform_part(i)
+           : i < parts + views  ? vr_query_pci_view(i - parts)
+           : i == parts + views ? "vfio"
+                                : NULL;
 }
 
 static const char *verb_word_device(unsigned arg, unsigned i)
@@ -110,14 +152,23 @@ const struct cli_verb cli_verbs[] = {
      .about = "The exit code is 3 if something is missing that every machine needs."},
     {.name = "platform",
      .args = "[PART]",
-     .max_args = 1,
-     .opts = query_opts,
+     .max_args = 4,
+     .opts = platform_opts,
      .run = cli_platform,
      .word = verb_word_part,
      .help = "say what this host is: system, processors, memory, and what works",
      .about =
          "PART is os, cpu, memory, caps or paths; without it all are shown. What can be tried is "
-         "tried: KVM counts as working when a guest ran in it."},
+         "tried: KVM counts as working when a guest ran in it.\n"
+         "PART pci, gpu, iommu, sriov: the host's PCI devices, and what it takes to give one to a "
+         "guest.\n"
+         "vireo platform sriov create ADDRESS COUNT, sriov set ADDRESS COUNT, sriov delete "
+         "ADDRESS: "
+         "make and delete virtual functions. vireo platform vfio bind ADDRESS, vfio unbind "
+         "ADDRESS: "
+         "take a device from the host's driver, and give it back. An ADDRESS is as in 03:00.0. "
+         "When "
+         "a step fails, those before it are undone."},
     {.name = "version",
      .opts = query_opts,
      .run = cli_version,
