@@ -146,6 +146,11 @@ static void kvm_try_fd(int fd, struct vireo_ability *kvm)
     struct vr_thread *thread;
     struct vr_error err;
     int api = ioctl(fd, KVM_GET_API_VERSION, 0);
+    if (api < 0) {
+        snprintf(kvm->detail, sizeof(kvm->detail),
+                 "/dev/kvm opens, but does not say its version: %s", strerror(errno));
+        return;
+    }
     if (api != KVM_API_VERSION) {
         snprintf(kvm->detail, sizeof(kvm->detail),
                  "/dev/kvm opens, but speaks version %d of its protocol, not %d", api,
