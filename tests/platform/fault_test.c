@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,10 +159,11 @@ static int end_of_child(void (*fn)(void))
 static void die_by_fault(void)
 {
     struct box none = {.order = 0};
+    volatile uint8_t *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int id;
     signal(SIGSEGV, SIG_DFL);
     if (vr_fault_add(refuse, &none, &id, NULL) == 0) {
-        *(volatile uint8_t *)(uintptr_t)none.order = 1;
+        *closed = 1;
     }
 }
 
