@@ -229,6 +229,26 @@ static void input_waits_until_the_guest_listens(void **state)
     assert_int_equal(get(u, DATA), 'p');
 }
 
+static void input_waits_for_rts(void **state)
+{
+    struct uart_rig *u = *state;
+    put(u, FCR, 1);
+    put(u, IER, 1);
+    assert_int_equal(type(u, "a"), 1); /* neither line: not every program knows of them */
+    put(u, MCR, 3);
+    assert_int_equal(type(u, "b"), 1);
+    put(u, MCR, 1); /* DTR alone: stop */
+    assert_int_equal(type(u, "c"), 0);
+    assert_int_equal(get(u, DATA), 'a');
+    assert_int_equal(get(u, DATA), 'b');
+    assert_int_equal(get(u, LSR), THRE);
+    unsigned resumes = u->chr.resumes;
+    put(u, MCR, 3);
+    assert_int_equal(u->chr.resumes, resumes + 1);
+    assert_int_equal(type(u, "c"), 1);
+    assert_int_equal(get(u, DATA), 'c');
+}
+
 static void loopback(void **state)
 {
     struct uart_rig *u = *state;
@@ -369,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(transmit_fifo_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(input_triggers_and_timeout, setup, teardown),
         cmocka_unit_test_setup_teardown(input_waits_until_the_guest_listens, setup, teardown),
+        cmocka_unit_test_setup_teardown(input_waits_for_rts, setup, teardown),
         cmocka_unit_test_setup_teardown(loopback, setup, teardown),
         cmocka_unit_test_setup_teardown(registers_hold, setup, teardown),
         cmocka_unit_test_setup_teardown(restored_with_bytes_both_ways, setup, teardown),

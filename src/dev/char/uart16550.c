@@ -12,6 +12,7 @@
  * (many reads with no write between them; a driver that transmits makes two at most, one behind its
  * last byte and one before the next). A driver that starts throws
  * away what is in the receiver; so what was typed, or piped in, before that is not lost.
+ * - Host input waits while DTR is on and RTS off: hardware flow control by the guest.
  * - DCD, DSR and CTS are always on; modem status changes come from loopback alone. MCR's OUT2 does
  * not gate the interrupt, which is how a PC wires it, and other machines do not.
  *
@@ -88,9 +89,11 @@ static void uart_push(struct uart *s, uint8_t c, bool is_break)
     s->rx_break[i] = is_break;
 }
 
+/* RTS off with DTR on is how a driver says that it has no room. Simple software sets neither. */
 static bool uart_listens(const struct uart *s)
 {
-    return ((s->ier & IER_RX) || s->polls >= POLLING) && !(s->mcr & MCR_LOOP);
+    return ((s->ier & IER_RX) || s->polls >= POLLING) && !(s->mcr & MCR_LOOP) &&
+           (s->mcr & (MCR_DTR | MCR_RTS)) != MCR_DTR;
 }
 
 /* Ask the backend for the input that it keeps for us, once the receiver is empty. */
