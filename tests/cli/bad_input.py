@@ -6,10 +6,11 @@ import os
 import pathlib
 import socket
 import struct
+import subprocess
 import tempfile
 
 import bare
-from command import read_until, refused, start, vireo
+from command import VIREO, read_until, refused, start, vireo
 from tap import Skip, Tap
 
 tap = Tap()
@@ -119,12 +120,17 @@ MEMORY = [
     ("512X", 2, "expected a size"),
     ("99999999999999999999", 2, "more than any host has"),
     ("16777215P", 2, "more than any host has"),
-    ("4096P", 3, "ask for less"),
-    ("1024T", 3, "ask for less"),
+    ("4096P", 2, "at most"),
+    ("1024T", 2, "at most"),
 ]
 for size, code, says in MEMORY:
     with tap.test(f"--memory {size}"):
         refused(code, "run", *QUIET, *BARE, good, "--memory", size, says=says)
+
+with tap.test("--memory that the host does not give"):
+    done = subprocess.run(["prlimit", "--as=1000000000", VIREO, "run", *QUIET, *BARE, good, "--memory", "8G"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 3 and "ask for less" in done.stderr, (done.returncode, done.stderr)
 
 WORDS = [
     ("an unknown command", ["rnu"], "did you mean 'run'?"),
