@@ -197,6 +197,30 @@ static void forwarded_port_is_reached(void **state)
     close(fd);
 }
 
+/* Many clients at a time, before the stack has taken one of them: all are let in. */
+static void forwarded_port_has_a_queue(void **state)
+{
+    enum { CLIENTS = 40 };
+    struct peer *p = *state;
+    struct vr_error err;
+    uint16_t port = 0;
+    int fds[CLIENTS];
+    assert_int_equal(vr_net_user_add_forward(p->net, "tcp:127.0.0.1:0-:80", &port, &err), 0);
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_true(fds[i] >= 0);
+        int r = connect(fds[i], (struct sockaddr *)&at, sizeof(at));
+        assert_true(r == 0 || errno == EINPROGRESS);
+        struct pollfd ready = {.fd = fds[i], .events = POLLOUT};
+        assert_int_equal(poll(&ready, 1, 500), 1);
+    }
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        close(fds[i]);
+    }
+}
+
 static void forwarded_udp_port_is_reached(void **state)
 {
     struct peer *p = *state;
@@ -594,6 +618,7 @@ int main(void)
         NET_TEST(refused_connection_is_reset),
         NET_TEST(udp_goes_both_ways),
         NET_TEST(forwarded_port_is_reached),
+        NET_TEST(forwarded_port_has_a_queue),
         NET_TEST(forwarded_udp_port_is_reached),
         NET_TEST(port_in_use_is_said),
         cmocka_unit_test(restrict_cuts_everything),

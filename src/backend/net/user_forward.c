@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { FWD_BACKLOG = 128 };
+
 static struct sockaddr_in fwd_sockaddr(uint32_t ip, uint16_t port)
 {
     return (struct sockaddr_in){
@@ -71,13 +73,20 @@ int vr_slirp_forward(struct vr_slirp *u, const struct vr_net_forward *f, uint16_
     }
     vr_slirp_active(u);
     vr_slirp_rearm(u);
-    if (ret_port) {
-        *ret_port = f->host_port;
-        for (unsigned i = 0; i < u->member_count && *ret_port == 0; i++) {
-            if (u->fds[u->members[i]].since > before) {
-                *ret_port = fwd_port_of(u->members[i]);
+    uint16_t port = f->host_port;
+    for (unsigned i = 0; i < u->member_count; i++) {
+        int fd = u->members[i];
+        if (u->fds[fd].since > before) {
+            port = port ? port : fwd_port_of(fd);
+            /* libslirp lets one client wait; of many that come at a time, the others would be
+             * reset. */
+            if (!f->udp) {
+                (void)listen(fd, FWD_BACKLOG);
             }
         }
+    }
+    if (ret_port) {
+        *ret_port = port;
     }
     return 0;
 }
