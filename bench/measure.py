@@ -63,7 +63,7 @@ class Guest:
             if words[0] == "#USERSPACE":
                 self.seen["user"] = (now, cpu)
             elif words[0] == "#RUN" and words[1:] == ["idle"]:
-                self.idle_at = now + 1  # let the boot's last work end; then watch for 4 s
+                self.idle_at = now + 3  # let the boot's last work end; then watch for 4 s
             elif words[0] == "#BEGIN":
                 self.begun[words[1]] = (now, cpu)
             elif words[0] == "#END" and len(words) == 5 and words[1] in self.begun:
