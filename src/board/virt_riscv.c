@@ -4,7 +4,6 @@
 #include "board/virt_riscv_priv.h"
 #include "cpu/ir/trace.h"
 #include "dev/char/uart16550.h"
-#include "dev/irqchip/aclint_sswi.h"
 #include "dev/irqchip/clint.h"
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"

@@ -50,10 +50,10 @@ struct flash {
     struct vr_dev dev;
     struct vr_ram *ram; /* the contents; NULL: there are none */
     uint64_t ram_off;
-    bool mapped, laid;
-    bool changed[SECTORS], told; /* since the board took them last; it was told that some are */
     void (*on_change)(void *opaque);
     void *opaque;
+    bool changed[SECTORS]; /* since the board took them last */
+    bool mapped, laid, told;
     bool exec, readonly; /* config */
     uint8_t mode, step;  /* state, from here on */
     uint8_t status;
@@ -500,12 +500,12 @@ static int flash_describe(struct vr_dev *d, struct vr_fdt *fdt, const struct vr_
 static const struct vr_field flash_fields[] = {
     VR_HOST(ram, "the contents are attached by the board"),
     VR_HOST(ram_off, "where they start in ram"),
-    VR_HOST(mapped, "the board's affair"),
-    VR_HOST(laid, "flash_lay() finds out"),
-    VR_HOST(changed, "for the board, which keeps the contents"),
-    VR_HOST(told, "the board knows that there are changes"),
     VR_HOST(on_change, "the board's hook"),
     VR_HOST(opaque, "what its hook wants"),
+    VR_HOST(changed, "for the board, which keeps the contents"),
+    VR_HOST(mapped, "the board's affair"),
+    VR_HOST(laid, "flash_lay() finds out"),
+    VR_HOST(told, "the board knows that there are changes"),
     VR_CONFIG(exec, "code runs from it: lay the contents over the window as ROM"),
     VR_CONFIG(readonly, "refuse to program and erase"),
     VR_STATE(mode, "what reads give: array, status, identifiers, CFI table", .max = MODE_QUERY),
