@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 import vm
 
@@ -162,6 +163,10 @@ def debugfs(path, command):
 
 def scratch():
     """A folder that goes away. Disks lie in it: not in a /tmp that may be memory."""
+    for left in cache().glob("test.*"):  # by a test that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 7200:
+                shutil.rmtree(left)
     return tempfile.TemporaryDirectory(prefix="test.", dir=cache())
 
 
