@@ -11,6 +11,7 @@
 #include "hostile.h"
 #include "platform/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,6 +322,29 @@ static void meddle(struct vr_virt *v, uint64_t *x)
     vr_view_cache_drop(mem, &cache);
 }
 
+/* Resets happen on a thread of the machine's; nobody may look into it meanwhile. */
+static atomic_uint resets;
+
+static int counted_reset(void *virt, struct vr_error *err)
+{
+    int r = virt_on_reset(virt, err);
+    atomic_fetch_add(&resets, 1);
+    return r;
+}
+
+static bool reset_and_wait(struct vr_machine *m)
+{
+    unsigned before = atomic_load(&resets);
+    bool ended = false;
+    vr_machine_request(m, VR_REQ_RESET, 0);
+    while (!ended && atomic_load(&resets) == before) {
+        ended = vr_machine_wait(m, 100000, NULL);
+    }
+    (void)vr_machine_pause(m); /* comes after what else belongs to the reset */
+    (void)vr_machine_resume(m);
+    return ended;
+}
+
 /* Run it for a while, with everything done to it that an owner may do. True: it ended itself. */
 static bool live(struct vr_virt *v, uint64_t *x)
 {
@@ -335,7 +359,9 @@ static bool live(struct vr_virt *v, uint64_t *x)
         }
         switch (next(x) % 4) {
         case 0:
-            vr_machine_request(m, VR_REQ_RESET, 0);
+            if (reset_and_wait(m)) {
+                return true;
+            }
             break;
         case 1:
             vr_snap_init(&s);
@@ -369,6 +395,7 @@ static void run_random_code(bool image)
         struct vr_error err = {0};
         make_code(&x, image);
         struct vr_virt *v = build(image);
+        vr_machine_on_reset(v->machine, counted_reset, v);
         assert_int_equal(vr_machine_start(v->machine, &err), 0);
         ended += live(v, &x);
         if (vr_machine_pause(v->machine) == 0) {
