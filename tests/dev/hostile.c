@@ -62,7 +62,7 @@ static void hostile_file(char *path, size_t room, const void *data, size_t len, 
 void hostile_init(struct hostile *h)
 {
     uint8_t image[64] = {0x6f}; /* j . */
-    char kernel[64], disk[64];
+    char kernel[64], disk[64], flash[64];
     struct vr_error err = {0};
     *h = (struct hostile){.cache = calloc(1, sizeof(*h->cache))};
     KEEPS(h->cache != NULL);
@@ -71,6 +71,7 @@ void hostile_init(struct hostile *h)
     memcpy(image + 56, "RSC\x05", 4);
     hostile_file(kernel, sizeof(kernel), image, sizeof(image), sizeof(image));
     hostile_file(disk, sizeof(disk), "", 0, MIB);
+    hostile_file(flash, sizeof(flash), "variables", 9, 9);
     struct vr_virt_opts o = {
         .cpus = 2,
         .ram_bytes = 16 * MIB,
@@ -78,6 +79,7 @@ void hostile_init(struct hostile *h)
         .disk = {{.path = disk, .force_raw = true}},
         .disk_count = 1,
         .net_count = 1,
+        .flash_vars = flash,
         .serial = {.spec = "mem"},
         .port = {{.spec = "mem"}, {.spec = "null"}},
         .port_count = 2,
@@ -87,7 +89,8 @@ void hostile_init(struct hostile *h)
         hostile_broken(err.msg, __LINE__);
     }
     KEEPS(virt_on_reset(h->v, &err) == 0);
-    KEEPS(unlink(kernel) == 0 && unlink(disk) == 0); /* the machine has them open */
+    KEEPS(unlink(kernel) == 0 && unlink(disk) == 0 &&
+          unlink(flash) == 0); /* the machine has them open */
 }
 
 void hostile_fini(struct hostile *h)
@@ -373,26 +376,38 @@ static bool leads_to(const struct vr_ram *ram, uint64_t base, uintptr_t hva, uin
     return hva >= first && hva - first <= ram->len - VR_PAGE_SIZE && hva - first == gpa - base;
 }
 
-static void check_entry(struct vr_virt *v, const struct vr_tlb_entry *e, uint64_t gpa)
+static void check_entry(struct vr_virt *v, const struct vr_ram *flash, const struct vr_tlb_entry *e,
+                        uint64_t gpa)
 {
     uint64_t tag = e->tag[VR_READ] | e->tag[VR_WRITE] | e->tag[VR_EXEC];
     if (tag) {
         uintptr_t hva = (uintptr_t)(tag & ~(uint64_t)(VR_PAGE_SIZE - 1)) + e->addend;
         KEEPS(leads_to(v->ram, VIRT_RAM, hva, gpa) ||
-              (leads_to(v->rom, VIRT_ROM, hva, gpa) && !e->tag[VR_WRITE]));
+              (!e->tag[VR_WRITE] && (leads_to(v->rom, VIRT_ROM, hva, gpa) ||
+                                     (flash && leads_to(flash, VIRT_FLASH, hva, gpa)))));
     }
 }
 
-void hostile_check_tlbs(struct vr_virt *v)
+const struct vr_ram *hostile_flash(struct vr_virt *v)
+{
+    struct vr_view_cache cache = {0};
+    struct vr_space *mem = vr_machine_mem(v->machine);
+    const struct vr_flat *f = vr_view_find(vr_space_view(mem, &cache), VIRT_FLASH);
+    const struct vr_ram *ram = f ? f->region->ram : NULL;
+    vr_view_cache_drop(mem, &cache);
+    return ram;
+}
+
+void hostile_check_tlbs(struct vr_virt *v, const struct vr_ram *flash)
 {
     for (unsigned i = 0; i < v->cpus; i++) {
         for (unsigned m = 0; m < VR_MMU_MODES; m++) {
             const struct vr_tlb *tlb = &v->hart[i]->cpu.tlb[m];
             for (unsigned k = 0; k < VR_TLB_SIZE; k++) {
-                check_entry(v, &tlb->entry[k], tlb->gpa[k]);
+                check_entry(v, flash, &tlb->entry[k], tlb->gpa[k]);
             }
             for (unsigned k = 0; k < VR_TLB_VICTIMS; k++) {
-                check_entry(v, &tlb->victim[k], tlb->victim_gpa[k]);
+                check_entry(v, flash, &tlb->victim[k], tlb->victim_gpa[k]);
             }
         }
     }

@@ -138,7 +138,7 @@ static const struct {
 };
 
 /* clang-format off */
-/* Pointers to devices and memory, and a handler (at 24, at 54) that goes on somewhere else in the
+/* Pointers to devices and memory, and a handler that goes on somewhere else in the
  * code, in the same mode. */
 static const uint32_t machine_prologue[] = {
     0x00000297, /* 0: auipc t0,0x0 */
@@ -199,6 +199,54 @@ static const uint32_t supervisor_prologue[] = {
     0x00002417, /* 78: auipc s0,0x2 */
     0x10200073, /* 7c: sret */
 };
+/* This one's handler runs in RAM, and tells the flash to show its contents again. */
+static const uint32_t flash_prologue[] = {
+    0x00100593, /* 0: li a1,1 */
+    0x01f59593, /* 4: sll a1,a1,0x1f */
+    0x00058393, /* 8: mv t2,a1 */
+    0x00000317, /* c: auipc t1,0x0 */
+    0x05830313, /* 10: add t1,t1,88 */
+    0x01400e13, /* 14: li t3,20 */
+    0x00032e83, /* 18: lw t4,0(t1) */
+    0x01d3a023, /* 1c: sw t4,0(t2) */
+    0x00430313, /* 20: add t1,t1,4 */
+    0x00438393, /* 24: add t2,t2,4 */
+    0xfffe0e13, /* 28: add t3,t3,-1 */
+    0xfe0e16e3, /* 2c: bnez t3,18 */
+    0x0000100f, /* 30: fence.i */
+    0x004858b7, /* 34: lui a7,0x485 */
+    0x34d88893, /* 38: add a7,a7,845 */
+    0x00000813, /* 3c: li a6,0 */
+    0x00100513, /* 40: li a0,1 */
+    0x00000073, /* 44: ecall */
+    0x00100593, /* 48: li a1,1 */
+    0x01f59593, /* 4c: sll a1,a1,0x1f */
+    0x00200513, /* 50: li a0,2 */
+    0x00000073, /* 54: ecall */
+    0x00100593, /* 58: li a1,1 */
+    0x01f59593, /* 5c: sll a1,a1,0x1f */
+    0x00058067, /* 60: jr a1 */
+    0x00000397, /* 64: auipc t2,0x0 */
+    0x10539073, /* 68: csrw stvec,t2 */
+    0x200002b7, /* 6c: lui t0,0x20000 */
+    0x0ff00313, /* 70: li t1,255 */
+    0x00628023, /* 74: sb t1,0(t0) */
+    0xc0002373, /* 78: rdcycle t1 */
+    0x7fc37313, /* 7c: and t1,t1,2044 */
+    0x00331313, /* 80: sll t1,t1,0x3 */
+    0x006282b3, /* 84: add t0,t0,t1 */
+    0x10028293, /* 88: add t0,t0,256 */
+    0x14129073, /* 8c: csrw sepc,t0 */
+    0x10000313, /* 90: li t1,256 */
+    0x10032073, /* 94: csrs sstatus,t1 */
+    0x100016b7, /* 98: lui a3,0x10001 */
+    0x20010437, /* 9c: lui s0,0x20010 */
+    0x220004b7, /* a0: lui s1,0x22000 */
+    0x10200073, /* a4: sret */
+    0x00000013, /* a8: nop */
+    0x00000013, /* ac: nop */
+    0x00000013, /* b0: nop */
+};
 /* clang-format on */
 
 static char code_path[64];
@@ -230,13 +278,16 @@ static void put_call(uint32_t *code, uint64_t *x)
     code[3] = 0x00000073;                                 /* ecall */
 }
 
-/* A bare-metal program, or (@image) a kernel, of a prologue and random instructions. */
-static void make_code(uint64_t *x, bool image)
+/* What the code is, and where it starts. */
+enum kind { BARE, KERNEL, FLASH };
+
+/* A prologue and random instructions: a bare-metal program, a kernel, or the contents of flash. */
+static void make_code(uint64_t *x, enum kind kind)
 {
+    bool image = kind == KERNEL;
     enum { AT = 0x1000 };
     static uint32_t words[CODE_WORDS];
     uint8_t head[AT] = {0};
-    const uint32_t *prologue = image ? supervisor_prologue : machine_prologue;
     for (unsigned i = 0; i < CODE_WORDS; i++) {
         unsigned k = (unsigned)(next(x) % VR_COUNT(insns));
         words[i] = insns[k].word ^ ((uint32_t)next(x) & insns[k].random);
@@ -246,15 +297,20 @@ static void make_code(uint64_t *x, bool image)
             words[i] = 0x10500073; /* wfi: not often, nobody wakes them */
         }
     }
-    memcpy(words + (image ? 16 : 0), prologue,
-           image ? sizeof(supervisor_prologue) : sizeof(machine_prologue));
+    if (kind == BARE) {
+        memcpy(words, machine_prologue, sizeof(machine_prologue));
+    } else if (kind == KERNEL) {
+        memcpy(words + 16, supervisor_prologue, sizeof(supervisor_prologue));
+    } else {
+        memcpy(words, flash_prologue, sizeof(flash_prologue));
+    }
     if (image) {
         memset(words, 0, 64);
         words[0] = 0x0400006f; /* j 64 */
         words[2] = 2 << 20;    /* text offset */
         words[4] = (uint32_t)sizeof(words);
         words[14] = 0x05435352; /* "RSC\5" */
-    } else {
+    } else if (kind == BARE) {
         memcpy(head, "\177ELF\2\1\1", 7);
         vr_store_le16(head + 16, 2);
         vr_store_le16(head + 18, 243);
@@ -271,7 +327,7 @@ static void make_code(uint64_t *x, bool image)
     }
     FILE *f = fopen(code_path, "wb");
     assert_non_null(f);
-    assert_int_equal(fwrite(head, 1, image ? 0 : AT, f), image ? 0 : AT);
+    assert_int_equal(fwrite(head, 1, kind == BARE ? AT : 0, f), kind == BARE ? AT : 0);
     for (unsigned i = 0; i < CODE_WORDS; i++) {
         uint8_t word[4];
         vr_store_le32(word, words[i]);
@@ -280,15 +336,16 @@ static void make_code(uint64_t *x, bool image)
     assert_int_equal(fclose(f), 0);
 }
 
-static struct vr_virt *build(bool image)
+static struct vr_virt *build(enum kind kind)
 {
     struct vr_virt *v = NULL;
     struct vr_error err = {0};
     struct vr_virt_opts o = {
         .cpus = HARTS,
         .ram_bytes = 16 * MIB,
-        .kernel = code_path,
-        .firmware = image ? NULL : "none",
+        .kernel = kind == FLASH ? NULL : code_path,
+        .firmware = kind == BARE ? "none" : NULL,
+        .flash = kind == FLASH ? code_path : NULL,
         .net_count = 1,
         .serial = {.spec = "null"},
         .port = {{.spec = "null"}},
@@ -346,7 +403,7 @@ static bool reset_and_wait(struct vr_machine *m)
 }
 
 /* Run it for a while, with everything done to it that an owner may do. True: it ended itself. */
-static bool live(struct vr_virt *v, uint64_t *x)
+static bool live(struct vr_virt *v, const struct vr_ram *flash, uint64_t *x)
 {
     struct vr_machine *m = v->machine;
     struct vr_error err = {0};
@@ -366,7 +423,7 @@ static bool live(struct vr_virt *v, uint64_t *x)
         case 1:
             vr_snap_init(&s);
             if (vr_machine_pause(m) == 0) {
-                hostile_check_tlbs(v);
+                hostile_check_tlbs(v, flash);
                 assert_int_equal(vr_machine_save(m, &s, &err), 0);
                 if (vr_machine_load(m, &s, &err) < 0) {
                     fail_msg("%s", err.msg);
@@ -378,7 +435,7 @@ static bool live(struct vr_virt *v, uint64_t *x)
             break;
         default:
             if (vr_machine_pause(m) == 0) {
-                hostile_check_tlbs(v);
+                hostile_check_tlbs(v, flash);
                 (void)vr_machine_resume(m);
             }
             break;
@@ -387,19 +444,21 @@ static bool live(struct vr_virt *v, uint64_t *x)
     return false;
 }
 
-static void run_random_code(bool image)
+static void run_random_code(enum kind kind)
 {
-    uint64_t x = image ? 77 : 7, retired = 0, first = 0;
+    uint64_t x = 7 + 70 * (uint64_t)kind, retired = 0, first = 0;
     unsigned ended = 0;
     for (unsigned run = 0; run < RUNS; run++) {
         struct vr_error err = {0};
-        make_code(&x, image);
-        struct vr_virt *v = build(image);
+        make_code(&x, kind);
+        struct vr_virt *v = build(kind);
+        const struct vr_ram *flash = hostile_flash(v);
+        assert_int_equal(flash != NULL, kind == FLASH);
         vr_machine_on_reset(v->machine, counted_reset, v);
         assert_int_equal(vr_machine_start(v->machine, &err), 0);
-        ended += live(v, &x);
+        ended += live(v, flash, &x);
         if (vr_machine_pause(v->machine) == 0) {
-            hostile_check_tlbs(v);
+            hostile_check_tlbs(v, flash);
         }
         for (unsigned i = 0; i < HARTS; i++) {
             retired += v->hart[i]->cpu.icount;
@@ -416,13 +475,20 @@ static void run_random_code(bool image)
 static void random_machine_mode_code(void **state)
 {
     (void)state;
-    run_random_code(false);
+    run_random_code(BARE);
 }
 
 static void random_supervisor_code(void **state)
 {
     (void)state;
-    run_random_code(true);
+    run_random_code(KERNEL);
+}
+
+/* Its stores give the flash commands that take the code away from under it. */
+static void random_code_in_flash(void **state)
+{
+    (void)state;
+    run_random_code(FLASH);
 }
 
 int main(void)
@@ -432,6 +498,7 @@ int main(void)
         cmocka_unit_test(every_address_of_every_window),
         cmocka_unit_test(random_machine_mode_code),
         cmocka_unit_test(random_supervisor_code),
+        cmocka_unit_test(random_code_in_flash),
     };
     return cmocka_run_group_tests_name("hostile_machine", tests, make_path, drop_path);
 }
