@@ -17,7 +17,7 @@
 #define LOW_END (VIRT_RAM + (UINT64_C(1) << 30))
 
 enum {
-    FDT_ROOM = 2 << 20,   /* aligned so, as the boot protocol asks */
+    FDT_ROOM = VIRT_FDT_ROOM, /* aligned so, as the boot protocol asks */
     RAW_OFFSET = 2 << 20, /* of a next stage without headers, by the convention of this machine */
 };
 
