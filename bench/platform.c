@@ -5,10 +5,10 @@
  * Each number is the best of several rounds; the two sides of a ratio take turns. */
 #include "vireo/platform.h"
 #include "base/bits.h"
-#include "platform/clock.h"
-#include "platform/jitmem.h"
-#include "platform/map.h"
-#include "platform/place.h"
+#include "vireo/host_code.h"
+#include "vireo/host_memory.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -21,8 +21,8 @@
 
 enum { ROUNDS = 15, MIB = 1 << 20 };
 
-static struct vr_cpuset bench_all;
-static struct vr_jitmem bench_code;
+static struct vireo_cpuset bench_all;
+static struct vireo_jitmem bench_code;
 static uint8_t bench_bytes[4096];
 
 static void bench_fail(const char *what)
@@ -78,7 +78,7 @@ static void bench_detect(size_t len)
 static void bench_affinity(size_t len)
 {
     (void)len;
-    if (vr_place_self(&bench_all, NULL) < 0) {
+    if (vireo_place_self(&bench_all, NULL) < 0) {
         bench_fail("affinity");
     }
 }
@@ -91,13 +91,14 @@ static void bench_affinity_bare(size_t len)
 
 static void bench_map(size_t len)
 {
-    const struct vr_map_opts o = {.prot = VR_PROT_READ | VR_PROT_WRITE, .node = VR_NODE_ANY};
-    struct vr_map map;
-    if (vr_map_create(len, &o, &map, NULL) < 0 ||
-        vr_map_protect(&map, 0, len, VR_PROT_READ, NULL) < 0) {
+    const struct vireo_map_opts o = {.prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
+                                     .node = VIREO_NODE_ANY};
+    struct vireo_map map;
+    if (vireo_map_create(len, &o, &map, NULL) < 0 ||
+        vireo_map_protect(&map, 0, len, VIREO_PROT_READ, NULL) < 0) {
         bench_fail("map");
     }
-    vr_map_destroy(&map);
+    vireo_map_destroy(&map);
 }
 
 static void bench_map_bare(size_t len)
@@ -111,7 +112,7 @@ static void bench_map_bare(size_t len)
 
 static void bench_publish(size_t len)
 {
-    if (vr_jitmem_publish(&bench_code, 0, bench_bytes, len, NULL) < 0) {
+    if (vireo_jitmem_publish(&bench_code, 0, bench_bytes, len, NULL) < 0) {
         bench_fail("publish");
     }
 }
@@ -124,11 +125,11 @@ static void bench_copy(size_t len)
 
 static double bench_once(void (*fn)(size_t), size_t len, unsigned times)
 {
-    uint64_t start = vr_monotonic_ns();
+    uint64_t start = vireo_monotonic_ns();
     for (unsigned i = 0; i < times; i++) {
         fn(len);
     }
-    return (double)(vr_monotonic_ns() - start) / times;
+    return (double)(vireo_monotonic_ns() - start) / times;
 }
 
 int main(void)
@@ -153,17 +154,17 @@ int main(void)
          (size_t)1024 * MIB, 2000},
         {"publish 4 KiB of code", bench_publish, bench_copy, "memcpy", 4096, 2000},
     };
-    uint64_t start = vr_monotonic_ns();
+    uint64_t start = vireo_monotonic_ns();
     bench_os(0);
-    uint64_t os = vr_monotonic_ns();
+    uint64_t os = vireo_monotonic_ns();
     bench_cached(0);
-    uint64_t facts = vr_monotonic_ns();
+    uint64_t facts = vireo_monotonic_ns();
     bench_caps(0);
-    uint64_t caps = vr_monotonic_ns();
+    uint64_t caps = vireo_monotonic_ns();
     printf("first call: host_os, host_arch %.2f us; platform_get %.1f us; platform_caps %.1f us\n",
            (double)(os - start) / 1e3, (double)(facts - os) / 1e3, (double)(caps - facts) / 1e3);
-    if (vr_place_get(&bench_all, NULL) < 0 ||
-        vr_jitmem_create(sizeof(bench_bytes), &bench_code, NULL) < 0) {
+    if (vireo_place_get(&bench_all, NULL) < 0 ||
+        vireo_jitmem_create(sizeof(bench_bytes), &bench_code, NULL) < 0) {
         bench_fail("preparation");
     }
     for (unsigned i = 0; i < VR_COUNT(rows); i++) {
@@ -180,7 +181,7 @@ int main(void)
         }
         printf("\n");
     }
-    vr_jitmem_destroy(&bench_code);
-    vr_cpuset_fini(&bench_all);
+    vireo_jitmem_destroy(&bench_code);
+    vireo_cpuset_fini(&bench_all);
     return 0;
 }

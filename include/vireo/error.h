@@ -8,6 +8,9 @@
 #ifndef VIREO_ERROR_H
 #define VIREO_ERROR_H
 
+/* A result that must be looked at. */
+#define VIREO_MUST __attribute__((warn_unused_result))
+
 /* Lives on the caller's stack and owns nothing. */
 struct vr_error {
     int code;      /* the negative errno that the failed function returned */

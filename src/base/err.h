@@ -4,7 +4,7 @@
 
 #include "vireo/error.h"
 
-#define VR_MUST         __attribute__((warn_unused_result))
+#define VR_MUST         VIREO_MUST
 #define VR_PRINTF(a, b) __attribute__((format(printf, a, b)))
 #define VR_COLD         __attribute__((cold))
 #define VR_LIKELY(x)    __builtin_expect(!!(x), 1)

@@ -6,12 +6,14 @@
  * middle of an update also covers the end of this process.
  */
 #include "board/flash_file.h"
+#include "base/err.h"
 
 #include "base/alloc.h"
 #include "dev/misc/pflash_cfi.h"
-#include "platform/clock.h"
 #include "platform/file.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,7 +31,7 @@ struct vr_flash_file {
     uint64_t len; /* under `writing`, from keep on */
     struct vr_log *log;
     struct vr_dev *dev; /* NULL: nothing is kept */
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
     struct vr_mutex writing; /* held over taking and writing: an older sector never comes later */
     bool failed;             /* the last write; under `writing` */
     struct vr_mutex lock;    /* lock order: writing, device, lock */
@@ -209,7 +211,7 @@ static void file_main(void *file)
             vr_cond_wait(&f->wake, &f->lock);
             continue;
         }
-        uint64_t until_ns = vr_monotonic_ns() + delay_ns;
+        uint64_t until_ns = vireo_monotonic_ns() + delay_ns;
         while (!f->dying && vr_cond_wait_until(&f->wake, &f->lock, until_ns)) {
         }
         f->changed = false;
@@ -224,7 +226,7 @@ static void file_main(void *file)
 
 int vr_flash_file_keep(struct vr_flash_file *f, struct vr_dev *dev, struct vr_error *err)
 {
-    int r = vr_thread_create("vr-flash", file_main, f, &f->thread, err);
+    int r = vireo_thread_create("vr-flash", file_main, f, &f->thread, err);
     if (r == 0) {
         f->dev = dev; /* the thread looks at it after the first change */
         vr_pflash_on_change(dev, file_on_change, f);
@@ -243,7 +245,7 @@ void vr_flash_file_close(struct vr_flash_file *f)
         f->dying = true;
         vr_cond_signal(&f->wake);
         vr_mutex_unlock(&f->lock);
-        vr_thread_join(f->thread);
+        vireo_thread_join(f->thread);
         if (!vr_flash_file_flush(f)) {
             vr_log(f->log, VR_ERROR, "flash", "variables %s: the guest's last changes are lost",
                    f->path);

@@ -1,6 +1,7 @@
 /* The RISC-V virt machine: which devices, where, on which wires. */
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/err.h"
 #include "board/virt_riscv_priv.h"
 #include "cpu/ir/trace.h"
 #include "dev/char/uart16550.h"
@@ -15,8 +16,8 @@
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
-#include "platform/clock.h"
 #include "platform/random.h"
+#include "vireo/host_time.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -178,7 +179,7 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     r = virt_add(v, &vr_sifive_test_class, "test", NULL, VIRT_TEST, 0x1000, NULL, 0, &v->test, err);
     if (r == 0) {
         snprintf(opts, sizeof(opts), "epoch_ns=%" PRIu64,
-                 o->epoch_ns ? o->epoch_ns : vr_realtime_ns());
+                 o->epoch_ns ? o->epoch_ns : vireo_realtime_ns());
         r = virt_add(v, &vr_goldfish_rtc_class, "rtc", opts, VIRT_RTC, 0x1000, vr_goldfish_rtc_irq,
                      VIRT_IRQ_RTC, &dev, err);
     }

@@ -8,10 +8,12 @@
  * it was cancelled meanwhile.
  */
 #include "core/clock.h"
+#include "base/err.h"
 
 #include "base/alloc.h"
-#include "platform/clock.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -30,7 +32,7 @@ struct vr_clock {
     bool quit;
     struct vr_timer *firing; /* off the heap, its fire() is about to run, runs, or will not */
     bool cancelled;          /* cancelled or re-armed since it was taken off */
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
     _Atomic unsigned seq; /* odd: base and running are changing */
     _Atomic bool running;
     _Atomic uint64_t base; /* running: guest minus host monotonic; else guest time */
@@ -131,7 +133,7 @@ uint64_t vr_clock_now(struct vr_clock *c)
         unsigned seq = atomic_load_explicit(&c->seq, memory_order_acquire);
         bool running = atomic_load_explicit(&c->running, memory_order_acquire);
         uint64_t base = atomic_load_explicit(&c->base, memory_order_acquire);
-        uint64_t host = running ? vr_monotonic_ns() : 0;
+        uint64_t host = running ? vireo_monotonic_ns() : 0;
         if (VR_LIKELY(!(seq & 1) && atomic_load_explicit(&c->seq, memory_order_acquire) == seq)) {
             return base + host;
         }
@@ -170,7 +172,7 @@ static void clock_fire_locked(struct vr_clock *c, struct vr_timer *t)
 static void clock_main(void *opaque)
 {
     struct vr_clock *c = opaque;
-    vr_thread_be_punctual();
+    vireo_thread_be_punctual();
     vr_mutex_lock(&c->lock);
     while (!c->quit) {
         bool running = atomic_load_explicit(&c->running, memory_order_relaxed);
@@ -184,7 +186,7 @@ static void clock_main(void *opaque)
             } else {
                 uint64_t ns = at - now < clock_longest_ns ? at - now : clock_longest_ns;
                 c->waiting_until = at;
-                (void)vr_cond_wait_until(&c->wake, &c->lock, vr_monotonic_ns() + ns);
+                (void)vr_cond_wait_until(&c->wake, &c->lock, vireo_monotonic_ns() + ns);
             }
         }
         c->waiting_until = 0;
@@ -203,7 +205,7 @@ int vr_clock_create(enum vr_clock_kind kind, struct vr_clock **ret_clock, struct
     vr_cond_init(&c->wake);
     vr_cond_init(&c->idle);
     if (kind == VR_CLOCK_REAL) {
-        int r = vr_thread_create("vr-clock", clock_main, c, &c->thread, err);
+        int r = vireo_thread_create("vr-clock", clock_main, c, &c->thread, err);
         if (r < 0) {
             vr_clock_destroy(c);
             return r;
@@ -222,7 +224,7 @@ void vr_clock_destroy(struct vr_clock *c)
     c->quit = true;
     vr_cond_signal(&c->wake);
     vr_mutex_unlock(&c->lock);
-    vr_thread_join(c->thread);
+    vireo_thread_join(c->thread);
     vr_assert(!c->root && !c->firing); /* a timer outlives its clock */
     vr_cond_fini(&c->wake);
     vr_cond_fini(&c->idle);
@@ -239,7 +241,7 @@ void vr_clock_start(struct vr_clock *c)
     if (!atomic_load_explicit(&c->running, memory_order_relaxed)) {
         uint64_t now = atomic_load_explicit(&c->base, memory_order_relaxed);
         clock_write_begin_locked(c);
-        clock_write_end_locked(c, true, now - vr_monotonic_ns());
+        clock_write_end_locked(c, true, now - vireo_monotonic_ns());
         vr_cond_signal(&c->wake);
     }
     vr_mutex_unlock(&c->lock);
@@ -250,12 +252,12 @@ void vr_clock_stop(struct vr_clock *c)
     if (c->kind != VR_CLOCK_REAL) {
         return;
     }
-    vr_assert(!vr_thread_is_current(c->thread));
+    vr_assert(!vireo_thread_is_current(c->thread));
     vr_mutex_lock(&c->lock);
     if (atomic_load_explicit(&c->running, memory_order_relaxed)) {
         uint64_t base = atomic_load_explicit(&c->base, memory_order_relaxed);
         clock_write_begin_locked(c);
-        clock_write_end_locked(c, false, base + vr_monotonic_ns());
+        clock_write_end_locked(c, false, base + vireo_monotonic_ns());
     }
     while (c->firing) {
         vr_cond_wait(&c->idle, &c->lock);

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 struct vr_clock;
-struct vr_mutex; /* platform/thread.h */
+struct vr_mutex; /* platform/lock.h */
 
 struct vr_timer {
     struct vr_clock *clock;

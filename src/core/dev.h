@@ -21,7 +21,7 @@
 #include "core/loop.h"
 #include "core/request.h"
 #include "core/space.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -2,9 +2,11 @@
  * The I/O loop: libuv's loop, a queue of posted calls, and (mostly) a thread that turns it.
  */
 #include "core/loop.h"
+#include "base/err.h"
 
 #include "base/alloc.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 #include <uv.h>
@@ -25,7 +27,7 @@ struct vr_loop {
     uv_loop_t uv;
     uv_async_t async; /* posted work waits, or stop */
     uv_timer_t limit; /* ends a turn */
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
     struct vr_mutex lock; /* guards what follows */
     struct vr_cond room;  /* the queue was emptied */
     struct loop_queue posted;
@@ -130,7 +132,7 @@ int vr_loop_start(struct vr_loop *l, struct vr_error *err)
 {
     vr_assert(!l->thread);
     vr_mutex_lock(&l->lock);
-    int r = vr_thread_create("vr-loop", loop_main, l, &l->thread, err);
+    int r = vireo_thread_create("vr-loop", loop_main, l, &l->thread, err);
     vr_mutex_unlock(&l->lock);
     return r;
 }
@@ -163,12 +165,12 @@ void vr_loop_destroy(struct vr_loop *l)
         return;
     }
     if (l->thread) {
-        vr_assert(!vr_thread_is_current(l->thread));
+        vr_assert(!vireo_thread_is_current(l->thread));
         vr_mutex_lock(&l->lock);
         l->stop = true;
         vr_mutex_unlock(&l->lock);
         uv_async_send(&l->async);
-        vr_thread_join(l->thread);
+        vireo_thread_join(l->thread);
         l->thread = NULL;
     }
     do {
@@ -207,7 +209,7 @@ void vr_loop_post(struct vr_loop *l, void (*fn)(void *), void *arg)
     vr_mutex_lock(&l->lock);
     while (l->posted.count == l->posted.cap && !loop_grow(&l->posted)) {
         /* The host is out of memory: the one case in which a poster waits. */
-        vr_assert(l->thread && !vr_thread_is_current(l->thread));
+        vr_assert(l->thread && !vireo_thread_is_current(l->thread));
         vr_cond_wait(&l->room, &l->lock);
     }
     l->posted.calls[l->posted.count++] = (struct loop_call){.fn = fn, .arg = arg};
@@ -258,7 +260,7 @@ void vr_loop_call(struct vr_loop *l, void (*fn)(void *), void *arg)
 
 bool vr_loop_here(const struct vr_loop *l)
 {
-    return !l->thread || vr_thread_is_current(l->thread);
+    return !l->thread || vireo_thread_is_current(l->thread);
 }
 
 struct uv_loop_s *vr_loop_uv(struct vr_loop *l)

@@ -31,7 +31,7 @@ struct vr_machine {
     void *on_reset_opaque;
 
     struct vr_mutex change; /* one change of run state at a time; taken before everything else */
-    struct vr_thread *control;
+    struct vireo_thread *control;
 
     struct vr_mutex lock;    /* guards what follows; only vcpu->lock is taken under it */
     struct vr_cond asked;    /* control thread: a request, or dying */

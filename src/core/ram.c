@@ -1,9 +1,10 @@
 /* Guest RAM, and single accesses to whatever stands at an address. */
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/err.h"
 #include "core/dev.h"
 #include "core/space_priv.h"
-#include "platform/mem.h"
+#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,15 +16,15 @@ int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram, struc
                       "memory '%s': the size, %" PRIu64 " bytes, is not a positive multiple of %d",
                       name, len, VR_PAGE_SIZE);
     }
-    struct vr_shmem mem;
-    int r = vr_shmem_create(name, len, &mem, err);
+    struct vireo_shmem mem;
+    int r = vireo_shmem_create(name, len, &mem, err);
     if (r < 0) {
         return r;
     }
     struct vr_ram *ram = vr_zalloc(sizeof(*ram));
     _Atomic uint8_t *flags = vr_zalloc_array(len >> VR_PAGE_SHIFT, sizeof(*flags));
     if (!ram || !flags) {
-        vr_shmem_destroy(&mem);
+        vireo_shmem_destroy(&mem);
         free(ram);
         free(flags);
         return vr_err(err, -ENOMEM, "memory '%s': no memory for its page flags", name);
@@ -36,8 +37,8 @@ int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram, struc
 void vr_ram_destroy(struct vr_ram *ram)
 {
     if (ram) {
-        struct vr_shmem mem = {.hva = ram->hva, .len = ram->len, .fd = ram->fd};
-        vr_shmem_destroy(&mem);
+        struct vireo_shmem mem = {.hva = ram->hva, .len = ram->len, .fd = ram->fd};
+        vireo_shmem_destroy(&mem);
         free(ram->page_flags);
         free(ram);
     }

@@ -7,8 +7,9 @@
  * only while `go` is set, and clears its own `kicked` in the same critical section; whoever stops
  * the machine clears `go` there before it kicks. So no kick is lost.
  */
+#include "base/err.h"
 #include "core/machine_priv.h"
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,9 +18,9 @@
 static bool run_own_thread(struct vr_machine *m)
 {
     vr_mutex_lock(&m->lock);
-    bool own = m->control && vr_thread_is_current(m->control);
+    bool own = m->control && vireo_thread_is_current(m->control);
     for (unsigned i = 0; i < m->vcpu_count; i++) {
-        own = own || (m->vcpus[i]->thread && vr_thread_is_current(m->vcpus[i]->thread));
+        own = own || (m->vcpus[i]->thread && vireo_thread_is_current(m->vcpus[i]->thread));
     }
     vr_mutex_unlock(&m->lock);
     return own;
@@ -179,13 +180,14 @@ static void run_control_main(void *opaque)
 /* The threads find m->control and vcpu->thread filled in, because they begin by taking m->lock. */
 static int run_spawn_locked(struct vr_machine *m, struct vr_error *err)
 {
-    int r = m->control ? 0 : vr_thread_create("vr-control", run_control_main, m, &m->control, err);
+    int r =
+        m->control ? 0 : vireo_thread_create("vr-control", run_control_main, m, &m->control, err);
     for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
         struct vr_vcpu *vcpu = m->vcpus[i];
         char name[16];
         snprintf(name, sizeof(name), "vr-cpu%u", vcpu->index);
         if (!vcpu->thread) {
-            r = vr_thread_create(name, run_vcpu_main, vcpu, &vcpu->thread, err);
+            r = vireo_thread_create(name, run_vcpu_main, vcpu, &vcpu->thread, err);
         }
     }
     return r;
@@ -286,7 +288,7 @@ void vr_machine_panicked(struct vr_machine *m)
 
 bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *ret_exit)
 {
-    uint64_t now = vr_monotonic_ns();
+    uint64_t now = vireo_monotonic_ns();
     bool for_ever = timeout_ns > (uint64_t)INT64_MAX - now;
     vr_mutex_lock(&m->lock);
     while (!m->ended) {
@@ -318,7 +320,7 @@ void vr_machine_kill(struct vr_machine *m)
     m->dying = true;
     vr_cond_signal(&m->asked);
     vr_mutex_unlock(&m->lock);
-    vr_thread_join(m->control);
+    vireo_thread_join(m->control);
     m->control = NULL;
     if (m->env.clock) {
         vr_machine_halt(m);
@@ -327,7 +329,7 @@ void vr_machine_kill(struct vr_machine *m)
     vr_cond_broadcast(&m->go_cond);
     vr_mutex_unlock(&m->lock);
     for (unsigned i = 0; i < m->vcpu_count; i++) {
-        vr_thread_join(m->vcpus[i]->thread);
+        vireo_thread_join(m->vcpus[i]->thread);
         m->vcpus[i]->thread = NULL;
     }
     vr_machine_quiesce(m);

@@ -3,7 +3,7 @@
 #define VR_CORE_SPACE_PRIV_H
 
 #include "core/space.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
 
 struct vr_listener {
     void (*fn)(void *);

@@ -5,7 +5,8 @@
 #define VR_CORE_VCPU_H
 
 #include "base/err.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,8 +34,8 @@ struct vr_vcpu {
     const struct vr_cpu_ops *ops;
     struct vr_machine *machine; /* NULL in engine unit tests */
     unsigned index;
-    struct vr_thread *thread; /* the machine's */
-    struct vr_mutex lock;     /* guards sleeping; last in the lock order */
+    struct vireo_thread *thread; /* the machine's */
+    struct vr_mutex lock;        /* guards sleeping; last in the lock order */
     struct vr_cond wake;
     atomic_bool kicked;    /* run() must return to the machine */
     atomic_bool attention; /* an interrupt line, an invalidation: leave straight-line code */

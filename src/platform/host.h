@@ -4,7 +4,7 @@
 #define VR_PLATFORM_HOST_H
 
 #include "base/err.h"
-#include "platform/cpuset.h"
+#include "vireo/host_thread.h"
 #include "vireo/platform.h"
 
 enum { VR_FEATURES_MAX = 192 };
@@ -20,6 +20,10 @@ struct vr_cpu_id {
 };
 void vr_cpu_identify(struct vr_cpu_id *ret_id);
 
+/* Position-independent code of this processor: a function without arguments that returns 42; by it
+ * one sees whether made code runs. NULL: Vireo makes no code for this processor. */
+const void *vr_jit_sample(size_t *ret_len);
+
 /* Each fills its part of a zeroed @host from the files below @root, "" for this host. What cannot
  * be read stays unknown; an error only where nothing is known then. */
 void vr_host_read_os(const char *root, struct vireo_platform *host);
@@ -29,7 +33,7 @@ int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory,
                         struct vr_error *err) VR_MUST;
 
 /* Processors that the calling thread may run on. -ENOMEM and what the host says. */
-int vr_host_affinity(struct vr_cpuset *ret_set) VR_MUST;
+int vr_host_affinity(struct vireo_cpuset *ret_set) VR_MUST;
 /* The tightest limits of this process's cgroup (v2) and of those above it: thousandths of a
  * processor, 0: none; bytes, UINT64_MAX: none, and how many of them are used. */
 void vr_host_cgroup_cpu(const char *root, uint32_t *ret_quota_milli);

@@ -4,7 +4,7 @@
 #define VR_PLATFORM_HOSTFILE_H
 
 #include "base/err.h"
-#include "platform/cpuset.h"
+#include "vireo/host_thread.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +19,7 @@ int vr_hostfile_text(char *buf, size_t size, const char *root, const char *fmt, 
 int vr_hostfile_u64(uint64_t *ret_val, const char *root, const char *fmt, ...) VR_MUST
     VR_PRINTF(3, 4);
 /* A list of processors or nodes that is all of the file; an empty file is the empty set. */
-int vr_hostfile_cpus(struct vr_cpuset *ret_set, const char *root, const char *fmt, ...) VR_MUST
+int vr_hostfile_cpus(struct vireo_cpuset *ret_set, const char *root, const char *fmt, ...) VR_MUST
     VR_PRINTF(3, 4);
 
 #endif

@@ -6,8 +6,8 @@
 #include "dev/misc/pflash_cfi.h"
 
 #include "base/bits.h"
-#include "platform/clock.h"
 #include "rig.h"
+#include "vireo/host_time.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -213,9 +213,9 @@ static void changes_come_soon(void **state)
     open_bank(&b);
     erase(&b, 3 * SECTOR);
     program(&b, 3 * SECTOR + 16, 0x12345678);
-    uint64_t until_ns = vr_monotonic_ns() + UINT64_C(20000000000);
+    uint64_t until_ns = vireo_monotonic_ns() + UINT64_C(20000000000);
     while (file_word(3 * SECTOR + 16) != 0x12345678) {
-        assert_true(vr_monotonic_ns() < until_ns);
+        assert_true(vireo_monotonic_ns() < until_ns);
         (void)usleep(1000);
     }
     assert_int_equal(file_word(3 * SECTOR + 20), 0xffffffff);

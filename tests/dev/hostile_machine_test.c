@@ -9,7 +9,7 @@
 #include "board/virt_riscv_priv.h"
 #include "core/snap.h"
 #include "hostile.h"
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -407,8 +407,8 @@ static bool live(struct vr_virt *v, const struct vr_ram *flash, uint64_t *x)
 {
     struct vr_machine *m = v->machine;
     struct vr_error err = {0};
-    uint64_t until = vr_monotonic_ns() + RUN_NS;
-    while (vr_monotonic_ns() < until) {
+    uint64_t until = vireo_monotonic_ns() + RUN_NS;
+    while (vireo_monotonic_ns() < until) {
         struct vr_snap s;
         meddle(v, x);
         if (vr_machine_wait(m, next(x) % 3000000, NULL)) {

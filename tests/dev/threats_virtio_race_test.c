@@ -8,7 +8,7 @@
 #include "backend/chr/chr_impl.h"
 #include "base/bits.h"
 #include "dev/virtio/blk.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 
 #include <malloc.h>
 #include <stdatomic.h>
@@ -21,7 +21,7 @@ struct flipper {
     struct victim *v;
     uint64_t seed, lo, hi; /* gpa: what it may write */
     atomic_bool stop;
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
 };
 
 static void flip(void *arg)
@@ -103,7 +103,7 @@ static void row_7_memory_changes_while_the_device_works(void **state)
         uint64_t area = vd_alloc(&v.d, 16384, 4096);
         f.lo = v.d.q[0].desc;
         f.hi = area + 16384;
-        assert_int_equal(vr_thread_create("flipper", flip, &f, &f.thread, NULL), 0);
+        assert_int_equal(vireo_thread_create("flipper", flip, &f, &f.thread, NULL), 0);
         for (unsigned round = 0; round < 4000; round++) {
             uint64_t chains = 0;
             add_some(&v, area, &seed);
@@ -139,7 +139,7 @@ static void row_7_memory_changes_while_the_device_works(void **state)
             served = chains;
         }
         atomic_store(&f.stop, true);
-        vr_thread_join(f.thread);
+        vireo_thread_join(f.thread);
         print_message("# device %u: %llu chains, broken %llu times\n", kind,
                       (unsigned long long)served, (unsigned long long)broken);
         assert_true(served > 0 && broken > 0);
@@ -155,7 +155,7 @@ static void row_7_memory_changes_while_the_device_works(void **state)
 struct slow {
     struct victim *v;
     atomic_bool stop;
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
 };
 
 static void slow_end(void *arg)
@@ -188,7 +188,7 @@ static void row_8_reset_with_requests_in_flight(void **state)
     victim_init(&v, VICTIM_BLK);
     v.disk.hold = true;
     assert_int_equal(vr_loop_start(v.loop, NULL), 0);
-    assert_int_equal(vr_thread_create("slow", slow_end, &s, &s.thread, NULL), 0);
+    assert_int_equal(vireo_thread_create("slow", slow_end, &s, &s.thread, NULL), 0);
     struct vr_snap snap;
     for (unsigned round = 0; round < 400; round++) {
         victim_start(&v, VR_VIRTIO_F_INDIRECT_DESC, 256);
@@ -225,7 +225,7 @@ static void row_8_reset_with_requests_in_flight(void **state)
     }
     vr_dev_quiesce(v.dev);
     atomic_store(&s.stop, true);
-    vr_thread_join(s.thread);
+    vireo_thread_join(s.thread);
     v.disk.hold = false;
     assert_int_equal(v.disk.held, 0);
     assert_true(v.disk.submitted > 400 * 50);
@@ -236,7 +236,7 @@ static void row_8_reset_with_requests_in_flight(void **state)
 struct feeder {
     struct victim *v;
     atomic_bool stop;
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
 };
 
 static void feed(void *arg)
@@ -256,7 +256,7 @@ static void row_8_reset_while_input_arrives(void **state)
     struct feeder f = {.v = &v};
     victim_init(&v, VICTIM_CONSOLE);
     assert_int_equal(vr_loop_start(v.loop, NULL), 0);
-    assert_int_equal(vr_thread_create("feeder", feed, &f, &f.thread, NULL), 0);
+    assert_int_equal(vireo_thread_create("feeder", feed, &f, &f.thread, NULL), 0);
     uint64_t received = 0;
     for (unsigned round = 0; round < 300 || received == 0; round++) {
         victim_start(&v, VR_VIRTIO_F_EVENT_IDX, 16);
@@ -276,7 +276,7 @@ static void row_8_reset_while_input_arrives(void **state)
         vr_dev_unlock(v.dev);
     }
     atomic_store(&f.stop, true);
-    vr_thread_join(f.thread);
+    vireo_thread_join(f.thread);
     victim_fini(&v);
 }
 

@@ -7,7 +7,7 @@
 #include "base/bits.h"
 #include "board/virt_riscv_priv.h"
 #include "cpu/riscv/priv.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libfdt.h>
@@ -713,7 +713,7 @@ enum { TALKERS = 4, LINES = 2000 };
 
 struct talker {
     struct vr_virt *v;
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
     unsigned index;
 };
 
@@ -740,10 +740,11 @@ static void every_hart_may_write_to_the_console_at_once(void **state)
     struct vr_virt *v = build(&o);
     for (unsigned i = 0; i < TALKERS; i++) {
         talkers[i] = (struct talker){.v = v, .index = i};
-        assert_int_equal(vr_thread_create("talk", talk, &talkers[i], &talkers[i].thread, NULL), 0);
+        assert_int_equal(vireo_thread_create("talk", talk, &talkers[i], &talkers[i].thread, NULL),
+                         0);
     }
     for (unsigned i = 0; i < TALKERS; i++) {
-        vr_thread_join(talkers[i].thread);
+        vireo_thread_join(talkers[i].thread);
     }
     assert_true(v->panic.len < sizeof(v->panic.line));
     assert_true(v->panic.on_panic && v->panic.on_dead && v->panic.opaque == v);

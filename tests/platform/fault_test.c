@@ -1,9 +1,9 @@
 /* Fault handlers: context, order, chaining, alternate stacks. */
 #include "test.h"
 
-#include "platform/fault.h"
-#include "platform/map.h"
-#include "platform/thread.h"
+#include "vireo/host_fault.h"
+#include "vireo/host_memory.h"
+#include "vireo/host_thread.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,21 +16,21 @@
 enum { PAGE = 4096, THREADS = 4, ROUNDS = 200 };
 
 struct box {
-    struct vr_map map;
+    struct vireo_map map;
     atomic_uint asked, mended;
     unsigned order;
-    struct vr_fault last;
+    struct vireo_fault last;
 };
 
 static void box_make(struct box *b)
 {
-    struct vr_map_opts o = {.prot = VR_PROT_NONE, .node = VR_NODE_ANY};
+    struct vireo_map_opts o = {.prot = VIREO_PROT_NONE, .node = VIREO_NODE_ANY};
     *b = (struct box){.order = 0};
-    assert_int_equal(vr_map_create(64 * PAGE, &o, &b->map, NULL), 0);
+    assert_int_equal(vireo_map_create(64 * PAGE, &o, &b->map, NULL), 0);
 }
 
 /* Open the page that was missing. */
-static bool mend(void *opaque, struct vr_fault *fault)
+static bool mend(void *opaque, struct vireo_fault *fault)
 {
     struct box *b = opaque;
     uint8_t *at = fault->hva;
@@ -41,10 +41,10 @@ static bool mend(void *opaque, struct vr_fault *fault)
     b->last = *fault;
     size_t off = (size_t)(at - b->map.hva) / PAGE * PAGE;
     atomic_fetch_add(&b->mended, 1);
-    return vr_map_protect(&b->map, off, PAGE, VR_PROT_READ | VR_PROT_WRITE, NULL) == 0;
+    return vireo_map_protect(&b->map, off, PAGE, VIREO_PROT_READ | VIREO_PROT_WRITE, NULL) == 0;
 }
 
-static bool refuse(void *opaque, struct vr_fault *fault)
+static bool refuse(void *opaque, struct vireo_fault *fault)
 {
     struct box *b = opaque;
     (void)fault;
@@ -60,53 +60,54 @@ static void missing_pages_are_mended(void **state)
     (void)state;
     box_make(&b);
     assert_int_equal(sigaction(SIGSEGV, NULL, &before), 0);
-    assert_int_equal(vr_fault_add(mend, &b, &id, NULL), 0);
+    assert_int_equal(vireo_fault_add(mend, &b, &id, NULL), 0);
     errno = 77;
     *(volatile uint8_t *)(b.map.hva + 5 * PAGE + 3) = 9;
     assert_int_equal(errno, 77);
     assert_int_equal(b.map.hva[5 * PAGE + 3], 9);
     assert_int_equal(atomic_load(&b.mended), 1);
-    assert_int_equal(b.last.signum, SIGSEGV);
-    assert_int_equal(b.last.code, SEGV_ACCERR);
+    assert_int_equal(b.last.kind, VIREO_FAULT_ACCESS);
+    assert_int_equal(b.last.host_number, SIGSEGV);
+    assert_int_equal(b.last.host_code, SEGV_ACCERR);
     assert_ptr_equal(b.last.hva, b.map.hva + 5 * PAGE + 3);
     if (b.last.can_set_pc) {
         assert_true(b.last.pc != 0 && b.last.sp != 0);
     }
-    vr_fault_remove(id);
+    vireo_fault_remove(id);
     assert_int_equal(sigaction(SIGSEGV, NULL, &after), 0);
     assert_ptr_equal(after.sa_sigaction, before.sa_sigaction);
-    vr_map_destroy(&b.map);
+    vireo_map_destroy(&b.map);
 }
 
 static void the_latest_is_asked_first(void **state)
 {
     struct box b, none = {.order = 0};
-    int mender, early, late, more[VR_FAULT_HANDLERS], count = 0;
+    int mender, early, late, more[VIREO_FAULT_HANDLERS], count = 0;
     struct vr_error err;
     (void)state;
     box_make(&b);
-    assert_int_equal(vr_fault_add(refuse, &none, &early, NULL), 0);
-    assert_int_equal(vr_fault_add(mend, &b, &mender, NULL), 0);
+    assert_int_equal(vireo_fault_add(refuse, &none, &early, NULL), 0);
+    assert_int_equal(vireo_fault_add(mend, &b, &mender, NULL), 0);
     *(volatile uint8_t *)b.map.hva = 1;
     assert_int_equal(atomic_load(&none.asked), 0);
-    assert_int_equal(vr_fault_add(refuse, &none, &late, NULL), 0);
+    assert_int_equal(vireo_fault_add(refuse, &none, &late, NULL), 0);
     *(volatile uint8_t *)(b.map.hva + PAGE) = 1;
     assert_int_equal(atomic_load(&none.asked), 1);
-    vr_fault_remove(late);
+    vireo_fault_remove(late);
     *(volatile uint8_t *)(b.map.hva + 2 * PAGE) = 1;
     assert_int_equal(atomic_load(&none.asked), 1);
     assert_int_equal(atomic_load(&b.mended), 3);
-    while (vr_fault_add(refuse, &none, &more[count], &err) == 0) {
+    while (vireo_fault_add(refuse, &none, &more[count], &err) == 0) {
         count++;
     }
     assert_int_equal(err.code, -ENOSPC);
-    assert_int_equal(count, VR_FAULT_HANDLERS - 2);
+    assert_int_equal(count, VIREO_FAULT_HANDLERS - 2);
     while (count) {
-        vr_fault_remove(more[--count]);
+        vireo_fault_remove(more[--count]);
     }
-    vr_fault_remove(early);
-    vr_fault_remove(mender);
-    vr_map_destroy(&b.map);
+    vireo_fault_remove(early);
+    vireo_fault_remove(mender);
+    vireo_map_destroy(&b.map);
 }
 
 static sigjmp_buf back;
@@ -129,7 +130,7 @@ static void unclaimed_faults_go_to_who_was_before(void **state)
     box_make(&b);
     sigemptyset(&ours.sa_mask);
     assert_int_equal(sigaction(SIGSEGV, &ours, &old), 0);
-    assert_int_equal(vr_fault_add(refuse, &none, &id, NULL), 0);
+    assert_int_equal(vireo_fault_add(refuse, &none, &id, NULL), 0);
     chained = 0;
     if (sigsetjmp(back, 1) == 0) {
         *(volatile uint8_t *)b.map.hva = 1;
@@ -137,9 +138,9 @@ static void unclaimed_faults_go_to_who_was_before(void **state)
     }
     assert_int_equal(chained, SIGSEGV);
     assert_int_equal(atomic_load(&none.asked), 1);
-    vr_fault_remove(id);
+    vireo_fault_remove(id);
     assert_int_equal(sigaction(SIGSEGV, &old, NULL), 0);
-    vr_map_destroy(&b.map);
+    vireo_map_destroy(&b.map);
 }
 
 static int end_of_child(void (*fn)(void))
@@ -162,7 +163,7 @@ static void die_by_fault(void)
     volatile uint8_t *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int id;
     signal(SIGSEGV, SIG_DFL);
-    if (vr_fault_add(refuse, &none, &id, NULL) == 0) {
+    if (vireo_fault_add(refuse, &none, &id, NULL) == 0) {
         *closed = 1;
     }
 }
@@ -172,7 +173,7 @@ static void die_by_kill(void)
     struct box none = {.order = 0};
     int id;
     signal(SIGSEGV, SIG_DFL);
-    if (vr_fault_add(refuse, &none, &id, NULL) == 0) {
+    if (vireo_fault_add(refuse, &none, &id, NULL) == 0) {
         raise(SIGSEGV);
     }
 }
@@ -186,7 +187,7 @@ static void nobody_claims_and_the_default_follows(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
-static bool overflow_seen(void *opaque, struct vr_fault *fault)
+static bool overflow_seen(void *opaque, struct vireo_fault *fault)
 {
     (void)opaque;
     (void)fault;
@@ -202,17 +203,17 @@ static unsigned overflow(volatile uint8_t *above)
 
 static void run_out_of_stack(void)
 {
-    struct vr_fault_stack stack, second;
+    struct vireo_fault_stack stack, second;
     struct vr_error err;
     stack_t none = {.ss_flags = SS_DISABLE};
     int id;
     sigaltstack(&none, NULL); /* a sanitizer's */
     signal(SIGSEGV, SIG_DFL);
-    if (vr_fault_add(overflow_seen, NULL, &id, NULL) == 0 &&
-        vr_fault_stack_set(1, &stack, NULL) == 0 &&
-        vr_fault_stack_set(1, &second, &err) == -EBUSY) {
-        vr_fault_stack_clear(&stack);
-        if (vr_fault_stack_set(65536, &stack, NULL) == 0) {
+    if (vireo_fault_add(overflow_seen, NULL, &id, NULL) == 0 &&
+        vireo_fault_stack_set(1, &stack, NULL) == 0 &&
+        vireo_fault_stack_set(1, &second, &err) == -EBUSY) {
+        vireo_fault_stack_clear(&stack);
+        if (vireo_fault_stack_set(65536, &stack, NULL) == 0) {
             _exit((int)overflow(NULL));
         }
     }
@@ -229,15 +230,15 @@ static void running_out_of_stack_is_seen(void **state)
 static void fault_often(void *arg)
 {
     struct box *b = arg;
-    struct vr_map_opts o = {.prot = VR_PROT_NONE, .node = VR_NODE_ANY};
+    struct vireo_map_opts o = {.prot = VIREO_PROT_NONE, .node = VIREO_NODE_ANY};
     for (unsigned i = 0; i < ROUNDS; i++) {
         struct box mine = {.order = 0};
         int id;
-        assert_int_equal(vr_map_create(PAGE, &o, &mine.map, NULL), 0);
-        assert_int_equal(vr_fault_add(mend, &mine, &id, NULL), 0);
+        assert_int_equal(vireo_map_create(PAGE, &o, &mine.map, NULL), 0);
+        assert_int_equal(vireo_fault_add(mend, &mine, &id, NULL), 0);
         *(volatile uint8_t *)mine.map.hva = 1;
-        vr_fault_remove(id);
-        vr_map_destroy(&mine.map);
+        vireo_fault_remove(id);
+        vireo_map_destroy(&mine.map);
         atomic_fetch_add(&b->mended, 1);
     }
 }
@@ -245,13 +246,13 @@ static void fault_often(void *arg)
 static void handlers_come_and_go_under_faults(void **state)
 {
     struct box b = {.order = 0};
-    struct vr_thread *t[THREADS];
+    struct vireo_thread *t[THREADS];
     (void)state;
     for (unsigned i = 0; i < THREADS; i++) {
-        assert_int_equal(vr_thread_create("faults", fault_often, &b, &t[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("faults", fault_often, &b, &t[i], NULL), 0);
     }
     for (unsigned i = 0; i < THREADS; i++) {
-        vr_thread_join(t[i]);
+        vireo_thread_join(t[i]);
     }
     assert_int_equal(atomic_load(&b.mended), THREADS * ROUNDS);
 }

@@ -3,9 +3,8 @@
 #include "test.h"
 
 #include "base/bits.h"
-#include "platform/cpuset.h"
 #include "platform/hostfile.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 #include "vireo/platform.h"
 #include <errno.h>
 #include <stdio.h>
@@ -46,19 +45,19 @@ static void cpu_lists_are_read_and_written(void **state)
     };
     (void)state;
     for (unsigned i = 0; i < VR_COUNT(cases); i++) {
-        struct vr_cpuset set = {.bits = NULL};
+        struct vireo_cpuset set = {.bits = NULL};
         char text[64];
-        int r = vr_cpuset_parse(cases[i].text, &set);
+        int r = vireo_cpuset_parse(cases[i].text, &set);
         if (cases[i].count < 0) {
             assert_int_equal(r, cases[i].count);
             assert_null(set.bits);
             continue;
         }
         assert_int_equal(r, 0);
-        assert_int_equal(vr_cpuset_count(&set), cases[i].count);
-        assert_int_equal(vr_cpuset_format(&set, text, sizeof(text)), strlen(cases[i].again));
+        assert_int_equal(vireo_cpuset_count(&set), cases[i].count);
+        assert_int_equal(vireo_cpuset_format(&set, text, sizeof(text)), strlen(cases[i].again));
         assert_string_equal(text, cases[i].again);
-        vr_cpuset_fini(&set);
+        vireo_cpuset_fini(&set);
     }
 }
 
@@ -67,20 +66,21 @@ static void any_set_survives_its_list(void **state)
     (void)state;
     srand(1);
     for (unsigned round = 0; round < 200; round++) {
-        struct vr_cpuset a = {.bits = NULL}, b = {.bits = NULL};
+        struct vireo_cpuset a = {.bits = NULL}, b = {.bits = NULL};
         char text[8192];
         unsigned count = (unsigned)rand() % 60, spread = 1u << ((unsigned)rand() % 14);
         for (unsigned i = 0; i < count; i++) {
-            assert_int_equal(vr_cpuset_add(&a, (uint32_t)rand() % spread), 0);
+            assert_int_equal(vireo_cpuset_add(&a, (uint32_t)rand() % spread), 0);
         }
-        assert_true(vr_cpuset_format(&a, text, sizeof(text)) < sizeof(text));
-        assert_int_equal(vr_cpuset_parse(text, &b), 0);
-        assert_int_equal(vr_cpuset_count(&a), vr_cpuset_count(&b));
-        for (uint32_t i = vr_cpuset_next(&a, 0); i != UINT32_MAX; i = vr_cpuset_next(&a, i + 1)) {
-            assert_true(vr_cpuset_has(&b, i));
+        assert_true(vireo_cpuset_format(&a, text, sizeof(text)) < sizeof(text));
+        assert_int_equal(vireo_cpuset_parse(text, &b), 0);
+        assert_int_equal(vireo_cpuset_count(&a), vireo_cpuset_count(&b));
+        for (uint32_t i = vireo_cpuset_next(&a, 0); i != UINT32_MAX;
+             i = vireo_cpuset_next(&a, i + 1)) {
+            assert_true(vireo_cpuset_has(&b, i));
         }
-        vr_cpuset_fini(&a);
-        vr_cpuset_fini(&b);
+        vireo_cpuset_fini(&a);
+        vireo_cpuset_fini(&b);
     }
 }
 
@@ -361,14 +361,14 @@ static void look(void *arg)
 /* First in this process: the threads race for the first look. */
 static void all_threads_see_one_host(void **state)
 {
-    struct vr_thread *threads[LOOKERS];
+    struct vireo_thread *threads[LOOKERS];
     const struct vireo_platform *seen[LOOKERS];
     (void)state;
     for (unsigned i = 0; i < LOOKERS; i++) {
-        assert_int_equal(vr_thread_create("look", look, (void *)&seen[i], &threads[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("look", look, (void *)&seen[i], &threads[i], NULL), 0);
     }
     for (unsigned i = 0; i < LOOKERS; i++) {
-        vr_thread_join(threads[i]);
+        vireo_thread_join(threads[i]);
         assert_ptr_equal(seen[i], seen[0]);
     }
 }

@@ -1,9 +1,10 @@
 /* Code memory: works, is bounded, and no page of the process is ever writable and executable. */
 #include "test.h"
 
-#include "platform/jitmem.h"
-#include "platform/perf.h"
-#include "platform/thread.h"
+#include "platform/host.h"
+#include "vireo/host_code.h"
+#include "vireo/host_counters.h"
+#include "vireo/host_thread.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -36,7 +37,7 @@ static int run_at(const uint8_t *at)
 
 static void made_code_runs(void **state)
 {
-    struct vr_jitmem m;
+    struct vireo_jitmem m;
     size_t len;
     const void *code = vr_jit_sample(&len);
     (void)state;
@@ -44,44 +45,44 @@ static void made_code_runs(void **state)
     if (!code) {
         skip();
     }
-    assert_int_equal(vr_jitmem_create(10000, &m, NULL), 0);
+    assert_int_equal(vireo_jitmem_create(10000, &m, NULL), 0);
     assert_int_equal(m.len % (size_t)sysconf(_SC_PAGESIZE), 0);
     assert_true(m.len >= 10000 && (const uint8_t *)m.rw != m.rx);
     assert_no_page_is_written_and_run();
     for (size_t off = 0; off + len <= m.len; off += 1024) {
-        assert_int_equal(vr_jitmem_publish(&m, off, code, len, NULL), 0);
+        assert_int_equal(vireo_jitmem_publish(&m, off, code, len, NULL), 0);
         assert_int_equal(run_at(m.rx + off), 42);
     }
     assert_no_page_is_written_and_run();
-    vr_jitmem_destroy(&m);
-    vr_jitmem_destroy(&m);
+    vireo_jitmem_destroy(&m);
+    vireo_jitmem_destroy(&m);
 }
 
 static void bounds_hold(void **state)
 {
-    struct vr_jitmem m = {.len = 3};
+    struct vireo_jitmem m = {.len = 3};
     struct vr_error err;
     uint8_t bytes[64] = {0};
     (void)state;
-    assert_int_equal(vr_jitmem_create(0, &m, &err), -EINVAL);
-    assert_int_equal(vr_jitmem_create(SIZE_MAX, &m, &err), -ENOMEM);
-    assert_int_equal(vr_jitmem_create(SIZE_MAX / 4, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_jitmem_create(0, &m, &err), -EINVAL);
+    assert_int_equal(vireo_jitmem_create(SIZE_MAX, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_jitmem_create(SIZE_MAX / 4, &m, &err), -ENOMEM);
     assert_int_equal(m.len, 3); /* untouched */
-    assert_int_equal(vr_jitmem_create(1, &m, &err), 0);
-    assert_int_equal(vr_jitmem_publish(&m, m.len - 64, bytes, 64, &err), 0);
-    assert_int_equal(vr_jitmem_publish(&m, m.len - 63, bytes, 64, &err), -ERANGE);
-    assert_int_equal(vr_jitmem_publish(&m, m.len, bytes, 0, &err), 0);
-    assert_int_equal(vr_jitmem_publish(&m, SIZE_MAX, bytes, 64, &err), -ERANGE);
-    assert_int_equal(vr_jitmem_flush(&m, 1, SIZE_MAX, &err), -ERANGE);
-    vr_jitmem_destroy(&m);
+    assert_int_equal(vireo_jitmem_create(1, &m, &err), 0);
+    assert_int_equal(vireo_jitmem_publish(&m, m.len - 64, bytes, 64, &err), 0);
+    assert_int_equal(vireo_jitmem_publish(&m, m.len - 63, bytes, 64, &err), -ERANGE);
+    assert_int_equal(vireo_jitmem_publish(&m, m.len, bytes, 0, &err), 0);
+    assert_int_equal(vireo_jitmem_publish(&m, SIZE_MAX, bytes, 64, &err), -ERANGE);
+    assert_int_equal(vireo_jitmem_flush(&m, 1, SIZE_MAX, &err), -ERANGE);
+    vireo_jitmem_destroy(&m);
 }
 
 static void the_run_side_cannot_be_written(void **state)
 {
-    struct vr_jitmem m;
+    struct vireo_jitmem m;
     int status;
     (void)state;
-    assert_int_equal(vr_jitmem_create(4096, &m, NULL), 0);
+    assert_int_equal(vireo_jitmem_create(4096, &m, NULL), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -91,11 +92,11 @@ static void the_run_side_cannot_be_written(void **state)
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
-    vr_jitmem_destroy(&m);
+    vireo_jitmem_destroy(&m);
 }
 
 struct race {
-    struct vr_jitmem mem;
+    struct vireo_jitmem mem;
     atomic_bool stop;
     atomic_uint runs;
 };
@@ -113,61 +114,61 @@ static void race_run(void *arg)
 static void others_run_while_code_is_made(void **state)
 {
     struct race r = {.stop = false};
-    struct vr_thread *t;
+    struct vireo_thread *t;
     size_t len;
     const void *code = vr_jit_sample(&len);
     (void)state;
     if (!code) {
         skip();
     }
-    assert_int_equal(vr_jitmem_create(65536, &r.mem, NULL), 0);
-    assert_int_equal(vr_jitmem_publish(&r.mem, 0, code, len, NULL), 0);
-    assert_int_equal(vr_thread_create("race", race_run, &r, &t, NULL), 0);
+    assert_int_equal(vireo_jitmem_create(65536, &r.mem, NULL), 0);
+    assert_int_equal(vireo_jitmem_publish(&r.mem, 0, code, len, NULL), 0);
+    assert_int_equal(vireo_thread_create("race", race_run, &r, &t, NULL), 0);
     for (size_t off = 64; off + len <= r.mem.len; off += 64) {
-        assert_int_equal(vr_jitmem_publish(&r.mem, off, code, len, NULL), 0);
+        assert_int_equal(vireo_jitmem_publish(&r.mem, off, code, len, NULL), 0);
         assert_int_equal(run_at(r.mem.rx + off), 42);
         if (off % 8192 == 0) {
             assert_no_page_is_written_and_run();
         }
     }
     while (atomic_load(&r.runs) == 0) {
-        vr_thread_yield();
+        vireo_thread_yield();
     }
     atomic_store(&r.stop, true);
-    vr_thread_join(t);
-    vr_jitmem_destroy(&r.mem);
+    vireo_thread_join(t);
+    vireo_jitmem_destroy(&r.mem);
 }
 
 static void counters_count_or_say_why_not(void **state)
 {
-    struct vr_perf perf;
-    struct vr_perf_counts a, b;
+    struct vireo_counters *c;
+    struct vireo_counts a, b;
     struct vr_error err = {0};
     volatile unsigned sum = 0;
     (void)state;
-    int r = vr_perf_open(&perf, &err);
+    int r = vireo_counters_open(&c, &err);
     if (r < 0) {
         assert_int_equal(err.code, r);
         assert_true(strlen(err.msg) > 20);
         return;
     }
-    vr_perf_read(&perf, &a);
+    vireo_counters_read(c, &a);
     for (unsigned i = 0; i < 100000; i++) {
         sum += i;
     }
-    vr_perf_read(&perf, &b);
+    vireo_counters_read(c, &b);
     assert_int_not_equal(sum, 0);
     bool any = false;
-    for (unsigned i = 0; i < VR_PERF_EVENTS; i++) {
+    for (unsigned i = 0; i < VIREO_COUNT_EVENTS; i++) {
         any |= b.counted[i];
         assert_true(!b.counted[i] || b.count[i] >= a.count[i]);
     }
     assert_true(any);
-    if (a.counted[VR_PERF_INSTRUCTIONS]) {
-        assert_true(b.count[VR_PERF_INSTRUCTIONS] - a.count[VR_PERF_INSTRUCTIONS] > 100000);
+    if (a.counted[VIREO_COUNT_INSTRUCTIONS]) {
+        assert_true(b.count[VIREO_COUNT_INSTRUCTIONS] - a.count[VIREO_COUNT_INSTRUCTIONS] > 100000);
     }
-    vr_perf_close(&perf);
-    vr_perf_close(&perf);
+    vireo_counters_close(c);
+    vireo_counters_close(NULL);
 }
 
 int main(void)

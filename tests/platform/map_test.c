@@ -1,7 +1,7 @@
 /* Memory by the page. */
 #include "test.h"
 
-#include "platform/map.h"
+#include "vireo/host_memory.h"
 #include "vireo/platform.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 enum { PAGE = 4096, MIB = 1 << 20 };
 
-#define RW (VR_PROT_READ | VR_PROT_WRITE)
+#define RW (VIREO_PROT_READ | VIREO_PROT_WRITE)
 
 /* How the kernel lists the page at @hva: "rw-p"; "" when nothing is mapped there. */
 static const char *perms_at(const void *hva, char perms[5])
@@ -62,166 +62,171 @@ static void protections_hold(void **state)
         unsigned prot;
         const char *perms;
     } cases[] = {
-        {VR_PROT_NONE, "---p"}, {VR_PROT_READ, "r--p"},
-        {RW, "rw-p"},           {VR_PROT_READ | VR_PROT_EXEC, "r-xp"},
-        {VR_PROT_EXEC, "--xp"},
+        {VIREO_PROT_NONE, "---p"},
+        {VIREO_PROT_READ, "r--p"},
+        {RW, "rw-p"},
+        {VIREO_PROT_READ | VIREO_PROT_EXEC, "r-xp"},
+        {VIREO_PROT_EXEC, "--xp"},
     };
-    struct vr_map m;
-    struct vr_map_opts o = {.prot = RW, .node = VR_NODE_ANY};
+    struct vireo_map m;
+    struct vireo_map_opts o = {.prot = RW, .node = VIREO_NODE_ANY};
     struct vr_error err;
     char perms[5];
     (void)state;
-    assert_int_equal(vr_map_create(3 * PAGE - 5, &o, &m, NULL), 0);
+    assert_int_equal(vireo_map_create(3 * PAGE - 5, &o, &m, NULL), 0);
     assert_int_equal(m.len % PAGE, 0);
     m.hva[PAGE] = 7;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(vr_map_protect(&m, PAGE, PAGE, cases[i].prot, NULL), 0);
+        assert_int_equal(vireo_map_protect(&m, PAGE, PAGE, cases[i].prot, NULL), 0);
         assert_string_equal(perms_at(m.hva + PAGE, perms), cases[i].perms);
         assert_string_equal(perms_at(m.hva, perms), "rw-p");
-        assert_int_equal(touch(m.hva + PAGE, true), cases[i].prot & VR_PROT_WRITE ? 0 : SIGSEGV);
-        if (cases[i].prot & VR_PROT_READ) {
+        assert_int_equal(touch(m.hva + PAGE, true), cases[i].prot & VIREO_PROT_WRITE ? 0 : SIGSEGV);
+        if (cases[i].prot & VIREO_PROT_READ) {
             assert_int_equal(m.hva[PAGE], 7);
         }
     }
     assert_int_equal(touch(m.hva, false), 0);
-    assert_int_equal(vr_map_protect(&m, 0, PAGE, RW | VR_PROT_EXEC, &err), -EACCES);
-    assert_int_equal(vr_map_protect(&m, 0, PAGE, VR_PROT_WRITE | VR_PROT_EXEC, &err), -EACCES);
-    assert_int_equal(vr_map_protect(&m, 0, PAGE, 8, &err), -EINVAL);
-    assert_int_equal(vr_map_protect(&m, 1, PAGE, RW, &err), -EINVAL);
-    assert_int_equal(vr_map_protect(&m, m.len, PAGE, RW, &err), -ERANGE);
-    assert_int_equal(vr_map_protect(&m, 0, SIZE_MAX, RW, &err), -ERANGE);
+    assert_int_equal(vireo_map_protect(&m, 0, PAGE, RW | VIREO_PROT_EXEC, &err), -EACCES);
+    assert_int_equal(vireo_map_protect(&m, 0, PAGE, VIREO_PROT_WRITE | VIREO_PROT_EXEC, &err),
+                     -EACCES);
+    assert_int_equal(vireo_map_protect(&m, 0, PAGE, 8, &err), -EINVAL);
+    assert_int_equal(vireo_map_protect(&m, 1, PAGE, RW, &err), -EINVAL);
+    assert_int_equal(vireo_map_protect(&m, m.len, PAGE, RW, &err), -ERANGE);
+    assert_int_equal(vireo_map_protect(&m, 0, SIZE_MAX, RW, &err), -ERANGE);
     uint8_t *was = m.hva;
-    vr_map_destroy(&m);
+    vireo_map_destroy(&m);
     assert_string_equal(perms_at(was, perms), "");
-    vr_map_destroy(&m);
+    vireo_map_destroy(&m);
 }
 
 static void places_are_kept(void **state)
 {
-    struct vr_map m, n, again;
-    struct vr_map_opts o = {.prot = RW, .node = VR_NODE_ANY, .align_bytes = 4 * MIB};
+    struct vireo_map m, n, again;
+    struct vireo_map_opts o = {.prot = RW, .node = VIREO_NODE_ANY, .align_bytes = 4 * MIB};
     struct vr_error err;
     (void)state;
-    assert_int_equal(vr_map_create(2 * MIB, &o, &m, NULL), 0);
+    assert_int_equal(vireo_map_create(2 * MIB, &o, &m, NULL), 0);
     assert_int_equal((uintptr_t)m.hva % (4 * MIB), 0);
     m.hva[0] = 1;
     m.hva[m.len - 1] = 1;
-    o = (struct vr_map_opts){.prot = RW, .node = VR_NODE_ANY, .hva = m.hva, .flags = VR_MAP_FIXED};
-    assert_int_equal(vr_map_create(PAGE, &o, &n, &err), -EEXIST);
+    o = (struct vireo_map_opts){
+        .prot = RW, .node = VIREO_NODE_ANY, .hva = m.hva, .flags = VIREO_MAP_FIXED};
+    assert_int_equal(vireo_map_create(PAGE, &o, &n, &err), -EEXIST);
     assert_int_equal(m.hva[0], 1);
-    o.flags = VR_MAP_REPLACE;
-    assert_int_equal(vr_map_create(PAGE, &o, &again, NULL), 0);
+    o.flags = VIREO_MAP_REPLACE;
+    assert_int_equal(vireo_map_create(PAGE, &o, &again, NULL), 0);
     assert_ptr_equal(again.hva, m.hva);
     assert_int_equal(m.hva[0], 0);
     assert_int_equal(m.hva[m.len - 1], 1);
-    vr_map_destroy(&m);
-    o.flags = VR_MAP_FIXED;
-    assert_int_equal(vr_map_create(PAGE, &o, &n, NULL), 0);
+    vireo_map_destroy(&m);
+    o.flags = VIREO_MAP_FIXED;
+    assert_int_equal(vireo_map_create(PAGE, &o, &n, NULL), 0);
     assert_ptr_equal(n.hva, o.hva);
-    vr_map_destroy(&n);
+    vireo_map_destroy(&n);
 }
 
 static void nonsense_is_refused(void **state)
 {
-    const struct vr_map_opts bad[] = {
-        {.prot = 16, .node = VR_NODE_ANY},
-        {.prot = RW, .node = VR_NODE_ANY, .align_bytes = 3},
-        {.prot = RW, .node = VR_NODE_ANY, .huge_bytes = 12345},
-        {.prot = RW, .node = VR_NODE_ANY, .flags = VR_MAP_FIXED},
-        {.prot = RW, .node = VR_NODE_ANY, .hva = (void *)0x10000},
-        {.prot = RW, .node = VR_NODE_ANY, .file = true, .fd = -1},
-        {.prot = RW, .node = VR_NODE_ANY, .file = true, .fd = 0, .file_off = 5},
+    const struct vireo_map_opts bad[] = {
+        {.prot = 16, .node = VIREO_NODE_ANY},
+        {.prot = RW, .node = VIREO_NODE_ANY, .align_bytes = 3},
+        {.prot = RW, .node = VIREO_NODE_ANY, .huge_bytes = 12345},
+        {.prot = RW, .node = VIREO_NODE_ANY, .flags = VIREO_MAP_FIXED},
+        {.prot = RW, .node = VIREO_NODE_ANY, .hva = (void *)0x10000},
+        {.prot = RW, .node = VIREO_NODE_ANY, .file = true, .fd = -1},
+        {.prot = RW, .node = VIREO_NODE_ANY, .file = true, .fd = 0, .file_off = 5},
         {.prot = RW, .node = -2},
         {.prot = RW, .node = 100000},
     };
-    struct vr_map m;
+    struct vireo_map m;
     struct vr_error err;
     (void)state;
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_int_equal(vr_map_create(PAGE, &bad[i], &m, &err), -EINVAL);
+        assert_int_equal(vireo_map_create(PAGE, &bad[i], &m, &err), -EINVAL);
     }
-    const struct vr_map_opts plain = {.prot = RW, .node = VR_NODE_ANY};
-    assert_int_equal(vr_map_create(0, &plain, &m, &err), -EINVAL);
-    assert_int_equal(vr_map_create(SIZE_MAX, &plain, &m, &err), -ENOMEM);
-    assert_int_equal(vr_map_create((size_t)1 << 60, &plain, &m, &err), -ENOMEM);
-    const struct vr_map_opts wx = {.prot = RW | VR_PROT_EXEC, .node = VR_NODE_ANY};
-    assert_int_equal(vr_map_create(PAGE, &wx, &m, &err), -EACCES);
+    const struct vireo_map_opts plain = {.prot = RW, .node = VIREO_NODE_ANY};
+    assert_int_equal(vireo_map_create(0, &plain, &m, &err), -EINVAL);
+    assert_int_equal(vireo_map_create(SIZE_MAX, &plain, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_map_create((size_t)1 << 60, &plain, &m, &err), -ENOMEM);
+    const struct vireo_map_opts wx = {.prot = RW | VIREO_PROT_EXEC, .node = VIREO_NODE_ANY};
+    assert_int_equal(vireo_map_create(PAGE, &wx, &m, &err), -EACCES);
     assert_non_null(strstr(err.msg, "never"));
 }
 
 static void files_are_mapped_and_written(void **state)
 {
     char path[] = "/tmp/vireo-map.XXXXXX", text[6] = "";
-    struct vr_map shared, copy;
-    struct vr_map_opts o = {.prot = RW, .node = VR_NODE_ANY, .file = true, .file_off = PAGE};
+    struct vireo_map shared, copy;
+    struct vireo_map_opts o = {.prot = RW, .node = VIREO_NODE_ANY, .file = true, .file_off = PAGE};
     (void)state;
     o.fd = mkstemp(path);
     assert_true(o.fd >= 0);
     assert_int_equal(unlink(path), 0);
     assert_int_equal(ftruncate(o.fd, 2 * PAGE), 0);
-    assert_int_equal(vr_map_create(PAGE, &o, &copy, NULL), 0);
-    o.flags = VR_MAP_SHARED;
-    assert_int_equal(vr_map_create(PAGE, &o, &shared, NULL), 0);
+    assert_int_equal(vireo_map_create(PAGE, &o, &copy, NULL), 0);
+    o.flags = VIREO_MAP_SHARED;
+    assert_int_equal(vireo_map_create(PAGE, &o, &shared, NULL), 0);
     memcpy(shared.hva, "hello", 5);
     assert_int_equal(copy.hva[0], 'h');
     copy.hva[0] = 'j';
     assert_int_equal(shared.hva[0], 'h');
-    assert_int_equal(vr_map_sync(&shared, 0, PAGE, NULL), 0);
-    assert_int_equal(vr_map_sync(&shared, 0, 2 * PAGE, NULL), -ERANGE);
+    assert_int_equal(vireo_map_sync(&shared, 0, PAGE, NULL), 0);
+    assert_int_equal(vireo_map_sync(&shared, 0, 2 * PAGE, NULL), -ERANGE);
     assert_int_equal(pread(o.fd, text, 5, PAGE), 5);
     assert_string_equal(text, "hello");
-    vr_map_destroy(&copy);
-    vr_map_destroy(&shared);
+    vireo_map_destroy(&copy);
+    vireo_map_destroy(&shared);
     close(o.fd);
 }
 
 static void advice_is_taken(void **state)
 {
-    struct vr_map m;
-    struct vr_map_opts o = {.prot = RW, .node = VR_NODE_ANY};
+    struct vireo_map m;
+    struct vireo_map_opts o = {.prot = RW, .node = VIREO_NODE_ANY};
     struct vr_error err;
     (void)state;
-    assert_int_equal(vr_map_create(4 * MIB, &o, &m, NULL), 0);
-    for (int a = VR_ADVICE_NORMAL; a <= VR_ADVICE_NO_DUMP; a++) {
-        int r = vr_map_advise(&m, 0, m.len, (enum vr_advice)a, &err);
+    assert_int_equal(vireo_map_create(4 * MIB, &o, &m, NULL), 0);
+    for (int a = VIREO_ADVICE_NORMAL; a <= VIREO_ADVICE_NO_DUMP; a++) {
+        int r = vireo_map_advise(&m, 0, m.len, (enum vireo_advice)a, &err);
         /* Kernels may be built without huge pages; the rest is everywhere. */
-        assert_true(r == 0 || (r == -EINVAL && (a == VR_ADVICE_HUGE || a == VR_ADVICE_NO_HUGE)));
+        assert_true(r == 0 ||
+                    (r == -EINVAL && (a == VIREO_ADVICE_HUGE || a == VIREO_ADVICE_NO_HUGE)));
     }
     m.hva[5 * PAGE] = 9;
-    assert_int_equal(vr_map_advise(&m, 5 * PAGE, PAGE, VR_ADVICE_DONTNEED, NULL), 0);
+    assert_int_equal(vireo_map_advise(&m, 5 * PAGE, PAGE, VIREO_ADVICE_DONTNEED, NULL), 0);
     assert_int_equal(m.hva[5 * PAGE], 0);
-    assert_int_equal(vr_map_advise(&m, 0, PAGE, (enum vr_advice)77, &err), -EINVAL);
-    assert_int_equal(vr_map_advise(&m, 0, m.len + 1, VR_ADVICE_NORMAL, &err), -ERANGE);
-    vr_map_destroy(&m);
+    assert_int_equal(vireo_map_advise(&m, 0, PAGE, (enum vireo_advice)77, &err), -EINVAL);
+    assert_int_equal(vireo_map_advise(&m, 0, m.len + 1, VIREO_ADVICE_NORMAL, &err), -ERANGE);
+    vireo_map_destroy(&m);
 }
 
 static void memory_is_bound_to_nodes(void **state)
 {
     const struct vireo_platform *host;
     struct vr_error err;
-    struct vr_map m;
+    struct vireo_map m;
     (void)state;
     assert_int_equal(vireo_platform_get(&host, NULL), 0);
     for (uint32_t i = 0; i < host->node_count; i++) {
         int node = (int)host->nodes[i].id, at = -1;
-        struct vr_map_opts o = {.prot = RW, .node = node, .flags = VR_MAP_POPULATE};
+        struct vireo_map_opts o = {.prot = RW, .node = node, .flags = VIREO_MAP_POPULATE};
         if (host->nodes[i].total_bytes == 0) {
             continue;
         }
-        int r = vr_map_create(2 * PAGE, &o, &m, &err);
+        int r = vireo_map_create(2 * PAGE, &o, &m, &err);
         if (r == -EPERM || r == -ENOSYS) {
             print_message("nodes: %s\n", err.msg); /* a sandbox */
             skip();
         }
         assert_int_equal(r, 0);
         m.hva[PAGE] = 1;
-        assert_int_equal(vr_map_node(&m, PAGE, &at, NULL), 0);
+        assert_int_equal(vireo_map_node(&m, PAGE, &at, NULL), 0);
         assert_int_equal(at, node);
-        vr_map_destroy(&m);
+        vireo_map_destroy(&m);
     }
     if (host->node_count) {
-        struct vr_map_opts o = {.prot = RW, .node = 1000};
-        assert_int_equal(vr_map_create(PAGE, &o, &m, &err), -ENODEV);
+        struct vireo_map_opts o = {.prot = RW, .node = 1000};
+        assert_int_equal(vireo_map_create(PAGE, &o, &m, &err), -ENODEV);
         assert_non_null(strstr(err.msg, "1000"));
     }
 }
@@ -229,19 +234,19 @@ static void memory_is_bound_to_nodes(void **state)
 static void huge_pages_or_the_reason(void **state)
 {
     struct vireo_memory now;
-    struct vr_map m;
+    struct vireo_map m;
     struct vr_error err;
     (void)state;
     assert_int_equal(vireo_platform_memory(&now, NULL), 0);
     for (uint32_t i = 0; i < now.huge_count; i++) {
-        struct vr_map_opts o = {
-            .prot = RW, .node = VR_NODE_ANY, .huge_bytes = now.huge[i].page_bytes};
-        int r = vr_map_create(PAGE, &o, &m, &err);
+        struct vireo_map_opts o = {
+            .prot = RW, .node = VIREO_NODE_ANY, .huge_bytes = now.huge[i].page_bytes};
+        int r = vireo_map_create(PAGE, &o, &m, &err);
         if (now.huge[i].free) {
             assert_int_equal(r, 0);
             assert_int_equal(m.len, now.huge[i].page_bytes);
             m.hva[m.len - 1] = 1;
-            vr_map_destroy(&m);
+            vireo_map_destroy(&m);
         } else {
             assert_int_equal(r, -ENOMEM);
             assert_non_null(strstr(err.msg, "nr_hugepages"));
@@ -251,11 +256,11 @@ static void huge_pages_or_the_reason(void **state)
 
 static void locked_memory_is_counted(void **state)
 {
-    struct vr_map m;
-    struct vr_map_opts o = {.prot = RW, .node = VR_NODE_ANY, .flags = VR_MAP_LOCKED};
+    struct vireo_map m;
+    struct vireo_map_opts o = {.prot = RW, .node = VIREO_NODE_ANY, .flags = VIREO_MAP_LOCKED};
     struct vr_error err;
     (void)state;
-    int r = vr_map_create(PAGE, &o, &m, &err);
+    int r = vireo_map_create(PAGE, &o, &m, &err);
     if (r < 0) {
         assert_true(r == -EPERM || r == -ENOMEM || r == -EAGAIN);
         assert_non_null(strstr(err.msg, "ulimit"));
@@ -264,34 +269,35 @@ static void locked_memory_is_counted(void **state)
     unsigned char resident = 0;
     assert_int_equal(mincore(m.hva, PAGE, &resident), 0);
     assert_true(resident & 1);
-    assert_int_equal(vr_map_lock(&m, 0, PAGE, false, NULL), 0);
-    assert_int_equal(vr_map_lock(&m, 0, PAGE, true, NULL), 0);
-    vr_map_destroy(&m);
+    assert_int_equal(vireo_map_lock(&m, 0, PAGE, false, NULL), 0);
+    assert_int_equal(vireo_map_lock(&m, 0, PAGE, true, NULL), 0);
+    vireo_map_destroy(&m);
 }
 
 static void seals_hold(void **state)
 {
-    struct vr_map m;
+    struct vireo_map m;
     struct vr_error err;
-    struct vr_map_opts o = {.prot = RW, .node = VR_NODE_ANY, .file = true, .flags = VR_MAP_SHARED};
+    struct vireo_map_opts o = {
+        .prot = RW, .node = VIREO_NODE_ANY, .file = true, .flags = VIREO_MAP_SHARED};
     (void)state;
-    assert_int_equal(vr_memfd_create("t", 0, 0, &o.fd, &err), -EINVAL);
-    assert_int_equal(vr_memfd_create("t", 12345, 2 * MIB, &o.fd, &err), -EINVAL);
-    assert_int_equal(vr_memfd_create("t", UINT64_MAX, 0, &o.fd, &err), -ENOMEM);
-    assert_int_equal(vr_memfd_create("t", 2 * PAGE, 0, &o.fd, NULL), 0);
-    assert_int_equal(vr_memfd_seal(o.fd, VR_SEAL_SIZE, NULL), 0);
+    assert_int_equal(vireo_memfd_create("t", 0, 0, &o.fd, &err), -EINVAL);
+    assert_int_equal(vireo_memfd_create("t", 12345, 2 * MIB, &o.fd, &err), -EINVAL);
+    assert_int_equal(vireo_memfd_create("t", UINT64_MAX, 0, &o.fd, &err), -ENOMEM);
+    assert_int_equal(vireo_memfd_create("t", 2 * PAGE, 0, &o.fd, NULL), 0);
+    assert_int_equal(vireo_memfd_seal(o.fd, VIREO_SEAL_SIZE, NULL), 0);
     assert_int_equal(ftruncate(o.fd, PAGE), -1);
     assert_int_equal(ftruncate(o.fd, 4 * PAGE), -1);
-    assert_int_equal(vr_map_create(2 * PAGE, &o, &m, NULL), 0);
+    assert_int_equal(vireo_map_create(2 * PAGE, &o, &m, NULL), 0);
     m.hva[0] = 3;
-    assert_int_equal(vr_memfd_seal(o.fd, VR_SEAL_WRITE, &err), -EBUSY);
-    vr_map_destroy(&m);
-    assert_int_equal(vr_memfd_seal(o.fd, VR_SEAL_WRITE, NULL), 0);
-    assert_true(vr_map_create(2 * PAGE, &o, &m, &err) < 0);
-    o.prot = VR_PROT_READ;
-    assert_int_equal(vr_map_create(2 * PAGE, &o, &m, NULL), 0);
+    assert_int_equal(vireo_memfd_seal(o.fd, VIREO_SEAL_WRITE, &err), -EBUSY);
+    vireo_map_destroy(&m);
+    assert_int_equal(vireo_memfd_seal(o.fd, VIREO_SEAL_WRITE, NULL), 0);
+    assert_true(vireo_map_create(2 * PAGE, &o, &m, &err) < 0);
+    o.prot = VIREO_PROT_READ;
+    assert_int_equal(vireo_map_create(2 * PAGE, &o, &m, NULL), 0);
     assert_int_equal(m.hva[0], 3);
-    vr_map_destroy(&m);
+    vireo_map_destroy(&m);
     close(o.fd);
 }
 

@@ -1,8 +1,8 @@
 #include "test.h"
 
-#include "platform/clock.h"
-#include "platform/mem.h"
 #include "platform/random.h"
+#include "vireo/host_memory.h"
+#include "vireo/host_time.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,9 +11,9 @@ enum { PAGE = 4096, MIB = 1 << 20 };
 
 static void memory_is_shared_by_descriptor(void **state)
 {
-    struct vr_shmem m;
+    struct vireo_shmem m;
     (void)state;
-    assert_int_equal(vr_shmem_create("test", 4 * MIB, &m, NULL), 0);
+    assert_int_equal(vireo_shmem_create("test", 4 * MIB, &m, NULL), 0);
     const uint8_t *bytes = m.hva;
     for (unsigned i = 0; i < 4 * MIB; i += 511) {
         assert_int_equal(bytes[i], 0);
@@ -23,40 +23,40 @@ static void memory_is_shared_by_descriptor(void **state)
     other[3 * MIB] = 0x5a;
     assert_int_equal(bytes[3 * MIB], 0x5a);
     munmap(other, 4 * MIB);
-    vr_shmem_destroy(&m);
-    vr_shmem_destroy(&m);
+    vireo_shmem_destroy(&m);
+    vireo_shmem_destroy(&m);
 }
 
 static void absurd_sizes_are_refused(void **state)
 {
-    struct vr_shmem m = {.fd = -7};
+    struct vireo_shmem m = {.fd = -7};
     struct vr_error err = {0};
     (void)state;
-    assert_int_equal(vr_shmem_create("test", 0, &m, &err), -EINVAL);
-    assert_int_equal(vr_shmem_create("test", UINT64_MAX, &m, &err), -ENOMEM);
-    assert_int_equal(vr_shmem_create("test", UINT64_C(1) << 62, &m, &err), -ENOMEM);
-    assert_int_equal(vr_shmem_create("test", UINT64_C(1) << 50, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_shmem_create("test", 0, &m, &err), -EINVAL);
+    assert_int_equal(vireo_shmem_create("test", UINT64_MAX, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_shmem_create("test", UINT64_C(1) << 62, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_shmem_create("test", UINT64_C(1) << 50, &m, &err), -ENOMEM);
     assert_non_null(strstr(err.msg, "'test'"));
     assert_int_equal(m.fd, -7); /* untouched */
 }
 
 static void holes_are_known_and_can_be_made(void **state)
 {
-    struct vr_shmem m;
+    struct vireo_shmem m;
     (void)state;
-    assert_int_equal(vr_shmem_create("test", 8 * MIB, &m, NULL), 0);
+    assert_int_equal(vireo_shmem_create("test", 8 * MIB, &m, NULL), 0);
     uint8_t *bytes = m.hva;
-    assert_int_equal(vr_shmem_next_data(&m, 0), 8 * MIB);
+    assert_int_equal(vireo_shmem_next_data(&m, 0), 8 * MIB);
     bytes[5 * MIB + 10] = 1;
-    uint64_t at = vr_shmem_next_data(&m, 0);
-    assert_true(at <= 5 * MIB && vr_shmem_next_data(&m, 5 * MIB) == 5 * MIB);
-    assert_int_equal(vr_shmem_next_data(&m, 8 * MIB), 8 * MIB);
-    assert_int_equal(vr_shmem_discard(&m, 5 * MIB, PAGE, NULL), 0);
+    uint64_t at = vireo_shmem_next_data(&m, 0);
+    assert_true(at <= 5 * MIB && vireo_shmem_next_data(&m, 5 * MIB) == 5 * MIB);
+    assert_int_equal(vireo_shmem_next_data(&m, 8 * MIB), 8 * MIB);
+    assert_int_equal(vireo_shmem_discard(&m, 5 * MIB, PAGE, NULL), 0);
     assert_int_equal(bytes[5 * MIB + 10], 0);
     bytes[7 * MIB] = 3;
-    assert_int_equal(vr_shmem_discard(&m, 0, 8 * MIB, NULL), 0);
+    assert_int_equal(vireo_shmem_discard(&m, 0, 8 * MIB, NULL), 0);
     assert_int_equal(bytes[7 * MIB], 0);
-    vr_shmem_destroy(&m);
+    vireo_shmem_destroy(&m);
 }
 
 static void random_bytes_differ(void **state)
@@ -71,14 +71,14 @@ static void random_bytes_differ(void **state)
 
 static void clocks_go_forward(void **state)
 {
-    uint64_t last = vr_monotonic_ns();
+    uint64_t last = vireo_monotonic_ns();
     (void)state;
     for (unsigned i = 0; i < 10000; i++) {
-        uint64_t now = vr_monotonic_ns();
+        uint64_t now = vireo_monotonic_ns();
         assert_true(now >= last);
         last = now;
     }
-    assert_true(vr_realtime_ns() > UINT64_C(1600000000) * 1000000000); /* later than 2020 */
+    assert_true(vireo_realtime_ns() > UINT64_C(1600000000) * 1000000000); /* later than 2020 */
 }
 
 int main(void)

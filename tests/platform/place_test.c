@@ -2,8 +2,7 @@
 #include "test.h"
 
 #include "base/bits.h"
-#include "platform/place.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -14,68 +13,68 @@
 static void pin(void *arg)
 {
     uint32_t cpu = *(const uint32_t *)arg;
-    struct vr_cpuset now = {.bits = NULL};
+    struct vireo_cpuset now = {.bits = NULL};
     struct vr_error err;
-    assert_int_equal(vr_place_self_on(cpu, NULL), 0);
+    assert_int_equal(vireo_place_self_on(cpu, NULL), 0);
     assert_int_equal(sched_getcpu(), cpu);
-    assert_int_equal(vr_place_get(&now, NULL), 0);
-    assert_int_equal(vr_cpuset_count(&now), 1);
-    assert_true(vr_cpuset_has(&now, cpu));
-    vr_cpuset_fini(&now);
+    assert_int_equal(vireo_place_get(&now, NULL), 0);
+    assert_int_equal(vireo_cpuset_count(&now), 1);
+    assert_true(vireo_cpuset_has(&now, cpu));
+    vireo_cpuset_fini(&now);
     /* Numbers beyond 1024, alone and beside a real one. */
-    assert_int_equal(vr_place_self_on(5000, &err), -EINVAL);
+    assert_int_equal(vireo_place_self_on(5000, &err), -EINVAL);
     assert_non_null(strstr(err.msg, "5000"));
-    assert_int_equal(vr_cpuset_add(&now, 5000), 0);
-    assert_int_equal(vr_cpuset_add(&now, cpu), 0);
-    assert_int_equal(vr_place_self(&now, NULL), 0);
-    vr_cpuset_fini(&now);
-    assert_int_equal(vr_place_self(&now, &err), -EINVAL);
-    assert_int_equal(vr_place_self_on(VR_CPU_MAX, &err), -ERANGE);
+    assert_int_equal(vireo_cpuset_add(&now, 5000), 0);
+    assert_int_equal(vireo_cpuset_add(&now, cpu), 0);
+    assert_int_equal(vireo_place_self(&now, NULL), 0);
+    vireo_cpuset_fini(&now);
+    assert_int_equal(vireo_place_self(&now, &err), -EINVAL);
+    assert_int_equal(vireo_place_self_on(VIREO_CPU_MAX, &err), -ERANGE);
 }
 
 static void threads_stay_where_they_are_put(void **state)
 {
-    struct vr_cpuset mine, after;
+    struct vireo_cpuset mine, after;
     (void)state;
-    assert_int_equal(vr_place_get(&mine, NULL), 0);
-    for (uint32_t cpu = vr_cpuset_next(&mine, 0); cpu != UINT32_MAX;
-         cpu = vr_cpuset_next(&mine, cpu + 1)) {
-        struct vr_thread *t;
-        assert_int_equal(vr_thread_create("pin", pin, &cpu, &t, NULL), 0);
-        vr_thread_join(t);
+    assert_int_equal(vireo_place_get(&mine, NULL), 0);
+    for (uint32_t cpu = vireo_cpuset_next(&mine, 0); cpu != UINT32_MAX;
+         cpu = vireo_cpuset_next(&mine, cpu + 1)) {
+        struct vireo_thread *t;
+        assert_int_equal(vireo_thread_create("pin", pin, &cpu, &t, NULL), 0);
+        vireo_thread_join(t);
     }
-    assert_int_equal(vr_place_get(&after, NULL), 0);
-    assert_int_equal(vr_cpuset_count(&mine), vr_cpuset_count(&after));
-    vr_cpuset_fini(&mine);
-    vr_cpuset_fini(&after);
+    assert_int_equal(vireo_place_get(&after, NULL), 0);
+    assert_int_equal(vireo_cpuset_count(&mine), vireo_cpuset_count(&after));
+    vireo_cpuset_fini(&mine);
+    vireo_cpuset_fini(&after);
 }
 
 static void kinds_have_processors(void **state)
 {
     const struct vireo_platform *host;
-    struct vr_cpuset all, one;
+    struct vireo_cpuset all, one;
     (void)state;
     assert_int_equal(vireo_platform_get(&host, NULL), 0);
-    assert_int_equal(vr_place_of_kind(VIREO_CORE_ALIKE, &all, NULL), 0);
-    assert_true(vr_cpuset_count(&all) >= host->cpu.usable_count);
+    assert_int_equal(vireo_place_of_kind(VIREO_CORE_ALIKE, &all, NULL), 0);
+    assert_true(vireo_cpuset_count(&all) >= host->cpu.usable_count);
     for (int kind = VIREO_CORE_LITTLE; kind <= VIREO_CORE_BIG; kind++) {
-        int r = vr_place_of_kind((enum vireo_core_kind)kind, &one, NULL);
+        int r = vireo_place_of_kind((enum vireo_core_kind)kind, &one, NULL);
         assert_true(r == 0 || r == -ENODEV);
         if (r == 0) {
-            assert_true(vr_cpuset_count(&one) <= vr_cpuset_count(&all));
-            vr_cpuset_fini(&one);
+            assert_true(vireo_cpuset_count(&one) <= vireo_cpuset_count(&all));
+            vireo_cpuset_fini(&one);
         }
     }
-    vr_cpuset_fini(&all);
+    vireo_cpuset_fini(&all);
 }
 
-static uint32_t planned(const struct vireo_platform *h, enum vr_place_policy policy, uint32_t i)
+static uint32_t planned(const struct vireo_platform *h, enum vireo_place_policy policy, uint32_t i)
 {
-    struct vr_cpuset set;
-    assert_int_equal(vr_place_plan(h, policy, i, 100, &set, NULL), 0);
-    assert_int_equal(vr_cpuset_count(&set), 1);
-    uint32_t cpu = vr_cpuset_next(&set, 0);
-    vr_cpuset_fini(&set);
+    struct vireo_cpuset set;
+    assert_int_equal(vireo_place_plan(h, policy, i, 100, &set, NULL), 0);
+    assert_int_equal(vireo_cpuset_count(&set), 1);
+    uint32_t cpu = vireo_cpuset_next(&set, 0);
+    vireo_cpuset_fini(&set);
     return cpu;
 }
 
@@ -85,7 +84,7 @@ static void policies_fill_in_their_order(void **state)
     struct vireo_cpu cpus[8];
     struct vireo_platform h = {.cpu = {.count = 8, .list = cpus}};
     static const uint32_t spread[] = {0, 2, 1, 3, 4, 5, 7}, compact[] = {0, 4, 1, 5, 2, 3, 7};
-    struct vr_cpuset set;
+    struct vireo_cpuset set;
     struct vr_error err;
     (void)state;
     for (uint32_t i = 0; i < 8; i++) {
@@ -93,18 +92,18 @@ static void policies_fill_in_their_order(void **state)
             .id = i, .core = i % 4, .package = i % 4 / 2, .node = i % 4 / 2, .usable = i != 6};
     }
     for (uint32_t i = 0; i < VR_COUNT(spread); i++) {
-        assert_int_equal(planned(&h, VR_PLACE_COMPACT, i), compact[i]);
-        assert_int_equal(planned(&h, VR_PLACE_COMPACT, i + 7), compact[i]);
-        assert_int_equal(planned(&h, VR_PLACE_SPREAD, i), spread[i]);
+        assert_int_equal(planned(&h, VIREO_PLACE_COMPACT, i), compact[i]);
+        assert_int_equal(planned(&h, VIREO_PLACE_COMPACT, i + 7), compact[i]);
+        assert_int_equal(planned(&h, VIREO_PLACE_SPREAD, i), spread[i]);
     }
-    assert_int_equal(vr_place_plan(&h, VR_PLACE_LOCAL, 0, 1, &set, NULL), 0);
-    assert_int_equal(vr_cpuset_count(&set), 4);
-    assert_true(vr_cpuset_has(&set, 5));
-    vr_cpuset_fini(&set);
-    assert_int_equal(vr_place_plan(&h, VR_PLACE_NONE, 0, 1, &set, NULL), 0);
-    assert_int_equal(vr_cpuset_count(&set), 7);
-    vr_cpuset_fini(&set);
-    assert_int_equal(vr_place_plan(&h, VR_PLACE_LOCAL, 1, 1, &set, &err), -EINVAL);
+    assert_int_equal(vireo_place_plan(&h, VIREO_PLACE_LOCAL, 0, 1, &set, NULL), 0);
+    assert_int_equal(vireo_cpuset_count(&set), 4);
+    assert_true(vireo_cpuset_has(&set, 5));
+    vireo_cpuset_fini(&set);
+    assert_int_equal(vireo_place_plan(&h, VIREO_PLACE_NONE, 0, 1, &set, NULL), 0);
+    assert_int_equal(vireo_cpuset_count(&set), 7);
+    vireo_cpuset_fini(&set);
+    assert_int_equal(vireo_place_plan(&h, VIREO_PLACE_LOCAL, 1, 1, &set, &err), -EINVAL);
 }
 
 static void prioritize(void *arg)
@@ -112,9 +111,9 @@ static void prioritize(void *arg)
     struct vr_error err;
     (void)arg;
     id_t tid = (id_t)syscall(SYS_gettid);
-    assert_int_equal(vr_priority_self(VR_PRIORITY_LOW, NULL), 0);
+    assert_int_equal(vireo_priority_self(VIREO_PRIORITY_LOW, NULL), 0);
     assert_int_equal(getpriority(PRIO_PROCESS, tid), 10);
-    int r = vr_priority_self(VR_PRIORITY_HIGH, &err);
+    int r = vireo_priority_self(VIREO_PRIORITY_HIGH, &err);
     if (r == 0) {
         assert_int_equal(getpriority(PRIO_PROCESS, tid), -10);
     } else {
@@ -122,25 +121,25 @@ static void prioritize(void *arg)
         assert_non_null(strstr(err.msg, "CAP_SYS_NICE"));
         assert_int_equal(getpriority(PRIO_PROCESS, tid), 10);
     }
-    r = vr_priority_self(VR_PRIORITY_REALTIME, &err);
+    r = vireo_priority_self(VIREO_PRIORITY_REALTIME, &err);
     if (r == 0) {
         assert_int_equal(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_FIFO);
-        assert_int_equal(vr_priority_self(VR_PRIORITY_NORMAL, NULL), 0);
+        assert_int_equal(vireo_priority_self(VIREO_PRIORITY_NORMAL, NULL), 0);
         assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
     } else {
         assert_int_equal(r, -EPERM);
         assert_non_null(strstr(err.msg, "ulimit -r"));
     }
-    assert_int_equal(vr_priority_self((enum vr_priority)9, &err), -EINVAL);
+    assert_int_equal(vireo_priority_self((enum vireo_priority)9, &err), -EINVAL);
 }
 
 static void priorities_are_a_threads(void **state)
 {
-    struct vr_thread *t;
+    struct vireo_thread *t;
     int before = getpriority(PRIO_PROCESS, 0);
     (void)state;
-    assert_int_equal(vr_thread_create("priority", prioritize, NULL, &t, NULL), 0);
-    vr_thread_join(t);
+    assert_int_equal(vireo_thread_create("priority", prioritize, NULL, &t, NULL), 0);
+    vireo_thread_join(t);
     assert_int_equal(getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid)), before);
 }
 

@@ -1,7 +1,8 @@
 #include "test.h"
 
-#include "platform/clock.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -40,15 +41,15 @@ static void look_around(void *arg)
 static void threads_have_names_and_no_signals(void **state)
 {
     struct box b;
-    struct vr_thread *t;
+    struct vireo_thread *t;
     sigset_t before, after;
     (void)state;
     box_init(&b);
     pthread_sigmask(SIG_SETMASK, NULL, &before);
-    assert_int_equal(vr_thread_create("a-name-longer-than-15", look_around, &b, &t, NULL), 0);
-    assert_false(vr_thread_is_current(t));
-    vr_thread_join(t);
-    vr_thread_join(NULL);
+    assert_int_equal(vireo_thread_create("a-name-longer-than-15", look_around, &b, &t, NULL), 0);
+    assert_false(vireo_thread_is_current(t));
+    vireo_thread_join(t);
+    vireo_thread_join(NULL);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
     assert_string_equal(b.name, "a-name-longer-t");
     assert_true(sigismember(&b.blocked, SIGINT) && sigismember(&b.blocked, SIGTERM) &&
@@ -72,14 +73,14 @@ static void add_many(void *arg)
 static void mutexes_exclude(void **state)
 {
     struct box b;
-    struct vr_thread *t[4];
+    struct vireo_thread *t[4];
     (void)state;
     box_init(&b);
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(vr_thread_create("add", add_many, &b, &t[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("add", add_many, &b, &t[i], NULL), 0);
     }
     for (unsigned i = 0; i < 4; i++) {
-        vr_thread_join(t[i]);
+        vireo_thread_join(t[i]);
     }
     assert_int_equal(b.value, 80000);
     assert_true(vr_mutex_trylock(&b.lock));
@@ -105,21 +106,21 @@ static void answer(void *arg)
 static void conditions_pass_a_ball(void **state)
 {
     struct box b;
-    struct vr_thread *t;
+    struct vireo_thread *t;
     (void)state;
     box_init(&b);
-    assert_int_equal(vr_thread_create("answer", answer, &b, &t, NULL), 0);
+    assert_int_equal(vireo_thread_create("answer", answer, &b, &t, NULL), 0);
     vr_mutex_lock(&b.lock);
     for (unsigned i = 0; i < 1000; i++) {
         b.value = 1;
         vr_cond_broadcast(&b.cond);
         while (b.value != 0) {
             assert_true(
-                vr_cond_wait_until(&b.cond, &b.lock, vr_monotonic_ns() + 20 * (uint64_t)SECOND));
+                vr_cond_wait_until(&b.cond, &b.lock, vireo_monotonic_ns() + 20 * (uint64_t)SECOND));
         }
     }
     vr_mutex_unlock(&b.lock);
-    vr_thread_join(t);
+    vireo_thread_join(t);
     box_fini(&b);
 }
 
@@ -129,11 +130,11 @@ static void waits_end_at_their_time(void **state)
     (void)state;
     box_init(&b);
     vr_mutex_lock(&b.lock);
-    uint64_t start = vr_monotonic_ns();
-    vr_thread_be_punctual();
+    uint64_t start = vireo_monotonic_ns();
+    vireo_thread_be_punctual();
     while (vr_cond_wait_until(&b.cond, &b.lock, start + 5000000)) {
     }
-    assert_true(vr_monotonic_ns() >= start + 5000000);
+    assert_true(vireo_monotonic_ns() >= start + 5000000);
     assert_false(vr_cond_wait_until(&b.cond, &b.lock, 0)); /* long past */
     vr_mutex_unlock(&b.lock);
     box_fini(&b);
@@ -149,16 +150,16 @@ static void burn(void *arg)
 static void cpu_time_is_counted(void **state)
 {
     struct box b;
-    struct vr_thread *t;
+    struct vireo_thread *t;
     (void)state;
     box_init(&b);
-    assert_int_equal(vr_thread_create("burn", burn, &b, &t, NULL), 0);
-    uint64_t until = vr_monotonic_ns() + 20 * (uint64_t)SECOND;
-    while (vr_thread_cpu_ns(t) < 1000000) {
-        assert_true(vr_monotonic_ns() < until);
+    assert_int_equal(vireo_thread_create("burn", burn, &b, &t, NULL), 0);
+    uint64_t until = vireo_monotonic_ns() + 20 * (uint64_t)SECOND;
+    while (vireo_thread_cpu_ns(t) < 1000000) {
+        assert_true(vireo_monotonic_ns() < until);
     }
     atomic_store(&b.flag, true);
-    vr_thread_join(t);
+    vireo_thread_join(t);
     box_fini(&b);
 }
 

@@ -4,8 +4,8 @@
 
 #include "backend/block/block.h"
 #include "base/bits.h"
-#include "platform/clock.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -214,14 +214,14 @@ static void many_at_a_time_from_many_threads(void **state)
     assert_int_equal(vr_loop_start(f->loop, NULL), 0);
     struct vr_blk *blk = open_disk(f, false);
     struct submitter *s = calloc(2, sizeof(*s));
-    struct vr_thread *threads[2];
+    struct vireo_thread *threads[2];
     for (unsigned i = 0; i < 2; i++) {
         s[i].blk = blk;
         s[i].base = i * 256;
-        assert_int_equal(vr_thread_create("submit", submit_all, &s[i], &threads[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("submit", submit_all, &s[i], &threads[i], NULL), 0);
     }
     for (unsigned i = 0; i < 2; i++) {
-        vr_thread_join(threads[i]);
+        vireo_thread_join(threads[i]);
     }
     vr_blk_close(blk); /* waits for all of them */
     int fd = open(f->path, O_RDONLY | O_CLOEXEC);
@@ -248,9 +248,9 @@ static void completion_comes_by_the_loop(void **state)
     r.req.iov = r.iov;
     r.req.opaque = &r;
     vr_blk_submit(blk, &r.req);
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(5000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(5000000000);
     while (!r.done) {
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
         vr_loop_turn(f->loop, 1000);
     }
     assert_int_equal(r.result, 0);

@@ -5,7 +5,7 @@
 #include "test.h"
 
 #include "backend/chr/chr.h"
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,13 +108,13 @@ static inline void fake_stop(struct fake *f)
 }
 
 /* Turn the loop until @cond; what takes more than ten seconds fails. */
-#define TURN_UNTIL(f, cond)                                           \
-    do {                                                              \
-        uint64_t end_ns_ = vr_monotonic_ns() + UINT64_C(10000000000); \
-        while (!(cond)) {                                             \
-            assert_true(vr_monotonic_ns() < end_ns_);                 \
-            vr_loop_turn((f)->loop, 20);                              \
-        }                                                             \
+#define TURN_UNTIL(f, cond)                                              \
+    do {                                                                 \
+        uint64_t end_ns_ = vireo_monotonic_ns() + UINT64_C(10000000000); \
+        while (!(cond)) {                                                \
+            assert_true(vireo_monotonic_ns() < end_ns_);                 \
+            vr_loop_turn((f)->loop, 20);                                 \
+        }                                                                \
     } while (0)
 /* Everything that is ready now has been dealt with. */
 #define TURN_ALL(f)                       \

@@ -86,7 +86,7 @@ static void long_pipe_is_not_lost_nor_hoarded(void **state)
     f->take = 16;
     fake_start(f, "stdio", NULL);
     size_t sent = 0;
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(60000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(60000000000);
     while (f->len < TOTAL) {
         if (sent < TOTAL) {
             ssize_t n = write(p->to[1], in + sent, TOTAL - sent);
@@ -97,7 +97,7 @@ static void long_pipe_is_not_lost_nor_hoarded(void **state)
         assert_false(f->eof);
         vr_chr_resume(f->chr);
         vr_loop_turn(f->loop, 0);
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
     }
     close(p->to[1]);
     p->to[1] = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -147,9 +147,9 @@ static void slow_reader_holds_back_and_loses_nothing(void **state)
     assert_int_equal(f->writable, 0);
     /* A full pipe is not tried again and again: the loop sleeps. */
     TURN_ALL(f);
-    uint64_t start_ns = vr_monotonic_ns();
+    uint64_t start_ns = vireo_monotonic_ns();
     vr_loop_turn(f->loop, 50);
-    assert_true(vr_monotonic_ns() - start_ns >= 40 * UINT64_C(1000000));
+    assert_true(vireo_monotonic_ns() - start_ns >= 40 * UINT64_C(1000000));
     while (got < written) {
         uint8_t back[5000];
         ssize_t n = read(p->from[0], back, sizeof(back));
@@ -171,9 +171,9 @@ static void closing_waits_a_second_at_most(void **state)
     for (unsigned i = 0; i < 300; i++) {
         vr_chr_write(f->chr, buf, sizeof(buf));
     }
-    uint64_t start_ns = vr_monotonic_ns();
+    uint64_t start_ns = vireo_monotonic_ns();
     fake_stop(f);
-    uint64_t took_ns = vr_monotonic_ns() - start_ns;
+    uint64_t took_ns = vireo_monotonic_ns() - start_ns;
     assert_true(took_ns < UINT64_C(3000000000));
     assert_true(took_ns > UINT64_C(500000000));
 }
@@ -301,12 +301,12 @@ static void expect_shown(struct term *t, const char *word)
 {
     char shown[4096] = "";
     size_t len = 0;
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(10000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(10000000000);
     while (!strstr(shown, word)) {
         ssize_t n = read(t->master, shown + len, sizeof(shown) - 1 - len);
         len += n > 0 ? (size_t)n : 0;
         shown[len] = '\0';
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
         vr_loop_turn(t->f.loop, n > 0 ? 0 : 20);
     }
 }
@@ -400,21 +400,21 @@ static void stuck_guest_can_be_quit(void **state)
     t->f.take = 0;
     char keys[1024];
     memset(keys, 'k', sizeof(keys));
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(60000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(60000000000);
     size_t typed = 0;
     while (typed < 100 * 1024) {
         ssize_t n = write(t->master, keys, sizeof(keys));
         typed += n > 0 ? (size_t)n : 0;
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
         vr_loop_turn(t->f.loop, n > 0 ? 0 : 100);
     }
     while (write(t->master, "\x01x", 2) != 2) {
         vr_loop_turn(t->f.loop, 100);
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
     }
     while (!t->f.keys[0]) {
         vr_loop_turn(t->f.loop, 100);
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
     }
     assert_string_equal(t->f.keys, "x");
     /* It wakes up: what was kept arrives. */
@@ -433,7 +433,7 @@ static void paste_is_not_lost(void **state)
     t->f.take = 16;
     fake_start(&t->f, "stdio", NULL);
     size_t sent = 0;
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(60000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(60000000000);
     while (t->f.len < TOTAL) {
         char keys[1000];
         size_t n = TOTAL - sent < sizeof(keys) ? TOTAL - sent : sizeof(keys);
@@ -444,7 +444,7 @@ static void paste_is_not_lost(void **state)
         sent += took > 0 ? (size_t)took : 0;
         vr_chr_resume(t->f.chr);
         vr_loop_turn(t->f.loop, 0);
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
     }
     for (size_t i = 0; i < TOTAL; i++) {
         assert_int_equal(t->f.got[i], 'a' + i % 23);

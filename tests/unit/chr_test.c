@@ -4,7 +4,7 @@
 
 #include "backend/chr/ring.h"
 #include "base/bits.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -200,14 +200,14 @@ static void full_file_system_is_no_end(void **state)
 static ssize_t read_all(struct fake *f, int fd, void *buf, size_t len)
 {
     size_t done = 0;
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(10000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(10000000000);
     while (done < len) {
         ssize_t n = read(fd, (char *)buf + done, len - done);
         if (n == 0 || (n < 0 && errno != EAGAIN)) {
             break;
         }
         done += n > 0 ? (size_t)n : 0;
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
         vr_loop_turn(f->loop, 0);
     }
     return (ssize_t)done;
@@ -462,9 +462,9 @@ static void threads_may_write(void **state)
     TURN_UNTIL(&f, f.open);
     assert_int_equal(vr_loop_start(f.loop, NULL), 0);
     struct writer w[2] = {{f.chr, 'a'}, {f.chr, 'b'}};
-    struct vr_thread *threads[2];
+    struct vireo_thread *threads[2];
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(vr_thread_create("writer", write_slowly, &w[i], &threads[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("writer", write_slowly, &w[i], &threads[i], NULL), 0);
     }
     unsigned count[256] = {0};
     for (size_t total = 0; total < 200000;) {
@@ -479,7 +479,7 @@ static void threads_may_write(void **state)
     assert_int_equal(count['a'], 100000);
     assert_int_equal(count['b'], 100000);
     for (unsigned i = 0; i < 2; i++) {
-        vr_thread_join(threads[i]);
+        vireo_thread_join(threads[i]);
     }
     close(fd);
     fake_stop(&f);

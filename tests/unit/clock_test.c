@@ -1,8 +1,10 @@
+#include "base/err.h"
 #include "test.h"
 
 #include "core/clock.h"
-#include "platform/clock.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -198,7 +200,7 @@ static void bell_fire(void *arg) /* under its lock */
     struct bell *b = arg;
     b->times++;
     b->at = vr_clock_now(b->timer.clock);
-    b->host_at = vr_monotonic_ns();
+    b->host_at = vireo_monotonic_ns();
     if (b->period_ns) {
         vr_timer_arm(&b->timer, b->timer.at_ns + b->period_ns);
     }
@@ -222,7 +224,7 @@ static void bell_arm(struct bell *b, uint64_t at_ns)
 
 static void bell_wait(struct bell *b, unsigned times)
 {
-    uint64_t until = vr_monotonic_ns() + 20 * UINT64_C(1000000000);
+    uint64_t until = vireo_monotonic_ns() + 20 * UINT64_C(1000000000);
     vr_mutex_lock(&b->lock);
     while (b->times < times && vr_cond_wait_until(&b->cond, &b->lock, until)) {
     }
@@ -248,7 +250,7 @@ static void a_real_clock_fires_by_itself(void **state)
     assert_int_equal(vr_clock_now(c), 0);
     bell_arm(&far, UINT64_MAX); /* what an all-ones compare register asks for */
     bell_arm(&near, 2000000);
-    uint64_t start = vr_monotonic_ns();
+    uint64_t start = vireo_monotonic_ns();
     vr_clock_start(c);
     bell_wait(&near, 1);
     assert_true(near.at >= 2000000);
@@ -315,8 +317,8 @@ static void slow_fire(void *arg)
     atomic_store(&s->begun, true);
     while (!atomic_load(&s->go_on)) {
     }
-    uint64_t until = vr_monotonic_ns() + 2000000; /* whoever waits for us does wait */
-    while (vr_monotonic_ns() < until) {
+    uint64_t until = vireo_monotonic_ns() + 2000000; /* whoever waits for us does wait */
+    while (vireo_monotonic_ns() < until) {
     }
     atomic_store(&s->inside, false);
 }
@@ -367,18 +369,18 @@ static void read_time(void *arg)
 static void time_never_goes_back_over_pauses(void **state)
 {
     struct reader r = {.clock = new_clock(VR_CLOCK_REAL)};
-    struct vr_thread *t[2];
+    struct vireo_thread *t[2];
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(vr_thread_create("time", read_time, &r, &t[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("time", read_time, &r, &t[i], NULL), 0);
     }
     for (unsigned i = 0; i < 3000; i++) {
         vr_clock_start(r.clock);
         vr_clock_stop(r.clock);
     }
     atomic_store(&r.stop, true);
-    vr_thread_join(t[0]);
-    vr_thread_join(t[1]);
+    vireo_thread_join(t[0]);
+    vireo_thread_join(t[1]);
     vr_clock_destroy(r.clock);
 }
 

@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "core/dev.h"
 #include "core/snap.h"
+#include "vireo/host_thread.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -447,13 +448,13 @@ static void devices_come_and_go_under_their_readers(void **state)
 {
     struct bench *b = *state;
     struct race race = {.space = b->env.mem};
-    struct vr_thread *t[2];
+    struct vireo_thread *t[2];
     struct vr_ram *ram;
     struct vr_error err;
     assert_int_equal(vr_ram_create("over", VR_PAGE_SIZE, &ram, &err), 0);
     vr_store_le32(ram->hva, 0x22);
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(vr_thread_create("reader", race_main, &race, &t[i], &err), 0);
+        assert_int_equal(vireo_thread_create("reader", race_main, &race, &t[i], &err), 0);
     }
     for (unsigned i = 0; i < 1500 || atomic_load(&race.hits) < 500; i++) {
         struct vr_dev *d = try_opts(b, NULL, 0, &err);
@@ -468,7 +469,7 @@ static void devices_come_and_go_under_their_readers(void **state)
     }
     atomic_store(&race.stop, true);
     for (unsigned i = 0; i < 2; i++) {
-        vr_thread_join(t[i]);
+        vireo_thread_join(t[i]);
     }
     vr_ram_destroy(ram);
 }

@@ -1,9 +1,10 @@
+#include "base/err.h"
 #include "test.h"
 
 #include "base/bits.h"
 #include "core/loop.h"
-#include "platform/clock.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 #include <uv.h>
 
 static struct vr_loop *new_loop(bool start)
@@ -85,15 +86,15 @@ static void ask_many(void *arg)
 static void calls_wait_for_their_answer(void **state)
 {
     struct vr_loop *l = new_loop(true);
-    struct vr_thread *t[3];
+    struct vireo_thread *t[3];
     (void)state;
     assert_false(vr_loop_here(l));
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(vr_thread_create("ask", ask_many, l, &t[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("ask", ask_many, l, &t[i], NULL), 0);
     }
     ask_many(l);
     for (unsigned i = 0; i < 3; i++) {
-        vr_thread_join(t[i]);
+        vireo_thread_join(t[i]);
     }
     vr_loop_destroy(l);
     l = new_loop(false); /* without a thread of its own, whoever calls is the loop */
@@ -132,10 +133,10 @@ static void turns_end_in_time(void **state)
     struct vr_loop *l = new_loop(false);
     struct chain c = {.loop = l};
     (void)state;
-    uint64_t start = vr_monotonic_ns();
+    uint64_t start = vireo_monotonic_ns();
     vr_loop_turn(l, 0);
     vr_loop_turn(l, 20);
-    assert_true(vr_monotonic_ns() - start >= 15000000);
+    assert_true(vireo_monotonic_ns() - start >= 15000000);
     vr_loop_post(l, chain_run, &c);
     vr_loop_turn(l, -1); /* there is work: it does not wait */
     vr_loop_post(l, chain_run, &c);

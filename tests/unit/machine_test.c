@@ -1,11 +1,12 @@
 /* Machines: run states and requests, with vCPUs that only spin or only sleep. */
+#include "base/err.h"
 #include "test.h"
 
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "core/machine.h"
 #include "core/snap.h"
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,9 +209,9 @@ static struct toy_cpu *cpu_of(struct board *b, unsigned i)
 static void wait_turning(struct board *b)
 {
     unsigned long start = atomic_load(&cpu_of(b, 0)->turns);
-    uint64_t until = vr_monotonic_ns() + UINT64_C(20000000000);
+    uint64_t until = vireo_monotonic_ns() + UINT64_C(20000000000);
     while (atomic_load(&cpu_of(b, 0)->turns) == start) {
-        assert_true(vr_monotonic_ns() < until);
+        assert_true(vireo_monotonic_ns() < until);
     }
 }
 
@@ -307,7 +308,7 @@ static void a_request_before_the_start_waits_for_it(void **state)
 
 static void wait_resets(struct board *b, unsigned resets)
 {
-    uint64_t until = vr_monotonic_ns() + UINT64_C(20000000000);
+    uint64_t until = vireo_monotonic_ns() + UINT64_C(20000000000);
     for (;;) {
         /* A pause comes after the reset under way, and lets us look. */
         assert_int_equal(vr_machine_pause(b->m), 0);
@@ -316,7 +317,7 @@ static void wait_resets(struct board *b, unsigned resets)
         if (there) {
             return;
         }
-        assert_true(vr_monotonic_ns() < until);
+        assert_true(vireo_monotonic_ns() < until);
     }
 }
 
@@ -450,14 +451,14 @@ static void all_at_once(void **state)
     struct board b;
     atomic_bool stop = false;
     struct stress s[3];
-    struct vr_thread *t[3];
+    struct vireo_thread *t[3];
     struct vr_exit got;
     (void)state;
     board_init(&b, 4);
     assert_int_equal(vr_machine_start(b.m, NULL), 0);
     for (unsigned i = 0; i < 3; i++) {
         s[i] = (struct stress){.b = &b, .what = i, .stop = &stop};
-        assert_int_equal(vr_thread_create("stress", stress_main, &s[i], &t[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("stress", stress_main, &s[i], &t[i], NULL), 0);
     }
     for (unsigned i = 0; i < 50; i++) {
         assert_false(vr_machine_wait(b.m, 2000000, NULL));
@@ -468,7 +469,7 @@ static void all_at_once(void **state)
     assert_int_equal(got.why, VR_REQ_QUIT);
     atomic_store(&stop, true);
     for (unsigned i = 0; i < 3; i++) {
-        vr_thread_join(t[i]);
+        vireo_thread_join(t[i]);
     }
     vr_machine_destroy(b.m);
 }
@@ -594,9 +595,9 @@ static void waker(void *arg)
     struct toy_cpu *cpu = arg;
     for (unsigned i = 1; i <= 3000; i++) {
         vr_vcpu_notify(&cpu->vcpu);
-        uint64_t until = vr_monotonic_ns() + UINT64_C(20000000000);
+        uint64_t until = vireo_monotonic_ns() + UINT64_C(20000000000);
         while (atomic_load(&cpu->turns) < i) { /* each notification is seen */
-            vr_assert(vr_monotonic_ns() < until);
+            vr_assert(vireo_monotonic_ns() < until);
         }
     }
     vr_vcpu_kick(&cpu->vcpu);
@@ -605,12 +606,12 @@ static void waker(void *arg)
 static void no_wake_up_is_lost(void **state)
 {
     struct toy_cpu cpu = {.sleeps = true};
-    struct vr_thread *t;
+    struct vireo_thread *t;
     (void)state;
     vr_vcpu_init(&cpu.vcpu, &cpu_ops, NULL, 0);
-    assert_int_equal(vr_thread_create("waker", waker, &cpu, &t, NULL), 0);
+    assert_int_equal(vireo_thread_create("waker", waker, &cpu, &t, NULL), 0);
     cpu_run(&cpu.vcpu);
-    vr_thread_join(t);
+    vireo_thread_join(t);
     assert_true(atomic_load(&cpu.turns) >= 3000);
     vr_vcpu_fini(&cpu.vcpu);
 }

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "base/bits.h"
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 
 #include <string.h>
 
@@ -53,7 +53,7 @@ void peer_send(struct peer *p, const void *frame, size_t len)
 bool peer_expect(struct peer *p, bool (*match)(const uint8_t *frame, size_t len, void *opaque),
                  void *opaque, uint8_t *ret_frame, size_t *ret_len)
 {
-    uint64_t end_ns = vr_monotonic_ns() + PEER_PATIENCE_NS;
+    uint64_t end_ns = vireo_monotonic_ns() + PEER_PATIENCE_NS;
     for (;;) {
         for (unsigned i = 0; i < p->count; i++) {
             if (match(p->frames[i].b, p->frames[i].len, opaque)) {
@@ -63,7 +63,7 @@ bool peer_expect(struct peer *p, bool (*match)(const uint8_t *frame, size_t len,
                 return true;
             }
         }
-        if (vr_monotonic_ns() >= end_ns) {
+        if (vireo_monotonic_ns() >= end_ns) {
             return false;
         }
         peer_turn(p, 100);

@@ -3,7 +3,8 @@
 
 #include "base/bits.h"
 #include "net_peer.h"
-#include "platform/clock.h"
+#include "vireo/host_thread.h"
+#include "vireo/host_time.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -35,10 +36,10 @@ static int host_socket(int type, uint16_t *ret_port)
 /* Turn the guest's network until @fd is ready for @what. */
 static void wait_fd(struct peer *p, int fd, short what)
 {
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(5000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(5000000000);
     struct pollfd pfd = {.fd = fd, .events = what};
     while (poll(&pfd, 1, 0) == 0) {
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
         peer_turn(p, 10);
     }
 }
@@ -309,9 +310,9 @@ static void full_device_stops_the_host(void **state)
     char buf[4096];
     memset(buf, 'x', sizeof(buf));
     assert_int_equal(send(fd, buf, sizeof(buf), 0), sizeof(buf));
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(5000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(5000000000);
     while (p->refused == 0) {
-        assert_true(vr_monotonic_ns() < end_ns);
+        assert_true(vireo_monotonic_ns() < end_ns);
         peer_turn(p, 10);
     }
     p->full = false;
@@ -515,7 +516,7 @@ static void strangers_are_bounded(void **state)
     uint32_t ip = p->ip;
     struct vr_net_stats before, after;
     vr_net_stats(p->net, &before);
-    uint64_t start_ns = vr_monotonic_ns();
+    uint64_t start_ns = vireo_monotonic_ns();
     for (unsigned i = 0; i < 20000; i++) {
         p->ip = 0x0A000210 + i % 200;
         char payload[] = "who am I? nobody";
@@ -527,7 +528,7 @@ static void strangers_are_bounded(void **state)
     p->ip = ip;
     peer_flush(p);
     vr_net_stats(p->net, &after);
-    uint64_t seconds = (vr_monotonic_ns() - start_ns) / 1000000000 + 2;
+    uint64_t seconds = (vireo_monotonic_ns() - start_ns) / 1000000000 + 2;
     assert_true(after.tx_frames - before.tx_frames <= 64 * seconds);
     assert_true(gateway_answers(p));
 }
@@ -540,9 +541,9 @@ static void idle_network_sleeps(void **state)
     /* Two ticks of a second are allowed after traffic; then a turn lasts until its limit. */
     uint64_t slept_ns = 0;
     for (unsigned turns = 0; turns < 8 && slept_ns < UINT64_C(1500000000); turns++) {
-        uint64_t start_ns = vr_monotonic_ns();
+        uint64_t start_ns = vireo_monotonic_ns();
         peer_turn(p, 1600);
-        slept_ns = vr_monotonic_ns() - start_ns;
+        slept_ns = vireo_monotonic_ns() - start_ns;
     }
     assert_true(slept_ns >= UINT64_C(1500000000));
 }
@@ -591,18 +592,18 @@ static void threads_may_send(void **state)
     vr_net_attach(p->net, &user);
     assert_int_equal(vr_loop_start(p->loop, NULL), 0);
     struct sender s = {.p = p, .count = 200};
-    struct vr_thread *threads[3];
+    struct vireo_thread *threads[3];
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(vr_thread_create("sender", send_many, &s, &threads[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("sender", send_many, &s, &threads[i], NULL), 0);
     }
     vr_mutex_lock(&c.lock);
-    uint64_t end_ns = vr_monotonic_ns() + UINT64_C(10000000000);
+    uint64_t end_ns = vireo_monotonic_ns() + UINT64_C(10000000000);
     while (c.count < 600) {
         assert_true(vr_cond_wait_until(&c.more, &c.lock, end_ns));
     }
     vr_mutex_unlock(&c.lock);
     for (unsigned i = 0; i < 3; i++) {
-        vr_thread_join(threads[i]);
+        vireo_thread_join(threads[i]);
     }
     vr_net_attach(p->net, NULL);
     send_many(&s);

@@ -1,9 +1,10 @@
 /* Address spaces, against a model that knows for each page who wins. */
+#include "base/err.h"
 #include "test.h"
 
 #include "base/bits.h"
 #include "core/space.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -253,12 +254,12 @@ static void readers_see_whole_maps_while_they_change(void **state)
     struct vr_region fixed = {
         .name = "f", .kind = VR_REGION_RAM, .gpa = 0x100000, .len = 0x1000, .ram = ram};
     struct race race = {.space = new_space(UINT64_MAX), .fixed = &fixed};
-    struct vr_thread *thread[3];
+    struct vireo_thread *thread[3];
     uint64_t seed = 99;
     (void)state;
     assert_int_equal(vr_space_add(race.space, &fixed, NULL), 0);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(vr_thread_create("reader", race_reader, &race, &thread[i], NULL), 0);
+        assert_int_equal(vireo_thread_create("reader", race_reader, &race, &thread[i], NULL), 0);
     }
     for (unsigned i = 0; i < 3000 || atomic_load(&race.looks) < 3000; i++) {
         struct vr_region *r = calloc(1, sizeof(*r));
@@ -278,7 +279,7 @@ static void readers_see_whole_maps_while_they_change(void **state)
     }
     atomic_store(&race.stop, true);
     for (unsigned i = 0; i < 3; i++) {
-        vr_thread_join(thread[i]);
+        vireo_thread_join(thread[i]);
     }
     vr_space_destroy(race.space);
     vr_ram_destroy(ram);

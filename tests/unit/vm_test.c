@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "base/bits.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
 #include "vireo/vm.h"
 #include <errno.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
 #include "backend/block/block_impl.h"
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,9 @@
  * an idle one costs a stack that nobody touches. */
 #include "backend/block/block_impl.h"
 #include "base/alloc.h"
-#include "platform/thread.h"
+#include "base/err.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 
@@ -16,7 +18,7 @@ struct vr_blk_pool {
     struct vr_blk_req *first, **last;
     unsigned queued, idle, max, thread_count;
     bool stop;
-    struct vr_thread *threads[POOL_MAX];
+    struct vireo_thread *threads[POOL_MAX];
 };
 
 static void pool_worker(void *arg)
@@ -47,7 +49,7 @@ static void pool_worker(void *arg)
 
 static int pool_add_thread(struct vr_blk_pool *p, struct vr_error *err)
 {
-    int r = vr_thread_create("vireo-disk", pool_worker, p, &p->threads[p->thread_count], err);
+    int r = vireo_thread_create("vireo-disk", pool_worker, p, &p->threads[p->thread_count], err);
     if (r == 0) {
         p->thread_count++;
     }
@@ -106,7 +108,7 @@ void vr_blk_pool_destroy(struct vr_blk_pool *p)
     vr_cond_broadcast(&p->work);
     vr_mutex_unlock(&p->lock);
     for (unsigned i = 0; i < p->thread_count; i++) {
-        vr_thread_join(p->threads[i]);
+        vireo_thread_join(p->threads[i]);
     }
     vr_cond_fini(&p->work);
     vr_mutex_fini(&p->lock);

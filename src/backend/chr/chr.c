@@ -2,8 +2,9 @@
 #include "backend/chr/chr_impl.h"
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/err.h"
 #include "base/text.h"
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -257,11 +258,11 @@ static void chr_close_here(void *arg)
 {
     struct vr_chr *chr = arg;
     chr->user = (struct vr_chr_user){0};
-    uint64_t end_ns = vr_monotonic_ns() + CHR_FLUSH_MS * UINT64_C(1000000);
+    uint64_t end_ns = vireo_monotonic_ns() + CHR_FLUSH_MS * UINT64_C(1000000);
     for (;;) {
         while (chr_output_once(chr)) {
         }
-        uint64_t now_ns = vr_monotonic_ns();
+        uint64_t now_ns = vireo_monotonic_ns();
         if (!chr->out_waiting || now_ns >= end_ns || !chr->kind->wait_writable ||
             !chr->kind->wait_writable(chr, (int)((end_ns - now_ns) / 1000000 + 1))) {
             break;

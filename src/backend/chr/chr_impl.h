@@ -11,7 +11,7 @@
 
 #include "backend/chr/chr.h"
 #include "backend/chr/ring.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
 
 #include <stdatomic.h>
 #include <sys/types.h>

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "core/loop.h"
-#include "platform/thread.h"
+#include "platform/lock.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

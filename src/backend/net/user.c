@@ -8,9 +8,10 @@
  */
 #include "backend/net/user_impl.h"
 #include "base/alloc.h"
-#include "platform/clock.h"
+#include "base/err.h"
 #include "platform/limits.h"
 #include "platform/stream.h"
+#include "vireo/host_time.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,7 +60,7 @@ static ssize_t user_send_packet(const void *buf, size_t len, void *opaque)
     if (u->closing) {
         return (ssize_t)len;
     }
-    u->active_ns = vr_monotonic_ns();
+    u->active_ns = vireo_monotonic_ns();
     if (user->on_frame && u->rx.count == 0 && user->on_frame(user->opaque, buf, len)) {
         vr_net_count_rx(&u->net, 1, len, 0);
         return (ssize_t)len;
@@ -103,7 +104,7 @@ static void user_input(void *arg)
     u->work = u->tx;
     u->tx = swap;
     vr_mutex_unlock(&u->lock);
-    uint64_t frames = 0, bytes = 0, refused = 0, now_ns = vr_monotonic_ns();
+    uint64_t frames = 0, bytes = 0, refused = 0, now_ns = vireo_monotonic_ns();
     const uint8_t *frame;
     size_t len;
     struct vr_sigpipe hold;

@@ -8,8 +8,8 @@
  */
 #include "backend/net/user_impl.h"
 #include "base/alloc.h"
-#include "platform/clock.h"
 #include "platform/stream.h"
+#include "vireo/host_time.h"
 
 #include <string.h>
 
@@ -33,7 +33,7 @@ void vr_slirp_dirty(struct vr_slirp *u)
 
 void vr_slirp_active(struct vr_slirp *u)
 {
-    u->active_ns = vr_monotonic_ns();
+    u->active_ns = vireo_monotonic_ns();
     u->idle_ticks = POLL_IDLE_TICKS;
     vr_slirp_dirty(u);
 }
@@ -113,7 +113,7 @@ void vr_slirp_rearm(struct vr_slirp *u)
         uv_timer_stop(u->timer);
         return;
     }
-    if (vr_monotonic_ns() - u->active_ns >= POLL_SILENT_AFTER_NS) {
+    if (vireo_monotonic_ns() - u->active_ns >= POLL_SILENT_AFTER_NS) {
         wait_ms = POLL_SILENT_MS;
     }
     uv_timer_start(u->timer, poll_on_timer, wait_ms < POLL_SILENT_MS ? wait_ms : POLL_SILENT_MS, 0);
@@ -193,7 +193,7 @@ void vr_slirp_set_polling(struct vr_slirp *u, bool on)
 int64_t vr_slirp_clock_ns(void *opaque)
 {
     struct vr_slirp *u = opaque;
-    return (int64_t)(vr_monotonic_ns() + u->skew_ns);
+    return (int64_t)(vireo_monotonic_ns() + u->skew_ns);
 }
 
 struct poll_timer {
@@ -244,7 +244,7 @@ void vr_slirp_timer_mod(void *timer, int64_t expire_ms, void *opaque)
     struct poll_timer *t = timer;
     (void)opaque;
     if (t) {
-        int64_t now_ms = (int64_t)(vr_monotonic_ns() / 1000000);
+        int64_t now_ms = (int64_t)(vireo_monotonic_ns() / 1000000);
         uv_timer_start(&t->uv, poll_timer_fired,
                        expire_ms > now_ms ? (uint64_t)(expire_ms - now_ms) : 0, 0);
     }

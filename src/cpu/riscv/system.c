@@ -121,7 +121,7 @@ static bool sys_wrs(struct vr_cpu *cpu, const struct vr_ir *ir)
     if (nto && hart->priv != RV_M && hart->mstatus & RV_MSTATUS_TW) {
         return rv_illegal_bits(hart, ir);
     }
-    vr_thread_yield();
+    vireo_thread_yield();
     return true;
 }
 

@@ -1,9 +1,10 @@
 /* What the host can do, by doing it, once: io_uring_setup(2), pkey_alloc(2), perf_event_open(2), a
  * KVM guest, code of our own. */
 #include "base/alloc.h"
-#include "platform/jitmem.h"
+#include "platform/host.h"
 #include "platform/kvm.h"
-#include "platform/perf.h"
+#include "vireo/host_code.h"
+#include "vireo/host_counters.h"
 #include "vireo/platform.h"
 
 #include <errno.h>
@@ -63,30 +64,31 @@ static void caps_keys(struct vireo_ability *keys)
 
 static void caps_counters(struct vireo_ability *counters)
 {
-    struct vr_perf perf;
-    struct vr_perf_counts counts;
+    struct vireo_counters *c;
+    struct vireo_counts counts;
     struct vr_error err;
-    int r = vr_perf_open(&perf, &err);
+    int r = vireo_counters_open(&c, &err);
     if (r < 0) {
         counters->present = r == -EACCES || r == -EPERM;
         snprintf(counters->detail, sizeof(counters->detail), "%.150s", err.msg);
         return;
     }
-    vr_perf_read(&perf, &counts);
-    vr_perf_close(&perf);
+    vireo_counters_read(c, &counts);
+    vireo_counters_close(c);
     counters->present = true;
-    counters->works = counts.counted[VR_PERF_INSTRUCTIONS] && counts.count[VR_PERF_INSTRUCTIONS];
+    counters->works =
+        counts.counted[VIREO_COUNT_INSTRUCTIONS] && counts.count[VIREO_COUNT_INSTRUCTIONS];
     snprintf(counters->detail, sizeof(counters->detail),
              counters->works ? "cycles%s, instructions%s%s of a thread are counted"
                              : "counters open, but instructions are not counted",
-             counts.counted[VR_PERF_CYCLES] ? "" : " (not)",
-             counts.counted[VR_PERF_CACHE_MISSES] ? ", cache misses" : "",
-             counts.counted[VR_PERF_BRANCH_MISSES] ? ", branch misses" : "");
+             counts.counted[VIREO_COUNT_CYCLES] ? "" : " (not)",
+             counts.counted[VIREO_COUNT_CACHE_MISSES] ? ", cache misses" : "",
+             counts.counted[VIREO_COUNT_BRANCH_MISSES] ? ", branch misses" : "");
 }
 
 static void caps_jit(struct vireo_ability *jit)
 {
-    struct vr_jitmem mem;
+    struct vireo_jitmem mem;
     struct vr_error err;
     size_t len;
     const void *code = vr_jit_sample(&len);
@@ -95,11 +97,11 @@ static void caps_jit(struct vireo_ability *jit)
         return;
     }
     jit->present = true;
-    if (vr_jitmem_create(len, &mem, &err) < 0) {
+    if (vireo_jitmem_create(len, &mem, &err) < 0) {
         snprintf(jit->detail, sizeof(jit->detail), "%.150s", err.msg);
         return;
     }
-    if (vr_jitmem_publish(&mem, 0, code, len, &err) == 0) {
+    if (vireo_jitmem_publish(&mem, 0, code, len, &err) == 0) {
         int (*fn)(void);
         const uint8_t *at = mem.rx;
         memcpy(&fn, &at, sizeof(fn));
@@ -108,7 +110,7 @@ static void caps_jit(struct vireo_ability *jit)
     snprintf(jit->detail, sizeof(jit->detail),
              jit->works ? "code written at one address ran at another"
                         : "made code gave a wrong answer");
-    vr_jitmem_destroy(&mem);
+    vireo_jitmem_destroy(&mem);
 }
 
 static void caps_find(void)

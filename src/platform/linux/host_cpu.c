@@ -47,24 +47,24 @@ static uint32_t cpu_package(struct cpu_reader *rd, uint32_t cpu)
 }
 
 /* @online: siblings that are not do not count. */
-static int cpu_core(struct cpu_reader *rd, uint32_t cpu, const struct vr_cpuset *online,
+static int cpu_core(struct cpu_reader *rd, uint32_t cpu, const struct vireo_cpuset *online,
                     uint32_t *ret_core)
 {
-    struct vr_cpuset siblings = {.bits = NULL};
+    struct vireo_cpuset siblings = {.bits = NULL};
     uint32_t first = cpu, threads = 0, i = 0;
     int r = vr_hostfile_cpus(&siblings, rd->root, CPU_DIR "topology/thread_siblings_list", cpu);
     if (r == -ENOMEM) {
         return r;
     }
-    if (r == 0 && vr_cpuset_has(&siblings, cpu)) {
-        for (uint32_t s = vr_cpuset_next(&siblings, 0); s != UINT32_MAX;
-             s = vr_cpuset_next(&siblings, s + 1)) {
-            if (vr_cpuset_has(online, s)) {
+    if (r == 0 && vireo_cpuset_has(&siblings, cpu)) {
+        for (uint32_t s = vireo_cpuset_next(&siblings, 0); s != UINT32_MAX;
+             s = vireo_cpuset_next(&siblings, s + 1)) {
+            if (vireo_cpuset_has(online, s)) {
                 first = threads++ == 0 ? s : first;
             }
         }
     }
-    vr_cpuset_fini(&siblings);
+    vireo_cpuset_fini(&siblings);
     rd->threads = threads > rd->threads ? threads : rd->threads;
     while (i < rd->cores && rd->core_firsts[i] != first) {
         i++;
@@ -101,13 +101,13 @@ static void cpu_cache_add(struct cpu_reader *rd, const struct vireo_cache *cache
 
 /* Cache number @index of @cpu, counted once: at the first online processor that shares it. */
 static int cpu_cache(struct cpu_reader *rd, uint32_t cpu, unsigned index,
-                     const struct vr_cpuset *online)
+                     const struct vireo_cpuset *online)
 {
 #define CPU_CACHE CPU_DIR "cache/index%u/"
     char text[64];
     uint64_t level, size, v;
     struct vireo_cache cache = {.count = 1};
-    struct vr_cpuset shared = {.bits = NULL};
+    struct vireo_cpuset shared = {.bits = NULL};
     if (vr_hostfile_u64(&level, rd->root, CPU_CACHE "level", cpu, index) < 0 || level == 0 ||
         level > 16 ||
         vr_hostfile_text(text, sizeof(text), rd->root, CPU_CACHE "size", cpu, index) < 0 ||
@@ -134,13 +134,13 @@ static int cpu_cache(struct cpu_reader *rd, uint32_t cpu, unsigned index,
     if (r == -ENOMEM) {
         return r;
     }
-    for (uint32_t s = r < 0 ? UINT32_MAX : vr_cpuset_next(&shared, 0); s != UINT32_MAX;
-         s = vr_cpuset_next(&shared, s + 1)) {
-        if (vr_cpuset_has(online, s)) {
+    for (uint32_t s = r < 0 ? UINT32_MAX : vireo_cpuset_next(&shared, 0); s != UINT32_MAX;
+         s = vireo_cpuset_next(&shared, s + 1)) {
+        if (vireo_cpuset_has(online, s)) {
             first = cache.shared_by++ == 0 ? s : first;
         }
     }
-    vr_cpuset_fini(&shared);
+    vireo_cpuset_fini(&shared);
     cache.shared_by = cache.shared_by ? cache.shared_by : 1;
     if (first == cpu) {
         cpu_cache_add(rd, &cache);
@@ -149,7 +149,7 @@ static int cpu_cache(struct cpu_reader *rd, uint32_t cpu, unsigned index,
 #undef CPU_CACHE
 }
 
-static int cpu_one(struct cpu_reader *rd, uint32_t at, const struct vr_cpuset *online)
+static int cpu_one(struct cpu_reader *rd, uint32_t at, const struct vireo_cpuset *online)
 {
     struct vireo_cpu *c = &rd->list[at];
     uint64_t v;
@@ -168,7 +168,7 @@ static int cpu_one(struct cpu_reader *rd, uint32_t at, const struct vr_cpuset *o
  * devices of x86 hybrids. */
 static void cpu_kinds(struct cpu_reader *rd)
 {
-    struct vr_cpuset little = {.bits = NULL};
+    struct vireo_cpuset little = {.bits = NULL};
     uint32_t most = 0, least = UINT32_MAX;
     for (uint32_t i = 0; i < rd->count; i++) {
         most = rd->list[i].capacity > most ? rd->list[i].capacity : most;
@@ -176,49 +176,49 @@ static void cpu_kinds(struct cpu_reader *rd)
     }
     bool by_capacity = least && least < most;
     if (!by_capacity && (vr_hostfile_cpus(&little, rd->root, "/sys/devices/cpu_atom/cpus") < 0 ||
-                         vr_cpuset_count(&little) == 0)) {
+                         vireo_cpuset_count(&little) == 0)) {
         return;
     }
     for (uint32_t i = 0; i < rd->count; i++) {
         struct vireo_cpu *c = &rd->list[i];
-        bool slow = by_capacity ? c->capacity < most : vr_cpuset_has(&little, c->id);
+        bool slow = by_capacity ? c->capacity < most : vireo_cpuset_has(&little, c->id);
         c->kind = slow ? VIREO_CORE_LITTLE : VIREO_CORE_BIG;
     }
-    vr_cpuset_fini(&little);
+    vireo_cpuset_fini(&little);
 }
 
 static int cpu_nodes(struct cpu_reader *rd)
 {
-    struct vr_cpuset nodes = {.bits = NULL};
+    struct vireo_cpuset nodes = {.bits = NULL};
     int r = vr_hostfile_cpus(&nodes, rd->root, "/sys/devices/system/node/online");
     if (r < 0) {
         return r == -ENOMEM ? r : 0;
     }
     r = 0;
-    for (uint32_t n = vr_cpuset_next(&nodes, 0); n != UINT32_MAX && r != -ENOMEM;
-         n = vr_cpuset_next(&nodes, n + 1)) {
-        struct vr_cpuset cpus = {.bits = NULL};
+    for (uint32_t n = vireo_cpuset_next(&nodes, 0); n != UINT32_MAX && r != -ENOMEM;
+         n = vireo_cpuset_next(&nodes, n + 1)) {
+        struct vireo_cpuset cpus = {.bits = NULL};
         r = vr_hostfile_cpus(&cpus, rd->root, "/sys/devices/system/node/node%u/cpulist", n);
         for (uint32_t i = 0; r == 0 && i < rd->count; i++) {
-            if (vr_cpuset_has(&cpus, rd->list[i].id)) {
+            if (vireo_cpuset_has(&cpus, rd->list[i].id)) {
                 rd->list[i].node = n;
             }
         }
-        vr_cpuset_fini(&cpus);
+        vireo_cpuset_fini(&cpus);
     }
-    vr_cpuset_fini(&nodes);
+    vireo_cpuset_fini(&nodes);
     return r == -ENOMEM ? r : 0;
 }
 
 static int cpu_usable(struct cpu_reader *rd, struct vireo_cpus *cpus)
 {
-    struct vr_cpuset mine = {.bits = NULL};
+    struct vireo_cpuset mine = {.bits = NULL};
     int r = *rd->root ? -ENOENT : vr_host_affinity(&mine);
     for (uint32_t i = 0; i < rd->count; i++) {
-        rd->list[i].usable = r < 0 || vr_cpuset_has(&mine, rd->list[i].id);
+        rd->list[i].usable = r < 0 || vireo_cpuset_has(&mine, rd->list[i].id);
         cpus->usable_count += rd->list[i].usable;
     }
-    vr_cpuset_fini(&mine);
+    vireo_cpuset_fini(&mine);
     vr_host_cgroup_cpu(rd->root, &cpus->quota_milli);
     uint64_t quota = ((uint64_t)cpus->quota_milli + 999) / 1000;
     if (quota && quota < cpus->usable_count) {
@@ -228,12 +228,12 @@ static int cpu_usable(struct cpu_reader *rd, struct vireo_cpus *cpus)
     return r == -ENOMEM ? r : 0;
 }
 
-static int cpu_read_list(struct cpu_reader *rd, const struct vr_cpuset *online,
+static int cpu_read_list(struct cpu_reader *rd, const struct vireo_cpuset *online,
                          struct vireo_cpus *cpus)
 {
-    uint32_t id = vr_cpuset_next(online, 0);
+    uint32_t id = vireo_cpuset_next(online, 0);
     int r = 0;
-    for (uint32_t i = 0; i < rd->count; i++, id = vr_cpuset_next(online, id + 1)) {
+    for (uint32_t i = 0; i < rd->count; i++, id = vireo_cpuset_next(online, id + 1)) {
         rd->list[i].id = id;
     }
     for (uint32_t i = 0; i < rd->count && r == 0; i++) {
@@ -257,15 +257,15 @@ static int cpu_read_list(struct cpu_reader *rd, const struct vr_cpuset *online,
 
 int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_error *err)
 {
-    struct vr_cpuset online = {.bits = NULL};
+    struct vireo_cpuset online = {.bits = NULL};
     int r = vr_hostfile_cpus(&online, root, "/sys/devices/system/cpu/online");
-    if ((r < 0 || vr_cpuset_count(&online) == 0) && r != -ENOMEM && !*root) {
-        vr_cpuset_fini(&online);
+    if ((r < 0 || vireo_cpuset_count(&online) == 0) && r != -ENOMEM && !*root) {
+        vireo_cpuset_fini(&online);
         r = vr_host_affinity(&online); /* sysfs is hidden here: those that we may use */
     }
-    uint32_t count = vr_cpuset_count(&online);
+    uint32_t count = vireo_cpuset_count(&online);
     if (r < 0 || count == 0) {
-        vr_cpuset_fini(&online);
+        vireo_cpuset_fini(&online);
         r = r < 0 ? r : -ENODATA;
         return vr_err(err, r, "processors: %.100s/sys/devices/system/cpu/online: %s", root,
                       strerror(-r));
@@ -285,6 +285,6 @@ int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_e
             : -ENOMEM;
     free(rd.package_ids);
     free(rd.core_firsts);
-    vr_cpuset_fini(&online);
+    vireo_cpuset_fini(&online);
     return r < 0 ? vr_err(err, r, "processors: %s", strerror(-r)) : 0;
 }

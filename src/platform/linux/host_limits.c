@@ -15,17 +15,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int vr_host_affinity(struct vr_cpuset *ret_set)
+int vr_host_affinity(struct vireo_cpuset *ret_set)
 {
     /* The kernel refuses masks that are shorter than its own, with EINVAL. */
-    for (size_t size = 128; size <= VR_CPU_MAX / 8; size *= 2) {
+    for (size_t size = 128; size <= VIREO_CPU_MAX / 8; size *= 2) {
         uint64_t *bits = calloc(1, size);
         if (!bits) {
             return -ENOMEM;
         }
         long got = syscall(SYS_sched_getaffinity, 0, size, bits);
         if (got > 0) {
-            *ret_set = (struct vr_cpuset){.bits = bits, .words = (uint32_t)(size / 8)};
+            *ret_set = (struct vireo_cpuset){.bits = bits, .words = (uint32_t)(size / 8)};
             return 0;
         }
         int r = got < 0 ? -errno : -EINVAL;

@@ -113,19 +113,20 @@ int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory, struc
 /* After the processors: counts those that are in the list. */
 int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_error *err)
 {
-    struct vr_cpuset online = {.bits = NULL};
+    struct vireo_cpuset online = {.bits = NULL};
     int r = vr_hostfile_cpus(&online, root, "/sys/devices/system/node/online");
     if (r == -ENOMEM) {
         return vr_err(err, r, "memory nodes: no memory");
     }
-    uint32_t count = r < 0 ? 0 : vr_cpuset_count(&online);
+    uint32_t count = r < 0 ? 0 : vireo_cpuset_count(&online);
     struct vireo_node *nodes = vr_zalloc_array(count, sizeof(*nodes));
     if (!nodes) {
-        vr_cpuset_fini(&online);
+        vireo_cpuset_fini(&online);
         return vr_err(err, -ENOMEM, "memory nodes: no memory");
     }
     uint32_t n = 0;
-    for (uint32_t i = vr_cpuset_next(&online, 0); n < count; i = vr_cpuset_next(&online, i + 1)) {
+    for (uint32_t i = vireo_cpuset_next(&online, 0); n < count;
+         i = vireo_cpuset_next(&online, i + 1)) {
         char text[4096];
         struct vireo_node *node = &nodes[n++];
         node->id = i;
@@ -138,7 +139,7 @@ int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_
             node->cpu_count += host->cpu.list[c].node == i;
         }
     }
-    vr_cpuset_fini(&online);
+    vireo_cpuset_fini(&online);
     host->nodes = nodes;
     host->node_count = count;
     host->numa = count > 1;

@@ -7,7 +7,7 @@
  * handler is installed, since it stays pending and dies with the thread.
  */
 #include "platform/kvm.h"
-#include "platform/thread.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -143,7 +143,7 @@ static void kvm_main(void *arg)
 static void kvm_try_fd(int fd, struct vireo_ability *kvm)
 {
     struct kvm_trial t = {.kvm = fd};
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
     struct vr_error err;
     int api = ioctl(fd, KVM_GET_API_VERSION, 0);
     if (api < 0) {
@@ -157,11 +157,11 @@ static void kvm_try_fd(int fd, struct vireo_ability *kvm)
                  KVM_API_VERSION);
         return;
     }
-    if (vr_thread_create("vr-kvm-trial", kvm_main, &t, &thread, &err) < 0) {
+    if (vireo_thread_create("vr-kvm-trial", kvm_main, &t, &thread, &err) < 0) {
         snprintf(kvm->detail, sizeof(kvm->detail), "/dev/kvm opens; not tried: %.100s", err.msg);
         return;
     }
-    vr_thread_join(thread);
+    vireo_thread_join(thread);
     kvm->works = t.result == 0;
     if (t.result == 0) {
         snprintf(kvm->detail, sizeof(kvm->detail), "a guest of a few instructions ran to its end");

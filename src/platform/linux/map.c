@@ -1,7 +1,8 @@
 /* Memory by mmap(2), mprotect(2), madvise(2), mbind(2) (by its bare system call: libnuma is not
  * needed), memfd_create(2) and its seals (fcntl(2)). */
-#include "platform/map.h"
 #include "base/bits.h"
+#include "base/err.h"
+#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,16 +27,16 @@ static size_t map_page(void)
 
 static int map_host_prot(unsigned prot)
 {
-    return (prot & VR_PROT_READ ? PROT_READ : 0) | (prot & VR_PROT_WRITE ? PROT_WRITE : 0) |
-           (prot & VR_PROT_EXEC ? PROT_EXEC : 0);
+    return (prot & VIREO_PROT_READ ? PROT_READ : 0) | (prot & VIREO_PROT_WRITE ? PROT_WRITE : 0) |
+           (prot & VIREO_PROT_EXEC ? PROT_EXEC : 0);
 }
 
 static int map_check_prot(unsigned prot, struct vr_error *err)
 {
-    if (prot & ~(unsigned)(VR_PROT_READ | VR_PROT_WRITE | VR_PROT_EXEC)) {
+    if (prot & ~(unsigned)(VIREO_PROT_READ | VIREO_PROT_WRITE | VIREO_PROT_EXEC)) {
         return vr_err(err, -EINVAL, "map: unknown protection 0x%x", prot);
     }
-    if ((prot & VR_PROT_WRITE) && (prot & VR_PROT_EXEC)) {
+    if ((prot & VIREO_PROT_WRITE) && (prot & VIREO_PROT_EXEC)) {
         return vr_err(err, -EACCES,
                       "map: memory is never writable and executable at one address; code memory "
                       "has two");
@@ -43,9 +44,9 @@ static int map_check_prot(unsigned prot, struct vr_error *err)
     return 0;
 }
 
-static int map_check(size_t len, const struct vr_map_opts *o, size_t page, struct vr_error *err)
+static int map_check(size_t len, const struct vireo_map_opts *o, size_t page, struct vr_error *err)
 {
-    bool fixed = o->flags & (VR_MAP_FIXED | VR_MAP_REPLACE);
+    bool fixed = o->flags & (VIREO_MAP_FIXED | VIREO_MAP_REPLACE);
     int r = map_check_prot(o->prot, err);
     if (r < 0) {
         return r;
@@ -54,28 +55,28 @@ static int map_check(size_t len, const struct vr_map_opts *o, size_t page, struc
         (o->align_bytes && !vr_is_pow2(o->align_bytes)) || (fixed && !o->hva) ||
         (!fixed && o->hva) || !vr_is_aligned((uintptr_t)o->hva, page) ||
         (o->file && (o->fd < 0 || !vr_is_aligned(o->file_off, page) || o->file_off > INT64_MAX)) ||
-        (o->file && o->huge_bytes) || (fixed && o->align_bytes > page) || o->node < VR_NODE_ANY ||
-        o->node >= MAP_NODES) {
+        (o->file && o->huge_bytes) || (fixed && o->align_bytes > page) ||
+        o->node < VIREO_NODE_ANY || o->node >= MAP_NODES) {
         return vr_err(err, -EINVAL, "map: size, address, offset or alignment makes no sense");
     }
     return 0;
 }
 
-static int map_flags(const struct vr_map_opts *o)
+static int map_flags(const struct vireo_map_opts *o)
 {
-    int flags = o->flags & VR_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
+    int flags = o->flags & VIREO_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
     flags |= o->file ? 0 : MAP_ANONYMOUS;
-    flags |= o->flags & VR_MAP_REPLACE ? MAP_FIXED
-             : o->flags & VR_MAP_FIXED ? MAP_FIXED_NOREPLACE
-                                       : 0;
-    flags |= o->flags & VR_MAP_NORESERVE ? MAP_NORESERVE : 0;
+    flags |= o->flags & VIREO_MAP_REPLACE ? MAP_FIXED
+             : o->flags & VIREO_MAP_FIXED ? MAP_FIXED_NOREPLACE
+                                          : 0;
+    flags |= o->flags & VIREO_MAP_NORESERVE ? MAP_NORESERVE : 0;
     if (o->huge_bytes) {
         flags |= (int)(MAP_HUGETLB | (unsigned)__builtin_ctzll(o->huge_bytes) << MAP_HUGE_AT);
     }
     return flags;
 }
 
-static int map_why_not(size_t len, const struct vr_map_opts *o, int r, struct vr_error *err)
+static int map_why_not(size_t len, const struct vireo_map_opts *o, int r, struct vr_error *err)
 {
     if (o->huge_bytes && (r == -ENOMEM || r == -EINVAL)) {
         return vr_err(err, -ENOMEM,
@@ -91,7 +92,7 @@ static int map_why_not(size_t len, const struct vr_map_opts *o, int r, struct vr
 }
 
 /* @len is whole pages. Where an alignment is asked for, more is mapped, and the rest given back. */
-static int map_place(size_t len, const struct vr_map_opts *o, size_t page, uint8_t **ret_hva,
+static int map_place(size_t len, const struct vireo_map_opts *o, size_t page, uint8_t **ret_hva,
                      struct vr_error *err)
 {
     size_t align = o->align_bytes > page && o->align_bytes > o->huge_bytes ? o->align_bytes : 0;
@@ -127,7 +128,7 @@ static int map_place(size_t len, const struct vr_map_opts *o, size_t page, uint8
         }
         return map_why_not(len, o, r, err);
     }
-    if ((o->flags & VR_MAP_FIXED) && hva != o->hva) {
+    if ((o->flags & VIREO_MAP_FIXED) && hva != o->hva) {
         munmap(hva, len); /* kernels before 4.17 take the flag for a hint */
         return map_why_not(len, o, -EEXIST, err);
     }
@@ -139,7 +140,7 @@ static int map_bind(uint8_t *hva, size_t len, int node, struct vr_error *err)
 {
     unsigned long mask[MAP_NODES / (8 * sizeof(unsigned long))] = {0};
     unsigned bits = 8 * sizeof(unsigned long);
-    if (node == VR_NODE_ANY) {
+    if (node == VIREO_NODE_ANY) {
         return 0;
     }
     mask[(unsigned)node / bits] |= 1ul << ((unsigned)node % bits);
@@ -172,7 +173,7 @@ static int map_populate(uint8_t *hva, size_t len, unsigned prot, struct vr_error
 #define MADV_POPULATE_READ  22
 #define MADV_POPULATE_WRITE 23
 #endif
-    int advice = prot & VR_PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+    int advice = prot & VIREO_PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
     int r;
     do {
         r = madvise(hva, len, advice) < 0 ? -errno : 0;
@@ -183,8 +184,8 @@ static int map_populate(uint8_t *hva, size_t len, unsigned prot, struct vr_error
     return r < 0 ? vr_err(err, r, "map: filling %zu bytes: %s", len, strerror(-r)) : 0;
 }
 
-int vr_map_create(size_t len, const struct vr_map_opts *opts, struct vr_map *ret_map,
-                  struct vr_error *err)
+int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo_map *ret_map,
+                     struct vr_error *err)
 {
     size_t page = map_page();
     uint64_t whole;
@@ -201,29 +202,29 @@ int vr_map_create(size_t len, const struct vr_map_opts *opts, struct vr_map *ret
         return r;
     }
     r = map_bind(hva, (size_t)whole, opts->node, err);
-    if (r == 0 && (opts->flags & (VR_MAP_POPULATE | VR_MAP_LOCKED))) {
+    if (r == 0 && (opts->flags & (VIREO_MAP_POPULATE | VIREO_MAP_LOCKED))) {
         r = map_populate(hva, (size_t)whole, opts->prot, err);
     }
-    if (r == 0 && (opts->flags & VR_MAP_LOCKED) && mlock(hva, (size_t)whole) < 0) {
+    if (r == 0 && (opts->flags & VIREO_MAP_LOCKED) && mlock(hva, (size_t)whole) < 0) {
         r = map_lock_why_not((size_t)whole, -errno, err);
     }
     if (r < 0) {
         munmap(hva, (size_t)whole);
         return r;
     }
-    *ret_map = (struct vr_map){.hva = hva, .len = (size_t)whole};
+    *ret_map = (struct vireo_map){.hva = hva, .len = (size_t)whole};
     return 0;
 }
 
-void vr_map_destroy(struct vr_map *map)
+void vireo_map_destroy(struct vireo_map *map)
 {
     if (map->hva) {
         munmap(map->hva, map->len);
     }
-    *map = (struct vr_map){.hva = NULL};
+    *map = (struct vireo_map){.hva = NULL};
 }
 
-static int map_range(const struct vr_map *map, size_t off, size_t len, struct vr_error *err)
+static int map_range(const struct vireo_map *map, size_t off, size_t len, struct vr_error *err)
 {
     if (!vr_in_range(off, len, map->len)) {
         return vr_err(err, -ERANGE, "map: %zu bytes at %zu do not lie in %zu", len, off, map->len);
@@ -234,8 +235,8 @@ static int map_range(const struct vr_map *map, size_t off, size_t len, struct vr
     return 0;
 }
 
-int vr_map_protect(const struct vr_map *map, size_t off, size_t len, unsigned prot,
-                   struct vr_error *err)
+int vireo_map_protect(const struct vireo_map *map, size_t off, size_t len, unsigned prot,
+                      struct vr_error *err)
 {
     int r = map_check_prot(prot, err);
     r = r < 0 ? r : map_range(map, off, len, err);
@@ -246,15 +247,15 @@ int vr_map_protect(const struct vr_map *map, size_t off, size_t len, unsigned pr
     return r;
 }
 
-int vr_map_advise(const struct vr_map *map, size_t off, size_t len, enum vr_advice advice,
-                  struct vr_error *err)
+int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum vireo_advice advice,
+                     struct vr_error *err)
 {
     static const int host[] = {
-        [VR_ADVICE_NORMAL] = MADV_NORMAL,         [VR_ADVICE_RANDOM] = MADV_RANDOM,
-        [VR_ADVICE_SEQUENTIAL] = MADV_SEQUENTIAL, [VR_ADVICE_WILLNEED] = MADV_WILLNEED,
-        [VR_ADVICE_DONTNEED] = MADV_DONTNEED,     [VR_ADVICE_HUGE] = MADV_HUGEPAGE,
-        [VR_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE,    [VR_ADVICE_NO_DUMP] = MADV_DONTDUMP,
-        [VR_ADVICE_MERGE] = MADV_MERGEABLE,
+        [VIREO_ADVICE_NORMAL] = MADV_NORMAL,         [VIREO_ADVICE_RANDOM] = MADV_RANDOM,
+        [VIREO_ADVICE_SEQUENTIAL] = MADV_SEQUENTIAL, [VIREO_ADVICE_WILLNEED] = MADV_WILLNEED,
+        [VIREO_ADVICE_DONTNEED] = MADV_DONTNEED,     [VIREO_ADVICE_HUGE] = MADV_HUGEPAGE,
+        [VIREO_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE,    [VIREO_ADVICE_NO_DUMP] = MADV_DONTDUMP,
+        [VIREO_ADVICE_MERGE] = MADV_MERGEABLE,
     };
     if ((unsigned)advice >= VR_COUNT(host)) {
         return vr_err(err, -EINVAL, "map: unknown advice %d", (int)advice);
@@ -268,7 +269,7 @@ int vr_map_advise(const struct vr_map *map, size_t off, size_t len, enum vr_advi
     return r;
 }
 
-int vr_map_sync(const struct vr_map *map, size_t off, size_t len, struct vr_error *err)
+int vireo_map_sync(const struct vireo_map *map, size_t off, size_t len, struct vr_error *err)
 {
     int r = map_range(map, off, len, err);
     if (r == 0 && msync(map->hva + off, len, MS_SYNC) < 0) {
@@ -278,7 +279,8 @@ int vr_map_sync(const struct vr_map *map, size_t off, size_t len, struct vr_erro
     return r;
 }
 
-int vr_map_lock(const struct vr_map *map, size_t off, size_t len, bool lock, struct vr_error *err)
+int vireo_map_lock(const struct vireo_map *map, size_t off, size_t len, bool lock,
+                   struct vr_error *err)
 {
     int r = map_range(map, off, len, err);
     if (r == 0 && (lock ? mlock(map->hva + off, len) : munlock(map->hva + off, len)) < 0) {
@@ -287,7 +289,7 @@ int vr_map_lock(const struct vr_map *map, size_t off, size_t len, bool lock, str
     return r;
 }
 
-int vr_map_node(const struct vr_map *map, size_t off, int *ret_node, struct vr_error *err)
+int vireo_map_node(const struct vireo_map *map, size_t off, int *ret_node, struct vr_error *err)
 {
     int node = -1;
     if (off >= map->len) {
@@ -305,8 +307,8 @@ int vr_map_node(const struct vr_map *map, size_t off, int *ret_node, struct vr_e
     return 0;
 }
 
-int vr_memfd_create(const char *name, uint64_t len, uint64_t huge_bytes, int *ret_fd,
-                    struct vr_error *err)
+int vireo_memfd_create(const char *name, uint64_t len, uint64_t huge_bytes, int *ret_fd,
+                       struct vr_error *err)
 {
     unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
     if (len == 0 || (huge_bytes && (!vr_is_pow2(huge_bytes) || !vr_is_aligned(len, huge_bytes)))) {
@@ -329,10 +331,10 @@ int vr_memfd_create(const char *name, uint64_t len, uint64_t huge_bytes, int *re
     return 0;
 }
 
-int vr_memfd_seal(int fd, unsigned seals, struct vr_error *err)
+int vireo_memfd_seal(int fd, unsigned seals, struct vr_error *err)
 {
-    int host = (seals & VR_SEAL_SIZE ? F_SEAL_GROW | F_SEAL_SHRINK : 0) |
-               (seals & VR_SEAL_WRITE ? F_SEAL_WRITE : 0);
+    int host = (seals & VIREO_SEAL_SIZE ? F_SEAL_GROW | F_SEAL_SHRINK : 0) |
+               (seals & VIREO_SEAL_WRITE ? F_SEAL_WRITE : 0);
     if (fcntl(fd, F_ADD_SEALS, host) < 0) {
         int r = -errno;
         return vr_err(err, r, "memory file: sealing: %s",

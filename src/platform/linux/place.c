@@ -1,9 +1,10 @@
 /* Affinity by the bare sched_setaffinity(2), whose masks may be of any size; priorities by
  * sched_setscheduler(2) and setpriority(2), which on Linux are a thread's (credentials(7)). */
-#include "platform/place.h"
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "base/err.h"
 #include "platform/host.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -12,15 +13,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int vr_place_self(const struct vr_cpuset *set, struct vr_error *err)
+int vireo_place_self(const struct vireo_cpuset *set, struct vr_error *err)
 {
-    if (vr_cpuset_count(set) == 0) {
+    if (vireo_cpuset_count(set) == 0) {
         return vr_err(err, -EINVAL, "affinity: the set of processors is empty");
     }
     if (syscall(SYS_sched_setaffinity, 0, (size_t)set->words * 8, set->bits) < 0) {
         char list[64];
         int r = -errno;
-        vr_cpuset_format(set, list, sizeof(list));
+        vireo_cpuset_format(set, list, sizeof(list));
         return vr_err(err, r, "affinity: processors %s: %s", list,
                       r == -EINVAL ? "none of them is online and allowed to this process"
                                    : strerror(-r));
@@ -28,31 +29,32 @@ int vr_place_self(const struct vr_cpuset *set, struct vr_error *err)
     return 0;
 }
 
-int vr_place_self_on(uint32_t cpu, struct vr_error *err)
+int vireo_place_self_on(uint32_t cpu, struct vr_error *err)
 {
-    struct vr_cpuset set = {.bits = NULL};
-    int r = vr_cpuset_add(&set, cpu);
+    struct vireo_cpuset set = {.bits = NULL};
+    int r = vireo_cpuset_add(&set, cpu);
     if (r < 0) {
         return vr_err(err, r, "affinity: processor %u: %s", cpu, strerror(-r));
     }
-    r = vr_place_self(&set, err);
-    vr_cpuset_fini(&set);
+    r = vireo_place_self(&set, err);
+    vireo_cpuset_fini(&set);
     return r;
 }
 
-int vr_place_get(struct vr_cpuset *ret_set, struct vr_error *err)
+int vireo_place_get(struct vireo_cpuset *ret_set, struct vr_error *err)
 {
     int r = vr_host_affinity(ret_set);
     return r < 0 ? vr_err(err, r, "affinity: %s", strerror(-r)) : 0;
 }
 
-static int place_done(struct vr_cpuset *set, int r, struct vr_cpuset *ret_set, struct vr_error *err)
+static int place_done(struct vireo_cpuset *set, int r, struct vireo_cpuset *ret_set,
+                      struct vr_error *err)
 {
-    if (r == 0 && vr_cpuset_count(set) == 0) {
+    if (r == 0 && vireo_cpuset_count(set) == 0) {
         r = -ENODEV;
     }
     if (r < 0) {
-        vr_cpuset_fini(set);
+        vireo_cpuset_fini(set);
         return vr_err(err, r, "affinity: %s",
                       r == -ENODEV ? "no such processors for this process" : strerror(-r));
     }
@@ -60,10 +62,11 @@ static int place_done(struct vr_cpuset *set, int r, struct vr_cpuset *ret_set, s
     return 0;
 }
 
-int vr_place_of_kind(enum vireo_core_kind kind, struct vr_cpuset *ret_set, struct vr_error *err)
+int vireo_place_of_kind(enum vireo_core_kind kind, struct vireo_cpuset *ret_set,
+                        struct vr_error *err)
 {
     const struct vireo_platform *host;
-    struct vr_cpuset set = {.bits = NULL};
+    struct vireo_cpuset set = {.bits = NULL};
     int r = vireo_platform_get(&host, err);
     if (r < 0) {
         return r;
@@ -72,7 +75,7 @@ int vr_place_of_kind(enum vireo_core_kind kind, struct vr_cpuset *ret_set, struc
         const struct vireo_cpu *c = &host->cpu.list[i];
         if (c->usable &&
             (c->kind == VIREO_CORE_ALIKE || kind == VIREO_CORE_ALIKE || c->kind == kind)) {
-            r = vr_cpuset_add(&set, c->id);
+            r = vireo_cpuset_add(&set, c->id);
         }
     }
     return place_done(&set, r, ret_set, err);
@@ -101,16 +104,17 @@ static void place_ranks(const struct vireo_cpus *cpus, const struct vireo_cpu *c
 
 /* The place of @cpu in the order that @policy fills processors in: lower comes first. */
 static uint64_t place_key(const struct vireo_cpus *cpus, const struct vireo_cpu *cpu,
-                          enum vr_place_policy policy)
+                          enum vireo_place_policy policy)
 {
     uint32_t thread, core;
     place_ranks(cpus, cpu, &thread, &core);
-    return policy == VR_PLACE_SPREAD ? (uint64_t)thread << 48 | (uint64_t)core << 24 | cpu->package
-                                     : (uint64_t)cpu->package << 48 | (uint64_t)core << 24 | thread;
+    return policy == VIREO_PLACE_SPREAD
+               ? (uint64_t)thread << 48 | (uint64_t)core << 24 | cpu->package
+               : (uint64_t)cpu->package << 48 | (uint64_t)core << 24 | thread;
 }
 
 /* The usable processor that is number @index in the policy's order. */
-static uint32_t place_nth(const struct vireo_cpus *cpus, enum vr_place_policy policy,
+static uint32_t place_nth(const struct vireo_cpus *cpus, enum vireo_place_policy policy,
                           uint32_t index)
 {
     uint64_t last = 0;
@@ -146,11 +150,12 @@ static uint32_t place_node(const struct vireo_cpus *cpus)
     return best;
 }
 
-int vr_place_plan(const struct vireo_platform *host, enum vr_place_policy policy, uint32_t index,
-                  uint32_t count, struct vr_cpuset *ret_set, struct vr_error *err)
+int vireo_place_plan(const struct vireo_platform *host, enum vireo_place_policy policy,
+                     uint32_t index, uint32_t count, struct vireo_cpuset *ret_set,
+                     struct vr_error *err)
 {
     const struct vireo_cpus *cpus = &host->cpu;
-    struct vr_cpuset set = {.bits = NULL};
+    struct vireo_cpuset set = {.bits = NULL};
     uint32_t usable = 0, node = place_node(cpus);
     int r = 0;
     if (index >= count) {
@@ -160,12 +165,12 @@ int vr_place_plan(const struct vireo_platform *host, enum vr_place_policy policy
         const struct vireo_cpu *c = &cpus->list[i];
         usable += c->usable;
         if (c->usable &&
-            (policy == VR_PLACE_NONE || (policy == VR_PLACE_LOCAL && c->node == node))) {
-            r = vr_cpuset_add(&set, c->id);
+            (policy == VIREO_PLACE_NONE || (policy == VIREO_PLACE_LOCAL && c->node == node))) {
+            r = vireo_cpuset_add(&set, c->id);
         }
     }
-    if (r == 0 && usable && (policy == VR_PLACE_SPREAD || policy == VR_PLACE_COMPACT)) {
-        r = vr_cpuset_add(&set, place_nth(cpus, policy, index % usable));
+    if (r == 0 && usable && (policy == VIREO_PLACE_SPREAD || policy == VIREO_PLACE_COMPACT)) {
+        r = vireo_cpuset_add(&set, place_nth(cpus, policy, index % usable));
     }
     return place_done(&set, r, ret_set, err);
 }
@@ -208,16 +213,16 @@ static int priority_realtime(struct vr_error *err)
     return vr_err(err, r, "priority: realtime: %s", strerror(-r));
 }
 
-int vr_priority_self(enum vr_priority priority, struct vr_error *err)
+int vireo_priority_self(enum vireo_priority priority, struct vr_error *err)
 {
     switch (priority) {
-    case VR_PRIORITY_LOW:
+    case VIREO_PRIORITY_LOW:
         return priority_nice(10, err);
-    case VR_PRIORITY_NORMAL:
+    case VIREO_PRIORITY_NORMAL:
         return priority_nice(0, err);
-    case VR_PRIORITY_HIGH:
+    case VIREO_PRIORITY_HIGH:
         return priority_nice(-10, err);
-    case VR_PRIORITY_REALTIME:
+    case VIREO_PRIORITY_REALTIME:
         return priority_realtime(err);
     default:
         return vr_err(err, -EINVAL, "priority: unknown: %d", (int)priority);

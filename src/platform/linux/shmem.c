@@ -1,5 +1,6 @@
 /* Shared memory by memfd_create(2). */
-#include "platform/mem.h"
+#include "base/err.h"
+#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-int vr_shmem_create(const char *name, uint64_t len, struct vr_shmem *ret_mem, struct vr_error *err)
+int vireo_shmem_create(const char *name, uint64_t len, struct vireo_shmem *ret_mem,
+                       struct vr_error *err)
 {
     if (len == 0) {
         return vr_err(err, -EINVAL, "memory '%s': the size is 0", name);
@@ -35,20 +37,20 @@ int vr_shmem_create(const char *name, uint64_t len, struct vr_shmem *ret_mem, st
         return vr_err(err, r, "memory '%s': the host cannot map %" PRIu64 " MiB: %s; ask for less",
                       name, len >> 20, strerror(-r));
     }
-    *ret_mem = (struct vr_shmem){.hva = hva, .len = len, .fd = fd};
+    *ret_mem = (struct vireo_shmem){.hva = hva, .len = len, .fd = fd};
     return 0;
 }
 
-void vr_shmem_destroy(struct vr_shmem *mem)
+void vireo_shmem_destroy(struct vireo_shmem *mem)
 {
     if (mem->hva) {
         munmap(mem->hva, (size_t)mem->len);
         close(mem->fd);
     }
-    *mem = (struct vr_shmem){.fd = -1};
+    *mem = (struct vireo_shmem){.fd = -1};
 }
 
-uint64_t vr_shmem_next_data(const struct vr_shmem *mem, uint64_t off)
+uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
 {
     if (off >= mem->len) {
         return mem->len;
@@ -60,7 +62,8 @@ uint64_t vr_shmem_next_data(const struct vr_shmem *mem, uint64_t off)
     return (uint64_t)at;
 }
 
-int vr_shmem_discard(const struct vr_shmem *mem, uint64_t off, uint64_t len, struct vr_error *err)
+int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
+                        struct vr_error *err)
 {
     if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) <
         0) {

@@ -1,5 +1,5 @@
 /* The host's clocks, by POSIX. */
-#include "platform/clock.h"
+#include "vireo/host_time.h"
 
 #include <time.h>
 
@@ -10,12 +10,12 @@ static uint64_t clock_ns(clockid_t id)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-uint64_t vr_monotonic_ns(void)
+uint64_t vireo_monotonic_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC);
 }
 
-uint64_t vr_realtime_ns(void)
+uint64_t vireo_realtime_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);
 }

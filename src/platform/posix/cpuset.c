@@ -1,26 +1,26 @@
 /* Sets of host processors. The list format: Linux Documentation/admin-guide/kernel-parameters.rst,
  * "cpu lists". */
-#include "platform/cpuset.h"
 #include "base/bits.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-void vr_cpuset_fini(struct vr_cpuset *set)
+void vireo_cpuset_fini(struct vireo_cpuset *set)
 {
     free(set->bits);
-    *set = (struct vr_cpuset){.bits = NULL};
+    *set = (struct vireo_cpuset){.bits = NULL};
 }
 
-bool vr_cpuset_has(const struct vr_cpuset *set, uint32_t cpu)
+bool vireo_cpuset_has(const struct vireo_cpuset *set, uint32_t cpu)
 {
     return cpu / 64 < set->words && (set->bits[cpu / 64] >> (cpu % 64) & 1);
 }
 
-int vr_cpuset_add(struct vr_cpuset *set, uint32_t cpu)
+int vireo_cpuset_add(struct vireo_cpuset *set, uint32_t cpu)
 {
-    if (cpu >= VR_CPU_MAX) {
+    if (cpu >= VIREO_CPU_MAX) {
         return -ERANGE;
     }
     uint32_t need = cpu / 64 + 1;
@@ -37,7 +37,7 @@ int vr_cpuset_add(struct vr_cpuset *set, uint32_t cpu)
     return 0;
 }
 
-uint32_t vr_cpuset_count(const struct vr_cpuset *set)
+uint32_t vireo_cpuset_count(const struct vireo_cpuset *set)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < set->words; i++) {
@@ -46,7 +46,7 @@ uint32_t vr_cpuset_count(const struct vr_cpuset *set)
     return count;
 }
 
-uint32_t vr_cpuset_next(const struct vr_cpuset *set, uint32_t from)
+uint32_t vireo_cpuset_next(const struct vireo_cpuset *set, uint32_t from)
 {
     for (uint32_t i = from / 64; i < set->words; i++) {
         uint64_t left = set->bits[i] & (i == from / 64 ? ~vr_mask(from % 64) : UINT64_MAX);
@@ -67,7 +67,7 @@ static int cpuset_number(const char **text, uint32_t *ret_val)
     }
     for (; *p >= '0' && *p <= '9'; p++) {
         v = v * 10 + (uint32_t)(*p - '0');
-        if (v >= VR_CPU_MAX) {
+        if (v >= VIREO_CPU_MAX) {
             return -ERANGE;
         }
     }
@@ -77,7 +77,7 @@ static int cpuset_number(const char **text, uint32_t *ret_val)
 }
 
 /* One range at *text: N, N-M, or N-M:used/group. */
-static int cpuset_range(struct vr_cpuset *set, const char **text)
+static int cpuset_range(struct vireo_cpuset *set, const char **text)
 {
     uint32_t first, last, used = 1, group = 1;
     int r = cpuset_number(text, &first);
@@ -101,15 +101,15 @@ static int cpuset_range(struct vr_cpuset *set, const char **text)
     }
     for (uint32_t i = first; i <= last && r == 0; i++) {
         if ((i - first) % group < used) {
-            r = vr_cpuset_add(set, i);
+            r = vireo_cpuset_add(set, i);
         }
     }
     return r;
 }
 
-int vr_cpuset_parse(const char *text, struct vr_cpuset *ret_set)
+int vireo_cpuset_parse(const char *text, struct vireo_cpuset *ret_set)
 {
-    struct vr_cpuset set = {.bits = NULL};
+    struct vireo_cpuset set = {.bits = NULL};
     int r = 0;
     while (r == 0 && *text && *text != '\n' && *text != ' ') {
         r = cpuset_range(&set, &text);
@@ -124,22 +124,22 @@ int vr_cpuset_parse(const char *text, struct vr_cpuset *ret_set)
         r = -EINVAL;
     }
     if (r < 0) {
-        vr_cpuset_fini(&set);
+        vireo_cpuset_fini(&set);
         return r;
     }
     *ret_set = set;
     return 0;
 }
 
-size_t vr_cpuset_format(const struct vr_cpuset *set, char *text, size_t size)
+size_t vireo_cpuset_format(const struct vireo_cpuset *set, char *text, size_t size)
 {
     size_t len = 0;
     if (size) {
         text[0] = 0;
     }
-    for (uint32_t i = vr_cpuset_next(set, 0); i != UINT32_MAX;) {
+    for (uint32_t i = vireo_cpuset_next(set, 0); i != UINT32_MAX;) {
         uint32_t last = i;
-        while (vr_cpuset_has(set, last + 1)) {
+        while (vireo_cpuset_has(set, last + 1)) {
             last++;
         }
         char piece[32];
@@ -149,7 +149,7 @@ size_t vr_cpuset_format(const struct vr_cpuset *set, char *text, size_t size)
             snprintf(text + len, size - len, "%s", piece);
         }
         len += (size_t)n;
-        i = vr_cpuset_next(set, last + 1);
+        i = vireo_cpuset_next(set, last + 1);
     }
     return len;
 }

@@ -2,7 +2,8 @@
 #include "platform/endsig.h"
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "platform/thread.h"
+#include "base/err.h"
+#include "vireo/host_thread.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 struct vr_endsig {
-    struct vr_thread *thread;
+    struct vireo_thread *thread;
     sigset_t set;
     atomic_bool stopping;
     void (*fn)(void *opaque, int signum);
@@ -51,7 +52,7 @@ int vr_endsig_start(void (*fn)(void *opaque, int signum), void *opaque, struct v
     sigaddset(&s->set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &s->set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int r = vr_thread_create("vr-signals", endsig_main, s, &s->thread, err);
+    int r = vireo_thread_create("vr-signals", endsig_main, s, &s->thread, err);
     if (r < 0) {
         free(s);
         return r;
@@ -67,7 +68,7 @@ void vr_endsig_stop(struct vr_endsig *s)
     }
     atomic_store(&s->stopping, true);
     kill(getpid(), SIGTERM);
-    vr_thread_join(s->thread);
+    vireo_thread_join(s->thread);
     free(s);
 }
 

@@ -9,6 +9,8 @@
  */
 #include "platform/fault.h"
 #include "base/bits.h"
+#include "base/err.h"
+#include "vireo/host_fault.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,21 +30,21 @@ static struct {
     struct sigaction before[VR_COUNT(fault_signals)];
     atomic_uint inside; /* threads that look at the slots */
     struct {
-        _Atomic(vr_fault_fn *) fn;
+        _Atomic(vireo_fault_fn *) fn;
         void *opaque;
         atomic_uint order; /* later ones are asked first */
-    } slots[VR_FAULT_HANDLERS];
+    } slots[VIREO_FAULT_HANDLERS];
     unsigned orders;
 } fault_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static bool fault_ask(struct vr_fault *fault)
+static bool fault_ask(struct vireo_fault *fault)
 {
     unsigned below = UINT32_MAX;
     bool done = false;
     atomic_fetch_add(&fault_state.inside, 1);
     while (!done) {
         unsigned best = 0, at = 0;
-        for (unsigned i = 0; i < VR_FAULT_HANDLERS; i++) {
+        for (unsigned i = 0; i < VIREO_FAULT_HANDLERS; i++) {
             unsigned order = atomic_load(&fault_state.slots[i].order);
             if (atomic_load(&fault_state.slots[i].fn) && order > best && order < below) {
                 best = order;
@@ -53,7 +55,7 @@ static bool fault_ask(struct vr_fault *fault)
             break;
         }
         below = best;
-        vr_fault_fn *fn = atomic_load(&fault_state.slots[at].fn);
+        vireo_fault_fn *fn = atomic_load(&fault_state.slots[at].fn);
         done = fn && fn(fault_state.slots[at].opaque, fault);
     }
     atomic_fetch_sub(&fault_state.inside, 1);
@@ -84,12 +86,31 @@ static void fault_chain(int signum, siginfo_t *info, void *context)
     }
 }
 
+static enum vireo_fault_kind fault_kind(int signum)
+{
+    switch (signum) {
+    case SIGSEGV:
+        return VIREO_FAULT_ACCESS;
+    case SIGBUS:
+        return VIREO_FAULT_BUS;
+    case SIGILL:
+        return VIREO_FAULT_ILLEGAL;
+    case SIGFPE:
+        return VIREO_FAULT_ARITHMETIC;
+    default:
+        return VIREO_FAULT_TRAP;
+    }
+}
+
 static void fault_handler(int signum, siginfo_t *info, void *context)
 {
     int saved = errno;
     uintptr_t *pc = NULL;
-    struct vr_fault fault = {
-        .signum = signum, .code = info->si_code, .hva = info->si_addr, .ucontext = context};
+    struct vireo_fault fault = {.kind = fault_kind(signum),
+                                .host_number = signum,
+                                .host_code = info->si_code,
+                                .hva = info->si_addr,
+                                .host_context = context};
     fault.can_set_pc = vr_fault_context(context, &pc, &fault.sp);
     fault.pc = fault.can_set_pc ? *pc : 0;
     /* What other processes send is no fault. */
@@ -121,16 +142,16 @@ static int fault_install(struct vr_error *err)
     return 0;
 }
 
-int vr_fault_add(vr_fault_fn *fn, void *opaque, int *ret_id, struct vr_error *err)
+int vireo_fault_add(vireo_fault_fn *fn, void *opaque, int *ret_id, struct vr_error *err)
 {
     int r = 0;
     unsigned i = 0;
     pthread_mutex_lock(&fault_state.lock);
-    while (i < VR_FAULT_HANDLERS && atomic_load(&fault_state.slots[i].fn)) {
+    while (i < VIREO_FAULT_HANDLERS && atomic_load(&fault_state.slots[i].fn)) {
         i++;
     }
-    if (i == VR_FAULT_HANDLERS) {
-        r = vr_err(err, -ENOSPC, "fault handler: there are %d already", VR_FAULT_HANDLERS);
+    if (i == VIREO_FAULT_HANDLERS) {
+        r = vr_err(err, -ENOSPC, "fault handler: there are %d already", VIREO_FAULT_HANDLERS);
     } else if (fault_state.count == 0) {
         r = fault_install(err);
     }
@@ -145,10 +166,10 @@ int vr_fault_add(vr_fault_fn *fn, void *opaque, int *ret_id, struct vr_error *er
     return r;
 }
 
-void vr_fault_remove(int id)
+void vireo_fault_remove(int id)
 {
     pthread_mutex_lock(&fault_state.lock);
-    vr_assert(id >= 0 && id < VR_FAULT_HANDLERS && atomic_load(&fault_state.slots[id].fn));
+    vr_assert(id >= 0 && id < VIREO_FAULT_HANDLERS && atomic_load(&fault_state.slots[id].fn));
     atomic_store(&fault_state.slots[id].fn, NULL);
     while (atomic_load(&fault_state.inside)) {
         sched_yield();
@@ -165,7 +186,7 @@ void vr_fault_remove(int id)
     pthread_mutex_unlock(&fault_state.lock);
 }
 
-int vr_fault_stack_set(uint64_t len, struct vr_fault_stack *ret_stack, struct vr_error *err)
+int vireo_fault_stack_set(uint64_t len, struct vireo_fault_stack *ret_stack, struct vr_error *err)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), whole;
     stack_t old;
@@ -187,16 +208,16 @@ int vr_fault_stack_set(uint64_t len, struct vr_fault_stack *ret_stack, struct vr
         munmap(all, whole);
         return vr_err(err, r, "fault stack: %s", strerror(-r));
     }
-    *ret_stack = (struct vr_fault_stack){.hva = all, .len = whole};
+    *ret_stack = (struct vireo_fault_stack){.hva = all, .len = whole};
     return 0;
 }
 
-void vr_fault_stack_clear(struct vr_fault_stack *stack)
+void vireo_fault_stack_clear(struct vireo_fault_stack *stack)
 {
     stack_t none = {.ss_flags = SS_DISABLE};
     if (stack->hva) {
         sigaltstack(&none, NULL);
         munmap(stack->hva, stack->len);
     }
-    *stack = (struct vr_fault_stack){.hva = NULL};
+    *stack = (struct vireo_fault_stack){.hva = NULL};
 }

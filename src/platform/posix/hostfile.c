@@ -92,7 +92,7 @@ int vr_hostfile_u64(uint64_t *ret_val, const char *root, const char *fmt, ...)
     return r < 0 ? r : vr_parse_u64(text, ret_val);
 }
 
-int vr_hostfile_cpus(struct vr_cpuset *ret_set, const char *root, const char *fmt, ...)
+int vr_hostfile_cpus(struct vireo_cpuset *ret_set, const char *root, const char *fmt, ...)
 {
     char text[16384];
     va_list ap;
@@ -100,8 +100,8 @@ int vr_hostfile_cpus(struct vr_cpuset *ret_set, const char *root, const char *fm
     int r = hostfile_read(text, sizeof(text), root, fmt, ap);
     va_end(ap);
     if (r == -ENODATA) {
-        *ret_set = (struct vr_cpuset){.bits = NULL};
+        *ret_set = (struct vireo_cpuset){.bits = NULL};
         return 0;
     }
-    return r < 0 ? r : vr_cpuset_parse(text, ret_set);
+    return r < 0 ? r : vireo_cpuset_parse(text, ret_set);
 }

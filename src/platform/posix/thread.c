@@ -1,5 +1,7 @@
 /* Threads by POSIX. Failing lock calls are bugs of ours, so they are asserted. */
-#include "platform/thread.h"
+#include "base/err.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
 
 #include "base/alloc.h"
 
@@ -13,7 +15,7 @@
 #include <sys/prctl.h>
 #endif
 
-struct vr_thread {
+struct vireo_thread {
     pthread_t id;
     char name[16]; /* what Linux shows, with the NUL */
     void (*fn)(void *);
@@ -22,16 +24,16 @@ struct vr_thread {
 
 static void *thread_main(void *opaque)
 {
-    struct vr_thread *t = opaque;
+    struct vireo_thread *t = opaque;
     pthread_setname_np(pthread_self(), t->name);
     t->fn(t->arg);
     return NULL;
 }
 
-int vr_thread_create(const char *name, void (*fn)(void *), void *arg, struct vr_thread **ret_thread,
-                     struct vr_error *err)
+int vireo_thread_create(const char *name, void (*fn)(void *), void *arg,
+                        struct vireo_thread **ret_thread, struct vr_error *err)
 {
-    struct vr_thread *t = vr_zalloc(sizeof(*t));
+    struct vireo_thread *t = vr_zalloc(sizeof(*t));
     if (!t) {
         return vr_err(err, -ENOMEM, "thread '%s': no memory", name);
     }
@@ -59,14 +61,14 @@ int vr_thread_create(const char *name, void (*fn)(void *), void *arg, struct vr_
     return 0;
 }
 
-void vr_thread_be_punctual(void)
+void vireo_thread_be_punctual(void)
 {
 #ifdef __linux__
     prctl(PR_SET_TIMERSLACK, 1UL);
 #endif
 }
 
-void vr_thread_join(struct vr_thread *thread)
+void vireo_thread_join(struct vireo_thread *thread)
 {
     if (thread) {
         vr_assert(pthread_join(thread->id, NULL) == 0);
@@ -74,17 +76,17 @@ void vr_thread_join(struct vr_thread *thread)
     }
 }
 
-void vr_thread_yield(void)
+void vireo_thread_yield(void)
 {
     sched_yield();
 }
 
-bool vr_thread_is_current(const struct vr_thread *thread)
+bool vireo_thread_is_current(const struct vireo_thread *thread)
 {
     return pthread_equal(thread->id, pthread_self());
 }
 
-uint64_t vr_thread_cpu_ns(const struct vr_thread *thread)
+uint64_t vireo_thread_cpu_ns(const struct vireo_thread *thread)
 {
     clockid_t clock;
     struct timespec ts;

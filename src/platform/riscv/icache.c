@@ -1,7 +1,9 @@
 /* FENCE.I reaches the hart that runs it only (unprivileged ISA, "Zifencei"): the kernel does it on
  * all harts of the process, riscv_flush_icache(2). */
-#include "platform/jitmem.h"
+#include "platform/host.h"
+#include "vireo/host_code.h"
 
+#include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,9 +16,17 @@ const void *vr_jit_sample(size_t *ret_len)
     return code;
 }
 
-void vr_icache_flush(const void *rw, const void *rx, size_t len)
+void vireo_icache_flush(const void *rw, const void *rx, size_t len)
 {
     (void)rw;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     syscall(RV_SYS_FLUSH_ICACHE, rx, (const char *)rx + len, 0UL);
+}
+
+/* Zicbom's instructions are for the kernel until it opens them, and nothing says whether it did. */
+int vireo_dcache_flush(const void *hva, size_t len)
+{
+    (void)hva;
+    (void)len;
+    return -ENOTSUP;
 }

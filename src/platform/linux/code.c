@@ -1,6 +1,7 @@
 /* Code memory: a memfd (memfd_create(2)) that is mapped twice. */
-#include "platform/jitmem.h"
 #include "base/bits.h"
+#include "base/err.h"
+#include "vireo/host_code.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #define MFD_EXEC 0x10u /* since Linux 6.3, where vm.memfd_noexec may make the default the other */
 #endif
 
-static int jitmem_map(int fd, size_t len, struct vr_jitmem *ret_mem, struct vr_error *err)
+static int jitmem_map(int fd, size_t len, struct vireo_jitmem *ret_mem, struct vr_error *err)
 {
     if (ftruncate(fd, (off_t)len) < 0) {
         int r = errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno;
@@ -32,11 +33,11 @@ static int jitmem_map(int fd, size_t len, struct vr_jitmem *ret_mem, struct vr_e
                       "module (SELinux execmem) or vm.memfd_noexec may forbid it",
                       strerror(-r));
     }
-    *ret_mem = (struct vr_jitmem){.rw = rw, .rx = rx, .len = len};
+    *ret_mem = (struct vireo_jitmem){.rw = rw, .rx = rx, .len = len};
     return 0;
 }
 
-int vr_jitmem_create(size_t len, struct vr_jitmem *ret_mem, struct vr_error *err)
+int vireo_jitmem_create(size_t len, struct vireo_jitmem *ret_mem, struct vr_error *err)
 {
     uint64_t whole;
     if (len == 0) {
@@ -58,32 +59,32 @@ int vr_jitmem_create(size_t len, struct vr_jitmem *ret_mem, struct vr_error *err
     return r;
 }
 
-void vr_jitmem_destroy(struct vr_jitmem *mem)
+void vireo_jitmem_destroy(struct vireo_jitmem *mem)
 {
     if (mem->rw) {
         munmap(mem->rw, mem->len);
         munmap((void *)(uintptr_t)mem->rx, mem->len);
     }
-    *mem = (struct vr_jitmem){.len = 0};
+    *mem = (struct vireo_jitmem){.len = 0};
 }
 
-int vr_jitmem_flush(const struct vr_jitmem *mem, size_t off, size_t len, struct vr_error *err)
+int vireo_jitmem_flush(const struct vireo_jitmem *mem, size_t off, size_t len, struct vr_error *err)
 {
     if (!vr_in_range(off, len, mem->len)) {
         return vr_err(err, -ERANGE, "code memory: %zu bytes at %zu do not fit %zu", len, off,
                       mem->len);
     }
-    vr_icache_flush(mem->rw + off, mem->rx + off, len);
+    vireo_icache_flush(mem->rw + off, mem->rx + off, len);
     return 0;
 }
 
-int vr_jitmem_publish(const struct vr_jitmem *mem, size_t off, const void *code, size_t len,
-                      struct vr_error *err)
+int vireo_jitmem_publish(const struct vireo_jitmem *mem, size_t off, const void *code, size_t len,
+                         struct vr_error *err)
 {
     if (!vr_in_range(off, len, mem->len)) {
         return vr_err(err, -ERANGE, "code memory: %zu bytes at %zu do not fit %zu", len, off,
                       mem->len);
     }
     memcpy(mem->rw + off, code, len);
-    return vr_jitmem_flush(mem, off, len, err);
+    return vireo_jitmem_flush(mem, off, len, err);
 }

@@ -1,7 +1,8 @@
 /* Counters by perf_event_open(2), user mode only, which needs no rights up to
  * kernel.perf_event_paranoid 2. */
-#include "platform/perf.h"
-#include "base/bits.h"
+#include "base/alloc.h"
+#include "base/err.h"
+#include "vireo/host_counters.h"
 
 #include <errno.h>
 #include <linux/perf_event.h>
@@ -9,14 +10,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const uint64_t perf_config[VR_PERF_EVENTS] = {
-    [VR_PERF_CYCLES] = PERF_COUNT_HW_CPU_CYCLES,
-    [VR_PERF_INSTRUCTIONS] = PERF_COUNT_HW_INSTRUCTIONS,
-    [VR_PERF_CACHE_MISSES] = PERF_COUNT_HW_CACHE_MISSES,
-    [VR_PERF_BRANCH_MISSES] = PERF_COUNT_HW_BRANCH_MISSES,
+struct vireo_counters {
+    int fds[VIREO_COUNT_EVENTS]; /* -1: not counted */
 };
 
-static int perf_open_one(uint64_t config)
+static const uint64_t counters_config[VIREO_COUNT_EVENTS] = {
+    [VIREO_COUNT_CYCLES] = PERF_COUNT_HW_CPU_CYCLES,
+    [VIREO_COUNT_INSTRUCTIONS] = PERF_COUNT_HW_INSTRUCTIONS,
+    [VIREO_COUNT_CACHE_MISSES] = PERF_COUNT_HW_CACHE_MISSES,
+    [VIREO_COUNT_BRANCH_MISSES] = PERF_COUNT_HW_BRANCH_MISSES,
+};
+
+static int counters_open_one(uint64_t config)
 {
     struct perf_event_attr attr = {
         .type = PERF_TYPE_HARDWARE,
@@ -30,7 +35,7 @@ static int perf_open_one(uint64_t config)
     return fd < 0 ? -errno : (int)fd;
 }
 
-static int perf_why_not(int r, struct vr_error *err)
+static int counters_why_not(int r, struct vr_error *err)
 {
     switch (-r) {
     case ENOENT:
@@ -54,43 +59,50 @@ static int perf_why_not(int r, struct vr_error *err)
     }
 }
 
-int vr_perf_open(struct vr_perf *ret_perf, struct vr_error *err)
+int vireo_counters_open(struct vireo_counters **ret_counters, struct vr_error *err)
 {
-    struct vr_perf perf;
+    struct vireo_counters *c = vr_zalloc(sizeof(*c));
     int first = 0;
     bool any = false;
-    for (unsigned i = 0; i < VR_PERF_EVENTS; i++) {
-        perf.fds[i] = perf_open_one(perf_config[i]);
-        if (perf.fds[i] < 0) {
-            first = first ? first : perf.fds[i];
-            perf.fds[i] = -1;
+    if (!c) {
+        return vr_err(err, -ENOMEM, "counters: no memory");
+    }
+    for (unsigned i = 0; i < VIREO_COUNT_EVENTS; i++) {
+        c->fds[i] = counters_open_one(counters_config[i]);
+        if (c->fds[i] < 0) {
+            first = first ? first : c->fds[i];
+            c->fds[i] = -1;
         } else {
             any = true;
         }
     }
     if (!any) {
-        return perf_why_not(first, err);
+        free(c);
+        return counters_why_not(first, err);
     }
-    *ret_perf = perf;
+    *ret_counters = c;
     return 0;
 }
 
-void vr_perf_close(struct vr_perf *perf)
+void vireo_counters_close(struct vireo_counters *counters)
 {
-    for (unsigned i = 0; i < VR_PERF_EVENTS; i++) {
-        if (perf->fds[i] >= 0) {
-            close(perf->fds[i]);
-            perf->fds[i] = -1;
+    if (!counters) {
+        return;
+    }
+    for (unsigned i = 0; i < VIREO_COUNT_EVENTS; i++) {
+        if (counters->fds[i] >= 0) {
+            close(counters->fds[i]);
         }
     }
+    free(counters);
 }
 
-void vr_perf_read(const struct vr_perf *perf, struct vr_perf_counts *ret_counts)
+void vireo_counters_read(const struct vireo_counters *counters, struct vireo_counts *ret_counts)
 {
-    struct vr_perf_counts c = {.count = {0}};
-    for (unsigned i = 0; i < VR_PERF_EVENTS; i++) {
+    struct vireo_counts c = {.count = {0}};
+    for (unsigned i = 0; i < VIREO_COUNT_EVENTS; i++) {
         uint64_t v[3]; /* value, time enabled, time running */
-        if (perf->fds[i] < 0 || read(perf->fds[i], v, sizeof(v)) != (ssize_t)sizeof(v) ||
+        if (counters->fds[i] < 0 || read(counters->fds[i], v, sizeof(v)) != (ssize_t)sizeof(v) ||
             v[2] == 0) {
             continue;
         }
