@@ -9,4 +9,7 @@
 
 #include <cmocka.h>
 
+/* Neither passed nor failed, and why: the runner takes the remark for the reason. */
+#define skip_because(...) (print_message("# skipped: " __VA_ARGS__), print_message("\n"), skip())
+
 #endif

@@ -37,6 +37,7 @@ ENVIRONMENT = {
     # meson would fill fresh memory with a random byte, which hides order-dependent failures from a rerun.
     "MALLOC_PERTURB_": "165",
 }
+SKIPPED = "# skipped: "  # what a C test says before it is skipped (tests/test.h)
 Result = collections.namedtuple("Result", "passed failed skipped")  # lists of (name, text)
 
 
@@ -67,8 +68,9 @@ def read_tap(name, text):
         after = bool(match[1])
         if (match[3] or "").lower() == "skip":
             after = False
-            result.skipped.append((f"{name}: {match[2].strip() or match[4].strip()}",
-                                   match[4].strip() if match[2].strip() else ""))
+            said = [note[len(SKIPPED):] for note in notes if note.startswith(SKIPPED)]
+            why = match[4].strip() or (said[-1] if said else "")
+            result.skipped.append((f"{name}: {match[2].strip() or why}", why if match[2].strip() else ""))
         elif match[1]:
             result.failed.append((f"{name}: {match[2].strip()}", "\n".join(notes[-60:])))
         else:

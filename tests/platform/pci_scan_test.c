@@ -299,7 +299,7 @@ static void check_with_lspci(const char *name)
     if (system("lspci --version >/dev/null 2>&1") != 0) {
         vireo_pci_destroy(pci);
         tree_destroy(&t);
-        skip();
+        skip_because("lspci is not here");
     }
     snprintf(command, sizeof(command),
              "lspci -A linux-sysfs -O sysfs.path=%s/sys/bus/pci -Dnvmmk 2>/dev/null", t.root);

@@ -473,8 +473,7 @@ static void compressed_against_disassembler(void **state)
         free(words);
         free(a);
         free(b);
-        print_message("skipped: riscv64-linux-gnu-objdump is not here\n");
-        skip();
+        skip_because("riscv64-linux-gnu-objdump is not here");
     }
     for (unsigned i = 0; i < n; i++) {
         uint32_t half = halves[i] & 0xffff;

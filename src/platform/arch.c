@@ -1,11 +1,11 @@
 /* Names of processors and systems, and which one the compiler was asked to make code for. */
-#include "base/bits.h"
-#include "platform/kvm.h"
-#include "vireo/platform.h"
-
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "Vireo runs on little-endian hosts only: guest memory is shared with guests that are"
 #endif
+
+#include "base/bits.h"
+#include "platform/kvm.h"
+#include "vireo/platform.h"
 
 const char *vr_host_cpu(void)
 {
