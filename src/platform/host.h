@@ -19,6 +19,8 @@ struct vr_cpu_id {
     enum vireo_answer virt, nested_paging, protection_keys;
 };
 void vr_cpu_identify(struct vr_cpu_id *ret_id);
+/* Drop from @id what the processor has and the host's kernel says is not to be used. */
+void vr_host_hide_features(struct vr_cpu_id *id);
 
 /* Position-independent code of this processor: a function without arguments that returns 42; by it
  * one sees whether made code runs. NULL: Vireo makes no code for this processor. */

@@ -58,10 +58,7 @@ with tap.test("lscpu names the same features"):
     flags = set((lscpu().get("Flags") or "").split())
     if not flags:
         raise Skip("lscpu lists none here")
-    # What the processor says and the kernel hides from its list would be missing there only.
     extra = set(cpu["features"]) - flags
-    if (cpu["vendor"], cpu["family"]) == ("AuthenticAMD", 26):
-        extra -= {"rdseed"}  # kernels take it off their list where microcode has not mended it (AMD-SB-7055)
     assert not extra, f"only we say {extra}"
     ours = set(re.findall(r'"(\w+)"\}', (pathlib.Path(__file__).resolve().parents[2] /
                                          "src/platform/x86/features.c").read_text()))

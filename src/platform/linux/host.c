@@ -112,6 +112,7 @@ static int host_identify(struct vireo_platform *host, struct vr_error *err)
     char text[16];
     struct vireo_cpus *cpu = &host->cpu;
     vr_cpu_identify(&id);
+    vr_host_hide_features(&id);
     const char **features = vr_zalloc_array(id.feature_count, sizeof(*features));
     if (!features) {
         return vr_err(err, -ENOMEM, "processors: no memory");
