@@ -1,5 +1,5 @@
-/* The parts of host detection, as vireo/platform.h shows them together. Linux: linux/host_*.c; the
- * processor: x86/, arm64/, riscv/ features.c. */
+/* The parts of host detection, as vireo/platform.h shows them together. Systems: linux/, windows/;
+ * the processor: x86/, arm64/, riscv/ features.c. */
 #ifndef VR_PLATFORM_HOST_H
 #define VR_PLATFORM_HOST_H
 
@@ -19,16 +19,18 @@ struct vr_cpu_id {
     enum vireo_answer virt, nested_paging, protection_keys;
 };
 void vr_cpu_identify(struct vr_cpu_id *ret_id);
-/* Drop from @id what the processor has and the host's kernel says is not to be used. */
-void vr_host_hide_features(struct vr_cpu_id *id);
+/* Put right in @id what the host's kernel knows better than the processor: features that are not to
+ * be used, nested paging. */
+void vr_host_correct_cpu(struct vr_cpu_id *id);
 
 /* Position-independent code of this processor: a function without arguments that returns 42; by it
  * one sees whether made code runs. NULL: Vireo makes no code for this processor. */
 const void *vr_jit_sample(size_t *ret_len);
 
 /* Each fills its part of a zeroed @host from the files below @root, "" for this host. What cannot
- * be read stays unknown; an error only where nothing is known then. */
-void vr_host_read_os(const char *root, struct vireo_platform *host);
+ * be read stays unknown; an error only where nothing is known then. Other systems than Linux read
+ * themselves only: -ENOTSUP from vr_host_read_os where @root is not "". */
+int vr_host_read_os(const char *root, struct vireo_platform *host, struct vr_error *err) VR_MUST;
 int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_error *err) VR_MUST;
 int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_error *err) VR_MUST;
 int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory,

@@ -3,9 +3,28 @@
 #ifndef VR_PLATFORM_LOCK_H
 #define VR_PLATFORM_LOCK_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#ifdef _WIN32
+struct vr_mutex {
+    void *lock; /* SRWLOCK */
+};
+
+struct vr_cond {
+    void *lock; /* SRWLOCK */
+    struct vr_cond_waiter *first, *last, *spare;
+};
+
+struct vr_once {
+    void *once; /* INIT_ONCE */
+};
+#define VR_ONCE_INIT \
+    {                \
+        0            \
+    }
+#else
+#include <pthread.h>
 
 struct vr_mutex {
     pthread_mutex_t m;
@@ -14,6 +33,15 @@ struct vr_mutex {
 struct vr_cond {
     pthread_cond_t c; /* waits on the monotonic clock */
 };
+
+struct vr_once {
+    pthread_once_t once;
+};
+#define VR_ONCE_INIT      \
+    {                     \
+        PTHREAD_ONCE_INIT \
+    }
+#endif
 
 void vr_mutex_init(struct vr_mutex *mutex);
 void vr_mutex_fini(struct vr_mutex *mutex);
@@ -29,5 +57,8 @@ void vr_cond_wait(struct vr_cond *cond, struct vr_mutex *mutex);
 bool vr_cond_wait_until(struct vr_cond *cond, struct vr_mutex *mutex, uint64_t until_ns);
 void vr_cond_signal(struct vr_cond *cond);
 void vr_cond_broadcast(struct vr_cond *cond);
+
+/* fn has been called once when this returns, whoever comes first. */
+void vr_once(struct vr_once *once, void (*fn)(void));
 
 #endif

@@ -4,6 +4,7 @@
  * "flags" of proc(5), /proc/cpuinfo, are the only place where they are missing.
  */
 #include "platform/host.h"
+#include "platform/hostfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,7 @@ static bool flags_have(const char *list, const char *name)
     return false;
 }
 
-void vr_host_hide_features(struct vr_cpu_id *id)
+static void flags_hide(struct vr_cpu_id *id)
 {
     char text[FLAGS_TEXT];
     char *list = flags_read(text) ? strstr(text, "\nflags") : NULL, *end;
@@ -65,4 +66,15 @@ void vr_host_hide_features(struct vr_cpu_id *id)
         }
     }
     id->feature_count = kept;
+}
+
+void vr_host_correct_cpu(struct vr_cpu_id *id)
+{
+    char text[16];
+    flags_hide(id);
+    /* Intel's nested paging is in an MSR; KVM tells what it found there. */
+    if (id->virt == VIREO_YES && id->nested_paging == VIREO_UNKNOWN &&
+        vr_hostfile_text(text, sizeof(text), "", "/sys/module/kvm_intel/parameters/ept") >= 0) {
+        id->nested_paging = text[0] == 'Y' || text[0] == '1' ? VIREO_YES : VIREO_NO;
+    }
 }

@@ -1,8 +1,8 @@
 /* Memory by mmap(2), mprotect(2), madvise(2), mbind(2) (by its bare system call: libnuma is not
  * needed), memfd_create(2) and its seals (fcntl(2)). */
+#include "platform/map.h"
 #include "base/bits.h"
 #include "base/err.h"
-#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-enum { MAP_NODES = 1024, MAP_HUGE_AT = 26 /* MAP_HUGE_SHIFT and MFD_HUGE_SHIFT */ };
+enum { MAP_HUGE_AT = 26 /* MAP_HUGE_SHIFT and MFD_HUGE_SHIFT */ };
 
 static size_t map_page(void)
 {
@@ -29,37 +29,6 @@ static int map_host_prot(unsigned prot)
 {
     return (prot & VIREO_PROT_READ ? PROT_READ : 0) | (prot & VIREO_PROT_WRITE ? PROT_WRITE : 0) |
            (prot & VIREO_PROT_EXEC ? PROT_EXEC : 0);
-}
-
-static int map_check_prot(unsigned prot, struct vr_error *err)
-{
-    if (prot & ~(unsigned)(VIREO_PROT_READ | VIREO_PROT_WRITE | VIREO_PROT_EXEC)) {
-        return vr_err(err, -EINVAL, "map: unknown protection 0x%x", prot);
-    }
-    if ((prot & VIREO_PROT_WRITE) && (prot & VIREO_PROT_EXEC)) {
-        return vr_err(err, -EACCES,
-                      "map: memory is never writable and executable at one address; code memory "
-                      "has two");
-    }
-    return 0;
-}
-
-static int map_check(size_t len, const struct vireo_map_opts *o, size_t page, struct vr_error *err)
-{
-    bool fixed = o->flags & (VIREO_MAP_FIXED | VIREO_MAP_REPLACE);
-    int r = map_check_prot(o->prot, err);
-    if (r < 0) {
-        return r;
-    }
-    if (len == 0 || (o->huge_bytes && (!vr_is_pow2(o->huge_bytes) || o->huge_bytes <= page)) ||
-        (o->align_bytes && !vr_is_pow2(o->align_bytes)) || (fixed && !o->hva) ||
-        (!fixed && o->hva) || !vr_is_aligned((uintptr_t)o->hva, page) ||
-        (o->file && (o->fd < 0 || !vr_is_aligned(o->file_off, page) || o->file_off > INT64_MAX)) ||
-        (o->file && o->huge_bytes) || (fixed && o->align_bytes > page) ||
-        o->node < VIREO_NODE_ANY || o->node >= MAP_NODES) {
-        return vr_err(err, -EINVAL, "map: size, address, offset or alignment makes no sense");
-    }
-    return 0;
 }
 
 static int map_flags(const struct vireo_map_opts *o)
@@ -138,13 +107,13 @@ static int map_place(size_t len, const struct vireo_map_opts *o, size_t page, ui
 
 static int map_bind(uint8_t *hva, size_t len, int node, struct vr_error *err)
 {
-    unsigned long mask[MAP_NODES / (8 * sizeof(unsigned long))] = {0};
+    unsigned long mask[VR_MAP_NODES / (8 * sizeof(unsigned long))] = {0};
     unsigned bits = 8 * sizeof(unsigned long);
     if (node == VIREO_NODE_ANY) {
         return 0;
     }
     mask[(unsigned)node / bits] |= 1ul << ((unsigned)node % bits);
-    if (syscall(SYS_mbind, hva, len, MPOL_BIND, mask, (unsigned long)MAP_NODES, MPOL_MF_STRICT) <
+    if (syscall(SYS_mbind, hva, len, MPOL_BIND, mask, (unsigned long)VR_MAP_NODES, MPOL_MF_STRICT) <
         0) {
         int r = errno == EINVAL ? -ENODEV : -errno;
         return vr_err(err, r, "map: memory cannot be bound to node %d: %s", node,
@@ -190,7 +159,7 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
     size_t page = map_page();
     uint64_t whole;
     uint8_t *hva = NULL;
-    int r = map_check(len, opts, page, err);
+    int r = vr_map_check(len, opts, page, err);
     if (r < 0) {
         return r;
     }
@@ -224,22 +193,11 @@ void vireo_map_destroy(struct vireo_map *map)
     *map = (struct vireo_map){.hva = NULL};
 }
 
-static int map_range(const struct vireo_map *map, size_t off, size_t len, struct vr_error *err)
-{
-    if (!vr_in_range(off, len, map->len)) {
-        return vr_err(err, -ERANGE, "map: %zu bytes at %zu do not lie in %zu", len, off, map->len);
-    }
-    if (!vr_is_aligned(off, map_page())) {
-        return vr_err(err, -EINVAL, "map: %zu is not the start of a page", off);
-    }
-    return 0;
-}
-
 int vireo_map_protect(const struct vireo_map *map, size_t off, size_t len, unsigned prot,
                       struct vr_error *err)
 {
-    int r = map_check_prot(prot, err);
-    r = r < 0 ? r : map_range(map, off, len, err);
+    int r = vr_map_check_prot(prot, err);
+    r = r < 0 ? r : vr_map_check_range(map, off, len, map_page(), err);
     if (r == 0 && mprotect(map->hva + off, len, map_host_prot(prot)) < 0) {
         r = -errno;
         return vr_err(err, r, "map: protection 0x%x: %s", prot, strerror(-r));
@@ -260,7 +218,7 @@ int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum v
     if ((unsigned)advice >= VR_COUNT(host)) {
         return vr_err(err, -EINVAL, "map: unknown advice %d", (int)advice);
     }
-    int r = map_range(map, off, len, err);
+    int r = vr_map_check_range(map, off, len, map_page(), err);
     if (r == 0 && madvise(map->hva + off, len, host[advice]) < 0) {
         r = -errno;
         return vr_err(err, r, "map: advice %d: %s", (int)advice,
@@ -271,7 +229,7 @@ int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum v
 
 int vireo_map_sync(const struct vireo_map *map, size_t off, size_t len, struct vr_error *err)
 {
-    int r = map_range(map, off, len, err);
+    int r = vr_map_check_range(map, off, len, map_page(), err);
     if (r == 0 && msync(map->hva + off, len, MS_SYNC) < 0) {
         r = -errno;
         return vr_err(err, r, "map: writing to the file: %s", strerror(-r));
@@ -282,7 +240,7 @@ int vireo_map_sync(const struct vireo_map *map, size_t off, size_t len, struct v
 int vireo_map_lock(const struct vireo_map *map, size_t off, size_t len, bool lock,
                    struct vr_error *err)
 {
-    int r = map_range(map, off, len, err);
+    int r = vr_map_check_range(map, off, len, map_page(), err);
     if (r == 0 && (lock ? mlock(map->hva + off, len) : munlock(map->hva + off, len)) < 0) {
         return map_lock_why_not(len, -errno, err);
     }

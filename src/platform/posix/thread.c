@@ -162,3 +162,8 @@ void vr_cond_broadcast(struct vr_cond *cond)
 {
     vr_assert(pthread_cond_broadcast(&cond->c) == 0);
 }
+
+void vr_once(struct vr_once *once, void (*fn)(void))
+{
+    vr_assert(pthread_once(&once->once, fn) == 0);
+}

@@ -1,0 +1,105 @@
+/* All facts of a host together, looked up once. */
+#include "platform/host.h"
+#include "base/alloc.h"
+#include "platform/kvm.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A host is one, and does not change: so are the facts. Set once; see vireo_platform_get. */
+static _Atomic(struct vireo_platform *) host_facts;
+
+/* The processor itself: only this host's can be asked. */
+static int host_identify(struct vireo_platform *host, struct vr_error *err)
+{
+    struct vr_cpu_id id;
+    struct vireo_cpus *cpu = &host->cpu;
+    vr_cpu_identify(&id);
+    vr_host_correct_cpu(&id);
+    const char **features = vr_zalloc_array(id.feature_count, sizeof(*features));
+    if (!features) {
+        return vr_err(err, -ENOMEM, "processors: no memory");
+    }
+    memcpy(features, id.features, id.feature_count * sizeof(*features));
+    cpu->features = features;
+    cpu->feature_count = id.feature_count;
+    cpu->arch = vireo_host_arch();
+    snprintf(cpu->arch_name, sizeof(cpu->arch_name), "%s", vr_host_cpu());
+    memcpy(cpu->vendor, id.vendor, sizeof(cpu->vendor));
+    memcpy(cpu->model, id.model, sizeof(cpu->model));
+    cpu->family = id.family;
+    cpu->model_number = id.model_number;
+    cpu->stepping = id.stepping;
+    cpu->virt_name = id.virt_name;
+    cpu->virt = id.virt;
+    cpu->nested_paging = id.nested_paging;
+    cpu->protection_keys = id.protection_keys;
+    return 0;
+}
+
+int vireo_platform_read(const char *root, struct vireo_platform **ret_host, struct vr_error *err)
+{
+    struct vireo_platform *host = vr_zalloc(sizeof(*host));
+    if (!host) {
+        return vr_err(err, -ENOMEM, "host: no memory");
+    }
+    host->cpu.virt_name = "";
+    int r = vr_host_read_os(root, host, err);
+    r = r < 0 ? r : vr_host_read_cpus(root, host, err);
+    r = r < 0 ? r : vr_host_read_nodes(root, host, err);
+    r = r < 0 ? r : vr_host_read_memory(root, &host->memory, err);
+    r = r < 0 || *root ? r : host_identify(host, err);
+    if (r < 0) {
+        vireo_platform_free(host);
+        return r;
+    }
+    *ret_host = host;
+    return 0;
+}
+
+void vireo_platform_free(struct vireo_platform *host)
+{
+    if (host) {
+        free((void *)(uintptr_t)host->cpu.list);
+        free((void *)(uintptr_t)host->cpu.caches);
+        free((void *)(uintptr_t)host->cpu.features);
+        free((void *)(uintptr_t)host->nodes);
+        free(host);
+    }
+}
+
+int vireo_platform_get(const struct vireo_platform **ret_host, struct vr_error *err)
+{
+    struct vireo_platform *host = atomic_load_explicit(&host_facts, memory_order_acquire);
+    if (!host) {
+        struct vireo_platform *first = NULL;
+        int r = vireo_platform_read("", &host, err);
+        if (r < 0) {
+            return r;
+        }
+        /* Two threads may look at a time; the first one's answer is everybody's. */
+        if (!atomic_compare_exchange_strong(&host_facts, &first, host)) {
+            vireo_platform_free(host);
+            host = first;
+        }
+    }
+    *ret_host = host;
+    return 0;
+}
+
+int vireo_platform_memory(struct vireo_memory *ret_memory, struct vr_error *err)
+{
+    return vr_host_read_memory("", ret_memory, err);
+}
+
+bool vireo_platform_has(const struct vireo_platform *host, const char *feature)
+{
+    for (uint32_t i = 0; i < host->cpu.feature_count; i++) {
+        if (strcmp(host->cpu.features[i], feature) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
