@@ -13,7 +13,7 @@
 
 /* A host is one: what works is tried once for all. Written under the once only. */
 static struct vireo_caps caps_found;
-static struct vr_once caps_once = VR_ONCE_INIT;
+static struct vr_once caps_once = {VR_ONCE_INIT};
 
 static void caps_counters(struct vireo_ability *counters)
 {

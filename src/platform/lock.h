@@ -4,6 +4,7 @@
 #define VR_PLATFORM_LOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef _WIN32
@@ -19,10 +20,10 @@ struct vr_cond {
 struct vr_once {
     void *once; /* INIT_ONCE */
 };
-#define VR_ONCE_INIT \
-    {                \
-        0            \
-    }
+
+/* In braces, where one is made before anything runs. */
+#define VR_MUTEX_INIT .lock = NULL
+#define VR_ONCE_INIT  .once = NULL
 #else
 #include <pthread.h>
 
@@ -37,10 +38,9 @@ struct vr_cond {
 struct vr_once {
     pthread_once_t once;
 };
-#define VR_ONCE_INIT      \
-    {                     \
-        PTHREAD_ONCE_INIT \
-    }
+
+#define VR_MUTEX_INIT .m = PTHREAD_MUTEX_INITIALIZER
+#define VR_ONCE_INIT  .once = PTHREAD_ONCE_INIT
 #endif
 
 void vr_mutex_init(struct vr_mutex *mutex);

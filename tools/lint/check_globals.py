@@ -12,6 +12,7 @@ from tree import finish
 # name: why one copy for the whole process is right.
 ALLOWED = {
     "fault_state": "a process has one handler for a signal",
+    "fault_before": "and one that was there before",
     "host_facts": "a process runs on one host; its facts are looked up once",
     "host_kind": "the same, for the kind of system alone",
     "caps_found": "what works on that host, tried once",

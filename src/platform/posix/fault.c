@@ -1,11 +1,9 @@
 /*
  * Fault handlers by sigaction(2) with SA_SIGINFO and SA_ONSTACK.
  *
- * A table of slots is read by the signal handler without locks: a slot is claimed by storing its
- * function last, and freed by waiting until no thread is inside (each counts itself in before it
- * reads the slots). Chaining: a fault that nobody claims is given to the handler from before, with
- * its flags honoured; when that was the default, it is restored and the instruction runs again,
- * which ends the process as if we had not been there.
+ * Chaining: a fault that nobody claims is given to the handler from before, with its flags
+ * honoured; when that was the default, it is restored and the instruction runs again, which ends
+ * the process as if we had not been there.
  */
 #include "platform/fault.h"
 #include "base/bits.h"
@@ -13,60 +11,21 @@
 #include "vireo/host_fault.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
 
-/* A signal's handler gets no argument of ours, and a process has one for each signal. */
-static struct {
-    pthread_mutex_t lock; /* add and remove */
-    unsigned count;
-    struct sigaction before[VR_COUNT(fault_signals)];
-    atomic_uint inside; /* threads that look at the slots */
-    struct {
-        _Atomic(vireo_fault_fn *) fn;
-        void *opaque;
-        atomic_uint order; /* later ones are asked first */
-    } slots[VIREO_FAULT_HANDLERS];
-    unsigned orders;
-} fault_state = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static bool fault_ask(struct vireo_fault *fault)
-{
-    unsigned below = UINT32_MAX;
-    bool done = false;
-    atomic_fetch_add(&fault_state.inside, 1);
-    while (!done) {
-        unsigned best = 0, at = 0;
-        for (unsigned i = 0; i < VIREO_FAULT_HANDLERS; i++) {
-            unsigned order = atomic_load(&fault_state.slots[i].order);
-            if (atomic_load(&fault_state.slots[i].fn) && order > best && order < below) {
-                best = order;
-                at = i;
-            }
-        }
-        if (best == 0) {
-            break;
-        }
-        below = best;
-        vireo_fault_fn *fn = atomic_load(&fault_state.slots[at].fn);
-        done = fn && fn(fault_state.slots[at].opaque, fault);
-    }
-    atomic_fetch_sub(&fault_state.inside, 1);
-    return done;
-}
+/* What each signal did before; a process has one handler for each. */
+static struct sigaction fault_before[VR_COUNT(fault_signals)];
 
 static void fault_chain(int signum, siginfo_t *info, void *context)
 {
     const struct sigaction *before = NULL;
     for (unsigned i = 0; i < VR_COUNT(fault_signals); i++) {
-        before = fault_signals[i] == signum ? &fault_state.before[i] : before;
+        before = fault_signals[i] == signum ? &fault_before[i] : before;
     }
     if (before && (before->sa_flags & SA_SIGINFO) && before->sa_sigaction) {
         before->sa_sigaction(signum, info, context);
@@ -114,7 +73,7 @@ static void fault_handler(int signum, siginfo_t *info, void *context)
     fault.can_set_pc = vr_fault_context(context, &pc, &fault.sp);
     fault.pc = fault.can_set_pc ? *pc : 0;
     /* What other processes send is no fault. */
-    bool done = info->si_code > 0 && fault_ask(&fault);
+    bool done = info->si_code > 0 && vr_fault_ask(&fault);
     if (done && fault.can_set_pc) {
         *pc = fault.pc;
     }
@@ -124,17 +83,17 @@ static void fault_handler(int signum, siginfo_t *info, void *context)
     errno = saved;
 }
 
-static int fault_install(struct vr_error *err)
+int vr_fault_install(struct vr_error *err)
 {
     struct sigaction ours = {.sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&ours.sa_mask);
     for (unsigned i = 0; i < VR_COUNT(fault_signals); i++) {
         /* What was there must be known before ours can run. */
-        if (sigaction(fault_signals[i], NULL, &fault_state.before[i]) < 0 ||
+        if (sigaction(fault_signals[i], NULL, &fault_before[i]) < 0 ||
             sigaction(fault_signals[i], &ours, NULL) < 0) {
             int r = -errno;
             while (i-- > 0) {
-                sigaction(fault_signals[i], &fault_state.before[i], NULL);
+                sigaction(fault_signals[i], &fault_before[i], NULL);
             }
             return vr_err(err, r, "fault handler: %s", strerror(-r));
         }
@@ -142,48 +101,15 @@ static int fault_install(struct vr_error *err)
     return 0;
 }
 
-int vireo_fault_add(vireo_fault_fn *fn, void *opaque, int *ret_id, struct vr_error *err)
+void vr_fault_uninstall(void)
 {
-    int r = 0;
-    unsigned i = 0;
-    pthread_mutex_lock(&fault_state.lock);
-    while (i < VIREO_FAULT_HANDLERS && atomic_load(&fault_state.slots[i].fn)) {
-        i++;
-    }
-    if (i == VIREO_FAULT_HANDLERS) {
-        r = vr_err(err, -ENOSPC, "fault handler: there are %d already", VIREO_FAULT_HANDLERS);
-    } else if (fault_state.count == 0) {
-        r = fault_install(err);
-    }
-    if (r == 0) {
-        fault_state.count++;
-        fault_state.slots[i].opaque = opaque;
-        atomic_store(&fault_state.slots[i].order, ++fault_state.orders);
-        atomic_store(&fault_state.slots[i].fn, fn);
-        *ret_id = (int)i;
-    }
-    pthread_mutex_unlock(&fault_state.lock);
-    return r;
-}
-
-void vireo_fault_remove(int id)
-{
-    pthread_mutex_lock(&fault_state.lock);
-    vr_assert(id >= 0 && id < VIREO_FAULT_HANDLERS && atomic_load(&fault_state.slots[id].fn));
-    atomic_store(&fault_state.slots[id].fn, NULL);
-    while (atomic_load(&fault_state.inside)) {
-        sched_yield();
-    }
-    if (--fault_state.count == 0) {
-        for (unsigned i = 0; i < VR_COUNT(fault_signals); i++) {
-            struct sigaction now;
-            if (sigaction(fault_signals[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
-                now.sa_sigaction == fault_handler) {
-                sigaction(fault_signals[i], &fault_state.before[i], NULL);
-            }
+    for (unsigned i = 0; i < VR_COUNT(fault_signals); i++) {
+        struct sigaction now;
+        if (sigaction(fault_signals[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) &&
+            now.sa_sigaction == fault_handler) {
+            sigaction(fault_signals[i], &fault_before[i], NULL);
         }
     }
-    pthread_mutex_unlock(&fault_state.lock);
 }
 
 int vireo_fault_stack_set(uint64_t len, struct vireo_fault_stack *ret_stack, struct vr_error *err)
