@@ -3,10 +3,12 @@
 
   run_tests.py [SUITE...]     default: all. Suites: those of tests/*/meson.build, and lint
 
-Three builds, because each finds what the others cannot:
+Builds, because each finds what the others cannot:
   asan     gcc, address and undefined-behaviour checks     in-process suites
   clang    clang, optimised                                in-process suites
-  build    gcc, link-time optimised: what users get        guests, the command, lint"""
+  arm64    the platform layer for arm64, under qemu-user   its suite
+  riscv64  the same for riscv64
+  release  gcc, link-time optimised: what users get        guests, the command, ports, lint"""
 
 import collections
 import json
@@ -28,6 +30,12 @@ BUILDS = [
           lambda suite: suite in IN_PROCESS),
     Build("clang", "build-clang", "clang", ["--buildtype=release", "-Db_lundef=false"],
           lambda suite: suite in IN_PROCESS),
+    Build("arm64", "build-arm64", None,
+          ["--cross-file", "tools/cross/aarch64-linux.ini", "-Dparts=platform", "--buildtype=release"],
+          lambda suite: suite == "platform"),
+    Build("riscv64", "build-riscv64", None,
+          ["--cross-file", "tools/cross/riscv64-linux.ini", "-Dparts=platform", "--buildtype=release"],
+          lambda suite: suite == "platform"),
     Build("release", "build", "gcc", ["--buildtype=release", "-Db_lto=true"],
           lambda suite: suite not in IN_PROCESS),
 ]
@@ -112,7 +120,7 @@ def configure(build):
     if (ROOT / build.folder / "build.ninja").exists():
         return None
     done = captured(["meson", "setup", build.folder, *build.options],
-                    env={**os.environ, "CC": build.compiler})
+                    env={**os.environ, **({"CC": build.compiler} if build.compiler else {})})
     return tail(done.stdout) if done.returncode else None
 
 

@@ -100,7 +100,8 @@ struct vireo_cpus {
     const char *const *features; /* @feature_count names of instruction sets and the like that a
                                     program can use here, as the host's kernel spells them */
     uint32_t feature_count;
-    const char *virt_name;           /* "VMX", "SVM", "EL2", "H": what this processor family has */
+    const char *virt_name;           /* "VMX", "SVM", "EL2", "EL2 with VHE", "H": what this
+                                    processor family has */
     enum vireo_answer virt;          /* can it run guests in hardware? */
     enum vireo_answer nested_paging; /* EPT, NPT, stage 2, G-stage */
     enum vireo_answer protection_keys;

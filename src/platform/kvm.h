@@ -9,6 +9,9 @@
  * second. @ret_kvm says how far that went. */
 void vr_kvm_try(struct vireo_ability *ret_kvm);
 
+/* Does the kernel speak KVM's protocol to us? Makes nothing. */
+bool vr_kvm_answers(void);
+
 /* What the guest of that trial is: this host's processor must provide it. */
 struct vr_kvm_trial {
     int vm, vcpu;  /* descriptors */

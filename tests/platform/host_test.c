@@ -395,6 +395,37 @@ static void this_host_makes_sense(void **state)
     assert_string_equal(vireo_arch_name(VIREO_ARCH_ARM64), "arm64");
 }
 
+/* What every processor of its kind has, and what follows from what. */
+static void processors_are_known(void **state)
+{
+    static const struct {
+        enum vireo_arch arch;
+        const char *have, *needs;
+    } rules[] = {
+        {VIREO_ARCH_X86_64, NULL, "sse2"},  {VIREO_ARCH_X86_64, NULL, "syscall"},
+        {VIREO_ARCH_X86_64, "avx2", "avx"}, {VIREO_ARCH_X86_64, "avx512f", "avx2"},
+        {VIREO_ARCH_ARM64, NULL, "fp"},     {VIREO_ARCH_ARM64, NULL, "asimd"},
+        {VIREO_ARCH_ARM64, "sve2", "sve"},  {VIREO_ARCH_ARM64, "asimdhp", "fphp"},
+        {VIREO_ARCH_RISCV64, NULL, "i"},    {VIREO_ARCH_RISCV64, NULL, "m"},
+        {VIREO_ARCH_RISCV64, NULL, "a"},    {VIREO_ARCH_RISCV64, "d", "f"},
+    };
+    const struct vireo_platform *h;
+    unsigned checked = 0;
+    (void)state;
+    assert_int_equal(vireo_platform_get(&h, NULL), 0);
+    for (unsigned i = 0; i < VR_COUNT(rules); i++) {
+        if (rules[i].arch == h->cpu.arch &&
+            (!rules[i].have || vireo_platform_has(h, rules[i].have))) {
+            assert_true(vireo_platform_has(h, rules[i].needs));
+            checked++;
+        }
+    }
+    if (h->cpu.arch == VIREO_ARCH_UNKNOWN) {
+        skip_because("Vireo knows nothing of this processor");
+    }
+    assert_true(checked >= 2 && h->cpu.virt_name[0]);
+}
+
 static void caps_say_why(void **state)
 {
     const struct vireo_caps *c = vireo_platform_caps();
@@ -453,6 +484,7 @@ int main(void)
         cmocka_unit_test(kinds_of_linux_are_told_apart),
         cmocka_unit_test(damaged_hosts_do_no_harm),
         cmocka_unit_test(this_host_makes_sense),
+        cmocka_unit_test(processors_are_known),
         cmocka_unit_test(caps_say_why),
         cmocka_unit_test(paths_follow_xdg),
     };

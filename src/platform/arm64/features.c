@@ -72,7 +72,8 @@ static void arm_add(struct vr_cpu_id *id, uint64_t bits, const char *const *name
 
 void vr_cpu_identify(struct vr_cpu_id *ret_id)
 {
-    /* Whether there is an EL2 that the host's kernel may use, programs are not told. */
+    /* Whether there is an EL2 that the host's kernel may use, programs are not told; the KVM of
+     * that kernel tells (linux/host.c). */
     struct vr_cpu_id id = {.virt_name = "EL2",
                            .virt = VIREO_UNKNOWN,
                            .nested_paging = VIREO_UNKNOWN,
@@ -82,6 +83,11 @@ void vr_cpu_identify(struct vr_cpu_id *ret_id)
     arm_add(&id, getauxval(AT_HWCAP2), arm_hwcap2, VR_COUNT(arm_hwcap2));
     if (hwcap >> 11 & 1) {
         arm_names(&id);
+    }
+    /* FEAT_VHE is mandatory from Armv8.1 on, and so are these two ("atomics", "asimdrdm"), which
+     * Armv8.0 has not both (Arm ARM DDI 0487, A2.2). */
+    if ((hwcap >> 8 & 1) && (hwcap >> 12 & 1)) {
+        id.virt_name = "EL2 with VHE";
     }
     *ret_id = id;
 }

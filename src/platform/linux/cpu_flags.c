@@ -1,10 +1,12 @@
 /*
- * Features that an x86 processor has and the kernel does not want to be used: it found them broken
- * (RDSEED of some AMD processors), or was told so (clearcpuid=). CPUID still shows them; the
- * "flags" of proc(5), /proc/cpuinfo, are the only place where they are missing.
+ * What the kernel knows better than the processor tells: features that an x86 processor has and
+ * that are not to be used, since the kernel found them broken (RDSEED of some AMD processors) or
+ * was told so (clearcpuid=). CPUID still shows them; the "flags" of proc(5), /proc/cpuinfo, are the
+ * only place where they are missing. And whether guests can run, where only KVM knows.
  */
 #include "platform/host.h"
 #include "platform/hostfile.h"
+#include "platform/kvm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +54,9 @@ static bool flags_have(const char *list, const char *name)
 static void flags_hide(struct vr_cpu_id *id)
 {
     char text[FLAGS_TEXT];
-    char *list = flags_read(text) ? strstr(text, "\nflags") : NULL, *end;
+    /* Under a user-mode emulator the file is another processor's. */
+    bool ours = vireo_host_arch() == VIREO_ARCH_X86_64;
+    char *list = ours && flags_read(text) ? strstr(text, "\nflags") : NULL, *end;
     list = list ? strchr(list, ':') : NULL;
     end = list ? strchr(list, '\n') : NULL;
     if (!end) {
@@ -72,6 +76,12 @@ void vr_host_correct_cpu(struct vr_cpu_id *id)
 {
     char text[16];
     flags_hide(id);
+    /* Where programs are not told: a kernel has a KVM only if it found EL2 or H, and both come with
+     * a second stage of translation. */
+    if (id->virt == VIREO_UNKNOWN && vr_kvm_answers()) {
+        id->virt = VIREO_YES;
+        id->nested_paging = VIREO_YES;
+    }
     /* Intel's nested paging is in an MSR; KVM tells what it found there. */
     if (id->virt == VIREO_YES && id->nested_paging == VIREO_UNKNOWN &&
         vr_hostfile_text(text, sizeof(text), "", "/sys/module/kvm_intel/parameters/ept") >= 0) {

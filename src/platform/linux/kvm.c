@@ -182,6 +182,16 @@ static void kvm_try_fd(int fd, struct vireo_ability *kvm)
     }
 }
 
+bool vr_kvm_answers(void)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    bool yes = fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return yes;
+}
+
 void vr_kvm_try(struct vireo_ability *ret_kvm)
 {
     struct vireo_ability kvm = {.present = true};

@@ -74,7 +74,7 @@ static void rv_maker(struct vr_cpu_id *id, const struct rv_pair *pairs)
 
 void vr_cpu_identify(struct vr_cpu_id *ret_id)
 {
-    /* Whether harts have H is for the kernel to know. */
+    /* Whether harts have H is for the kernel to know; its KVM tells (linux/host.c). */
     struct vr_cpu_id id = {.virt_name = "H",
                            .virt = VIREO_UNKNOWN,
                            .nested_paging = VIREO_UNKNOWN,
