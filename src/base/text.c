@@ -147,3 +147,14 @@ const char *vr_nearest(const char *word, const char *const *names, size_t count)
     }
     return best;
 }
+
+bool vr_is_uuid(const char *text)
+{
+    for (unsigned i = 0; i < 36; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        if (dash ? text[i] != '-' : !isxdigit((unsigned char)text[i])) {
+            return false;
+        }
+    }
+    return text[36] == 0;
+}

@@ -15,6 +15,9 @@ int vr_parse_size(const char *text, uint64_t *ret_bytes) VR_MUST;
 /* on/off, true/false, yes/no, 1/0. -EINVAL. */
 int vr_parse_bool(const char *text, bool *ret_val) VR_MUST;
 
+/* As in 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001: digits of either case. */
+bool vr_is_uuid(const char *text);
+
 /* The candidate that @word is most likely a misspelling of, or NULL when none is near. */
 const char *vr_nearest(const char *word, const char *const *names, size_t count);
 

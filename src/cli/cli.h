@@ -4,6 +4,7 @@
 
 #include "control/config.h"
 #include "control/options.h"
+#include "vireo/host_pci.h"
 #include <stdio.h>
 
 /* Exit codes. */
@@ -42,7 +43,7 @@ struct cli {
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
     bool dry_run, whole_group;
-    char *dump_dtb, *root;
+    char *dump_dtb, *root, *way;
     const char *args[CLI_ARGS];
     unsigned arg_count;
 };
@@ -78,6 +79,7 @@ int cli_platform(struct cli *cli);
 /* Is it about PCI devices? Then cli_platform_pci does it. */
 bool cli_is_platform_pci(const struct cli *cli);
 int cli_platform_pci(struct cli *cli);
+int cli_vfio_test(struct cli *cli, struct vireo_pci_addr addr);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

@@ -50,6 +50,7 @@ static int main_verb(const struct cli_verb *verb, int argc, char **argv)
     vireo_config_destroy(cli.config);
     free(cli.dump_dtb);
     free(cli.root);
+    free(cli.way);
     return code;
 }
 

@@ -153,7 +153,7 @@ static int pci_run_plan(struct cli *cli, struct vireo_plan *plan)
     return code == CLI_OK ? flushed : code;
 }
 
-enum pci_verb { PCI_CREATE, PCI_SET, PCI_DELETE, PCI_BIND, PCI_UNBIND };
+enum pci_verb { PCI_CREATE, PCI_SET, PCI_DELETE, PCI_BIND, PCI_UNBIND, PCI_TEST };
 
 static const struct {
     const char *part, *name;
@@ -162,7 +162,7 @@ static const struct {
 } pci_verbs[] = {
     {"sriov", "create", PCI_CREATE, 2}, {"sriov", "set", PCI_SET, 2},
     {"sriov", "delete", PCI_DELETE, 1}, {"vfio", "bind", PCI_BIND, 1},
-    {"vfio", "unbind", PCI_UNBIND, 1},
+    {"vfio", "unbind", PCI_UNBIND, 1},  {"vfio", "test", PCI_TEST, 1},
 };
 
 static int pci_plan(const struct cli *cli, const struct vireo_pci *pci, enum pci_verb verb,
@@ -187,6 +187,7 @@ static int pci_plan(const struct cli *cli, const struct vireo_pci *pci, enum pci
     case PCI_BIND:
         return vireo_plan_vfio_bind(pci, addr, cli->whole_group, ret_plan, err);
     case PCI_UNBIND:
+    case PCI_TEST: /* makes no plan */
         break;
     }
     return vireo_plan_vfio_unbind(pci, addr, cli->whole_group, ret_plan, err);
@@ -200,6 +201,18 @@ static int pci_change(struct cli *cli, const struct vireo_pci *pci)
         if (strcmp(cli->args[0], pci_verbs[i].part) == 0 &&
             strcmp(cli->args[1], pci_verbs[i].name) == 0 &&
             cli->arg_count == 2 + pci_verbs[i].args) {
+            struct vireo_pci_addr addr;
+            bool test = pci_verbs[i].verb == PCI_TEST;
+            if (test ? cli->dry_run || cli->whole_group : cli->way != NULL) {
+                cli_say("platform %s %s: --way is for vfio test, --dry-run and --group are not",
+                        cli->args[0], cli->args[1]);
+                return CLI_USAGE;
+            }
+            if (test) {
+                return vireo_pci_addr_parse(cli->args[2], &addr, &err) < 0
+                           ? cli_fail(&err)
+                           : cli_vfio_test(cli, addr);
+            }
             if (pci_plan(cli, pci, pci_verbs[i].verb, &plan, &err) < 0) {
                 return cli_fail(&err);
             }
@@ -211,7 +224,7 @@ static int pci_change(struct cli *cli, const struct vireo_pci *pci)
     cli_say("platform %s: %s", cli->args[0],
             strcmp(cli->args[0], "sriov") == 0  ? "create ADDRESS COUNT, set ADDRESS COUNT, or "
                                                   "delete ADDRESS"
-            : strcmp(cli->args[0], "vfio") == 0 ? "bind ADDRESS or unbind ADDRESS"
+            : strcmp(cli->args[0], "vfio") == 0 ? "bind ADDRESS, unbind ADDRESS or test ADDRESS"
                                                 : "nothing may follow it");
     return CLI_USAGE;
 }
@@ -231,8 +244,8 @@ int cli_platform_pci(struct cli *cli)
     struct vireo_pci *pci;
     struct vr_error err = {0};
     bool change = cli->arg_count > 1 || strcmp(cli->args[0], "vfio") == 0;
-    if (!change && (cli->dry_run || cli->whole_group)) {
-        cli_say("platform %s changes nothing: --dry-run and --group are for what does",
+    if (!change && (cli->dry_run || cli->whole_group || cli->way)) {
+        cli_say("platform %s changes nothing: --dry-run, --group and --way are for what does",
                 cli->args[0]);
         return CLI_USAGE;
     }

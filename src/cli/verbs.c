@@ -64,6 +64,12 @@ static const struct vr_opt platform_opts[] = {
      CLI_GROUP,
      CLI_AT(root),
      .help = "PCI: the host whose sys/ and dev/ are in DIR, say a recorded one"},
+    {.name = "way",
+     .kind = VR_OPT_TEXT,
+     .value = "WAY",
+     CLI_GROUP,
+     CLI_AT(way),
+     .help = "vfio test: group, iommufd, or auto: what the host has"},
     {.name = "quiet",
      .letter = 'q',
      .kind = VR_OPT_FLAG,
@@ -92,7 +98,7 @@ static const char *verb_word_verb(unsigned arg, unsigned i)
 
 static const char *verb_word_part(unsigned arg, unsigned i)
 {
-    static const char *const verbs[] = {"create", "set", "delete", "bind", "unbind"};
+    static const char *const verbs[] = {"create", "set", "delete", "bind", "unbind", "test"};
     if (arg > 0) {
         return arg == 1 && i < VR_COUNT(verbs) ? verbs[i] : NULL;
     }
@@ -166,7 +172,10 @@ const struct cli_verb cli_verbs[] = {
          "ADDRESS: "
          "make and delete virtual functions. vireo platform vfio bind ADDRESS, vfio unbind "
          "ADDRESS: "
-         "take a device from the host's driver, and give it back. An ADDRESS is as in 03:00.0. "
+         "take a device from the host's driver, and give it back. vireo platform vfio test "
+         "ADDRESS: "
+         "open a bound device, use each part of it once, and say what worked. An ADDRESS is as in "
+         "03:00.0. "
          "When "
          "a step fails, those before it are undone."},
     {.name = "version",
