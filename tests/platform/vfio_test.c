@@ -652,7 +652,7 @@ static void damaged_answers_do_no_harm(void **state)
     kernel_make(&k);
     with_iommufd(&k);
     k.damage = scramble;
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < 1000; i++) {
         struct vr_error err = {0};
         k.seed = i * 7919;
         k.map_count = 0;
@@ -664,7 +664,7 @@ static void damaged_answers_do_no_harm(void **state)
             worked++;
         }
     }
-    assert_true(failed > 300 && worked > 100);
+    assert_true(failed > 100 && worked > 30);
     kernel_destroy(&k);
 }
 
