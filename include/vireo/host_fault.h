@@ -29,7 +29,7 @@ enum vireo_fault_kind {
     VIREO_FAULT_ILLEGAL,    /* no such instruction (SIGILL) */
     VIREO_FAULT_ARITHMETIC, /* a division by zero and the like (SIGFPE) */
     VIREO_FAULT_TRAP,       /* a breakpoint or a single step (SIGTRAP) */
-    VIREO_FAULT_ABORT,      /* abort(3): to be seen, not to be dealt with */
+    VIREO_FAULT_ABORT,      /* abort(3), or SIGABRT sent: to be seen, not to be dealt with */
 };
 
 struct vireo_fault {

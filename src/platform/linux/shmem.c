@@ -44,7 +44,11 @@ int vireo_shmem_create(const char *name, uint64_t len, const struct vireo_shmem_
     r = vireo_map_create((size_t)whole, &m, &map, err);
     if (r < 0) {
         close(fd);
-        return vr_err_in(err, r, "memory '%s'", name);
+        return r == -ENOMEM && !o.huge_bytes
+                   ? vr_err(err, r,
+                            "memory '%s': the host cannot map %" PRIu64 " MiB; ask for less", name,
+                            len >> 20)
+                   : vr_err_in(err, r, "memory '%s'", name);
     }
     *ret_mem = (struct vireo_shmem){.hva = map.hva, .len = len, .fd = fd, .map = map};
     return 0;

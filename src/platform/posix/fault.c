@@ -80,8 +80,8 @@ static void fault_handler(int signum, siginfo_t *info, void *context)
                                 .host_context = context};
     fault.can_set_pc = vr_fault_context(context, &pc, &fault.sp);
     fault.pc = fault.can_set_pc ? *pc : 0;
-    /* What is sent is no fault, but for what abort(3) sends to its own process. */
-    bool ours = info->si_code > 0 || (signum == SIGABRT && info->si_pid == getpid());
+    /* What is sent is no fault, but for SIGABRT, which always is: by abort(3), or by a watchdog. */
+    bool ours = info->si_code > 0 || signum == SIGABRT;
     vr_fault_enter();
     bool done = ours && vr_fault_ask(&fault);
     struct sigaction before = fault_before_of(signum);
