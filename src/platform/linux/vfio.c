@@ -170,7 +170,7 @@ static int vfio_may_access(struct vireo_vfio *dev, unsigned index, uint64_t off,
 int vireo_vfio_read(struct vireo_vfio *dev, unsigned index, uint64_t off, unsigned width,
                     uint64_t *ret_val, struct vr_error *err)
 {
-    const struct vr_vfio_region_state *region;
+    const struct vr_vfio_region_state *region = NULL;
     uint8_t bytes[8];
     int r = vfio_may_access(dev, index, off, width, false, &region, err);
     if (r < 0) {
@@ -188,7 +188,7 @@ int vireo_vfio_read(struct vireo_vfio *dev, unsigned index, uint64_t off, unsign
 int vireo_vfio_write(struct vireo_vfio *dev, unsigned index, uint64_t off, unsigned width,
                      uint64_t val, struct vr_error *err)
 {
-    const struct vr_vfio_region_state *region;
+    const struct vr_vfio_region_state *region = NULL;
     uint8_t bytes[8];
     int r = vfio_may_access(dev, index, off, width, true, &region, err);
     if (r < 0) {
@@ -208,7 +208,7 @@ int vireo_vfio_read_bytes(struct vireo_vfio *dev, unsigned index, uint64_t off, 
                           size_t len, size_t *ret_len, struct vr_error *err)
 {
     const struct vr_vfio_sys *sys = &dev->space->sys;
-    const struct vr_vfio_region_state *region;
+    const struct vr_vfio_region_state *region = NULL;
     size_t done = 0;
     int r = vfio_may_access(dev, index, off, 1, false, &region, err);
     if (r < 0) {
