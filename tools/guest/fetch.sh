@@ -1,14 +1,16 @@
 #!/bin/sh
-# Fetches the guest: Debian 13's stock riscv64 kernel, busybox, firmware, and the emulators that tests
-# and benchmarks compare with. Packages come from this machine's own Debian mirror through a private
+# Fetches guests: Debian 13's stock kernels, busybox, firmware, and the emulators that tests
+# and benchmarks compare with or make hosts of. Packages come from this machine's own Debian mirror through a private
 # apt state (signatures verified, the system's package state untouched) and are unpacked, never
 # installed, under ${XDG_CACHE_HOME:-~/.cache}/vireo/guest. No root needed; what is cached stays.
 #
-#   fetch.sh kernel        kernel, its modules and busybox; prints the folder that holds
-#                          Image, busybox, modules/ (the kernel's module tree) and version
+#   fetch.sh kernel [ARCH] kernel, its modules and busybox for Debian's ARCH (riscv64, amd64 or arm64;
+#                          default riscv64); prints the folder that holds Image, busybox, modules/
+#                          (the kernel's module tree) and version
 #   fetch.sh firmware      OpenSBI and U-Boot; prints the folder (fw_dynamic.bin, fw_jump.bin, u-boot.bin)
 #   fetch.sh oracle        user-mode emulator for riscv64 (newer than Debian 12's); prints its path
-#   fetch.sh qemu10        system emulator for riscv64 with its libraries; prints its path
+#   fetch.sh qemu10 [CPU]  system emulator for riscv64, x86_64 or aarch64 (default riscv64) with its
+#                          libraries; prints its path
 #   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
 #   fetch.sh debs N..      downloads riscv64 packages and all that they depend on; prints the .deb files
 #   fetch.sh sources       prints an apt source line for that mirror (for mmdebstrap)
@@ -123,19 +125,21 @@ publish() {
 }
 
 make_kernel() {
-    apt_ready riscv64
-    package=$(depends riscv64 linux-image-riscv64 | grep '^linux-image-' | head -n 1)
-    [ -n "$package" ] || die "linux-image-riscv64 names no kernel package"
-    unpack riscv64 "$package"
+    apt_ready "$arch"
+    package=$(depends "$arch" "linux-image-$arch" | grep '^linux-image-' | head -n 1)
+    [ -n "$package" ] || die "linux-image-$arch names no kernel package"
+    unpack "$arch" "$package"
     version=${package#linux-image-}
-    ln -s "../riscv64/$package/boot/vmlinux-$version" "$new/Image"
+    for image in vmlinux vmlinuz; do # riscv64 names its own so
+        [ ! -e "$dir/boot/$image-$version" ] || ln -s "../$arch/$package/boot/$image-$version" "$new/Image"
+    done
     for lib in usr/lib lib; do
         [ -d "$dir/$lib/modules/$version" ] &&
-            ln -s "../riscv64/$package/$lib/modules/$version" "$new/modules"
+            ln -s "../$arch/$package/$lib/modules/$version" "$new/modules"
     done
     echo "$version" >"$new/version"
-    unpack riscv64 busybox-static
-    ln -s ../riscv64/busybox-static/usr/bin/busybox "$new/busybox"
+    unpack "$arch" busybox-static
+    ln -s "../$arch/busybox-static/usr/bin/busybox" "$new/busybox"
 }
 
 make_firmware() {
@@ -154,26 +158,32 @@ make_oracle() {
 
 # The system emulator wants its own C library, so it runs under its own loader.
 make_qemu10() {
+    case $cpu in
+    riscv64) package=qemu-system-riscv ;;
+    x86_64) package=qemu-system-x86 ;;
+    aarch64) package=qemu-system-arm ;;
+    *) die "no emulator for '$cpu': riscv64, x86_64 or aarch64" ;;
+    esac
     apt_ready "$host"
-    say "qemu-system-riscv and its libraries"
-    private_apt "$host" apt-get install -qq -y --download-only qemu-system-riscv \
-        >"$new/log" 2>&1 || { cat "$new/log" >&2; die "cannot download qemu-system-riscv"; }
+    say "$package and its libraries"
+    private_apt "$host" apt-get install -qq -y --download-only "$package" \
+        >"$new/log" 2>&1 || { cat "$new/log" >&2; die "cannot download $package"; }
     mkdir "$new/root"
     for deb in "$cache/apt-$host"/cache/archives/*.deb; do
         dpkg-deb -x "$deb" "$new/root"
     done
     private_apt "$host" apt-get clean
-    cat >"$new/qemu-system-riscv64" <<'EOF'
+    cat >"$new/qemu-system-$cpu" <<'EOF'
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 libc=$(echo "$root"/usr/lib/*-linux-gnu/libc.so.6)
 for ld in "${libc%/*}"/ld-*.so.* "$root"/usr/lib/ld-*.so.*; do
     [ -e "$ld" ] && break
 done
-exec "$ld" --library-path "${libc%/*}" --argv0 "$0" "$root/usr/bin/qemu-system-riscv64" \
+exec "$ld" --library-path "${libc%/*}" --argv0 "$0" "$root/usr/bin/${0##*/}" \
     -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu" "$@"
 EOF
-    chmod 755 "$new/qemu-system-riscv64"
+    chmod 755 "$new/qemu-system-$cpu"
 }
 
 # Under the lock: makes folder $1 with function $2 unless it is there.
@@ -194,10 +204,19 @@ lock() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-kernel) want kernel make_kernel ;;
+kernel)
+    arch=${1:-riscv64}
+    case $arch in riscv64) folder=kernel ;; *) folder=kernel-$arch ;; esac
+    want "$folder" make_kernel
+    ;;
 firmware) want firmware make_firmware ;;
 oracle) host=$(dpkg --print-architecture); want oracle make_oracle qemu-riscv64 ;;
-qemu10) host=$(dpkg --print-architecture); want qemu10 make_qemu10 qemu-system-riscv64 ;;
+qemu10)
+    host=$(dpkg --print-architecture)
+    cpu=${1:-riscv64}
+    case $cpu in riscv64) folder=qemu10 ;; *) folder=qemu10-$cpu ;; esac
+    want "$folder" make_qemu10 "qemu-system-$cpu"
+    ;;
 packages)
     lock
     for name; do

@@ -99,7 +99,8 @@ class Modules:
         for one in [*ALSO.get(name, []), *",".join(self.info(body, "depends")).split(",")]:
             if one:
                 before += [one.replace("-", "_"), *self.pick(one)]
-        before = [one for one in dict.fromkeys(before) if one not in self.builtin]
+        # modprobe loads from the end of the list: what several others need has to stand behind them all.
+        before = [one for one in dict.fromkeys(reversed(before)) if one not in self.builtin][::-1]
         where = str(file.relative_to(self.folder)).removesuffix(".xz")
         self.picked[name] = (where, body, before)
         return before
