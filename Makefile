@@ -10,6 +10,7 @@
 #: make fuzz       every fuzz target for SECONDS_EACH=20 seconds
 #: make coverage   what the in-process tests reach, as a report
 #: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
+#: make lab        vireo platform on hosts made with QEMU: an IOMMU, SR-IOV, VFIO, KVM
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo qemu7 native"
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
@@ -20,7 +21,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest bench install clean help
+.PHONY: build run test lint fuzz coverage cputest lab bench install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -45,6 +46,9 @@ cputest: build
 	@tools/deps.sh test
 	@ninja -C $(BUILD) tests/cpu/cpu_diff </dev/null
 	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff PYTHONPATH=tests tests/cpu/diff.py --count $(or $(N),1000000) --seed $(or $(SEED),1)
+
+lab:
+	@tools/run_tests.py lab
 
 bench: build
 	@tools/deps.sh test
