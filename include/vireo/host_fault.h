@@ -3,10 +3,12 @@
  * nobody claims goes to whoever was there before (an earlier handler, or the host's default, which
  * ends the process as if we had not been there).
  *
+ * And the requests by which a user, a terminal or a service manager ends a program.
+ *
  * Handlers belong to the process, and so do these functions: a library that uses them should say so
  * to its own users.
  *
- * Source on POSIX hosts: sigaction(2), sigaltstack(2).
+ * Source on POSIX hosts: sigaction(2), sigaltstack(2), sigwait(3).
  */
 #ifndef VIREO_HOST_FAULT_H
 #define VIREO_HOST_FAULT_H
@@ -27,6 +29,7 @@ enum vireo_fault_kind {
     VIREO_FAULT_ILLEGAL,    /* no such instruction (SIGILL) */
     VIREO_FAULT_ARITHMETIC, /* a division by zero and the like (SIGFPE) */
     VIREO_FAULT_TRAP,       /* a breakpoint or a single step (SIGTRAP) */
+    VIREO_FAULT_ABORT,      /* abort(3), or SIGABRT sent: to be seen, not to be dealt with */
 };
 
 struct vireo_fault {
@@ -62,6 +65,23 @@ struct vireo_fault_stack {
 VIREO_API int vireo_fault_stack_set(uint64_t len, struct vireo_fault_stack *ret_stack,
                                     struct vr_error *err) VIREO_MUST;
 VIREO_API void vireo_fault_stack_clear(struct vireo_fault_stack *stack);
+
+/* ---- Being asked to end -------------------------------------------------------------------- */
+
+struct vireo_endsig;
+
+/*
+ * For programs: hold back SIGINT, SIGTERM, SIGHUP and SIGQUIT in the calling thread (and so in
+ * those it creates later; call it before any other thread is there), and call fn(opaque, signum)
+ * for each that arrives, on a thread of its own. Those that the process was told to ignore (nohup)
+ * stay ignored. SIGPIPE is ignored from now on. -ENOMEM, -EAGAIN.
+ */
+VIREO_API int vireo_endsig_start(void (*fn)(void *opaque, int signum), void *opaque,
+                                 struct vireo_endsig **ret_sig, struct vr_error *err) VIREO_MUST;
+/* fn is not called any more; the signals stay held back. NULL is fine. Not from fn. */
+VIREO_API void vireo_endsig_stop(struct vireo_endsig *sig);
+/* Die of @signum, so that whoever waits for us sees it. Does not return. */
+VIREO_API void vireo_endsig_die(int signum) __attribute__((noreturn));
 
 #ifdef __cplusplus
 }

@@ -53,14 +53,17 @@ struct vireo_map_opts {
     int fd;               /* a file, when @file; may be closed once it is mapped */
     bool file;            /* false: zeroes */
     uint64_t file_off;    /* bytes, whole pages */
-    uint64_t huge_bytes;  /* page size of the host's set-aside pages: 2 MiB, 1 GiB, ...; 0: plain */
+    uint64_t
+        huge_bytes; /* page size of the host's set-aside pages: 2 MiB, 1 GiB, ...; 0: plain; with
+                       @file: what the file is made of */
     uint64_t align_bytes; /* a power of two; 0: a page */
     int node;             /* on this NUMA node only; VIREO_NODE_ANY. Zero is node 0! */
 };
 
 struct vireo_map {
     uint8_t *hva;
-    size_t len; /* bytes, whole pages */
+    size_t len;          /* bytes, whole pages */
+    uint64_t page_bytes; /* what it is made of: the host's page, or huge ones */
 };
 
 /* Map @len bytes, rounded up to whole pages. -EINVAL: sizes, offsets or flags that make no sense;
@@ -117,12 +120,20 @@ struct vireo_shmem {
     void *hva; /* aligned to the host's page */
     uint64_t len;
     int fd; /* map it MAP_SHARED elsewhere to see the same bytes; -1 where the host has none */
+    struct vireo_map map;
+};
+
+struct vireo_shmem_opts {
+    uint64_t huge_bytes; /* as in struct vireo_map_opts; then the host has to have all of it now */
+    int node;            /* as there: zero is node 0! */
+    bool populate;       /* present now, not page by page as it is touched */
 };
 
 /* @len bytes of zeroes, given to us by the host page by page as they are touched. @name shows in
- * the host's process listing. -ENOMEM (also when @len is beyond what the host can map), -EINVAL
- * (0). */
-VIREO_API int vireo_shmem_create(const char *name, uint64_t len, struct vireo_shmem *ret_mem,
+ * the host's process listing. @opts NULL: plain pages on any node. -ENOMEM (also when @len is
+ * beyond what the host can map), -EINVAL (0), -ENODEV (no such node), -EPERM. */
+VIREO_API int vireo_shmem_create(const char *name, uint64_t len,
+                                 const struct vireo_shmem_opts *opts, struct vireo_shmem *ret_mem,
                                  struct vr_error *err) VIREO_MUST;
 VIREO_API void vireo_shmem_destroy(struct vireo_shmem *mem);
 
@@ -130,7 +141,7 @@ VIREO_API void vireo_shmem_destroy(struct vireo_shmem *mem);
  * page's precision; mem->len: none. What lies between reads as zero, and need not be read, which
  * would make the host find memory for it. */
 VIREO_API uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off);
-/* Zero [off, off+len), whole pages, and give the memory back to the host. -EINVAL, ... */
+/* Zero [off, off+len), whole pages, and give the memory back to the host. -ERANGE, ... */
 VIREO_API int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
                                   struct vr_error *err) VIREO_MUST;
 

@@ -1,7 +1,7 @@
 /* `vireo run`: one machine, from power-on to its end. */
 #include "cli/cli.h"
 #include "control/vm.h"
-#include "platform/endsig.h"
+#include "vireo/host_fault.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -15,9 +15,12 @@ struct run {
     atomic_int signum; /* the signal that ends us; 0: none */
 };
 
-static void run_restore_tty(void *vm)
+/* Whoever looks after a crash wants a terminal that echoes. */
+static bool run_on_crash(void *vm, struct vireo_fault *fault)
 {
+    (void)fault;
     vr_vm_restore_tty(vm);
+    return false;
 }
 
 static void run_on_signal(void *opaque, int signum)
@@ -26,7 +29,7 @@ static void run_on_signal(void *opaque, int signum)
     if (atomic_exchange(&run->signum, signum)) {
         /* The second one: whoever sends it does not want to wait. */
         vr_vm_restore_tty(run->vm);
-        vr_endsig_die(signum);
+        vireo_endsig_die(signum);
     }
     vireo_vm_stop(run->vm, 0);
 }
@@ -106,18 +109,23 @@ static void run_banner(const struct cli *cli, struct vireo_vm *vm)
 static int run_machine(struct cli *cli)
 {
     struct run run = {.vm = NULL};
-    struct vr_endsig *sig = NULL;
+    struct vireo_endsig *sig = NULL;
     struct vr_error err = {0};
     enum vireo_end end = VIREO_END_STOP;
     unsigned code = 0;
+    int crash;
     vireo_config_on_log(cli->config, cli->quiet ? VIREO_LOG_ERROR : VIREO_LOG_WARN, run_on_log,
                         NULL);
     int r = vireo_vm_create(cli->config, &run.vm, &err);
     if (r < 0) {
         return cli_fail(&err);
     }
-    vr_endsig_on_crash(run_restore_tty, run.vm);
-    r = vr_endsig_start(run_on_signal, &run, &sig, &err);
+    r = vireo_fault_add(run_on_crash, run.vm, &crash, &err);
+    if (r < 0) {
+        vireo_vm_destroy(run.vm);
+        return cli_fail(&err);
+    }
+    r = vireo_endsig_start(run_on_signal, &run, &sig, &err);
     if (r == 0) {
         run_banner(cli, run.vm);
         r = vireo_vm_start(run.vm, &err);
@@ -125,11 +133,11 @@ static int run_machine(struct cli *cli)
     if (r == 0) {
         vireo_vm_wait(run.vm, UINT64_MAX, &end, &code);
     }
-    vr_endsig_stop(sig);
-    vr_endsig_on_crash(NULL, NULL);
+    vireo_endsig_stop(sig);
+    vireo_fault_remove(crash);
     vireo_vm_destroy(run.vm);
     if (atomic_load(&run.signum)) {
-        vr_endsig_die(atomic_load(&run.signum));
+        vireo_endsig_die(atomic_load(&run.signum));
     }
     return r < 0 ? cli_fail(&err) : run_ended(cli, end, code);
 }

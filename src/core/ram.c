@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram, struct vr_error *err)
+int vr_ram_create_as(const char *name, uint64_t len, const struct vireo_shmem_opts *how,
+                     struct vr_ram **ret_ram, struct vr_error *err)
 {
     if (len == 0 || !vr_is_aligned(len, VR_PAGE_SIZE)) {
         return vr_err(err, -EINVAL,
@@ -17,7 +18,7 @@ int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram, struc
                       name, len, VR_PAGE_SIZE);
     }
     struct vireo_shmem mem;
-    int r = vireo_shmem_create(name, len, &mem, err);
+    int r = vireo_shmem_create(name, len, how, &mem, err);
     if (r < 0) {
         return r;
     }
@@ -29,7 +30,7 @@ int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram, struc
         free(flags);
         return vr_err(err, -ENOMEM, "memory '%s': no memory for its page flags", name);
     }
-    *ram = (struct vr_ram){.hva = mem.hva, .len = len, .fd = mem.fd, .page_flags = flags};
+    *ram = (struct vr_ram){.hva = mem.hva, .len = len, .mem = mem, .page_flags = flags};
     *ret_ram = ram;
     return 0;
 }
@@ -37,8 +38,7 @@ int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram, struc
 void vr_ram_destroy(struct vr_ram *ram)
 {
     if (ram) {
-        struct vireo_shmem mem = {.hva = ram->hva, .len = ram->len, .fd = ram->fd};
-        vireo_shmem_destroy(&mem);
+        vireo_shmem_destroy(&ram->mem);
         free(ram->page_flags);
         free(ram);
     }

@@ -11,11 +11,6 @@
 
 static const uint64_t snap_ram_end = UINT64_MAX;
 
-static struct vireo_shmem snap_shmem(const struct vr_ram *ram)
-{
-    return (struct vireo_shmem){.hva = ram->hva, .len = ram->len, .fd = ram->fd};
-}
-
 static bool snap_is_zero(const uint8_t *page)
 {
     return page[0] == 0 && memcmp(page, page + 1, VR_PAGE_SIZE - 1) == 0;
@@ -23,12 +18,11 @@ static bool snap_is_zero(const uint8_t *page)
 
 static int snap_put_pages(struct vr_snap *s, const struct vr_ram *ram)
 {
-    struct vireo_shmem mem = snap_shmem(ram);
     int r = vr_snap_put_le(s, 8, ram->len);
     for (uint64_t off = 0; r == 0 && off < ram->len; off += VR_PAGE_SIZE) {
         /* Only at 2 MiB steps, because asking the host costs more than looking at a page. */
         if (vr_is_aligned(off, UINT64_C(2) << 20)) {
-            off = vr_align_down(vireo_shmem_next_data(&mem, off), VR_PAGE_SIZE);
+            off = vr_align_down(vireo_shmem_next_data(&ram->mem, off), VR_PAGE_SIZE);
             if (off >= ram->len) {
                 break;
             }
@@ -94,7 +88,6 @@ int vr_snap_load_ram(struct vr_snap *s, const char *section, struct vr_space *sp
                      struct vr_ram *ram, struct vr_error *err)
 {
     struct vr_snap body;
-    struct vireo_shmem mem = snap_shmem(ram);
     uint16_t version;
     size_t skip;
     int r = vr_snap_enter(s, section, VR_SNAP_RAM, 1, &body, &version, &skip, err);
@@ -103,7 +96,7 @@ int vr_snap_load_ram(struct vr_snap *s, const char *section, struct vr_space *sp
     }
     r = snap_get_pages(body, ram, NULL, err);
     if (r == 0) {
-        r = vireo_shmem_discard(&mem, 0, ram->len, err);
+        r = vireo_shmem_discard(&ram->mem, 0, ram->len, err);
     }
     if (r < 0) {
         return vr_err_in(err, r, "restoring memory '%s'", section);

@@ -14,6 +14,7 @@
 #define VR_CORE_SPACE_H
 
 #include "base/err.h"
+#include "vireo/host_memory.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,7 +34,7 @@ enum {
 struct vr_ram {
     uint8_t *hva;
     uint64_t len;                /* bytes, a multiple of VR_PAGE_SIZE */
-    int fd;                      /* memfd; -1 where the host has none */
+    struct vireo_shmem mem;      /* where it comes from */
     _Atomic uint8_t *page_flags; /* one byte a page */
 };
 
@@ -113,9 +114,14 @@ void vr_view_cache_drop(struct vr_space *space, struct vr_view_cache *cache);
 const struct vr_flat *vr_view_find(const struct vr_view *view, uint64_t gpa);
 
 /* RAM. @name shows in /proc. hva is page-aligned, zero-filled, shared. -ENOMEM; -EINVAL: @len is 0
- * or not whole pages. */
-int vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram,
-                  struct vr_error *err) VR_MUST;
+ * or not whole pages. @how: from which pages of the host, see vireo_shmem_create; NULL: plain. */
+int vr_ram_create_as(const char *name, uint64_t len, const struct vireo_shmem_opts *how,
+                     struct vr_ram **ret_ram, struct vr_error *err) VR_MUST;
+static inline int VR_MUST vr_ram_create(const char *name, uint64_t len, struct vr_ram **ret_ram,
+                                        struct vr_error *err)
+{
+    return vr_ram_create_as(name, len, NULL, ret_ram, err);
+}
 void vr_ram_destroy(struct vr_ram *ram);
 /* Every writer of guest RAM calls this after writing [off, off+len): pages with VR_PAGE_CODE lose
  * it, and are reported to every vr_space_on_code_written listener. Cheap when no flag is set. */

@@ -12,6 +12,9 @@ bool vr_fault_context(void *ucontext, uintptr_t **ret_pc, uintptr_t *ret_sp);
 
 /* For the system's handler: ask those who were added, the latest first. True: one dealt with it. */
 bool vr_fault_ask(struct vireo_fault *fault);
+/* Around what else the system's handler reads that install and uninstall write; may be nested. */
+void vr_fault_enter(void);
+void vr_fault_leave(void);
 /* Put the system's handler in place, and take it away again unless somebody else has replaced it;
  * one call at a time. */
 int vr_fault_install(struct vr_error *err) VR_MUST;

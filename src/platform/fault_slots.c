@@ -23,11 +23,21 @@ static struct {
     unsigned orders;
 } fault_state = {.lock = {VR_MUTEX_INIT}};
 
+void vr_fault_enter(void)
+{
+    atomic_fetch_add(&fault_state.inside, 1);
+}
+
+void vr_fault_leave(void)
+{
+    atomic_fetch_sub(&fault_state.inside, 1);
+}
+
 bool vr_fault_ask(struct vireo_fault *fault)
 {
     unsigned below = UINT32_MAX;
     bool done = false;
-    atomic_fetch_add(&fault_state.inside, 1);
+    vr_fault_enter();
     while (!done) {
         unsigned best = 0, at = 0;
         for (unsigned i = 0; i < VIREO_FAULT_HANDLERS; i++) {
@@ -44,7 +54,7 @@ bool vr_fault_ask(struct vireo_fault *fault)
         vireo_fault_fn *fn = atomic_load(&fault_state.slots[at].fn);
         done = fn && fn(fault_state.slots[at].opaque, fault);
     }
-    atomic_fetch_sub(&fault_state.inside, 1);
+    vr_fault_leave();
     return done;
 }
 

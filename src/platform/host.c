@@ -53,7 +53,7 @@ int vireo_platform_read(const char *root, struct vireo_platform **ret_host, stru
     r = r < 0 || *root ? r : host_identify(host, err);
     if (r < 0) {
         vireo_platform_free(host);
-        return r;
+        return *root ? vr_err_in(err, r, "%s", root) : r;
     }
     *ret_host = host;
     return 0;

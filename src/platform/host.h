@@ -38,9 +38,10 @@ int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory,
 
 /* Processors that the calling thread may run on. -ENOMEM and what the host says. */
 int vr_host_affinity(struct vireo_cpuset *ret_set) VR_MUST;
+struct vr_sysfs; /* platform/sysfs.h */
 /* The tightest limits of this process's cgroup (v2) and of those above it: thousandths of a
  * processor, 0: none; bytes, UINT64_MAX: none, and how many of them are used. */
-void vr_host_cgroup_cpu(const char *root, uint32_t *ret_quota_milli);
-void vr_host_cgroup_memory(const char *root, uint64_t *ret_limit, uint64_t *ret_used);
+void vr_host_cgroup_cpu(const struct vr_sysfs *fs, uint32_t *ret_quota_milli);
+void vr_host_cgroup_memory(const struct vr_sysfs *fs, uint64_t *ret_limit, uint64_t *ret_used);
 
 #endif

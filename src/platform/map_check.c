@@ -29,8 +29,7 @@ int vr_map_check(size_t len, const struct vireo_map_opts *o, size_t page, struct
         (o->align_bytes && !vr_is_pow2(o->align_bytes)) || (fixed && !o->hva) ||
         (!fixed && o->hva) || !vr_is_aligned((uintptr_t)o->hva, page) ||
         (o->file && (o->fd < 0 || !vr_is_aligned(o->file_off, page) || o->file_off > INT64_MAX)) ||
-        (o->file && o->huge_bytes) || (fixed && o->align_bytes > page) ||
-        o->node < VIREO_NODE_ANY || o->node >= VR_MAP_NODES) {
+        (fixed && o->align_bytes > page) || o->node < VIREO_NODE_ANY || o->node >= VR_MAP_NODES) {
         return vr_err(err, -EINVAL, "map: size, address, offset or alignment makes no sense");
     }
     return 0;

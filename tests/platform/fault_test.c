@@ -5,9 +5,12 @@
 #include "vireo/host_memory.h"
 #include "vireo/host_thread.h"
 #include <errno.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -178,6 +181,84 @@ static void die_by_kill(void)
     }
 }
 
+static bool last_words(void *opaque, struct vireo_fault *fault)
+{
+    const char *words = opaque;
+    if (fault->kind == VIREO_FAULT_ABORT && write(STDOUT_FILENO, words, strlen(words)) < 0) {
+        _exit(4);
+    }
+    return true; /* abort goes on all the same */
+}
+
+static void die_by_abort(void)
+{
+    int id;
+    signal(SIGABRT, SIG_DFL);
+    if (vireo_fault_add(last_words, "# the end is seen\n", &id, NULL) == 0) {
+        abort();
+    }
+}
+
+static void an_abort_is_seen_and_still_ends_it(void **state)
+{
+    char said[32] = "";
+    int out[2], saved = dup(STDOUT_FILENO);
+    (void)state;
+    assert_int_equal(pipe(out), 0);
+    fflush(stdout);
+    assert_int_equal(dup2(out[1], STDOUT_FILENO), STDOUT_FILENO);
+    int status = end_of_child(die_by_abort);
+    assert_int_equal(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    assert_true(read(out[0], said, sizeof(said) - 1) > 0);
+    assert_string_equal(said, "# the end is seen\n");
+    close(out[0]);
+    close(out[1]);
+    close(saved);
+}
+
+struct ends {
+    sem_t seen;
+    atomic_int signum;
+};
+
+static void on_end(void *opaque, int signum)
+{
+    struct ends *e = opaque;
+    atomic_store(&e->signum, signum);
+    sem_post(&e->seen);
+}
+
+/* In a child, since the signals stay held back. */
+static void be_asked_to_end(void)
+{
+    static const int asks[] = {SIGINT, SIGTERM, SIGQUIT};
+    struct ends e;
+    struct vireo_endsig *sig;
+    sem_init(&e.seen, 0, 0);
+    signal(SIGHUP, SIG_IGN);
+    if (vireo_endsig_start(on_end, &e, &sig, NULL) < 0) {
+        _exit(4);
+    }
+    kill(getpid(), SIGHUP); /* as nohup has it: nobody hears of it */
+    for (unsigned i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+        kill(getpid(), asks[i]);
+        sem_wait(&e.seen);
+        if (atomic_load(&e.signum) != asks[i]) {
+            _exit(6);
+        }
+    }
+    vireo_endsig_stop(sig);
+    vireo_endsig_die(SIGTERM);
+}
+
+static void requests_to_end_are_heard(void **state)
+{
+    (void)state;
+    int status = end_of_child(be_asked_to_end);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+}
+
 static void nobody_claims_and_the_default_follows(void **state)
 {
     (void)state;
@@ -264,6 +345,8 @@ int main(void)
         cmocka_unit_test(the_latest_is_asked_first),
         cmocka_unit_test(unclaimed_faults_go_to_who_was_before),
         cmocka_unit_test(nobody_claims_and_the_default_follows),
+        cmocka_unit_test(an_abort_is_seen_and_still_ends_it),
+        cmocka_unit_test(requests_to_end_are_heard),
         cmocka_unit_test(running_out_of_stack_is_seen),
         cmocka_unit_test(handlers_come_and_go_under_faults),
     };

@@ -3,7 +3,7 @@
 #include "test.h"
 
 #include "base/bits.h"
-#include "platform/hostfile.h"
+#include "platform/sysfs.h"
 #include "vireo/host_thread.h"
 #include "vireo/platform.h"
 #include <errno.h>
@@ -87,6 +87,7 @@ static void any_set_survives_its_list(void **state)
 static void damaged_files_are_told_apart(void **state)
 {
     struct tree t;
+    struct vr_sysfs fs;
     char text[16], fifo[128];
     uint64_t v = 7;
     (void)state;
@@ -102,21 +103,27 @@ static void damaged_files_are_told_apart(void **state)
     tree_text(&t, "/dir/file", "1");
     snprintf(fifo, sizeof(fifo), "%s/fifo", t.root);
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/%s", "good"), 2);
+    assert_int_equal(vr_sysfs_open(t.root, &fs, NULL), 0);
+    assert_int_equal(vr_sysfs_text(&fs, VR_SYSFS_AT("%s", "good"), text, sizeof(text)), 0);
     assert_string_equal(text, "12");
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/missing"), -ENOENT);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/empty"), -ENODATA);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/blank"), -ENODATA);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/huge"), -EFBIG);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/exact"), -EFBIG);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/binary"), -EILSEQ);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/escape"), -EILSEQ);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/dir"), -EINVAL);
-    assert_int_equal(vr_hostfile_text(text, sizeof(text), t.root, "/fifo"), -EINVAL);
-    assert_int_equal(vr_hostfile_u64(&v, t.root, "/words"), -EINVAL);
+    assert_int_equal(vr_sysfs_text(&fs, "missing", text, sizeof(text)), -ENOENT);
+    assert_int_equal(vr_sysfs_text(&fs, "empty", text, sizeof(text)), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(vr_sysfs_text(&fs, "blank", text, sizeof(text)), 0);
+    assert_string_equal(text, "");
+    assert_int_equal(vr_sysfs_text(&fs, "huge", text, sizeof(text)), -EFBIG);
+    assert_int_equal(vr_sysfs_text(&fs, "exact", text, sizeof(text)), -EFBIG);
+    assert_int_equal(vr_sysfs_text(&fs, "binary", text, sizeof(text)), -EILSEQ);
+    assert_int_equal(vr_sysfs_text(&fs, "escape", text, sizeof(text)), -EILSEQ);
+    assert_int_equal(vr_sysfs_text(&fs, "dir", text, sizeof(text)), -EISDIR);
+    assert_int_equal(vr_sysfs_text(&fs, "fifo", text, sizeof(text)), -EINVAL);
+    assert_int_equal(vr_sysfs_u64(&fs, "words", UINT64_MAX, &v), -EINVAL);
     assert_int_equal(v, 7);
-    assert_int_equal(vr_hostfile_u64(&v, t.root, "/good"), 0);
+    assert_int_equal(vr_sysfs_u64(&fs, "good", UINT64_MAX, &v), 0);
     assert_int_equal(v, 12);
+    assert_int_equal(vr_sysfs_u64(&fs, "good", 11, &v), -ERANGE);
+    assert_int_equal(vr_sysfs_text(&fs, VR_SYSFS_AT("%2000d", 1), text, sizeof(text)), -ENOENT);
+    vr_sysfs_close(&fs);
     tree_remove(&t);
 }
 
@@ -289,14 +296,16 @@ static void damaged_hosts_do_no_harm(void **state)
     };
     char *huge = malloc(1 << 20);
     struct tree t;
+    struct vr_sysfs fs;
     (void)state;
     assert_non_null(huge);
     make_host(&t);
+    assert_int_equal(vr_sysfs_open(t.root, &fs, NULL), 0);
     memset(huge, '9', 1 << 20);
     for (unsigned i = 0; i < VR_COUNT(files); i++) {
         char whole[256], full[300];
         snprintf(full, sizeof(full), "%s%s", t.root, files[i]);
-        assert_true(vr_hostfile_text(whole, sizeof(whole), "", "%s", full) >= 0);
+        assert_true(vr_sysfs_text(&fs, files[i] + 1, whole, sizeof(whole)) == 0);
         for (unsigned how = 0; how < 7; how++) {
             struct vireo_platform *h = NULL;
             struct vr_error err = {0};
@@ -343,6 +352,7 @@ static void damaged_hosts_do_no_harm(void **state)
             tree_text(&t, files[i], whole);
         }
     }
+    vr_sysfs_close(&fs);
     tree_remove(&t);
     free(huge);
 }

@@ -13,7 +13,7 @@ static void memory_is_shared_by_descriptor(void **state)
 {
     struct vireo_shmem m;
     (void)state;
-    assert_int_equal(vireo_shmem_create("test", 4 * MIB, &m, NULL), 0);
+    assert_int_equal(vireo_shmem_create("test", 4 * MIB, NULL, &m, NULL), 0);
     const uint8_t *bytes = m.hva;
     for (unsigned i = 0; i < 4 * MIB; i += 511) {
         assert_int_equal(bytes[i], 0);
@@ -32,10 +32,10 @@ static void absurd_sizes_are_refused(void **state)
     struct vireo_shmem m = {.fd = -7};
     struct vr_error err = {0};
     (void)state;
-    assert_int_equal(vireo_shmem_create("test", 0, &m, &err), -EINVAL);
-    assert_int_equal(vireo_shmem_create("test", UINT64_MAX, &m, &err), -ENOMEM);
-    assert_int_equal(vireo_shmem_create("test", UINT64_C(1) << 62, &m, &err), -ENOMEM);
-    assert_int_equal(vireo_shmem_create("test", UINT64_C(1) << 50, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_shmem_create("test", 0, NULL, &m, &err), -EINVAL);
+    assert_int_equal(vireo_shmem_create("test", UINT64_MAX, NULL, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_shmem_create("test", UINT64_C(1) << 62, NULL, &m, &err), -ENOMEM);
+    assert_int_equal(vireo_shmem_create("test", UINT64_C(1) << 50, NULL, &m, &err), -ENOMEM);
     assert_non_null(strstr(err.msg, "'test'"));
     assert_int_equal(m.fd, -7); /* untouched */
 }
@@ -44,7 +44,7 @@ static void holes_are_known_and_can_be_made(void **state)
 {
     struct vireo_shmem m;
     (void)state;
-    assert_int_equal(vireo_shmem_create("test", 8 * MIB, &m, NULL), 0);
+    assert_int_equal(vireo_shmem_create("test", 8 * MIB, NULL, &m, NULL), 0);
     uint8_t *bytes = m.hva;
     assert_int_equal(vireo_shmem_next_data(&m, 0), 8 * MIB);
     bytes[5 * MIB + 10] = 1;

@@ -5,8 +5,8 @@
  * only place where they are missing. And whether guests can run, where only KVM knows.
  */
 #include "platform/host.h"
-#include "platform/hostfile.h"
 #include "platform/kvm.h"
+#include "platform/sysfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,6 +75,7 @@ static void flags_hide(struct vr_cpu_id *id)
 void vr_host_correct_cpu(struct vr_cpu_id *id)
 {
     char text[16];
+    struct vr_sysfs fs;
     flags_hide(id);
     /* Where programs are not told: a kernel has a KVM only if it found EL2 or H, and both come with
      * a second stage of translation. */
@@ -84,7 +85,10 @@ void vr_host_correct_cpu(struct vr_cpu_id *id)
     }
     /* Intel's nested paging is in an MSR; KVM tells what it found there. */
     if (id->virt == VIREO_YES && id->nested_paging == VIREO_UNKNOWN &&
-        vr_hostfile_text(text, sizeof(text), "", "/sys/module/kvm_intel/parameters/ept") >= 0) {
-        id->nested_paging = text[0] == 'Y' || text[0] == '1' ? VIREO_YES : VIREO_NO;
+        vr_sysfs_open(NULL, &fs, NULL) == 0) {
+        if (vr_sysfs_text(&fs, "sys/module/kvm_intel/parameters/ept", text, sizeof(text)) == 0) {
+            id->nested_paging = text[0] == 'Y' || text[0] == '1' ? VIREO_YES : VIREO_NO;
+        }
+        vr_sysfs_close(&fs);
     }
 }

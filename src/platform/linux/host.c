@@ -1,9 +1,7 @@
 /* Which system this is, and its version. */
 #include "platform/host.h"
-#include "base/alloc.h"
 #include "base/bits.h"
-#include "platform/hostfile.h"
-#include "platform/kvm.h"
+#include "platform/sysfs.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -14,39 +12,41 @@
 
 static atomic_int host_kind; /* enum vireo_os; 0: not looked yet */
 
-static bool host_exists(const char *root, const char *path)
-{
-    char full[VR_HOSTFILE_PATH];
-    int n = snprintf(full, sizeof(full), "%s%s", root, path);
-    return n > 0 && (size_t)n < sizeof(full) && access(full, F_OK) == 0;
-}
-
 /* Kinds of Linux by a file that each has: OpenHarmony's parameters (startup_init: "param"),
  * Android's build properties. */
-static enum vireo_os host_os(const char *root)
+static enum vireo_os host_os(const struct vr_sysfs *fs)
 {
-#if defined(__OHOS__)
-    enum vireo_os kind = VIREO_OS_HARMONYOS;
-#elif defined(__ANDROID__)
-    enum vireo_os kind = VIREO_OS_ANDROID;
-#else
-    enum vireo_os kind = VIREO_OS_LINUX;
-#endif
-    if (!*root && kind != VIREO_OS_LINUX) {
-        return kind;
-    }
-    if (host_exists(root, "/system/etc/param/ohos.para") ||
-        host_exists(root, "/etc/param/ohos.para")) {
+    if (vr_sysfs_exists(fs, "system/etc/param/ohos.para") ||
+        vr_sysfs_exists(fs, "etc/param/ohos.para")) {
         return VIREO_OS_HARMONYOS;
     }
-    return host_exists(root, "/system/build.prop") ? VIREO_OS_ANDROID : VIREO_OS_LINUX;
+    return vr_sysfs_exists(fs, "system/build.prop") ? VIREO_OS_ANDROID : VIREO_OS_LINUX;
+}
+
+/* What we are compiled for says it, unless it is plain Linux: such programs run on the others, too.
+ * There one look is enough: only the others have /system. */
+static enum vireo_os host_os_here(void)
+{
+#if defined(__OHOS__)
+    return VIREO_OS_HARMONYOS;
+#elif defined(__ANDROID__)
+    return VIREO_OS_ANDROID;
+#else
+    struct vr_sysfs fs;
+    enum vireo_os kind = VIREO_OS_LINUX;
+    if (access("/system", F_OK) == 0 && vr_sysfs_open(NULL, &fs, NULL) == 0) {
+        kind = host_os(&fs);
+        vr_sysfs_close(&fs);
+    }
+    return kind;
+#endif
 }
 
 enum vireo_os vireo_host_os(void)
 {
     int kind = atomic_load_explicit(&host_kind, memory_order_relaxed);
     if (kind == 0) {
-        kind = (int)host_os("");
+        kind = (int)host_os_here();
         atomic_store_explicit(&host_kind, kind, memory_order_relaxed);
     }
     return (enum vireo_os)kind;
@@ -72,23 +72,22 @@ static void host_value(const char *text, const char *key, char *ret_val, size_t 
     }
 }
 
-int vr_host_read_os(const char *root, struct vireo_platform *host, struct vr_error *err)
+static void os_read(const struct vr_sysfs *fs, struct vireo_platform *host)
 {
     static const struct {
         const char *path, *name, *version;
     } files[] = {
-        {"/etc/os-release", "PRETTY_NAME", "VERSION_ID"},
-        {"/usr/lib/os-release", "PRETTY_NAME", "VERSION_ID"},
-        {"/system/build.prop", "ro.product.model", "ro.build.version.release"},
-        {"/system/etc/param/ohos.para", "const.ohos.fullname", "const.ohos.apiversion"},
-        {"/etc/param/ohos.para", "const.ohos.fullname", "const.ohos.apiversion"},
+        {"etc/os-release", "PRETTY_NAME", "VERSION_ID"},
+        {"usr/lib/os-release", "PRETTY_NAME", "VERSION_ID"},
+        {"system/build.prop", "ro.product.model", "ro.build.version.release"},
+        {"system/etc/param/ohos.para", "const.ohos.fullname", "const.ohos.apiversion"},
+        {"etc/param/ohos.para", "const.ohos.fullname", "const.ohos.apiversion"},
     };
-    char text[16384];
+    char text[VR_SYSFS_TEXT];
     struct utsname un;
-    (void)err; /* what cannot be read stays unknown */
-    host->os = *root ? host_os(root) : vireo_host_os();
+    host->os = fs->replaced ? host_os(fs) : vireo_host_os();
     for (unsigned i = 0; i < VR_COUNT(files) && !host->os_name[0]; i++) {
-        if (vr_hostfile_text(text, sizeof(text), root, "%s", files[i].path) >= 0) {
+        if (vr_sysfs_text(fs, files[i].path, text, sizeof(text)) >= 0) {
             host_value(text, files[i].name, host->os_name, sizeof(host->os_name));
             host_value(text, files[i].version, host->os_version, sizeof(host->os_version));
         }
@@ -96,11 +95,21 @@ int vr_host_read_os(const char *root, struct vireo_platform *host, struct vr_err
     if (!host->os_name[0]) {
         snprintf(host->os_name, sizeof(host->os_name), "%s", vireo_os_name(host->os));
     }
-    if (vr_hostfile_text(text, sizeof(text), root, "/proc/sys/kernel/osrelease") >= 0) {
+    if (vr_sysfs_text(fs, "proc/sys/kernel/osrelease", text, sizeof(text)) >= 0) {
         snprintf(host->kernel_version, sizeof(host->kernel_version), "%.*s",
                  (int)strcspn(text, "\n"), text);
-    } else if (!*root && uname(&un) == 0) {
+    } else if (!fs->replaced && uname(&un) == 0) {
         snprintf(host->kernel_version, sizeof(host->kernel_version), "%s", un.release);
     }
-    return 0;
+}
+
+int vr_host_read_os(const char *root, struct vireo_platform *host, struct vr_error *err)
+{
+    struct vr_sysfs fs;
+    int r = vr_sysfs_open(root, &fs, err);
+    if (r == 0) {
+        os_read(&fs, host);
+        vr_sysfs_close(&fs);
+    }
+    return r;
 }

@@ -8,7 +8,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "platform/host.h"
-#include "platform/hostfile.h"
+#include "platform/sysfs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,11 +16,11 @@
 
 enum { CPU_CACHE_GROUPS = 64, CPU_CACHE_INDEXES = 16 };
 
-#define CPU_DIR "/sys/devices/system/cpu/cpu%u/"
+#define CPU_DIR "sys/devices/system/cpu/cpu%u/"
 
 /* While reading: the list, and what the indexes in it stand for. */
 struct cpu_reader {
-    const char *root;
+    const struct vr_sysfs *fs;
     struct vireo_cpu *list;
     uint32_t count;
     uint64_t *package_ids; /* of each package index */
@@ -34,7 +34,8 @@ static uint32_t cpu_package(struct cpu_reader *rd, uint32_t cpu)
 {
     uint64_t id;
     uint32_t i = 0;
-    if (vr_hostfile_u64(&id, rd->root, CPU_DIR "topology/physical_package_id", cpu) < 0) {
+    if (vr_sysfs_u64(rd->fs, VR_SYSFS_AT(CPU_DIR "topology/physical_package_id", cpu), UINT64_MAX,
+                     &id) < 0) {
         id = 0; /* -1 means that the firmware does not say */
     }
     while (i < rd->packages && rd->package_ids[i] != id) {
@@ -52,7 +53,8 @@ static int cpu_core(struct cpu_reader *rd, uint32_t cpu, const struct vireo_cpus
 {
     struct vireo_cpuset siblings = {.bits = NULL};
     uint32_t first = cpu, threads = 0, i = 0;
-    int r = vr_hostfile_cpus(&siblings, rd->root, CPU_DIR "topology/thread_siblings_list", cpu);
+    int r =
+        vr_sysfs_cpus(rd->fs, VR_SYSFS_AT(CPU_DIR "topology/thread_siblings_list", cpu), &siblings);
     if (r == -ENOMEM) {
         return r;
     }
@@ -108,29 +110,31 @@ static int cpu_cache(struct cpu_reader *rd, uint32_t cpu, unsigned index,
     uint64_t level, size, v;
     struct vireo_cache cache = {.count = 1};
     struct vireo_cpuset shared = {.bits = NULL};
-    if (vr_hostfile_u64(&level, rd->root, CPU_CACHE "level", cpu, index) < 0 || level == 0 ||
-        level > 16 ||
-        vr_hostfile_text(text, sizeof(text), rd->root, CPU_CACHE "size", cpu, index) < 0 ||
+    if (vr_sysfs_u64(rd->fs, VR_SYSFS_AT(CPU_CACHE "level", cpu, index), UINT64_MAX, &level) < 0 ||
+        level == 0 || level > 16 ||
+        vr_sysfs_text(rd->fs, VR_SYSFS_AT(CPU_CACHE "size", cpu, index), text, sizeof(text)) < 0 ||
         vr_parse_size(text, &size) < 0 || size == 0) {
         return 0;
     }
     cache.level = (uint32_t)level;
     cache.size_bytes = size;
-    if (vr_hostfile_text(text, sizeof(text), rd->root, CPU_CACHE "type", cpu, index) >= 0) {
+    if (vr_sysfs_text(rd->fs, VR_SYSFS_AT(CPU_CACHE "type", cpu, index), text, sizeof(text)) >= 0) {
         cache.kind = strcmp(text, "Data") == 0          ? VIREO_CACHE_DATA
                      : strcmp(text, "Instruction") == 0 ? VIREO_CACHE_CODE
                                                         : VIREO_CACHE_UNIFIED;
     }
-    if (vr_hostfile_u64(&v, rd->root, CPU_CACHE "coherency_line_size", cpu, index) == 0 &&
+    if (vr_sysfs_u64(rd->fs, VR_SYSFS_AT(CPU_CACHE "coherency_line_size", cpu, index), UINT64_MAX,
+                     &v) == 0 &&
         v <= 65536) {
         cache.line_bytes = (uint32_t)v;
     }
-    if (vr_hostfile_u64(&v, rd->root, CPU_CACHE "ways_of_associativity", cpu, index) == 0 &&
+    if (vr_sysfs_u64(rd->fs, VR_SYSFS_AT(CPU_CACHE "ways_of_associativity", cpu, index), UINT64_MAX,
+                     &v) == 0 &&
         v <= 65536) {
         cache.ways = (uint32_t)v;
     }
     uint32_t first = cpu;
-    int r = vr_hostfile_cpus(&shared, rd->root, CPU_CACHE "shared_cpu_list", cpu, index);
+    int r = vr_sysfs_cpus(rd->fs, VR_SYSFS_AT(CPU_CACHE "shared_cpu_list", cpu, index), &shared);
     if (r == -ENOMEM) {
         return r;
     }
@@ -155,7 +159,8 @@ static int cpu_one(struct cpu_reader *rd, uint32_t at, const struct vireo_cpuset
     uint64_t v;
     c->package = cpu_package(rd, c->id);
     int r = cpu_core(rd, c->id, online, &c->core);
-    if (vr_hostfile_u64(&v, rd->root, CPU_DIR "cpu_capacity", c->id) == 0 && v && v <= 1024) {
+    if (vr_sysfs_u64(rd->fs, VR_SYSFS_AT(CPU_DIR "cpu_capacity", c->id), UINT64_MAX, &v) == 0 &&
+        v && v <= 1024) {
         c->capacity = (uint32_t)v;
     }
     for (unsigned i = 0; i < CPU_CACHE_INDEXES && r == 0; i++) {
@@ -175,7 +180,7 @@ static void cpu_kinds(struct cpu_reader *rd)
         least = rd->list[i].capacity < least ? rd->list[i].capacity : least;
     }
     bool by_capacity = least && least < most;
-    if (!by_capacity && (vr_hostfile_cpus(&little, rd->root, "/sys/devices/cpu_atom/cpus") < 0 ||
+    if (!by_capacity && (vr_sysfs_cpus(rd->fs, "sys/devices/cpu_atom/cpus", &little) < 0 ||
                          vireo_cpuset_count(&little) == 0)) {
         return;
     }
@@ -190,7 +195,7 @@ static void cpu_kinds(struct cpu_reader *rd)
 static int cpu_nodes(struct cpu_reader *rd)
 {
     struct vireo_cpuset nodes = {.bits = NULL};
-    int r = vr_hostfile_cpus(&nodes, rd->root, "/sys/devices/system/node/online");
+    int r = vr_sysfs_cpus(rd->fs, "sys/devices/system/node/online", &nodes);
     if (r < 0) {
         return r == -ENOMEM ? r : 0;
     }
@@ -198,7 +203,7 @@ static int cpu_nodes(struct cpu_reader *rd)
     for (uint32_t n = vireo_cpuset_next(&nodes, 0); n != UINT32_MAX && r != -ENOMEM;
          n = vireo_cpuset_next(&nodes, n + 1)) {
         struct vireo_cpuset cpus = {.bits = NULL};
-        r = vr_hostfile_cpus(&cpus, rd->root, "/sys/devices/system/node/node%u/cpulist", n);
+        r = vr_sysfs_cpus(rd->fs, VR_SYSFS_AT("sys/devices/system/node/node%u/cpulist", n), &cpus);
         for (uint32_t i = 0; r == 0 && i < rd->count; i++) {
             if (vireo_cpuset_has(&cpus, rd->list[i].id)) {
                 rd->list[i].node = n;
@@ -213,13 +218,13 @@ static int cpu_nodes(struct cpu_reader *rd)
 static int cpu_usable(struct cpu_reader *rd, struct vireo_cpus *cpus)
 {
     struct vireo_cpuset mine = {.bits = NULL};
-    int r = *rd->root ? -ENOENT : vr_host_affinity(&mine);
+    int r = rd->fs->replaced ? -ENOENT : vr_host_affinity(&mine);
     for (uint32_t i = 0; i < rd->count; i++) {
         rd->list[i].usable = r < 0 || vireo_cpuset_has(&mine, rd->list[i].id);
         cpus->usable_count += rd->list[i].usable;
     }
     vireo_cpuset_fini(&mine);
-    vr_host_cgroup_cpu(rd->root, &cpus->quota_milli);
+    vr_host_cgroup_cpu(rd->fs, &cpus->quota_milli);
     uint64_t quota = ((uint64_t)cpus->quota_milli + 999) / 1000;
     if (quota && quota < cpus->usable_count) {
         cpus->usable_count = (uint32_t)quota;
@@ -255,11 +260,12 @@ static int cpu_read_list(struct cpu_reader *rd, const struct vireo_cpuset *onlin
     return r;
 }
 
-int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_error *err)
+static int cpu_read_all(const struct vr_sysfs *fs, struct vireo_platform *host,
+                        struct vr_error *err)
 {
     struct vireo_cpuset online = {.bits = NULL};
-    int r = vr_hostfile_cpus(&online, root, "/sys/devices/system/cpu/online");
-    if ((r < 0 || vireo_cpuset_count(&online) == 0) && r != -ENOMEM && !*root) {
+    int r = vr_sysfs_cpus(fs, "sys/devices/system/cpu/online", &online);
+    if ((r < 0 || vireo_cpuset_count(&online) == 0) && r != -ENOMEM && !fs->replaced) {
         vireo_cpuset_fini(&online);
         r = vr_host_affinity(&online); /* sysfs is hidden here: those that we may use */
     }
@@ -267,11 +273,10 @@ int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_e
     if (r < 0 || count == 0) {
         vireo_cpuset_fini(&online);
         r = r < 0 ? r : -ENODATA;
-        return vr_err(err, r, "processors: %.100s/sys/devices/system/cpu/online: %s", root,
-                      strerror(-r));
+        return vr_err(err, r, "processors: /sys/devices/system/cpu/online: %s", strerror(-r));
     }
     struct cpu_reader rd = {
-        .root = root,
+        .fs = fs,
         .count = count,
         .list = vr_zalloc_array(count, sizeof(*rd.list)),
         .package_ids = vr_zalloc_array(count, sizeof(*rd.package_ids)),
@@ -287,4 +292,15 @@ int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_e
     free(rd.core_firsts);
     vireo_cpuset_fini(&online);
     return r < 0 ? vr_err(err, r, "processors: %s", strerror(-r)) : 0;
+}
+
+int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_error *err)
+{
+    struct vr_sysfs fs;
+    int r = vr_sysfs_open(root, &fs, err);
+    if (r == 0) {
+        r = cpu_read_all(&fs, host, err);
+        vr_sysfs_close(&fs);
+    }
+    return r;
 }

@@ -6,7 +6,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "platform/host.h"
-#include "platform/hostfile.h"
+#include "platform/sysfs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,21 +37,21 @@ int vr_host_affinity(struct vireo_cpuset *ret_set)
     return -EINVAL;
 }
 
-/* Where this process's v2 group is, below the root of files: "/sys/fs/cgroup/user.slice". */
-static bool limits_group(const char *root, char *ret_path, size_t size, size_t *ret_mount_len)
+/* Where this process's v2 group is, below the root of files: "sys/fs/cgroup/user.slice". */
+static bool limits_group(const struct vr_sysfs *fs, char *ret_path, size_t size,
+                         size_t *ret_mount_len)
 {
-    char text[4096], probe[8];
+    char text[VR_SYSFS_TEXT];
     /* Alone, or beside version 1. */
-    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    static const char *const mounts[] = {"sys/fs/cgroup", "sys/fs/cgroup/unified"};
     const char *mount = NULL, *line;
     for (unsigned i = 0; i < VR_COUNT(mounts) && !mount; i++) {
-        int r = vr_hostfile_text(probe, sizeof(probe), root, "%s/cgroup.procs", mounts[i]);
-        if (r >= 0 || r == -ENODATA || r == -EFBIG) {
-            r = vr_hostfile_text(probe, sizeof(probe), root, "%s/cgroup.controllers", mounts[i]);
-            mount = r >= 0 || r == -ENODATA || r == -EFBIG ? mounts[i] : NULL;
+        if (vr_sysfs_exists(fs, VR_SYSFS_AT("%s/cgroup.procs", mounts[i])) &&
+            vr_sysfs_exists(fs, VR_SYSFS_AT("%s/cgroup.controllers", mounts[i]))) {
+            mount = mounts[i];
         }
     }
-    if (!mount || vr_hostfile_text(text, sizeof(text), root, "/proc/self/cgroup") < 0) {
+    if (!mount || vr_sysfs_text(fs, "proc/self/cgroup", text, sizeof(text)) < 0) {
         return false;
     }
     line = strncmp(text, "0::/", 4) == 0 ? text : strstr(text, "\n0::/");
@@ -66,16 +66,17 @@ static bool limits_group(const char *root, char *ret_path, size_t size, size_t *
 }
 
 /* Call fn for the group at @path and for each above it. */
-static void limits_walk(const char *root, void (*fn)(const char *root, const char *dir, void *arg),
+static void limits_walk(const struct vr_sysfs *fs,
+                        void (*fn)(const struct vr_sysfs *fs, const char *dir, void *arg),
                         void *arg)
 {
     char dir[512];
     size_t mount_len;
-    if (!limits_group(root, dir, sizeof(dir), &mount_len)) {
+    if (!limits_group(fs, dir, sizeof(dir), &mount_len)) {
         return;
     }
     for (;;) {
-        fn(root, dir, arg);
+        fn(fs, dir, arg);
         char *slash = strrchr(dir, '/');
         if (strlen(dir) <= mount_len || !slash || (size_t)(slash - dir) < mount_len) {
             return;
@@ -84,12 +85,12 @@ static void limits_walk(const char *root, void (*fn)(const char *root, const cha
     }
 }
 
-static void limits_cpu(const char *root, const char *dir, void *arg)
+static void limits_cpu(const struct vr_sysfs *fs, const char *dir, void *arg)
 {
     uint32_t *milli = arg;
     char text[64];
     uint64_t quota, period, scaled;
-    if (vr_hostfile_text(text, sizeof(text), root, "%s/cpu.max", dir) < 0) {
+    if (vr_sysfs_text(fs, VR_SYSFS_AT("%s/cpu.max", dir), text, sizeof(text)) < 0) {
         return;
     }
     char *blank = strchr(text, ' ');
@@ -107,10 +108,10 @@ static void limits_cpu(const char *root, const char *dir, void *arg)
     }
 }
 
-void vr_host_cgroup_cpu(const char *root, uint32_t *ret_quota_milli)
+void vr_host_cgroup_cpu(const struct vr_sysfs *fs, uint32_t *ret_quota_milli)
 {
     uint32_t milli = 0;
-    limits_walk(root, limits_cpu, &milli);
+    limits_walk(fs, limits_cpu, &milli);
     *ret_quota_milli = milli;
 }
 
@@ -118,21 +119,23 @@ struct limits_memory {
     uint64_t limit, used;
 };
 
-static void limits_memory(const char *root, const char *dir, void *arg)
+static void limits_memory(const struct vr_sysfs *fs, const char *dir, void *arg)
 {
     struct limits_memory *m = arg;
     uint64_t limit, used;
-    if (vr_hostfile_u64(&limit, root, "%s/memory.max", dir) < 0 || limit >= m->limit) {
+    if (vr_sysfs_u64(fs, VR_SYSFS_AT("%s/memory.max", dir), UINT64_MAX, &limit) < 0 ||
+        limit >= m->limit) {
         return;
     }
     m->limit = limit;
-    m->used = vr_hostfile_u64(&used, root, "%s/memory.current", dir) < 0 ? 0 : used;
+    m->used =
+        vr_sysfs_u64(fs, VR_SYSFS_AT("%s/memory.current", dir), UINT64_MAX, &used) < 0 ? 0 : used;
 }
 
-void vr_host_cgroup_memory(const char *root, uint64_t *ret_limit, uint64_t *ret_used)
+void vr_host_cgroup_memory(const struct vr_sysfs *fs, uint64_t *ret_limit, uint64_t *ret_used)
 {
     struct limits_memory m = {.limit = UINT64_MAX};
-    limits_walk(root, limits_memory, &m);
+    limits_walk(fs, limits_memory, &m);
     *ret_limit = m.limit;
     *ret_used = m.used;
 }

@@ -6,9 +6,8 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "platform/host.h"
-#include "platform/hostfile.h"
+#include "platform/sysfs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,18 +32,21 @@ static bool memory_kb(const char *text, const char *key, uint64_t *ret_bytes)
     return false;
 }
 
-static void memory_huge_add(const char *root, struct vireo_memory *m, uint64_t kb)
+static void memory_huge_add(const struct vr_sysfs *fs, struct vireo_memory *m, uint64_t kb)
 {
     struct vireo_huge_pages page;
     uint32_t at = 0;
     if (m->huge_count == VIREO_HUGE_SIZES || kb == 0 || !vr_mul_ok(kb, 1024, &page.page_bytes) ||
-        vr_hostfile_u64(&page.total, root, "/sys/kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
-                        (unsigned long long)kb) < 0) {
+        vr_sysfs_u64(fs,
+                     VR_SYSFS_AT("sys/kernel/mm/hugepages/hugepages-%llukB/nr_hugepages",
+                                 (unsigned long long)kb),
+                     UINT64_MAX, &page.total) < 0) {
         return;
     }
-    if (vr_hostfile_u64(&page.free, root,
-                        "/sys/kernel/mm/hugepages/hugepages-%llukB/free_hugepages",
-                        (unsigned long long)kb) < 0) {
+    if (vr_sysfs_u64(fs,
+                     VR_SYSFS_AT("sys/kernel/mm/hugepages/hugepages-%llukB/free_hugepages",
+                                 (unsigned long long)kb),
+                     UINT64_MAX, &page.free) < 0) {
         page.free = 0;
     }
     while (at < m->huge_count && m->huge[at].page_bytes < page.page_bytes) {
@@ -55,15 +57,15 @@ static void memory_huge_add(const char *root, struct vireo_memory *m, uint64_t k
     m->huge_count++;
 }
 
-static void memory_huge(const char *root, struct vireo_memory *m)
+static void memory_huge(const struct vr_sysfs *fs, struct vireo_memory *m)
 {
-    char path[VR_HOSTFILE_PATH];
-    struct dirent *entry;
-    int n = snprintf(path, sizeof(path), "%s/sys/kernel/mm/hugepages", root);
-    DIR *dir = n > 0 && (size_t)n < sizeof(path) ? opendir(path) : NULL;
-    while (dir && (entry = readdir(dir))) {
-        static const char before[] = "hugepages-";
-        const char *name = entry->d_name;
+    static const char before[] = "hugepages-";
+    struct vr_sysfs_list list;
+    if (vr_sysfs_list(fs, "sys/kernel/mm/hugepages", &list) < 0) {
+        return;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        const char *name = list.names[i];
         char digits[24];
         uint64_t kb;
         if (strncmp(name, before, strlen(before)) != 0) {
@@ -73,48 +75,46 @@ static void memory_huge(const char *root, struct vireo_memory *m)
         size_t len = strspn(name, "0123456789");
         snprintf(digits, sizeof(digits), "%.*s", (int)len, name);
         if (strcmp(name + len, "kB") == 0 && vr_parse_u64(digits, &kb) == 0) {
-            memory_huge_add(root, m, kb);
+            memory_huge_add(fs, m, kb);
         }
     }
-    if (dir) {
-        closedir(dir);
-    }
+    vr_sysfs_list_free(&list);
 }
 
-int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory, struct vr_error *err)
+static int memory_read(const struct vr_sysfs *fs, struct vireo_memory *ret_memory,
+                       struct vr_error *err)
 {
-    char text[16384];
+    char text[VR_SYSFS_TEXT];
     struct vireo_memory m = {.limit_bytes = UINT64_MAX};
-    int r = vr_hostfile_text(text, sizeof(text), root, "/proc/meminfo");
+    int r = vr_sysfs_text(fs, "proc/meminfo", text, sizeof(text));
     if (r < 0) {
-        return vr_err(err, r, "memory: %.100s/proc/meminfo: %s; is /proc mounted?", root,
-                      strerror(-r));
+        return vr_err(err, r, "memory: /proc/meminfo: %s; is /proc mounted?", strerror(-r));
     }
     if (!memory_kb(text, "MemTotal", &m.total_bytes)) {
-        return vr_err(err, -EINVAL, "memory: %.100s/proc/meminfo has no MemTotal", root);
+        return vr_err(err, -EINVAL, "memory: /proc/meminfo has no MemTotal");
     }
     (void)memory_kb(text, "MemFree", &m.free_bytes);
     if (!memory_kb(text, "MemAvailable", &m.available_bytes)) {
         m.available_bytes = m.free_bytes;
     }
-    if (!*root) {
+    if (!fs->replaced) {
         m.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     }
-    if (vr_hostfile_text(text, sizeof(text), root, "/sys/kernel/mm/transparent_hugepage/enabled") >=
-        0) {
+    if (vr_sysfs_text(fs, "sys/kernel/mm/transparent_hugepage/enabled", text, sizeof(text)) >= 0) {
         m.transparent_huge = strstr(text, "[always]") || strstr(text, "[madvise]");
     }
-    memory_huge(root, &m);
-    vr_host_cgroup_memory(root, &m.limit_bytes, &m.limit_used_bytes);
+    memory_huge(fs, &m);
+    vr_host_cgroup_memory(fs, &m.limit_bytes, &m.limit_used_bytes);
     *ret_memory = m;
     return 0;
 }
 
 /* After the processors: counts those that are in the list. */
-int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_error *err)
+static int memory_read_nodes(const struct vr_sysfs *fs, struct vireo_platform *host,
+                             struct vr_error *err)
 {
     struct vireo_cpuset online = {.bits = NULL};
-    int r = vr_hostfile_cpus(&online, root, "/sys/devices/system/node/online");
+    int r = vr_sysfs_cpus(fs, "sys/devices/system/node/online", &online);
     if (r == -ENOMEM) {
         return vr_err(err, r, "memory nodes: no memory");
     }
@@ -130,8 +130,8 @@ int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_
         char text[4096];
         struct vireo_node *node = &nodes[n++];
         node->id = i;
-        if (vr_hostfile_text(text, sizeof(text), root, "/sys/devices/system/node/node%u/meminfo",
-                             i) >= 0) {
+        if (vr_sysfs_text(fs, VR_SYSFS_AT("sys/devices/system/node/node%u/meminfo", i), text,
+                          sizeof(text)) >= 0) {
             (void)memory_kb(text, "MemTotal", &node->total_bytes);
             (void)memory_kb(text, "MemFree", &node->free_bytes);
         }
@@ -144,4 +144,26 @@ int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_
     host->node_count = count;
     host->numa = count > 1;
     return 0;
+}
+
+int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory, struct vr_error *err)
+{
+    struct vr_sysfs fs;
+    int r = vr_sysfs_open(root, &fs, err);
+    if (r == 0) {
+        r = memory_read(&fs, ret_memory, err);
+        vr_sysfs_close(&fs);
+    }
+    return r;
+}
+
+int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_error *err)
+{
+    struct vr_sysfs fs;
+    int r = vr_sysfs_open(root, &fs, err);
+    if (r == 0) {
+        r = memory_read_nodes(&fs, host, err);
+        vr_sysfs_close(&fs);
+    }
+    return r;
 }

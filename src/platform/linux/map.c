@@ -39,7 +39,7 @@ static int map_flags(const struct vireo_map_opts *o)
              : o->flags & VIREO_MAP_FIXED ? MAP_FIXED_NOREPLACE
                                           : 0;
     flags |= o->flags & VIREO_MAP_NORESERVE ? MAP_NORESERVE : 0;
-    if (o->huge_bytes) {
+    if (o->huge_bytes && !o->file) { /* a file has its own */
         flags |= (int)(MAP_HUGETLB | (unsigned)__builtin_ctzll(o->huge_bytes) << MAP_HUGE_AT);
     }
     return flags;
@@ -181,7 +181,8 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
         munmap(hva, (size_t)whole);
         return r;
     }
-    *ret_map = (struct vireo_map){.hva = hva, .len = (size_t)whole};
+    *ret_map = (struct vireo_map){
+        .hva = hva, .len = (size_t)whole, .page_bytes = opts->huge_bytes ? opts->huge_bytes : page};
     return 0;
 }
 

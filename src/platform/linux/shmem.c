@@ -1,4 +1,6 @@
-/* Shared memory by memfd_create(2). */
+/* A memory file that is mapped: what of it is in use (lseek(2), SEEK_DATA) and what is given back
+ * (fallocate(2), FALLOC_FL_PUNCH_HOLE). */
+#include "base/bits.h"
 #include "base/err.h"
 #include "vireo/host_memory.h"
 
@@ -6,45 +8,56 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-int vireo_shmem_create(const char *name, uint64_t len, struct vireo_shmem *ret_mem,
-                       struct vr_error *err)
+int vireo_shmem_create(const char *name, uint64_t len, const struct vireo_shmem_opts *opts,
+                       struct vireo_shmem *ret_mem, struct vr_error *err)
 {
+    struct vireo_shmem_opts o = opts ? *opts : (struct vireo_shmem_opts){.node = VIREO_NODE_ANY};
+    struct vireo_map map;
+    uint64_t whole = len;
+    int fd;
     if (len == 0) {
         return vr_err(err, -EINVAL, "memory '%s': the size is 0", name);
     }
-    if (len > (uint64_t)INT64_MAX || len > SIZE_MAX) {
+    /* In huge pages the file holds whole ones; the rest of the last is nobody's. */
+    if (len > INT64_MAX || len > SIZE_MAX ||
+        (vr_is_pow2(o.huge_bytes) && !vr_align_up_ok(len, o.huge_bytes, &whole))) {
         return vr_err(err, -ENOMEM, "memory '%s': %" PRIu64 " bytes are more than any host has",
                       name, len);
     }
-    int fd = memfd_create(name, MFD_CLOEXEC);
-    if (fd < 0) {
-        int r = -errno;
-        return vr_err(err, r, "memory '%s': memfd_create: %s", name, strerror(-r));
+    int r = vireo_memfd_create(name, whole, o.huge_bytes, &fd, err);
+    if (r < 0) {
+        return r;
     }
-    if (ftruncate(fd, (off_t)len) < 0) {
-        int r = errno == EFBIG || errno == EINVAL ? -ENOMEM : -errno;
+    /* Plain pages come as they are touched; huge ones are few and have to be there now, since a
+     * missing one would be a fault of whoever touches it. */
+    struct vireo_map_opts m = {
+        .prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
+        .flags = VIREO_MAP_SHARED | (o.huge_bytes ? 0 : VIREO_MAP_NORESERVE) |
+                 (o.populate ? VIREO_MAP_POPULATE : 0),
+        .file = true,
+        .fd = fd,
+        .huge_bytes = o.huge_bytes,
+        .node = o.node,
+    };
+    r = vireo_map_create((size_t)whole, &m, &map, err);
+    if (r < 0) {
         close(fd);
-        return vr_err(err, r, "memory '%s': %" PRIu64 " MiB do not fit: %s", name, len >> 20,
-                      strerror(-r));
+        return r == -ENOMEM && !o.huge_bytes
+                   ? vr_err(err, r,
+                            "memory '%s': the host cannot map %" PRIu64 " MiB; ask for less", name,
+                            len >> 20)
+                   : vr_err_in(err, r, "memory '%s'", name);
     }
-    void *hva = mmap(NULL, (size_t)len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (hva == MAP_FAILED) {
-        int r = -errno;
-        close(fd);
-        return vr_err(err, r, "memory '%s': the host cannot map %" PRIu64 " MiB: %s; ask for less",
-                      name, len >> 20, strerror(-r));
-    }
-    *ret_mem = (struct vireo_shmem){.hva = hva, .len = len, .fd = fd};
+    *ret_mem = (struct vireo_shmem){.hva = map.hva, .len = len, .fd = fd, .map = map};
     return 0;
 }
 
 void vireo_shmem_destroy(struct vireo_shmem *mem)
 {
     if (mem->hva) {
-        munmap(mem->hva, (size_t)mem->len);
+        vireo_map_destroy(&mem->map);
         close(mem->fd);
     }
     *mem = (struct vireo_shmem){.fd = -1};
@@ -59,14 +72,23 @@ uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
     if (at < 0) {
         return errno == ENXIO ? mem->len : off; /* cannot tell: look at everything */
     }
-    return (uint64_t)at;
+    return (uint64_t)at < mem->len ? (uint64_t)at : mem->len;
 }
 
 int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
                         struct vr_error *err)
 {
-    if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) <
-        0) {
+    if (!vr_in_range(off, len, mem->len)) {
+        return vr_err(err, -ERANGE, "memory: %" PRIu64 " bytes at %" PRIu64 " do not lie in it",
+                      len, off);
+    }
+    /* A huge page that is not all in the range stays (and kernels differ in whether they zero its
+     * part), so it is always zeroed here. */
+    if (mem->map.page_bytes > (uint64_t)sysconf(_SC_PAGESIZE)) {
+        memset((uint8_t *)mem->hva + off, 0, len);
+    }
+    if (len && fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+                         (off_t)len) < 0) {
         int r = -errno;
         return vr_err(err, r, "giving memory back to the host: %s", strerror(-r));
     }

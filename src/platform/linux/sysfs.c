@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,14 +17,14 @@ enum { SYSFS_NAMES_MAX = 1 << 17 };
 
 int vr_sysfs_open(const char *root, struct vr_sysfs *ret_fs, struct vr_error *err)
 {
-    const char *path = root ? root : "/";
+    const char *path = root && *root ? root : "/";
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         int code = -errno;
         return vr_err(err, code, "%s: %s: the root has to be a directory that holds sys/", path,
                       strerror(-code));
     }
-    ret_fs->root_fd = fd;
+    *ret_fs = (struct vr_sysfs){.root_fd = fd, .replaced = root && *root};
     return 0;
 }
 
@@ -32,6 +34,18 @@ void vr_sysfs_close(struct vr_sysfs *fs)
         close(fs->root_fd);
     }
     fs->root_fd = -1;
+}
+
+const char *vr_sysfs_path(char buf[VR_SYSFS_PATH], const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(buf, VR_SYSFS_PATH, fmt, ap);
+    va_end(ap);
+    if (n < 0 || n >= VR_SYSFS_PATH) {
+        buf[0] = 0;
+    }
+    return buf;
 }
 
 /* O_NONBLOCK: a made-up tree may hold a FIFO, which would wait for ever. */
@@ -120,6 +134,13 @@ int vr_sysfs_u64(const struct vr_sysfs *fs, const char *path, uint64_t max, uint
     }
     *ret_val = v;
     return 0;
+}
+
+int vr_sysfs_cpus(const struct vr_sysfs *fs, const char *path, struct vireo_cpuset *ret_set)
+{
+    char text[VR_SYSFS_TEXT];
+    int r = vr_sysfs_text(fs, path, text, sizeof(text));
+    return r < 0 ? r : vireo_cpuset_parse(text, ret_set);
 }
 
 int vr_sysfs_link(const struct vr_sysfs *fs, const char *path, char *ret_name, size_t size)

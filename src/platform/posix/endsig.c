@@ -1,8 +1,8 @@
 /* Ending by signal, with sigwait() on a thread (POSIX.1-2017). */
-#include "platform/endsig.h"
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/err.h"
+#include "vireo/host_fault.h"
 #include "vireo/host_thread.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct vr_endsig {
+struct vireo_endsig {
     struct vireo_thread *thread;
     sigset_t set;
     atomic_bool stopping;
@@ -23,7 +23,7 @@ static const int endsig_all[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
 static void endsig_main(void *opaque)
 {
-    struct vr_endsig *s = opaque;
+    struct vireo_endsig *s = opaque;
     while (!atomic_load(&s->stopping)) {
         int signum;
         if (sigwait(&s->set, &signum) == 0 && !atomic_load(&s->stopping)) {
@@ -32,10 +32,10 @@ static void endsig_main(void *opaque)
     }
 }
 
-int vr_endsig_start(void (*fn)(void *opaque, int signum), void *opaque, struct vr_endsig **ret_sig,
-                    struct vr_error *err)
+int vireo_endsig_start(void (*fn)(void *opaque, int signum), void *opaque,
+                       struct vireo_endsig **ret_sig, struct vr_error *err)
 {
-    struct vr_endsig *s = vr_zalloc(sizeof(*s));
+    struct vireo_endsig *s = vr_zalloc(sizeof(*s));
     if (!s) {
         return vr_err(err, -ENOMEM, "signals: no memory");
     }
@@ -61,7 +61,7 @@ int vr_endsig_start(void (*fn)(void *opaque, int signum), void *opaque, struct v
     return 0;
 }
 
-void vr_endsig_stop(struct vr_endsig *s)
+void vireo_endsig_stop(struct vireo_endsig *s)
 {
     if (!s) {
         return;
@@ -72,7 +72,7 @@ void vr_endsig_stop(struct vr_endsig *s)
     free(s);
 }
 
-_Noreturn void vr_endsig_die(int signum)
+void vireo_endsig_die(int signum)
 {
     sigset_t set;
     signal(signum, SIG_DFL);
@@ -81,35 +81,4 @@ _Noreturn void vr_endsig_die(int signum)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     raise(signum);
     _exit(128 + signum);
-}
-
-/* A signal's handler gets no argument of ours: the one place where state belongs to the process. */
-static struct {
-    void (*fn)(void *opaque);
-    void *opaque;
-} endsig_crash;
-
-static void endsig_on_crash(int signum)
-{
-    void (*fn)(void *) = endsig_crash.fn;
-    endsig_crash.fn = NULL;
-    if (fn) {
-        fn(endsig_crash.opaque);
-    }
-    signal(signum, SIG_DFL);
-    raise(signum); /* again when the handler returns, and then for good */
-}
-
-void vr_endsig_on_crash(void (*fn)(void *opaque), void *opaque)
-{
-    static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
-    endsig_crash.opaque = opaque;
-    endsig_crash.fn = fn;
-    for (unsigned i = 0; i < VR_COUNT(crashes); i++) {
-        struct sigaction old, ours = {.sa_handler = endsig_on_crash};
-        /* A sanitizer's handler says more than ours, and stays. */
-        if (fn && sigaction(crashes[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL) {
-            sigaction(crashes[i], &ours, NULL);
-        }
-    }
 }

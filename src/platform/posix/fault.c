@@ -16,25 +16,31 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+static const int fault_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
 
 /* What each signal did before; a process has one handler for each. */
 static struct sigaction fault_before[VR_COUNT(fault_signals)];
 
-static void fault_chain(int signum, siginfo_t *info, void *context)
+static struct sigaction fault_before_of(int signum)
 {
-    const struct sigaction *before = NULL;
-    for (unsigned i = 0; i < VR_COUNT(fault_signals); i++) {
-        before = fault_signals[i] == signum ? &fault_before[i] : before;
+    unsigned i = 0;
+    while (fault_signals[i] != signum) {
+        i++;
     }
-    if (before && (before->sa_flags & SA_SIGINFO) && before->sa_sigaction) {
+    return fault_before[i];
+}
+
+/* It may never come back (siglongjmp). */
+static void fault_chain(int signum, siginfo_t *info, void *context, const struct sigaction *before)
+{
+    if ((before->sa_flags & SA_SIGINFO) && before->sa_sigaction) {
         before->sa_sigaction(signum, info, context);
         return;
     }
-    if (before && before->sa_handler == SIG_IGN && info->si_code <= 0) {
+    if (before->sa_handler == SIG_IGN && info->si_code <= 0) {
         return; /* sent by somebody; a fault of our own cannot be ignored */
     }
-    if (before && before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
+    if (before->sa_handler != SIG_DFL && before->sa_handler != SIG_IGN) {
         before->sa_handler(signum);
         return;
     }
@@ -56,6 +62,8 @@ static enum vireo_fault_kind fault_kind(int signum)
         return VIREO_FAULT_ILLEGAL;
     case SIGFPE:
         return VIREO_FAULT_ARITHMETIC;
+    case SIGABRT:
+        return VIREO_FAULT_ABORT;
     default:
         return VIREO_FAULT_TRAP;
     }
@@ -72,13 +80,17 @@ static void fault_handler(int signum, siginfo_t *info, void *context)
                                 .host_context = context};
     fault.can_set_pc = vr_fault_context(context, &pc, &fault.sp);
     fault.pc = fault.can_set_pc ? *pc : 0;
-    /* What other processes send is no fault. */
-    bool done = info->si_code > 0 && vr_fault_ask(&fault);
+    /* What is sent is no fault, but for SIGABRT, which always is: by abort(3), or by a watchdog. */
+    bool ours = info->si_code > 0 || signum == SIGABRT;
+    vr_fault_enter();
+    bool done = ours && vr_fault_ask(&fault);
+    struct sigaction before = fault_before_of(signum);
+    vr_fault_leave();
     if (done && fault.can_set_pc) {
         *pc = fault.pc;
     }
     if (!done) {
-        fault_chain(signum, info, context);
+        fault_chain(signum, info, context, &before);
     }
     errno = saved;
 }
