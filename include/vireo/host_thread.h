@@ -75,7 +75,8 @@ VIREO_API size_t vireo_cpuset_format(const struct vireo_cpuset *set, char *text,
 /* ---- Where the calling thread runs --------------------------------------------------------- */
 
 /* Run the calling thread on processors of @set only, numbers of any size. -EINVAL: none of them is
- * online and allowed to this process. */
+ * online and allowed to this process. -ENOTSUP: fewer than all of them, on a host that lets no
+ * thread choose (macOS, iOS). */
 VIREO_API int vireo_place_self(const struct vireo_cpuset *set, struct vr_error *err) VIREO_MUST;
 VIREO_API int vireo_place_self_on(uint32_t cpu, struct vr_error *err) VIREO_MUST;
 /* Processors that the calling thread may run on. -ENOMEM and what the host says. */

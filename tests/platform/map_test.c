@@ -266,7 +266,7 @@ static void locked_memory_is_counted(void **state)
         return;
     }
     unsigned char resident = 0;
-    assert_int_equal(mincore(m.hva, PAGE, &resident), 0);
+    assert_int_equal(mincore(m.hva, PAGE, (void *)&resident), 0);
     assert_true(resident & 1);
     assert_int_equal(vireo_map_lock(&m, 0, PAGE, false, NULL), 0);
     assert_int_equal(vireo_map_lock(&m, 0, PAGE, true, NULL), 0);

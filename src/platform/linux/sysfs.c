@@ -18,7 +18,7 @@ enum { SYSFS_NAMES_MAX = 1 << 17 };
 int vr_sysfs_open(const char *root, struct vr_sysfs *ret_fs, struct vr_error *err)
 {
     const char *path = root && *root ? root : "/";
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         int code = -errno;
         return vr_err(err, code, "%s: %s: the root has to be a directory that holds sys/", path,

@@ -51,8 +51,16 @@ static void fault_chain(int signum, siginfo_t *info, void *context, const struct
     }
 }
 
-static enum vireo_fault_kind fault_kind(int signum)
+static enum vireo_fault_kind fault_kind(int signum, int code)
 {
+#ifdef __APPLE__
+    /* Darwin's for memory that is there, but not for this use (KERN_PROTECTION_FAILURE). */
+    if (signum == SIGBUS && code != BUS_ADRALN) {
+        return VIREO_FAULT_ACCESS;
+    }
+#else
+    (void)code;
+#endif
     switch (signum) {
     case SIGSEGV:
         return VIREO_FAULT_ACCESS;
@@ -73,7 +81,7 @@ static void fault_handler(int signum, siginfo_t *info, void *context)
 {
     int saved = errno;
     uintptr_t *pc = NULL;
-    struct vireo_fault fault = {.kind = fault_kind(signum),
+    struct vireo_fault fault = {.kind = fault_kind(signum, info->si_code),
                                 .host_number = signum,
                                 .host_code = info->si_code,
                                 .hva = info->si_addr,

@@ -1,31 +1,19 @@
 /* Threads by POSIX. Failing lock calls are bugs of ours, so they are asserted. */
+#include "base/alloc.h"
 #include "base/err.h"
 #include "platform/lock.h"
-#include "vireo/host_thread.h"
-
-#include "base/alloc.h"
+#include "platform/thread_posix.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
-
-struct vireo_thread {
-    pthread_t id;
-    char name[16]; /* what Linux shows, with the NUL */
-    void (*fn)(void *);
-    void *arg;
-};
 
 static void *thread_main(void *opaque)
 {
     struct vireo_thread *t = opaque;
-    pthread_setname_np(pthread_self(), t->name);
+    vr_thread_set_name(t->name);
     t->fn(t->arg);
     return NULL;
 }
@@ -61,13 +49,6 @@ int vireo_thread_create(const char *name, void (*fn)(void *), void *arg,
     return 0;
 }
 
-void vireo_thread_be_punctual(void)
-{
-#ifdef __linux__
-    prctl(PR_SET_TIMERSLACK, 1UL);
-#endif
-}
-
 void vireo_thread_join(struct vireo_thread *thread)
 {
     if (thread) {
@@ -84,16 +65,6 @@ void vireo_thread_yield(void)
 bool vireo_thread_is_current(const struct vireo_thread *thread)
 {
     return pthread_equal(thread->id, pthread_self());
-}
-
-uint64_t vireo_thread_cpu_ns(const struct vireo_thread *thread)
-{
-    clockid_t clock;
-    struct timespec ts;
-    if (pthread_getcpuclockid(thread->id, &clock) != 0 || clock_gettime(clock, &ts) != 0) {
-        return UINT64_MAX;
-    }
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 void vr_mutex_init(struct vr_mutex *mutex)
@@ -123,15 +94,6 @@ void vr_mutex_unlock(struct vr_mutex *mutex)
     vr_assert(pthread_mutex_unlock(&mutex->m) == 0);
 }
 
-void vr_cond_init(struct vr_cond *cond)
-{
-    pthread_condattr_t attr;
-    vr_assert(pthread_condattr_init(&attr) == 0);
-    vr_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    vr_assert(pthread_cond_init(&cond->c, &attr) == 0);
-    pthread_condattr_destroy(&attr);
-}
-
 void vr_cond_fini(struct vr_cond *cond)
 {
     vr_assert(pthread_cond_destroy(&cond->c) == 0);
@@ -140,17 +102,6 @@ void vr_cond_fini(struct vr_cond *cond)
 void vr_cond_wait(struct vr_cond *cond, struct vr_mutex *mutex)
 {
     vr_assert(pthread_cond_wait(&cond->c, &mutex->m) == 0);
-}
-
-bool vr_cond_wait_until(struct vr_cond *cond, struct vr_mutex *mutex, uint64_t until_ns)
-{
-    struct timespec ts = {
-        .tv_sec = (time_t)(until_ns / 1000000000u),
-        .tv_nsec = (long)(until_ns % 1000000000u),
-    };
-    int r = pthread_cond_timedwait(&cond->c, &mutex->m, &ts);
-    vr_assert(r == 0 || r == ETIMEDOUT);
-    return r == 0;
 }
 
 void vr_cond_signal(struct vr_cond *cond)

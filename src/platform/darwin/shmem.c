@@ -1,0 +1,30 @@
+/* Memory files: Darwin tells nothing of holes in them, and makes none. */
+#include "base/bits.h"
+#include "base/err.h"
+#include "vireo/host_memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Everything has to be looked at. */
+uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
+{
+    return off < mem->len ? off : mem->len;
+}
+
+/* Zeroes are written, and the pages offered to the host, which
+ * may drop them: they read as zero either way. */
+int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
+                        struct vr_error *err)
+{
+    if (!vr_in_range(off, len, mem->len)) {
+        return vr_err(err, -ERANGE, "memory: %" PRIu64 " bytes at %" PRIu64 " do not lie in it",
+                      len, off);
+    }
+    uint8_t *at = (uint8_t *)mem->hva + off;
+    memset(at, 0, (size_t)len);
+    (void)madvise(at, (size_t)len, MADV_FREE);
+    return 0;
+}

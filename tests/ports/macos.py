@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The platform layer for macOS (x86_64, arm64) and iOS: compiled, linked where the system's library is at hand,
+and read back: the right processor, the right system, the system's own library and no other, and every public
+function in it. Nothing of it can be run here."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+from tap import Skip, Tap
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDER = pathlib.Path(sys.argv[1])
+SYSTEM_LIBRARY = "/usr/lib/libSystem.B.dylib"
+MACHINES = {"x86_64": "X86_64", "aarch64": "ARM64"}
+
+tap = Tap()
+
+
+def said(argv, path=""):
+    env = {key: value for key, value in os.environ.items() if key != "CC"}
+    env["PATH"] = f"{path}:{env['PATH']}" if path else env["PATH"]
+    ran = subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, errors="replace")
+    return ran.returncode, ran.stdout
+
+
+def compiler():
+    code, text = said(["tools/cross/zig.sh"])
+    if code == 77:
+        raise Skip(text.strip())
+    assert code == 0, text
+    return text.strip().splitlines()[-1]
+
+
+def read(tool, *args):
+    if not shutil.which(tool):
+        raise Skip(f"{tool} is not here")
+    code, text = said([tool, *args])
+    assert code == 0, text
+    return text
+
+
+def judge(file, machine, kind, platform="macos"):
+    """What a Mach-O file says of itself. Returns the libraries that it is loaded with."""
+    text = read("llvm-objdump", "--macho", "--private-headers", str(file))
+    head = next(line for line in text.splitlines() if line.startswith("MH_MAGIC_64")).split()
+    assert head[1] == machine and kind in head, f"{file}: {head}"
+    assert re.search(rf"cmd LC_BUILD_VERSION\n.*\n\s*platform {platform}\n", text), f"{file}: for another system"
+    segments = re.findall(r"segname (\S+)\n(?:\s+\w+ \S+\n)*?\s+initprot (\S+)", text)
+    assert not any("w" in prot and "x" in prot for _, prot in segments), f"{file}: {segments}"
+    if machine == "ARM64" and kind == "EXECUTE":
+        assert "LC_CODE_SIGNATURE" in text, f"{file}: not signed: such a processor's kernel refuses it"
+    return re.findall(r"cmd LC_(?:LOAD|LOAD_WEAK|REEXPORT|LAZY_LOAD)_DYLIB\n.*\n\s*name (\S+)", text)
+
+
+def public_functions():
+    """Those of the headers that every host has."""
+    names = set()
+    for path in (ROOT / "include/vireo").glob("*.h"):
+        text = path.read_text()
+        if path.name != "vm.h" and "Linux only" not in text.split("*/")[0]:
+            names |= set(re.findall(r"^VIREO_API\b[^;(]*?\b(vireo_\w+)\(", text, re.M))
+    return names
+
+
+for cpu, machine in MACHINES.items():
+    build = FOLDER / f"macos-{cpu}"
+
+    with tap.test(f"{cpu} macOS: library, tests and examples are built"):
+        path = compiler()
+        if not (build / "build.ninja").exists():
+            shutil.rmtree(build, ignore_errors=True)
+            code, text = said(["meson", "setup", build, "--cross-file", f"tools/cross/{cpu}-macos.ini",
+                               "-Dparts=platform", "--buildtype=release"], path)
+            assert code == 0, text
+        code, text = said(["ninja", "-C", build, "all", "meson-test-prereq"], path)
+        assert code == 0, text[max(text.find("FAILED"), 0):][:8000]
+
+    with tap.test(f"{cpu} macOS: the library needs the system's alone, and has what the headers promise"):
+        if not (build / "build.ninja").exists():
+            raise Skip("it was not built")
+        library = build / "libvireo-platform.0.dylib"
+        used = judge(library, machine, "DYLIB")
+        assert used == [SYSTEM_LIBRARY], used
+        exported = set(re.findall(r" [TDS] _(\w+)", read("llvm-nm", "-g", "--defined-only", str(library))))
+        exported -= {"__dso_handle", "_mh_dylib_header"}  # the linker's
+        wrong = {name for name in exported if not name.startswith("vireo_")}
+        assert not wrong, f"exported: {sorted(wrong)}"
+        missing = public_functions() - exported
+        assert len(exported) > 80 and not missing, f"missing: {sorted(missing)}"
+        # Hypervisor.framework is for the dynamic loader to find: there is its path, and no link to it.
+        assert b"Hypervisor.framework" in library.read_bytes()
+
+    with tap.test(f"{cpu} macOS: programs start with the system's library alone"):
+        if not (build / "build.ninja").exists():
+            raise Skip("it was not built")
+        programs = [file for file in [*build.glob("tests/platform/*_test"), *build.glob("examples/*")]
+                    if file.is_file()]
+        assert len(programs) >= 10, programs
+        for file in programs:
+            used = [name for name in judge(file, machine, "EXECUTE") if "libvireo-platform" not in name]
+            assert used == [SYSTEM_LIBRARY], f"{file}: {used}"
+
+with tap.test("iOS: every file of the library compiles"):
+    path = compiler()
+    headers = next(pathlib.Path(path).parent.glob("lib/libc/include/any-darwin-any"))
+    build = FOLDER / "macos-aarch64"
+    if not (build / "build.ninja").exists():
+        raise Skip("there is no build for macOS to take the list of files from")
+    listed = said(["ninja", "-C", build, "-t", "inputs", "libvireo-platform.a"], path)[1]
+    sources = sorted(set(re.findall(r"src/(?:base|platform)/\S+\.c$", listed, re.M)))
+    assert len(sources) > 30, listed
+    objects = FOLDER / "ios"
+    objects.mkdir(exist_ok=True)
+    for source in sources:
+        file = objects / (source.replace("/", "_") + ".o")
+        code, text = said([f"{path}/aarch64-ios-cc", "-isystem", headers, "-std=c17", "-O1", "-Wall", "-Wextra",
+                           "-Werror", "-Isrc", "-Iinclude", f"-I{build}", "-c", source, "-o", file], path)
+        assert code == 0, text
+    judge(objects / "src_platform_darwin_host.c.o", "ARM64", "OBJECT", "ios")
+
+tap.finish()
