@@ -2,108 +2,44 @@
  * Guest time and timers.
  *
  * Time is read without a lock: {running, base} change only when the machine starts and stops, and a
- * sequence counter tells a reader that they did. Timers wait in a pairing heap (Fredman, Sedgewick,
- * Sleator, Tarjan 1986) under the clock's lock, which is a leaf: nothing else is taken under it. So
- * a due timer is taken off the heap, then its own lock is taken, and only then it is known whether
- * it was cancelled meanwhile.
+ * sequence counter tells a reader that they did. Timers wait in a heap under the clock's lock,
+ * which is a leaf: nothing of ours is taken under it. So a due timer is taken off the heap, then
+ * its own lock is taken, and only then it is known whether it was cancelled meanwhile.
+ *
+ * A real clock has one timer of the host, on a thread of its own, for the earliest of the guest's.
  */
 #include "core/clock.h"
 #include "base/err.h"
 
 #include "base/alloc.h"
 #include "platform/lock.h"
-#include "vireo/host_thread.h"
 #include "vireo/host_time.h"
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
-/* One wait of the thread; guests set deadlines centuries away, which must not wrap. */
+/* The host's timer for one wait; guests set deadlines centuries away, which must not wrap. */
 static const uint64_t clock_longest_ns = UINT64_C(3600) * 1000000000;
 
 struct vr_clock {
     enum vr_clock_kind kind;
     struct vr_mutex lock;
-    struct vr_cond wake; /* the thread: something to look at */
     struct vr_cond idle; /* `firing` became NULL */
-    struct vr_timer *root;
-    uint64_t next_seq;
-    uint64_t waiting_until; /* the thread's wait ends by itself then, in guest ns */
-    bool quit;
+    struct vr_heap queue;
+    uint64_t waiting_until;  /* the alarm comes by itself then, in guest ns; 0: it is under way */
     struct vr_timer *firing; /* off the heap, its fire() is about to run, runs, or will not */
     bool cancelled;          /* cancelled or re-armed since it was taken off */
-    struct vireo_thread *thread;
+    struct vireo_timers *alarms; /* real clocks */
+    struct vireo_timer *alarm;
     _Atomic unsigned seq; /* odd: base and running are changing */
     _Atomic bool running;
     _Atomic uint64_t base; /* running: guest minus host monotonic; else guest time */
 };
 
-static bool timer_before(const struct vr_timer *a, const struct vr_timer *b)
+static struct vr_timer *timer_of(struct vr_heap_node *node)
 {
-    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->seq < b->seq;
-}
-
-/* Join two heaps (either may be NULL), whose roots have no siblings. */
-static struct vr_timer *heap_meld(struct vr_timer *a, struct vr_timer *b)
-{
-    if (!a || !b) {
-        return a ? a : b;
-    }
-    if (timer_before(b, a)) {
-        struct vr_timer *t = a;
-        a = b;
-        b = t;
-    }
-    b->prev = a;
-    b->sibling = a->child;
-    if (a->child) {
-        a->child->prev = b;
-    }
-    a->child = b;
-    return a;
-}
-
-/* Join the children of a node that goes: in pairs left to right, then the pairs right to left. */
-static struct vr_timer *heap_pairs(struct vr_timer *child)
-{
-    struct vr_timer *pairs = NULL, *heap = NULL;
-    while (child) {
-        struct vr_timer *a = child, *b = a->sibling;
-        child = b ? b->sibling : NULL;
-        a->sibling = a->prev = NULL;
-        if (b) {
-            b->sibling = b->prev = NULL;
-        }
-        a = heap_meld(a, b);
-        a->sibling = pairs; /* a stack, linked by the field that a root does not use */
-        pairs = a;
-    }
-    while (pairs) {
-        struct vr_timer *a = pairs;
-        pairs = a->sibling;
-        a->sibling = NULL;
-        heap = heap_meld(heap, a);
-    }
-    return heap;
-}
-
-static void heap_remove_locked(struct vr_clock *c, struct vr_timer *t)
-{
-    if (t == c->root) {
-        c->root = heap_pairs(t->child);
-    } else {
-        if (t->prev->child == t) {
-            t->prev->child = t->sibling;
-        } else {
-            t->prev->sibling = t->sibling;
-        }
-        if (t->sibling) {
-            t->sibling->prev = t->prev;
-        }
-        c->root = heap_meld(c->root, heap_pairs(t->child));
-    }
-    t->child = t->sibling = t->prev = NULL;
-    t->queued = false;
+    return (struct vr_timer *)(void *)((char *)node - offsetof(struct vr_timer, node));
 }
 
 /* From here to clock_write_end readers wait; the host's time, read in between, is past whatever any
@@ -144,7 +80,7 @@ uint64_t vr_clock_now(struct vr_clock *c)
 static void clock_fire_locked(struct vr_clock *c, struct vr_timer *t)
 {
     struct vr_mutex *lock = t->lock;
-    heap_remove_locked(c, t);
+    vr_heap_remove(&c->queue, &t->node);
     vr_assert(!c->firing);
     c->firing = t;
     c->cancelled = false;
@@ -169,27 +105,28 @@ static void clock_fire_locked(struct vr_clock *c, struct vr_timer *t)
     vr_cond_broadcast(&c->idle);
 }
 
-static void clock_main(void *opaque)
+/* Have the alarm come for the earliest timer, or now where one is due. */
+static void clock_arm_locked(struct vr_clock *c)
+{
+    uint64_t now = vr_clock_now(c), at = c->queue.first->at, ns = at > now ? at - now : 0;
+    c->waiting_until = at;
+    vireo_timer_arm(c->alarm,
+                    vireo_monotonic_ns() + (ns < clock_longest_ns ? ns : clock_longest_ns), 0);
+}
+
+static void clock_alarm(void *opaque, uint64_t times)
 {
     struct vr_clock *c = opaque;
-    vireo_thread_be_punctual();
+    (void)times;
     vr_mutex_lock(&c->lock);
-    while (!c->quit) {
-        bool running = atomic_load_explicit(&c->running, memory_order_relaxed);
-        if (!running || !c->root) {
-            c->waiting_until = UINT64_MAX;
-            vr_cond_wait(&c->wake, &c->lock);
-        } else {
-            uint64_t now = vr_clock_now(c), at = c->root->at_ns;
-            if (at <= now) {
-                clock_fire_locked(c, c->root);
-            } else {
-                uint64_t ns = at - now < clock_longest_ns ? at - now : clock_longest_ns;
-                c->waiting_until = at;
-                (void)vr_cond_wait_until(&c->wake, &c->lock, vireo_monotonic_ns() + ns);
-            }
-        }
-        c->waiting_until = 0;
+    c->waiting_until = 0;
+    while (atomic_load_explicit(&c->running, memory_order_relaxed) && c->queue.first &&
+           c->queue.first->at <= vr_clock_now(c)) {
+        clock_fire_locked(c, timer_of(c->queue.first));
+    }
+    c->waiting_until = UINT64_MAX;
+    if (atomic_load_explicit(&c->running, memory_order_relaxed) && c->queue.first) {
+        clock_arm_locked(c);
     }
     vr_mutex_unlock(&c->lock);
 }
@@ -201,11 +138,12 @@ int vr_clock_create(enum vr_clock_kind kind, struct vr_clock **ret_clock, struct
         return vr_err(err, -ENOMEM, "clock: no memory");
     }
     c->kind = kind;
+    c->waiting_until = UINT64_MAX;
     vr_mutex_init(&c->lock);
-    vr_cond_init(&c->wake);
     vr_cond_init(&c->idle);
     if (kind == VR_CLOCK_REAL) {
-        int r = vireo_thread_create("vr-clock", clock_main, c, &c->thread, err);
+        int r = vireo_timers_create("vr-clock", &c->alarms, err);
+        r = r < 0 ? r : vireo_timer_create(c->alarms, clock_alarm, c, &c->alarm, err);
         if (r < 0) {
             vr_clock_destroy(c);
             return r;
@@ -220,13 +158,9 @@ void vr_clock_destroy(struct vr_clock *c)
     if (!c) {
         return;
     }
-    vr_mutex_lock(&c->lock);
-    c->quit = true;
-    vr_cond_signal(&c->wake);
-    vr_mutex_unlock(&c->lock);
-    vireo_thread_join(c->thread);
-    vr_assert(!c->root && !c->firing); /* a timer outlives its clock */
-    vr_cond_fini(&c->wake);
+    vireo_timer_destroy(c->alarm);
+    vireo_timers_destroy(c->alarms);
+    vr_assert(!c->queue.first && !c->firing); /* a timer outlives its clock */
     vr_cond_fini(&c->idle);
     vr_mutex_fini(&c->lock);
     free(c);
@@ -242,7 +176,9 @@ void vr_clock_start(struct vr_clock *c)
         uint64_t now = atomic_load_explicit(&c->base, memory_order_relaxed);
         clock_write_begin_locked(c);
         clock_write_end_locked(c, true, now - vireo_monotonic_ns());
-        vr_cond_signal(&c->wake);
+        if (c->queue.first) {
+            clock_arm_locked(c);
+        }
     }
     vr_mutex_unlock(&c->lock);
 }
@@ -252,7 +188,7 @@ void vr_clock_stop(struct vr_clock *c)
     if (c->kind != VR_CLOCK_REAL) {
         return;
     }
-    vr_assert(!vireo_thread_is_current(c->thread));
+    vr_assert(!vireo_timers_is_current(c->alarms));
     vr_mutex_lock(&c->lock);
     if (atomic_load_explicit(&c->running, memory_order_relaxed)) {
         uint64_t base = atomic_load_explicit(&c->base, memory_order_relaxed);
@@ -279,12 +215,12 @@ void vr_clock_step(struct vr_clock *c, uint64_t ns)
     vr_mutex_lock(&c->lock);
     uint64_t now = vr_clock_now(c);
     uint64_t end = ns > UINT64_MAX - now ? UINT64_MAX : now + ns;
-    while (c->root && c->root->at_ns <= end) {
-        if (c->root->at_ns > now) {
-            now = c->root->at_ns;
+    while (c->queue.first && c->queue.first->at <= end) {
+        if (c->queue.first->at > now) {
+            now = c->queue.first->at;
             clock_put_locked(c, now);
         }
-        clock_fire_locked(c, c->root);
+        clock_fire_locked(c, timer_of(c->queue.first));
     }
     clock_put_locked(c, end);
     vr_mutex_unlock(&c->lock);
@@ -293,7 +229,7 @@ void vr_clock_step(struct vr_clock *c, uint64_t ns)
 uint64_t vr_clock_next(struct vr_clock *c)
 {
     vr_mutex_lock(&c->lock);
-    uint64_t next = c->root ? c->root->at_ns : UINT64_MAX;
+    uint64_t next = c->queue.first ? c->queue.first->at : UINT64_MAX;
     vr_mutex_unlock(&c->lock);
     return next;
 }
@@ -306,8 +242,8 @@ void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *
 
 static void timer_off_locked(struct vr_clock *c, struct vr_timer *t)
 {
-    if (t->queued) {
-        heap_remove_locked(c, t);
+    if (t->node.queued) {
+        vr_heap_remove(&c->queue, &t->node);
     }
     if (c->firing == t) {
         c->cancelled = true;
@@ -320,13 +256,12 @@ void vr_timer_arm(struct vr_timer *t, uint64_t at_ns)
     struct vr_clock *c = t->clock;
     vr_mutex_lock(&c->lock);
     timer_off_locked(c, t);
-    t->armed = t->queued = true;
-    t->at_ns = at_ns;
-    t->seq = c->next_seq++;
-    c->root = heap_meld(c->root, t);
-    if (at_ns < c->waiting_until) { /* else the thread looks in time anyway */
-        c->waiting_until = 0;
-        vr_cond_signal(&c->wake);
+    t->armed = true;
+    vr_heap_add(&c->queue, &t->node, at_ns);
+    /* Else the alarm comes in time anyway, or time does not run. */
+    if (at_ns < c->waiting_until && c->alarm &&
+        atomic_load_explicit(&c->running, memory_order_relaxed)) {
+        clock_arm_locked(c);
     }
     vr_mutex_unlock(&c->lock);
 }

@@ -13,6 +13,7 @@
 #define VR_CORE_CLOCK_H
 
 #include "base/err.h"
+#include "base/heap.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,13 +25,8 @@ struct vr_timer {
     struct vr_mutex *lock; /* taken around fire(); may be NULL */
     void (*fire)(void *arg);
     void *arg;
-    uint64_t at_ns;
-    bool armed; /* to be read under @lock */
-    /* The clock's: its queue, a pairing heap, so that arming never needs memory. */
-    bool queued;
-    uint64_t seq;
-    struct vr_timer *child, *sibling,
-        *prev; /* prev: the elder sibling, or the parent of an eldest */
+    bool armed;               /* to be read under @lock */
+    struct vr_heap_node node; /* the clock's */
 };
 
 enum vr_clock_kind { VR_CLOCK_STEPPED, VR_CLOCK_REAL };

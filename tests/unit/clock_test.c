@@ -202,7 +202,7 @@ static void bell_fire(void *arg) /* under its lock */
     b->at = vr_clock_now(b->timer.clock);
     b->host_at = vireo_monotonic_ns();
     if (b->period_ns) {
-        vr_timer_arm(&b->timer, b->timer.at_ns + b->period_ns);
+        vr_timer_arm(&b->timer, b->timer.node.at + b->period_ns);
     }
     vr_cond_signal(&b->cond);
 }

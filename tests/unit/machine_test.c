@@ -97,7 +97,7 @@ static void dev_tick(void *arg)
 {
     struct toy_dev *t = arg;
     t->count++;
-    vr_timer_arm(&t->timer, t->timer.at_ns + 50000);
+    vr_timer_arm(&t->timer, t->timer.node.at + 50000);
 }
 
 static void dev_button(struct vr_dev *d, unsigned index, uint64_t val)
