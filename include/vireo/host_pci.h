@@ -255,6 +255,7 @@ enum vireo_step_kind {
     VIREO_STEP_CHECK_TEXT,   /* @path has to hold @text */
     VIREO_STEP_CHECK_DRIVER, /* @path, a driver's link, has to name @text; "": none of VFIO */
     VIREO_STEP_CHECK_FREE,   /* @path, a VFIO group's file, may not be in use */
+    VIREO_STEP_VF,           /* set @text ("vlan=7 qos=3") of the virtual function @path names */
 };
 
 struct vireo_step {

@@ -16,7 +16,7 @@ enum {
     CLI_IO = 5,    /* a file, a disk, a port */
 };
 
-enum { CLI_ARGS = 8 };
+enum { CLI_ARGS = 12 };
 
 struct cli;
 
@@ -42,7 +42,7 @@ struct cli {
     const struct cli_verb *verb;
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
-    bool dry_run, whole_group;
+    bool dry_run, whole_group, force;
     char *dump_dtb, *root, *way;
     const char *args[CLI_ARGS];
     unsigned arg_count;
@@ -79,6 +79,13 @@ int cli_platform(struct cli *cli);
 /* Is it about PCI devices? Then cli_platform_pci does it. */
 bool cli_is_platform_pci(const struct cli *cli);
 int cli_platform_pci(struct cli *cli);
+/* What may be done to devices, "create": for completion; NULL past the end. */
+const char *cli_pci_verb(unsigned i);
+/* vireo platform sriov show: the functions of @addr, or that one. */
+int cli_sriov_show(struct cli *cli, const struct vireo_pci *pci, struct vireo_pci_addr addr);
+/* The plan for sriov set ADDRESS SETTING... */
+int cli_sriov_plan(const struct cli *cli, const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                   struct vireo_plan **ret_plan, struct vr_error *err) VR_MUST;
 int cli_vfio_test(struct cli *cli, struct vireo_pci_addr addr);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);

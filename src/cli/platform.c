@@ -232,9 +232,10 @@ int cli_platform(struct cli *cli)
     if (cli_is_platform_pci(cli)) {
         return cli_platform_pci(cli);
     }
-    if (cli->arg_count > 1 || cli->root || cli->dry_run || cli->whole_group || cli->way) {
-        cli_say("platform: further words, --root, --dry-run, --group and --way are for pci, gpu, "
-                "iommu, sriov and vfio");
+    if (cli->arg_count > 1 || cli->root || cli->dry_run || cli->whole_group || cli->way ||
+        cli->force) {
+        cli_say("platform: further words, --root, --dry-run, --group, --way and --force are for "
+                "pci, gpu, iommu, sriov and vfio");
         return CLI_USAGE;
     }
     int r = vr_query_platform(cli->arg_count ? cli->args[0] : NULL, &all, &err);

@@ -123,14 +123,17 @@ static void pci_step_text(void *opaque, size_t i, const struct vireo_step *step)
 {
     const struct cli *cli = opaque;
     static const char *const dry[] = {"write", "check that there is", "check the driver",
-                                      "check that nobody uses"};
+                                      "check that nobody uses", "set"};
     (void)i;
     if (cli->quiet) {
         return;
     }
-    if (step->kind == VIREO_STEP_WRITE || step->kind == VIREO_STEP_CHECK_TEXT) {
+    if (step->kind != VIREO_STEP_CHECK_DRIVER && step->kind != VIREO_STEP_CHECK_FREE) {
         printf("%s '%s' %s /%s (%s)\n", dry[step->kind], step->text,
-               step->kind == VIREO_STEP_WRITE ? "to" : "in", step->path, step->why);
+               step->kind == VIREO_STEP_WRITE        ? "to"
+               : step->kind == VIREO_STEP_CHECK_TEXT ? "in"
+                                                     : "of",
+               step->path, step->why);
     } else {
         printf("%s /%s (%s)\n", dry[step->kind], step->path, step->why);
     }
@@ -153,80 +156,127 @@ static int pci_run_plan(struct cli *cli, struct vireo_plan *plan)
     return code == CLI_OK ? flushed : code;
 }
 
-enum pci_verb { PCI_CREATE, PCI_SET, PCI_DELETE, PCI_BIND, PCI_UNBIND, PCI_TEST };
+enum pci_verb { PCI_CREATE, PCI_SET, PCI_DELETE, PCI_SHOW, PCI_BIND, PCI_UNBIND, PCI_TEST };
+
+enum { PCI_DRY = 1, PCI_GROUP = 2, PCI_WAY = 4, PCI_FORCE = 8, PCI_JSON = 16 };
 
 static const struct {
     const char *part, *name;
     enum pci_verb verb;
-    unsigned args; /* behind the name */
+    unsigned min_args, max_args; /* behind the name */
+    unsigned options;            /* that it takes */
 } pci_verbs[] = {
-    {"sriov", "create", PCI_CREATE, 2}, {"sriov", "set", PCI_SET, 2},
-    {"sriov", "delete", PCI_DELETE, 1}, {"vfio", "bind", PCI_BIND, 1},
-    {"vfio", "unbind", PCI_UNBIND, 1},  {"vfio", "test", PCI_TEST, 1},
+    {"sriov", "create", PCI_CREATE, 2, 2, PCI_DRY},
+    {"sriov", "set", PCI_SET, 2, CLI_ARGS - 2, PCI_DRY},
+    {"sriov", "delete", PCI_DELETE, 1, 1, PCI_DRY | PCI_FORCE},
+    {"sriov", "show", PCI_SHOW, 1, 1, PCI_JSON},
+    {"vfio", "bind", PCI_BIND, 1, 1, PCI_DRY | PCI_GROUP},
+    {"vfio", "unbind", PCI_UNBIND, 1, 1, PCI_DRY | PCI_GROUP},
+    {"vfio", "test", PCI_TEST, 1, 1, PCI_WAY},
 };
 
-static int pci_plan(const struct cli *cli, const struct vireo_pci *pci, enum pci_verb verb,
-                    struct vireo_plan **ret_plan, struct vr_error *err)
+/* The options that were given and are not in @allowed: the first one's name, or NULL. */
+static const char *pci_option_not_in(const struct cli *cli, unsigned allowed)
 {
-    struct vireo_pci_addr addr;
+    return cli->dry_run && !(allowed & PCI_DRY)         ? "--dry-run"
+           : cli->whole_group && !(allowed & PCI_GROUP) ? "--group"
+           : cli->way && !(allowed & PCI_WAY)           ? "--way"
+           : cli->force && !(allowed & PCI_FORCE)       ? "--force"
+           : cli->json && !(allowed & PCI_JSON)         ? "--json"
+                                                        : NULL;
+}
+
+static int pci_plan(const struct cli *cli, const struct vireo_pci *pci, enum pci_verb verb,
+                    struct vireo_pci_addr addr, struct vireo_plan **ret_plan, struct vr_error *err)
+{
     uint64_t count = 0;
-    int r = vireo_pci_addr_parse(cli->args[2], &addr, err);
-    if (r < 0) {
-        return r;
-    }
-    if (cli->arg_count > 3 && (vr_parse_u64(cli->args[3], &count) < 0 || count > UINT16_MAX)) {
-        return vr_err(err, -EINVAL, "'%.40s': how many virtual functions? A number", cli->args[3]);
+    bool settings = verb == PCI_SET && strchr(cli->args[3], '=');
+    if (cli->arg_count > 3 && !settings &&
+        (cli->arg_count > 4 || vr_parse_u64(cli->args[3], &count) < 0 || count > UINT16_MAX)) {
+        return vr_err(err, -EINVAL, "'%.40s': how many virtual functions? A number%s", cli->args[3],
+                      verb == PCI_SET ? "; or settings, as in vlan=7" : "");
     }
     switch (verb) {
     case PCI_CREATE:
         return vireo_plan_sriov_create(pci, addr, (unsigned)count, ret_plan, err);
     case PCI_SET:
-        return vireo_plan_sriov_set(pci, addr, (unsigned)count, ret_plan, err);
+        return settings ? cli_sriov_plan(cli, pci, addr, ret_plan, err)
+                        : vireo_plan_sriov_set(pci, addr, (unsigned)count, ret_plan, err);
     case PCI_DELETE:
-        return vireo_plan_sriov_delete(pci, addr, ret_plan, err);
+        return cli->force ? vireo_plan_sriov_delete_used(pci, addr, ret_plan, err)
+                          : vireo_plan_sriov_delete(pci, addr, ret_plan, err);
     case PCI_BIND:
         return vireo_plan_vfio_bind(pci, addr, cli->whole_group, ret_plan, err);
-    case PCI_UNBIND:
-    case PCI_TEST: /* makes no plan */
-        break;
+    default:
+        return vireo_plan_vfio_unbind(pci, addr, cli->whole_group, ret_plan, err);
     }
-    return vireo_plan_vfio_unbind(pci, addr, cli->whole_group, ret_plan, err);
+}
+
+/* The functions that are there now. */
+static int pci_show_made(struct cli *cli, struct vireo_pci_addr addr)
+{
+    struct vireo_pci_options options = {.root = cli->root, .ids_path = ""};
+    struct vireo_pci *pci;
+    struct vr_error err = {0};
+    if (vireo_pci_scan(&options, &pci, &err) < 0) {
+        return cli_fail(&err);
+    }
+    int code = cli_sriov_show(cli, pci, addr);
+    vireo_pci_destroy(pci);
+    return code;
+}
+
+static int pci_do(struct cli *cli, const struct vireo_pci *pci, enum pci_verb verb)
+{
+    struct vireo_pci_addr addr;
+    struct vr_error err = {0};
+    struct vireo_plan *plan;
+    if (vireo_pci_addr_parse(cli->args[2], &addr, &err) < 0) {
+        return cli_fail(&err);
+    }
+    if (verb == PCI_TEST) {
+        return cli_vfio_test(cli, addr);
+    }
+    if (verb == PCI_SHOW) {
+        return cli_sriov_show(cli, pci, addr);
+    }
+    if (pci_plan(cli, pci, verb, addr, &plan, &err) < 0) {
+        return cli_fail(&err);
+    }
+    int code = pci_run_plan(cli, plan);
+    vireo_plan_destroy(plan);
+    bool made = verb == PCI_CREATE && !cli->dry_run && !cli->quiet;
+    return code == CLI_OK && made ? pci_show_made(cli, addr) : code;
 }
 
 static int pci_change(struct cli *cli, const struct vireo_pci *pci)
 {
-    struct vr_error err = {0};
-    struct vireo_plan *plan;
     for (unsigned i = 0; cli->arg_count > 1 && i < VR_COUNT(pci_verbs); i++) {
+        unsigned args = cli->arg_count - 2;
         if (strcmp(cli->args[0], pci_verbs[i].part) == 0 &&
-            strcmp(cli->args[1], pci_verbs[i].name) == 0 &&
-            cli->arg_count == 2 + pci_verbs[i].args) {
-            struct vireo_pci_addr addr;
-            bool test = pci_verbs[i].verb == PCI_TEST;
-            if (test ? cli->dry_run || cli->whole_group : cli->way != NULL) {
-                cli_say("platform %s %s: --way is for vfio test, --dry-run and --group are not",
-                        cli->args[0], cli->args[1]);
+            strcmp(cli->args[1], pci_verbs[i].name) == 0 && args >= pci_verbs[i].min_args &&
+            args <= pci_verbs[i].max_args) {
+            const char *option = pci_option_not_in(cli, pci_verbs[i].options);
+            if (option) {
+                cli_say("platform %s %s: takes no %s", cli->args[0], cli->args[1], option);
                 return CLI_USAGE;
             }
-            if (test) {
-                return vireo_pci_addr_parse(cli->args[2], &addr, &err) < 0
-                           ? cli_fail(&err)
-                           : cli_vfio_test(cli, addr);
-            }
-            if (pci_plan(cli, pci, pci_verbs[i].verb, &plan, &err) < 0) {
-                return cli_fail(&err);
-            }
-            int code = pci_run_plan(cli, plan);
-            vireo_plan_destroy(plan);
-            return code;
+            return pci_do(cli, pci, pci_verbs[i].verb);
         }
     }
-    cli_say("platform %s: %s", cli->args[0],
-            strcmp(cli->args[0], "sriov") == 0  ? "create ADDRESS COUNT, set ADDRESS COUNT, or "
-                                                  "delete ADDRESS"
-            : strcmp(cli->args[0], "vfio") == 0 ? "bind ADDRESS, unbind ADDRESS or test ADDRESS"
-                                                : "nothing may follow it");
+    cli_say(
+        "platform %s: %s", cli->args[0],
+        strcmp(cli->args[0], "sriov") == 0
+            ? "create ADDRESS COUNT, set ADDRESS COUNT, set ADDRESS SETTING..., delete ADDRESS, "
+              "or show ADDRESS"
+        : strcmp(cli->args[0], "vfio") == 0 ? "bind ADDRESS, unbind ADDRESS or test ADDRESS"
+                                            : "nothing may follow it");
     return CLI_USAGE;
+}
+
+const char *cli_pci_verb(unsigned i)
+{
+    return i < VR_COUNT(pci_verbs) ? pci_verbs[i].name : NULL;
 }
 
 bool cli_is_platform_pci(const struct cli *cli)
@@ -244,14 +294,9 @@ int cli_platform_pci(struct cli *cli)
     struct vireo_pci *pci;
     struct vr_error err = {0};
     bool change = cli->arg_count > 1 || strcmp(cli->args[0], "vfio") == 0;
-    if (!change && (cli->dry_run || cli->whole_group || cli->way)) {
-        cli_say("platform %s changes nothing: --dry-run, --group and --way are for what does",
-                cli->args[0]);
-        return CLI_USAGE;
-    }
-    if (change && cli->json) {
-        cli_say("platform %s %s: its steps are not told as JSON", cli->args[0],
-                cli->arg_count > 1 ? cli->args[1] : "");
+    const char *option = change ? NULL : pci_option_not_in(cli, PCI_JSON);
+    if (option) {
+        cli_say("platform %s: takes no %s", cli->args[0], option);
         return CLI_USAGE;
     }
     if (vireo_pci_scan(&options, &pci, &err) < 0) {

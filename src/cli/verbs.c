@@ -4,6 +4,7 @@
 #include "control/pci.h"
 #include "control/platform.h"
 #include "control/query.h"
+#include "vireo/host_sriov.h"
 
 #define CLI_AT(m) .offset = offsetof(struct cli, m)
 #define CLI_GROUP .group = "This command"
@@ -64,6 +65,11 @@ static const struct vr_opt platform_opts[] = {
      CLI_GROUP,
      CLI_AT(root),
      .help = "PCI: the host whose sys/ and dev/ are in DIR, say a recorded one"},
+    {.name = "force",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(force),
+     .help = "sriov delete: also functions that are bound to VFIO; guests lose them"},
     {.name = "way",
      .kind = VR_OPT_TEXT,
      .value = "WAY",
@@ -98,9 +104,8 @@ static const char *verb_word_verb(unsigned arg, unsigned i)
 
 static const char *verb_word_part(unsigned arg, unsigned i)
 {
-    static const char *const verbs[] = {"create", "set", "delete", "bind", "unbind", "test"};
     if (arg > 0) {
-        return arg == 1 && i < VR_COUNT(verbs) ? verbs[i] : NULL;
+        return arg == 1 ? cli_pci_verb(i) : arg > 2 ? vireo_vf_setting_name(i) : NULL;
     }
     unsigned parts = 0, views = 0;
     while (vr_query_platform_part(parts)) {
@@ -158,7 +163,7 @@ const struct cli_verb cli_verbs[] = {
      .about = "The exit code is 3 if something is missing that every machine needs."},
     {.name = "platform",
      .args = "[PART]",
-     .max_args = 4,
+     .max_args = CLI_ARGS,
      .opts = platform_opts,
      .run = cli_platform,
      .word = verb_word_part,
@@ -169,8 +174,10 @@ const struct cli_verb cli_verbs[] = {
          "PART pci, gpu, iommu, sriov: the host's PCI devices, and what it takes to give one to a "
          "guest.\n"
          "vireo platform sriov create ADDRESS COUNT, sriov set ADDRESS COUNT, sriov delete "
-         "ADDRESS: "
-         "make and delete virtual functions. vireo platform vfio bind ADDRESS, vfio unbind "
+         "ADDRESS: make and delete virtual functions. sriov show ADDRESS: whose each is, its "
+         "settings and counters. sriov set ADDRESS SETTING...: mac=52:54:00:12:34:56, vlan=7 "
+         "qos=3, rate=MAX or rate=MIN:MAX (Mbit/s), trust=on, spoofcheck=off, link=auto|on|off of "
+         "the virtual function at ADDRESS. vireo platform vfio bind ADDRESS, vfio unbind "
          "ADDRESS: "
          "take a device from the host's driver, and give it back. vireo platform vfio test "
          "ADDRESS: "

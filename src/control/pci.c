@@ -1,5 +1,6 @@
 /* The host's PCI devices as JSON, from a scan of vireo/host_pci.h. */
 #include "control/pci.h"
+#include "base/alloc.h"
 #include "base/bits.h"
 
 #include <errno.h>
@@ -61,11 +62,94 @@ static json_t *pci_gpu(const struct vireo_pci_device *dev)
                      (json_int_t)dev->gpu_memory_bytes);
 }
 
-static json_t *pci_sriov(const struct vireo_pci_device *dev)
+int vr_query_vfs(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                 struct vireo_vf **ret_list, size_t *ret_count, struct vr_error *err)
 {
-    return json_pack("{s:i, s:i, s:b, s:o}", "total", (int)dev->sriov_total, "count",
+    size_t count, cap;
+    int r = vireo_sriov_list(pci, addr, NULL, 0, &cap, err);
+    if (r < 0) {
+        return r;
+    }
+    struct vireo_vf *list = vr_zalloc_array(cap, sizeof(*list));
+    if (!list) {
+        return vr_err(err, -ENOMEM, "no memory for %zu virtual functions", cap);
+    }
+    r = vireo_sriov_list(pci, addr, list, cap, &count, err);
+    if (r < 0) {
+        free(list);
+        return r;
+    }
+    *ret_list = list;
+    *ret_count = count < cap ? count : cap; /* some may have come meanwhile */
+    return 0;
+}
+
+static json_t *pci_vf_settings(const struct vireo_vf_settings *s)
+{
+    char text[VIREO_VF_SETTING_SIZE];
+    json_t *o = json_object();
+    if (s->known & VIREO_VF_MAC) {
+        vireo_vf_setting_format(s, VIREO_VF_MAC, text);
+        json_object_set_new(o, "mac", json_string(text + strlen("mac=")));
+    }
+    if (s->known & VIREO_VF_VLAN) {
+        json_object_set_new(o, "vlan", json_integer(s->vlan));
+        json_object_set_new(o, "qos", json_integer(s->qos));
+    }
+    if (s->known & VIREO_VF_RATE) {
+        json_object_set_new(o, "min_mbps", json_integer(s->min_mbps));
+        json_object_set_new(o, "max_mbps", json_integer(s->max_mbps));
+    }
+    if (s->known & VIREO_VF_TRUST) {
+        json_object_set_new(o, "trusted", json_boolean(s->trusted));
+    }
+    if (s->known & VIREO_VF_SPOOF_CHECK) {
+        json_object_set_new(o, "spoof_check", json_boolean(s->spoof_check));
+    }
+    if (s->known & VIREO_VF_LINK) {
+        json_object_set_new(o, "link", json_string(vireo_vf_link_name(s->link)));
+    }
+    return o;
+}
+
+static json_t *pci_vf_stats(const struct vireo_vf *vf)
+{
+    const struct vireo_vf_stats *s = &vf->stats;
+    return !vf->has_stats
+               ? json_null()
+               : json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_packets",
+                           (json_int_t)s->rx_packets, "tx_packets", (json_int_t)s->tx_packets,
+                           "rx_bytes", (json_int_t)s->rx_bytes, "tx_bytes", (json_int_t)s->tx_bytes,
+                           "rx_broadcast", (json_int_t)s->broadcast, "rx_multicast",
+                           (json_int_t)s->multicast, "rx_dropped", (json_int_t)s->rx_dropped,
+                           "tx_dropped", (json_int_t)s->tx_dropped);
+}
+
+json_t *vr_query_vfs_json(const struct vireo_vf *list, size_t count)
+{
+    json_t *all = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct vireo_vf *vf = &list[i];
+        json_array_append_new(
+            all, json_pack("{s:i, s:o, s:s, s:o, s:o, s:o}", "index", (int)vf->index, "address",
+                           pci_addr(vf->addr), "owner", vireo_vf_owner_name(vf->owner), "driver",
+                           pci_name(vf->driver), "settings", pci_vf_settings(&vf->settings),
+                           "stats", pci_vf_stats(vf)));
+    }
+    return all;
+}
+
+static json_t *pci_sriov(const struct vireo_pci *pci, const struct vireo_pci_device *dev)
+{
+    struct vireo_vf *list = NULL;
+    size_t count = 0;
+    json_t *vfs = dev->sriov_total && vr_query_vfs(pci, dev->addr, &list, &count, NULL) == 0
+                      ? vr_query_vfs_json(list, count)
+                      : json_array();
+    free(list);
+    return json_pack("{s:i, s:i, s:b, s:o, s:o}", "total", (int)dev->sriov_total, "count",
                      (int)dev->sriov_count, "autoprobe", (int)dev->sriov_autoprobe, "physfn",
-                     dev->is_vf ? pci_addr(dev->physfn) : json_null());
+                     dev->is_vf ? pci_addr(dev->physfn) : json_null(), "vfs", vfs);
 }
 
 static json_t *pci_device(const struct vireo_pci *pci, const struct vireo_pci_device *dev)
@@ -84,7 +168,7 @@ static json_t *pci_device(const struct vireo_pci *pci, const struct vireo_pci_de
                      pci_name(dev->driver_override), "numa_node", dev->numa_node, "iommu_group",
                      dev->iommu_group, "iommu", pci_name(dev->iommu), "boot_vga",
                      (int)dev->boot_vga, "can_reset", (int)dev->can_reset, "bars", pci_bars(dev),
-                     "rom_bytes", (json_int_t)dev->rom_bytes, "sriov", pci_sriov(dev), "gpu",
+                     "rom_bytes", (json_int_t)dev->rom_bytes, "sriov", pci_sriov(pci, dev), "gpu",
                      pci_gpu(dev), "passthrough", pci_ready(pci, dev));
 }
 

@@ -2,6 +2,7 @@
 #ifndef VR_PLATFORM_PCI_H
 #define VR_PLATFORM_PCI_H
 
+#include "platform/linux/rtnetlink.h"
 #include "platform/sysfs.h"
 #include "vireo/host_pci.h"
 
@@ -9,6 +10,7 @@ enum { VR_PCI_PROBLEMS = 16, VR_PCI_PROBLEM_SIZE = 160 };
 
 struct vireo_pci {
     struct vr_sysfs fs;
+    struct vr_rtnl rtnl;              /* ask NULL: another root has no kernel behind it */
     struct vireo_pci_device *devices; /* by address */
     size_t count;
     char problems[VR_PCI_PROBLEMS][VR_PCI_PROBLEM_SIZE];

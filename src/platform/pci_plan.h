@@ -2,6 +2,7 @@
 #ifndef VR_PLATFORM_PCI_PLAN_H
 #define VR_PLATFORM_PCI_PLAN_H
 
+#include "platform/linux/rtnetlink.h"
 #include "platform/sysfs.h"
 #include "vireo/host_pci.h"
 
@@ -13,13 +14,22 @@ struct vr_plan_undo {
 
 enum { VR_PLAN_UNDOS = 2 };
 
+/* VIREO_STEP_VF: one setting of a virtual function. */
+struct vr_plan_vf {
+    uint32_t ifindex; /* of its physical function */
+    unsigned index, bit;
+    struct vireo_vf_settings want, was;
+};
+
 struct vr_plan_entry {
     struct vireo_step step;
     struct vr_plan_undo undo[VR_PLAN_UNDOS]; /* in order */
+    struct vr_plan_vf vf;
 };
 
 struct vireo_plan {
     struct vr_sysfs fs;
+    struct vr_rtnl rtnl; /* steps of kind VF */
     struct vr_plan_entry *entries;
     size_t count, room;
     bool no_memory; /* an entry could not be added */
@@ -36,5 +46,9 @@ struct vr_plan_entry *vr_plan_add(struct vireo_plan *plan, enum vireo_step_kind 
 /* The plan into *ret_plan, or what went wrong while it was made; then it is destroyed. */
 int vr_plan_finish(struct vireo_plan *plan, int code, struct vireo_plan **ret_plan,
                    struct vr_error *err) VR_MUST;
+/* Set it and read it back; put it back as it was (false: that failed). */
+int vr_plan_vf_run(const struct vireo_plan *plan, const struct vr_plan_vf *vf,
+                   struct vr_error *err) VR_MUST;
+bool vr_plan_vf_undo(const struct vireo_plan *plan, const struct vr_plan_vf *vf);
 
 #endif

@@ -101,6 +101,13 @@ with tap.test("virtual functions are deleted and made"):
     assert numvfs.read_text() == "3\n"
     refused(5, "platform", "sriov", "create", "1:0", "3", "--root", q35, says="has 3 virtual functions")
 
+with tap.test("functions are shown one by one"):
+    shown = json.loads(said("sriov", "show", "1:0", "--json"))["vfs"]
+    assert [v["address"] for v in shown] == ["0000:01:10.0", "0000:01:10.2"], shown
+    assert all(v["owner"] == "host" and v["driver"] == "igbvf" and v["settings"] == {} for v in shown), shown
+    assert asked("sriov")[0]["sriov"]["vfs"] == shown
+    assert "function 1" in said("sriov", "show", "1:10.2") and "function 0" not in said("sriov", "show", "1:10.2")
+
 with tap.test("what a kernel does not do is said, and undone"):
     # Files are no kernel: the driver stays.
     code, out, err = vireo("platform", "vfio", "bind", "1:10.0", "--root", q35)
@@ -111,15 +118,20 @@ with tap.test("what makes no sense is refused"):
     refused(2, "platform", "sriov", "make", "1:0", says="create ADDRESS COUNT")
     refused(2, "platform", "sriov", "create", "1:0", says="create ADDRESS COUNT")
     refused(2, "platform", "vfio", says="bind ADDRESS")
-    refused(2, "platform", "vfio", "test", "1:0", "--dry-run", says="--way")
+    refused(2, "platform", "vfio", "test", "1:0", "--dry-run", "--root", q35, says="no --dry-run")
+    refused(2, "platform", "sriov", "set", "1:10.0", "vlan=7", "--root", q35, says="not in files")
+    refused(2, "platform", "sriov", "set", "1:10.0", "vlan=7", "vlan=8", "--root", q35, says="twice")
+    refused(2, "platform", "sriov", "set", "1:10.0", "colour=red", "--root", q35, says="no setting")
+    refused(2, "platform", "sriov", "create", "1:0", "2", "--force", "--root", q35, says="no --force")
+    refused(2, "platform", "sriov", "show", "81:0", "--root", q35, says="no physical function")
     refused(2, "platform", "vfio", "bind", "1:0", "--way", "group", "--root", q35, says="--way")
     refused(2, "platform", "vfio", "test", "1:0", "--way", "ouija", "--root", q35, says="auto, group or iommufd")
     refused(5, "platform", "vfio", "test", "1:0", "--root", q35, says="/dev/vfio/vfio is not there")
     refused(2, "platform", "gpu", "1:0", says="nothing may follow")
     refused(2, "platform", "cpu", "1", says="sriov")
     refused(2, "platform", "cpu", "--root", q35, says="--root")
-    refused(2, "platform", "pci", "--dry-run", says="--dry-run")
-    refused(2, "platform", "vfio", "bind", "1:0", "--json", says="JSON")
+    refused(2, "platform", "pci", "--dry-run", "--root", q35, says="--dry-run")
+    refused(2, "platform", "vfio", "bind", "1:0", "--json", "--root", q35, says="no --json")
     refused(2, "platform", "vfio", "bind", "hello", "--root", q35, says="'hello'")
     refused(2, "platform", "vfio", "bind", "0:20", "--root", q35, says="00 to 1f")
     refused(2, "platform", "sriov", "set", "1:0", "many", "--root", q35, says="'many'")

@@ -56,7 +56,7 @@ static void change_numvfs(struct vireo_plan *plan, const struct vireo_pci_device
 }
 
 static int change_sriov_may(const struct vireo_pci *pci, const struct vireo_pci_device *dev,
-                            unsigned count, struct vr_error *err)
+                            unsigned count, bool used, struct vr_error *err)
 {
     char name[VIREO_PCI_ADDR_SIZE], vf[VIREO_PCI_ADDR_SIZE];
     vireo_pci_addr_format(dev->addr, name);
@@ -76,7 +76,7 @@ static int change_sriov_may(const struct vireo_pci *pci, const struct vireo_pci_
         return vr_err(err, -ENOTSUP,
                       "%s has no driver, which makes the virtual functions: load its driver", name);
     }
-    for (size_t i = 0; i < pci->count; i++) {
+    for (size_t i = 0; !used && i < pci->count; i++) {
         const struct vireo_pci_device *d = &pci->devices[i];
         if (d->is_vf && vireo_pci_addr_compare(d->physfn, dev->addr) == 0 &&
             vr_pci_is_vfio_driver(d->driver)) {
@@ -89,13 +89,14 @@ static int change_sriov_may(const struct vireo_pci *pci, const struct vireo_pci_
     return 0;
 }
 
-int vireo_plan_sriov_set(const struct vireo_pci *pci, struct vireo_pci_addr addr, unsigned count,
-                         struct vireo_plan **ret_plan, struct vr_error *err)
+/* @used: also when functions are bound to VFIO. */
+static int change_sriov(const struct vireo_pci *pci, struct vireo_pci_addr addr, unsigned count,
+                        bool used, struct vireo_plan **ret_plan, struct vr_error *err)
 {
     const struct vireo_pci_device *dev;
     struct vireo_plan *plan;
     int r = change_find(pci, addr, &dev, err);
-    r = r < 0 ? r : change_sriov_may(pci, dev, count, err);
+    r = r < 0 ? r : change_sriov_may(pci, dev, count, used, err);
     r = r < 0 ? r : vr_plan_create(&pci->fs, &plan, err);
     if (r < 0) {
         return r;
@@ -110,6 +111,18 @@ int vireo_plan_sriov_set(const struct vireo_pci *pci, struct vireo_pci_addr addr
         }
     }
     return vr_plan_finish(plan, 0, ret_plan, err);
+}
+
+int vireo_plan_sriov_set(const struct vireo_pci *pci, struct vireo_pci_addr addr, unsigned count,
+                         struct vireo_plan **ret_plan, struct vr_error *err)
+{
+    return change_sriov(pci, addr, count, false, ret_plan, err);
+}
+
+int vireo_plan_sriov_delete_used(const struct vireo_pci *pci, struct vireo_pci_addr addr,
+                                 struct vireo_plan **ret_plan, struct vr_error *err)
+{
+    return change_sriov(pci, addr, 0, true, ret_plan, err);
 }
 
 int vireo_plan_sriov_create(const struct vireo_pci *pci, struct vireo_pci_addr addr, unsigned count,

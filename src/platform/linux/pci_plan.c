@@ -160,8 +160,11 @@ static const char *plan_advice(int code)
     }
 }
 
-static int plan_step(const struct vr_sysfs *fs, const struct vireo_step *s, struct vr_error *err)
+static int plan_step(const struct vireo_plan *plan, const struct vr_plan_entry *entry,
+                     struct vr_error *err)
 {
+    const struct vireo_step *s = &entry->step;
+    const struct vr_sysfs *fs = &plan->fs;
     int r = 0;
     switch (s->kind) {
     case VIREO_STEP_CHECK_TEXT:
@@ -170,6 +173,9 @@ static int plan_step(const struct vr_sysfs *fs, const struct vireo_step *s, stru
         return plan_check_driver(fs, s, err);
     case VIREO_STEP_CHECK_FREE:
         return plan_check_free(fs, s, err);
+    case VIREO_STEP_VF:
+        r = vr_plan_vf_run(plan, &entry->vf, err);
+        return r < 0 ? vr_err_in(err, r, "%s of /%s", s->text, s->path) : 0;
     case VIREO_STEP_WRITE:
         r = plan_write(fs, s->path, s->text);
         break;
@@ -194,6 +200,9 @@ static bool plan_undo(const struct vireo_plan *plan, size_t count)
 {
     bool all = true;
     while (count--) {
+        if (plan->entries[count].step.kind == VIREO_STEP_VF) {
+            all = vr_plan_vf_undo(plan, &plan->entries[count].vf) && all;
+        }
         for (unsigned i = 0; i < VR_PLAN_UNDOS; i++) {
             all = plan_undo_one(&plan->fs, &plan->entries[count].undo[i]) && all;
         }
@@ -207,11 +216,12 @@ int vireo_plan_run(struct vireo_plan *plan,
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct vr_error why = {0};
-        int r = plan_step(&plan->fs, &plan->entries[i].step, &why);
+        int r = plan_step(plan, &plan->entries[i], &why);
         if (r < 0) {
             bool changed = false;
             for (size_t k = 0; k < i; k++) {
-                changed = changed || plan->entries[k].step.kind == VIREO_STEP_WRITE;
+                changed = changed || plan->entries[k].step.kind == VIREO_STEP_WRITE ||
+                          plan->entries[k].step.kind == VIREO_STEP_VF;
             }
             bool undone = plan_undo(plan, i);
             return vr_err(err, r, "%s%s", why.msg,

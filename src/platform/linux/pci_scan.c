@@ -337,6 +337,9 @@ int vireo_pci_scan(const struct vireo_pci_options *options, struct vireo_pci **r
         r = vr_pci_ids_load(o->ids_path, &ids, err);
     }
     r = r < 0 ? r : vr_sysfs_open(o->root, &pci->fs, err);
+    if (!o->root || strcmp(o->root, "/") == 0) {
+        pci->rtnl = vr_rtnl_host();
+    }
     r = r < 0 ? r : scan_all(pci, ids, o->root, err);
     r = r < 0 ? r : vr_pci_scan_groups(pci, err);
     vr_pci_ids_free(ids);

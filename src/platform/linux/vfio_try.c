@@ -179,8 +179,13 @@ static int try_reset(const struct try *t, struct vr_error *err)
     struct vr_error why;
     size_t count;
     int r = vireo_vfio_hot_reset_info(t->dev, list, VR_COUNT(list), &count, &why);
+    bool ours = r == 0;
+    for (size_t i = 0; ours && i < count; i++) {
+        ours = list[i].ours;
+    }
     if (r == 0) {
-        try_tell(t, "a reset of its slot or bus takes %zu device%s", count, count == 1 ? "" : "s");
+        try_tell(t, "a reset of its slot or bus takes %zu device%s%s", count, count == 1 ? "" : "s",
+                 ours ? ", all ours" : "");
     } else if (r == -ENOTSUP) {
         try_tell(t, "no reset of its slot or bus");
     } else {
@@ -188,7 +193,8 @@ static int try_reset(const struct try *t, struct vr_error *err)
     }
     if (!vireo_vfio_can_reset(t->dev)) {
         try_tell(t, "no reset of the device alone");
-        return 0;
+        r = ours ? vireo_vfio_hot_reset(t->dev, err) : 0;
+        return r < 0 || !ours ? r : try_ids(t, " after a reset of its bus", err);
     }
     r = vireo_vfio_reset(t->dev, err);
     return r < 0 ? r : try_ids(t, " after its reset", err);
