@@ -58,6 +58,7 @@ static void kernel_close(void *opaque, int fd)
     struct kernel *k = opaque;
     int i = fd - FD_FIRST;
     assert_true(i >= 0 && i < KERNEL_FDS && k->kinds[i]);
+    k->bound = k->bound && k->kinds[i] != 'd';
     k->kinds[i] = 0;
     k->open_fds--;
 }
