@@ -62,6 +62,12 @@ VIREO_API void vireo_config_destroy(struct vireo_config *config); /* NULL is fin
 VIREO_API int vireo_config_set(struct vireo_config *config, const char *key, const char *value,
                                struct vr_error *err);
 
+/* Use the host so (vireo/host_use.h): the keys huge-pages, numa-node and pin at once. What the host
+ * cannot do is said by vireo_vm_create. -EINVAL, -ENOMEM. */
+struct vireo_host_use;
+VIREO_API int vireo_config_use_host(struct vireo_config *config, const struct vireo_host_use *use,
+                                    struct vr_error *err);
+
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
 
 /* Hear what machines made from @config have to say, up to @level: @who is a device or part, @line

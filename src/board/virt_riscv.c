@@ -331,6 +331,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
         r = vr_machine_create(o->name ? o->name : "vm", o->clock, o->own_loop_thread, o->log,
                               &v->machine, err);
     }
+    if (r == 0 && o->use) {
+        vr_machine_use_host(v->machine, o->use);
+    }
     if (r == 0) {
         r = vr_machine_add_ram(v->machine, "ram", VIRT_RAM, v->ram_bytes, VR_REGION_RAM, &v->ram,
                                err);

@@ -46,10 +46,11 @@ struct vr_virt_opts {
     struct vr_chr_opts serial; /* the 16550's host end; spec NULL: nothing plugged in */
     struct vr_chr_opts port[VR_VIRT_PORTS]; /* virtio-console ports */
     unsigned port_count;
-    bool no_rng;       /* leave virtio-rng out */
-    uint64_t epoch_ns; /* wall time at power-on; 0: the host's now */
-    FILE *trace_insn;  /* instruction trace; borrowed; NULL: off */
-    bool end_on_reset; /* a reset by the guest ends the machine */
+    const struct vireo_host_use *use; /* of the host; NULL: nothing special */
+    bool no_rng;                      /* leave virtio-rng out */
+    uint64_t epoch_ns;                /* wall time at power-on; 0: the host's now */
+    FILE *trace_insn;                 /* instruction trace; borrowed; NULL: off */
+    bool end_on_reset;                /* a reset by the guest ends the machine */
     enum vr_clock_kind clock;
     bool own_loop_thread;
     struct vr_log *log;

@@ -4,6 +4,7 @@
 
 #include "board/virt_riscv.h"
 #include "control/options.h"
+#include "vireo/host_use.h"
 #include "vireo/vm.h"
 
 struct vr_config_disk {
@@ -29,6 +30,7 @@ struct vireo_config {
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];
     struct vr_config_net net[VR_VIRT_NETS];
+    struct vireo_host_use use;
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
     bool no_reboot, no_rng;
     uint64_t given; /* bit i: row i of vr_config_opts was set */

@@ -325,6 +325,76 @@ static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
     return 0;
 }
 
+static int opts_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    uint64_t bytes = 0;
+    (void)opt;
+    if (strcmp(text, "off") != 0 &&
+        (vr_parse_size(text, &bytes) < 0 || bytes < 4096 || !vr_is_pow2(bytes))) {
+        return vr_err(err, -EINVAL, "expected a page size such as 2M or 1G, or off");
+    }
+    c->use.huge_bytes = bytes;
+    return 0;
+}
+
+static int opts_node(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    uint64_t node;
+    (void)opt;
+    if (strcmp(text, "any") == 0) {
+        c->use.node = VIREO_NODE_ANY;
+        return 0;
+    }
+    if (vr_parse_u64(text, &node) < 0 || node > INT16_MAX) {
+        return vr_err(err, -EINVAL, "expected the number of a node, or any");
+    }
+    c->use.node = (int)node;
+    return 0;
+}
+
+static const char *const opts_policies[] = {
+    [VIREO_PLACE_NONE] = "none",
+    [VIREO_PLACE_LOCAL] = "local",
+    [VIREO_PLACE_SPREAD] = "spread",
+    [VIREO_PLACE_COMPACT] = "compact",
+};
+
+static int opts_pin(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    (void)opt;
+    for (unsigned i = 0; i < VR_COUNT(opts_policies); i++) {
+        if (strcmp(text, opts_policies[i]) == 0) {
+            c->use.policy = (enum vireo_place_policy)i;
+            return 0;
+        }
+    }
+    const char *near = vr_nearest(text, opts_policies, VR_COUNT(opts_policies));
+    return vr_err(err, -EINVAL, "expected none, local, spread or compact%s%s%s",
+                  near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+/* As if the user had said it, so that it is explained like that. */
+int vireo_config_use_host(struct vireo_config *c, const struct vireo_host_use *use,
+                          struct vr_error *err)
+{
+    char huge[32] = "off", node[16] = "any";
+    if ((unsigned)use->policy >= VR_COUNT(opts_policies)) {
+        return vr_err(err, -EINVAL, "host use: unknown policy %d", (int)use->policy);
+    }
+    if (use->huge_bytes) {
+        snprintf(huge, sizeof(huge), "%" PRIu64, use->huge_bytes);
+    }
+    if (use->node != VIREO_NODE_ANY) {
+        snprintf(node, sizeof(node), "%d", use->node);
+    }
+    int r = vireo_config_set(c, "huge-pages", huge, err);
+    r = r < 0 ? r : vireo_config_set(c, "numa-node", node, err);
+    return r < 0 ? r : vireo_config_set(c, "pin", opts_policies[use->policy], err);
+}
+
 static const struct vr_opt_key opts_disk_keys[] = {
     {"path", "PATH", "the image or block device; the key may be left out when it comes first"},
     {"ro", NULL, "the guest cannot write to it, and several machines may use it at a time"},
@@ -421,6 +491,35 @@ const struct vr_opt vr_config_opts[] = {
      .words = "1 2 4 8",
      .why = "every hart is a thread of the host",
      .help = "harts (CPUs) of the guest"},
+    {.name = "huge-pages",
+     .kind = VR_OPT_TEXT,
+     .value = "SIZE|off",
+     .def = "off",
+     .group = OPTS_MACHINE,
+     .apply = opts_huge,
+     .words = "off 2M 1G",
+     .why = "the host has to set them aside first",
+     .help = "take guest memory from the host's huge pages of this size, all of it at the start"},
+    {.name = "numa-node",
+     .kind = VR_OPT_TEXT,
+     .value = "NODE|any",
+     .def = "any",
+     .group = OPTS_MACHINE,
+     .apply = opts_node,
+     .words = "any 0 1",
+     .why = "the host places memory near who touches it",
+     .help = "take guest memory from this NUMA node of the host only"},
+    {.name = "pin",
+     .kind = VR_OPT_TEXT,
+     .value = "POLICY",
+     .def = "none",
+     .group = OPTS_MACHINE,
+     .apply = opts_pin,
+     .words = "none local spread compact",
+     .why = "the host moves threads to where there is room",
+     .help = "which processors of the host harts run on: none, as the host likes; local, those of "
+             "one NUMA node (of --numa-node, if that is given); spread, a core each; compact, "
+             "neighbours"},
     {.name = "engine",
      .kind = VR_OPT_TEXT,
      .value = "NAME",

@@ -102,6 +102,23 @@ static int vm_open_trace(struct vireo_vm *vm, const struct vireo_config *c, stru
                                    c->trace_insn, strerror(errno));
 }
 
+/* What is asked of the host, before anything is made; also for a machine that is only explained. */
+static int vm_check_host(const struct vireo_config *c, struct vr_error *err)
+{
+    const struct vireo_platform *host;
+    if (c->use.huge_bytes == 0 && c->use.node == VIREO_NODE_ANY &&
+        c->use.policy == VIREO_PLACE_NONE) {
+        return 0;
+    }
+    int r = vireo_platform_get(&host, err);
+    if (r == 0) {
+        struct vireo_platform now = *host; /* huge pages as they are free now */
+        r = vireo_platform_memory(&now.memory, err);
+        r = r < 0 ? r : vireo_host_use_check(&c->use, &now, c->memory_bytes, err);
+    }
+    return r;
+}
+
 static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
 {
     char *nets[VR_VIRT_NETS] = {NULL};
@@ -120,6 +137,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
         .net_count = c->publish && c->net_count == 0 ? 1 : c->net_count,
         .serial = vm_chr_opts(vm, c->console),
         .port_count = c->port_count,
+        .use = vm->idle ? NULL : &c->use,
         .no_rng = c->no_rng,
         .trace_insn = vm->trace_insn,
         .end_on_reset = c->no_reboot,
@@ -130,6 +148,9 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
     int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;
+    if (r == 0) {
+        r = vm_check_host(c, err);
+    }
     for (unsigned i = 0; i < o.disk_count; i++) {
         o.disk[i] = (struct vr_virt_disk){.path = c->disk[i].path,
                                           .read_only = c->disk[i].read_only || vm->idle,

@@ -24,6 +24,7 @@ int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_
     snprintf(m->name, sizeof(m->name), "%s", name);
     m->own_loop_thread = own_loop_thread;
     m->reboots = true;
+    m->use.node = VIREO_NODE_ANY;
     m->env.log = log;
     m->env.request = machine_on_request;
     m->env.opaque = m;
@@ -163,6 +164,12 @@ struct vr_vcpu *vr_machine_vcpu(struct vr_machine *m, unsigned i)
     return i < m->vcpu_count ? m->vcpus[i] : NULL;
 }
 
+void vr_machine_use_host(struct vr_machine *m, const struct vireo_host_use *use)
+{
+    vr_assert(!m->rams && vr_machine_state(m) == VR_STATE_STOPPED);
+    m->use = *use;
+}
+
 int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,
                        enum vr_region_kind kind, struct vr_ram **ret_ram, struct vr_error *err)
 {
@@ -171,7 +178,8 @@ int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uin
     if (!mine) {
         return vr_err(err, -ENOMEM, "memory '%s': no memory", name);
     }
-    int r = vr_ram_create(name, len, &mine->ram, err);
+    const struct vireo_shmem_opts how = {.huge_bytes = m->use.huge_bytes, .node = m->use.node};
+    int r = vr_ram_create_as(name, len, kind == VR_REGION_RAM ? &how : NULL, &mine->ram, err);
     if (r == 0) {
         snprintf(mine->name, sizeof(mine->name), "%s", name);
         mine->region = (struct vr_region){

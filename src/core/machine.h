@@ -13,6 +13,7 @@
 #include "core/dev.h"
 #include "core/request.h"
 #include "core/vcpu.h"
+#include "vireo/host_use.h"
 
 struct vr_machine;
 
@@ -48,6 +49,8 @@ struct vr_dev *vr_machine_find_dev(struct vr_machine *m, const char *id);
 struct vr_dev *vr_machine_dev(struct vr_machine *m, unsigned i); /* NULL past the end */
 int vr_machine_add_vcpu(struct vr_machine *m, struct vr_vcpu *vcpu, struct vr_error *err) VR_MUST;
 struct vr_vcpu *vr_machine_vcpu(struct vr_machine *m, unsigned i); /* NULL past the end */
+/* From which pages of the host guest RAM comes, and where vCPU threads run: before RAM is added. */
+void vr_machine_use_host(struct vr_machine *m, const struct vireo_host_use *use);
 /* Guest RAM, owned by the machine from then on: created, and mapped at @gpa. */
 int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,
                        enum vr_region_kind kind, struct vr_ram **ret_ram,

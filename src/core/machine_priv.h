@@ -25,6 +25,7 @@ struct vr_machine {
     unsigned dev_count, dev_cap;
     struct vr_vcpu *vcpus[VR_MAX_VCPUS];
     unsigned vcpu_count;
+    struct vireo_host_use use;      /* of the host; before RAM is added */
     struct vr_machine_ram *rams;    /* newest first */
     struct vr_machine_owned *owned; /* newest first */
     int (*on_reset)(void *opaque, struct vr_error *err);
@@ -39,9 +40,11 @@ struct vr_machine {
     struct vr_cond out_cond; /* in_run fell to 0 */
     struct vr_cond end_cond; /* ended */
     enum vr_state state;
-    bool go;         /* vCPU threads may enter run() */
-    bool dying;      /* threads return */
-    unsigned in_run; /* vCPU threads inside run() */
+    bool go;                     /* vCPU threads may enter run() */
+    bool dying;                  /* threads return */
+    unsigned in_run;             /* vCPU threads inside run() */
+    unsigned placing;            /* vCPU threads that are on their way to their processors */
+    struct vr_error place_error; /* code 0: all got there */
     struct vr_exit pending;
     bool reboots, ended;
     bool panicked; /* the guest's kernel said so: its next reset is an end */

@@ -26,11 +26,35 @@ static bool run_own_thread(struct vr_machine *m)
     return own;
 }
 
+/* To the processors that the machine's policy has for this vCPU. */
+static int run_place(const struct vr_vcpu *vcpu, struct vr_error *err)
+{
+    const struct vr_machine *m = vcpu->machine;
+    const struct vireo_platform *host;
+    struct vireo_cpuset set;
+    int r = vireo_platform_get(&host, err);
+    r = r < 0 ? r : vireo_host_use_cpus(&m->use, host, vcpu->index, m->vcpu_count, &set, err);
+    if (r == 0) {
+        r = vireo_place_self(&set, err);
+        vireo_cpuset_fini(&set);
+    }
+    return r < 0 ? vr_err_in(err, r, "CPU %u", vcpu->index) : 0;
+}
+
 static void run_vcpu_main(void *opaque)
 {
     struct vr_vcpu *vcpu = opaque;
     struct vr_machine *m = vcpu->machine;
+    struct vr_error why = {.code = 0};
+    if (m->use.policy != VIREO_PLACE_NONE) {
+        (void)run_place(vcpu, &why);
+    }
     vr_mutex_lock(&m->lock);
+    if (why.code) {
+        m->place_error = why;
+    }
+    m->placing--;
+    vr_cond_broadcast(&m->out_cond);
     for (;;) {
         while (!m->go && !m->dying) {
             vr_cond_wait(&m->go_cond, &m->lock);
@@ -188,7 +212,14 @@ static int run_spawn_locked(struct vr_machine *m, struct vr_error *err)
         snprintf(name, sizeof(name), "vr-cpu%u", vcpu->index);
         if (!vcpu->thread) {
             r = vireo_thread_create(name, run_vcpu_main, vcpu, &vcpu->thread, err);
+            m->placing += r == 0;
         }
+    }
+    while (m->placing) {
+        vr_cond_wait(&m->out_cond, &m->lock);
+    }
+    if (r == 0 && m->place_error.code) {
+        r = vr_err(err, m->place_error.code, "%s", m->place_error.msg);
     }
     return r;
 }
