@@ -6,6 +6,7 @@
 Builds, because each finds what the others cannot:
   asan     gcc, address and undefined-behaviour checks     in-process suites
   clang    clang, optimised                                in-process suites
+  tsan     gcc, data races: the platform layer             its suite
   arm64    the platform layer for arm64, under qemu-user   its suite
   riscv64  the same for riscv64
   release  gcc, link-time optimised: what users get        guests, the command, ports, lint"""
@@ -30,6 +31,9 @@ BUILDS = [
           lambda suite: suite in IN_PROCESS),
     Build("clang", "build-clang", "clang", ["--buildtype=release", "-Db_lundef=false"],
           lambda suite: suite in IN_PROCESS),
+    Build("tsan", "build-tsan", "gcc",
+          ["--buildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false", "-Dparts=platform"],
+          lambda suite: suite == "platform"),
     Build("arm64", "build-arm64", None,
           ["--cross-file", "tools/cross/aarch64-linux.ini", "-Dparts=platform", "--buildtype=release"],
           lambda suite: suite == "platform"),
@@ -41,6 +45,7 @@ BUILDS = [
 ]
 ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+    "TSAN_OPTIONS": "halt_on_error=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
     # meson would fill fresh memory with a random byte, which hides order-dependent failures from a rerun.
     "MALLOC_PERTURB_": "165",

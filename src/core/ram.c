@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "core/dev.h"
 #include "core/space_priv.h"
+#include "vireo/host_barrier.h"
 #include "vireo/host_memory.h"
 
 #include <errno.h>
@@ -61,7 +62,7 @@ void vr_ram_wrote(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_t
     vr_assert(vr_in_range(off, len, ram->len));
     /* The writer stores data, then loads the flag; a translator stores the flag, then loads data.
      * With a full fence on both sides at least one of them sees the other. */
-    __sync_synchronize();
+    vireo_barrier_full();
     uint64_t end = off + len, first = off >> VR_PAGE_SHIFT, last = (end - 1) >> VR_PAGE_SHIFT;
     uint64_t run = UINT64_MAX; /* first page of a run with code */
     for (uint64_t page = first; page <= last; page++) {

@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "vireo/host_thread.h"
+#include "vireo/host_use.h"
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -106,6 +107,41 @@ static void policies_fill_in_their_order(void **state)
     assert_int_equal(vireo_place_plan(&h, VIREO_PLACE_LOCAL, 1, 1, &set, &err), -EINVAL);
 }
 
+static void what_is_asked_of_a_host_is_checked(void **state)
+{
+    struct vireo_cpu cpus[4];
+    struct vireo_node nodes[2] = {{.id = 0}, {.id = 8}};
+    struct vireo_platform h = {.cpu = {.count = 4, .list = cpus}, .nodes = nodes, .node_count = 2};
+    struct vireo_host_use use = {.node = VIREO_NODE_ANY};
+    struct vireo_cpuset set;
+    struct vr_error err;
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        cpus[i] = (struct vireo_cpu){.id = i, .core = i, .node = i < 2 ? 0 : 8, .usable = i < 3};
+    }
+    h.memory.huge[h.memory.huge_count++] =
+        (struct vireo_huge_pages){.page_bytes = 2 << 20, .total = 9, .free = 8};
+    assert_int_equal(vireo_host_use_check(&use, &h, UINT64_MAX, NULL), 0);
+    use = (struct vireo_host_use){.huge_bytes = 2 << 20, .node = 8, .policy = VIREO_PLACE_LOCAL};
+    assert_int_equal(vireo_host_use_check(&use, &h, 16 << 20, NULL), 0);
+    assert_int_equal(vireo_host_use_check(&use, &h, (16 << 20) + 1, &err), -ENOMEM);
+    assert_non_null(strstr(err.msg, "9 of 2048 KiB are needed, 8 are free"));
+    assert_int_equal(vireo_host_use_cpus(&use, &h, 1, 2, &set, NULL), 0);
+    assert_int_equal(vireo_cpuset_count(&set), 1); /* processor 3 is not for us */
+    assert_true(vireo_cpuset_has(&set, 2));
+    vireo_cpuset_fini(&set);
+    cpus[2].usable = false;
+    assert_int_equal(vireo_host_use_check(&use, &h, 4096, &err), -ENOSYS);
+    use.huge_bytes = 1 << 30;
+    assert_int_equal(vireo_host_use_check(&use, &h, 4096, &err), -ENOSYS);
+    assert_non_null(strstr(err.msg, "2048K"));
+    use = (struct vireo_host_use){.node = 1};
+    assert_int_equal(vireo_host_use_check(&use, &h, 4096, &err), -ENOSYS);
+    h.node_count = 0; /* a host without nodes has one, all the same */
+    use.node = 0;
+    assert_int_equal(vireo_host_use_check(&use, &h, 4096, NULL), 0);
+}
+
 static void prioritize(void *arg)
 {
     struct vr_error err;
@@ -149,6 +185,7 @@ int main(void)
         cmocka_unit_test(threads_stay_where_they_are_put),
         cmocka_unit_test(kinds_have_processors),
         cmocka_unit_test(policies_fill_in_their_order),
+        cmocka_unit_test(what_is_asked_of_a_host_is_checked),
         cmocka_unit_test(priorities_are_a_threads),
     };
     return cmocka_run_group_tests_name("place", tests, NULL, NULL);

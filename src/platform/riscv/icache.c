@@ -1,6 +1,7 @@
 /* FENCE.I reaches the hart that runs it only (unprivileged ISA, "Zifencei"): the kernel does it on
  * all harts of the process, riscv_flush_icache(2). */
 #include "platform/host.h"
+#include "vireo/host_barrier.h"
 #include "vireo/host_code.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ const void *vr_jit_sample(size_t *ret_len)
 void vireo_icache_flush(const void *rw, const void *rx, size_t len)
 {
     (void)rw;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    vireo_barrier_full();
     syscall(RV_SYS_FLUSH_ICACHE, rx, (const char *)rx + len, 0UL);
 }
 

@@ -2,6 +2,7 @@
  * code"; a jump to new code at another linear address needs a serializing instruction only where
  * the same processor ran the old bytes). */
 #include "platform/host.h"
+#include "vireo/host_barrier.h"
 #include "vireo/host_code.h"
 
 #include <cpuid.h>
@@ -18,7 +19,7 @@ void vireo_icache_flush(const void *rw, const void *rx, size_t len)
     (void)rw;
     (void)rx;
     (void)len;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    vireo_barrier_release(); /* whoever is told of the code next finds it; no instruction needed */
 }
 
 int vireo_dcache_flush(const void *hva, size_t len)
