@@ -228,7 +228,7 @@ struct vireo_ready_reason {
     char todo[200]; /* "": nothing can be done */
 };
 
-enum { VIREO_READY_REASONS = 12 };
+enum { VIREO_READY_REASONS = 16 };
 
 struct vireo_readiness {
     enum vireo_ready verdict; /* the gravest of all reasons, also of those that did not fit */

@@ -2,23 +2,15 @@
  * What stands between a device and a guest: the conditions of Documentation/driver-api/vfio.rst of
  * Linux (a group is viable when none of its devices has a host driver), and what experience adds.
  */
-#include "platform/pci.h"
+#include "platform/pci_ready.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-struct ready {
-    const struct vireo_pci *pci;
-    const struct vireo_pci_device *dev;
-    const struct vireo_iommu_group *group; /* NULL: none */
-    struct vireo_readiness *out;
-};
-
-/* One more reason: @fmt and its arguments are the what, @todo is plain text. */
-static VR_PRINTF(4, 5) void ready_add(struct ready *c, enum vireo_ready weight, const char *todo,
-                                      const char *fmt, ...)
+void vr_ready_add(struct vr_ready *c, enum vireo_ready weight, const char *todo, const char *fmt,
+                  ...)
 {
     struct vireo_readiness *out = c->out;
     if (weight > out->verdict) {
@@ -43,29 +35,30 @@ bool vr_pci_is_vfio_driver(const char *driver)
                            strcmp(driver + len - tail, "vfio_pci") == 0);
 }
 
-static void ready_iommu(struct ready *c)
+static void ready_iommu(struct vr_ready *c)
 {
     if (!c->group && c->pci->group_count == 0) {
-        ready_add(c, VIREO_READY_NOT,
-                  "switch it on in the firmware's setup (VT-d, AMD-Vi, SMMU) and boot with "
-                  "intel_iommu=on where that is needed; in a guest: give it a virtual IOMMU",
-                  "this host has no IOMMU, or it is not switched on");
+        vr_ready_add(c, VIREO_READY_NOT,
+                     "switch it on in the firmware's setup (VT-d, AMD-Vi, SMMU) and boot with "
+                     "intel_iommu=on where that is needed; in a guest: give it a virtual IOMMU",
+                     "this host has no IOMMU, or it is not switched on");
     } else if (!c->group) {
-        ready_add(c, VIREO_READY_NOT, "another slot may be behind one",
-                  "the device is in no IOMMU group: no IOMMU watches over its slot");
+        vr_ready_add(c, VIREO_READY_NOT, "another slot may be behind one",
+                     "the device is in no IOMMU group: no IOMMU watches over its slot");
     } else if (c->group->no_iommu) {
-        ready_add(c, VIREO_READY_NOT, "switch a real IOMMU on",
-                  "group %d is VFIO's unsafe mode: the guest could reach all of the host's memory",
-                  c->group->number);
+        vr_ready_add(
+            c, VIREO_READY_NOT, "switch a real IOMMU on",
+            "group %d is VFIO's unsafe mode: the guest could reach all of the host's memory",
+            c->group->number);
     } else if (c->group->firmware_mapped) {
-        ready_add(c, VIREO_READY_NOT,
-                  "look for a firmware setting that frees the device, or update",
-                  "the firmware keeps memory of the host mapped for group %d: VFIO refuses it",
-                  c->group->number);
+        vr_ready_add(c, VIREO_READY_NOT,
+                     "look for a firmware setting that frees the device, or update",
+                     "the firmware keeps memory of the host mapped for group %d: VFIO refuses it",
+                     c->group->number);
     }
 }
 
-static void ready_neighbours(struct ready *c)
+static void ready_neighbours(struct vr_ready *c)
 {
     char name[VIREO_PCI_ADDR_SIZE];
     for (size_t i = 0; c->group && i < c->group->device_count; i++) {
@@ -76,12 +69,13 @@ static void ready_neighbours(struct ready *c)
             continue;
         }
         if (!other) {
-            ready_add(c, VIREO_READY_AFTER, "scan again; the scan's problems may name it",
-                      "%s, of the same IOMMU group %d, could not be read", name, c->group->number);
+            vr_ready_add(c, VIREO_READY_AFTER, "scan again; the scan's problems may name it",
+                         "%s, of the same IOMMU group %d, could not be read", name,
+                         c->group->number);
         } else if (other->kind != VIREO_PCI_BRIDGE && *other->driver &&
                    !vr_pci_is_vfio_driver(other->driver) &&
                    strcmp(other->driver, "pci-stub") != 0) {
-            ready_add(
+            vr_ready_add(
                 c, VIREO_READY_AFTER,
                 "bind that one to vfio-pci as well, or unbind its driver; or use another slot",
                 "%s shares IOMMU group %d and is used by the host's driver %s", name,
@@ -89,31 +83,31 @@ static void ready_neighbours(struct ready *c)
         }
     }
     if (c->group && c->group->other_count) {
-        ready_add(c, VIREO_READY_AFTER, "unbind their drivers",
-                  "%zu devices that are not PCI share IOMMU group %d", c->group->other_count,
-                  c->group->number);
+        vr_ready_add(c, VIREO_READY_AFTER, "unbind their drivers",
+                     "%zu devices that are not PCI share IOMMU group %d", c->group->other_count,
+                     c->group->number);
     }
 }
 
-static void ready_driver(struct ready *c)
+static void ready_driver(struct vr_ready *c)
 {
     if (vr_pci_is_vfio_driver(c->dev->driver)) {
         return;
     }
     if (*c->dev->driver) {
-        ready_add(c, VIREO_READY_AFTER, "bind it to vfio-pci", "the host's driver %s uses it",
-                  c->dev->driver);
+        vr_ready_add(c, VIREO_READY_AFTER, "bind it to vfio-pci", "the host's driver %s uses it",
+                     c->dev->driver);
     } else {
-        ready_add(c, VIREO_READY_AFTER, "bind it to vfio-pci", "no driver is bound to it");
+        vr_ready_add(c, VIREO_READY_AFTER, "bind it to vfio-pci", "no driver is bound to it");
     }
     if (!vr_sysfs_exists(&c->pci->fs, "sys/bus/pci/drivers/vfio-pci")) {
-        ready_add(c, VIREO_READY_AFTER, "modprobe vfio-pci",
-                  "the host's driver vfio-pci is not loaded");
+        vr_ready_add(c, VIREO_READY_AFTER, "modprobe vfio-pci",
+                     "the host's driver vfio-pci is not loaded");
     }
 }
 
 /* Interfaces in folder @attr of the device that are up. */
-static void ready_links_in(struct ready *c, const char *attr)
+static void ready_links_in(struct vr_ready *c, const char *attr)
 {
     char path[VR_SYSFS_PATH], text[32];
     struct vr_sysfs_list names;
@@ -127,14 +121,14 @@ static void ready_links_in(struct ready *c, const char *attr)
             vr_sysfs_text(&c->pci->fs, vr_pci_path(path, c->dev->addr, file), text, sizeof(text)) ==
                 0 &&
             strcmp(text, "up") == 0) {
-            ready_add(c, VIREO_READY, "make sure that the host does not need it",
-                      "its network interface %.64s is up: the host loses it", names.names[i]);
+            vr_ready_add(c, VIREO_READY, "make sure that the host does not need it",
+                         "its network interface %.64s is up: the host loses it", names.names[i]);
         }
     }
     vr_sysfs_list_free(&names);
 }
 
-static void ready_use(struct ready *c)
+static void ready_use(struct vr_ready *c)
 {
     char path[VR_SYSFS_PATH], file[VR_SYSFS_PATH];
     struct vr_sysfs_list names;
@@ -149,21 +143,21 @@ static void ready_use(struct ready *c)
         vr_sysfs_list_free(&names);
     }
     if (c->dev->sriov_count) {
-        ready_add(c, VIREO_READY_AFTER, "delete them, or give those to guests instead",
-                  "it has %u virtual functions, which would go with it", c->dev->sriov_count);
+        vr_ready_add(c, VIREO_READY_AFTER, "delete them, or give those to guests instead",
+                     "it has %u virtual functions, which would go with it", c->dev->sriov_count);
     }
     if (c->dev->boot_vga) {
-        ready_add(c, VIREO_READY, "log in by network or a serial line",
-                  "it is the display that the host started on: the host's console goes dark");
+        vr_ready_add(c, VIREO_READY, "log in by network or a serial line",
+                     "it is the display that the host started on: the host's console goes dark");
     }
     if (!c->dev->can_reset) {
-        ready_add(c, VIREO_READY,
-                  "after a guest that used it, power the host off and on if need be",
-                  "the host knows no way to reset it alone");
+        vr_ready_add(c, VIREO_READY,
+                     "after a guest that used it, power the host off and on if need be",
+                     "the host knows no way to reset it alone");
     }
 }
 
-static void ready_rights(struct ready *c)
+static void ready_rights(struct vr_ready *c)
 {
     char path[64];
     if (c->out->verdict != VIREO_READY || !vr_sysfs_exists(&c->pci->fs, "dev/vfio")) {
@@ -172,18 +166,18 @@ static void ready_rights(struct ready *c)
     snprintf(path, sizeof(path), "dev/vfio/%d", c->dev->iommu_group);
     int r = vr_sysfs_access(&c->pci->fs, path);
     if (r == -ENOENT) {
-        ready_add(c, VIREO_READY_AFTER, "in a container: have it passed in; else look at udev",
-                  "/%s is not there", path);
+        vr_ready_add(c, VIREO_READY_AFTER, "in a container: have it passed in; else look at udev",
+                     "/%s is not there", path);
     } else if (r < 0) {
-        ready_add(c, VIREO_READY_AFTER, "have its owner or group changed to yours (chown, udev)",
-                  "you may not open /%s: %s", path, strerror(-r));
+        vr_ready_add(c, VIREO_READY_AFTER, "have its owner or group changed to yours (chown, udev)",
+                     "you may not open /%s: %s", path, strerror(-r));
     }
 }
 
 int vireo_pci_readiness(const struct vireo_pci *pci, struct vireo_pci_addr addr,
                         struct vireo_readiness *ret_readiness, struct vr_error *err)
 {
-    struct ready c = {.pci = pci, .dev = vireo_pci_find(pci, addr), .out = ret_readiness};
+    struct vr_ready c = {.pci = pci, .dev = vireo_pci_find(pci, addr), .out = ret_readiness};
     char name[VIREO_PCI_ADDR_SIZE];
     if (!c.dev) {
         return vr_err(err, -ENODEV, "%s: this host has no such PCI device",
@@ -191,8 +185,8 @@ int vireo_pci_readiness(const struct vireo_pci *pci, struct vireo_pci_addr addr,
     }
     *ret_readiness = (struct vireo_readiness){.verdict = VIREO_READY};
     if (c.dev->kind == VIREO_PCI_BRIDGE) {
-        ready_add(&c, VIREO_READY_NOT, "pass the devices behind it",
-                  "it is a bridge: the host cannot do without it");
+        vr_ready_add(&c, VIREO_READY_NOT, "pass the devices behind it",
+                     "it is a bridge: the host cannot do without it");
         return 0;
     }
     c.group = c.dev->iommu_group < 0 ? NULL : vireo_iommu_group_find(pci, c.dev->iommu_group);
@@ -200,6 +194,7 @@ int vireo_pci_readiness(const struct vireo_pci *pci, struct vireo_pci_addr addr,
     ready_neighbours(&c);
     ready_driver(&c);
     ready_use(&c);
+    vr_ready_gpu(&c);
     ready_rights(&c);
     return 0;
 }
