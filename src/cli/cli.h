@@ -79,6 +79,8 @@ int cli_platform(struct cli *cli);
 /* Is it about PCI devices? Then cli_platform_pci does it. */
 bool cli_is_platform_pci(const struct cli *cli);
 int cli_platform_pci(struct cli *cli);
+int cli_platform_mdev(struct cli *cli);
+const char *cli_mdev_verb(unsigned i);
 /* What may be done to devices, "create": for completion; NULL past the end. */
 const char *cli_pci_verb(unsigned i);
 /* vireo platform sriov show: the functions of @addr, or that one. */

@@ -229,13 +229,16 @@ int cli_platform(struct cli *cli)
 {
     struct vr_error err = {0};
     json_t *all;
+    if (cli->arg_count && strcmp(cli->args[0], "mdev") == 0) {
+        return cli_platform_mdev(cli);
+    }
     if (cli_is_platform_pci(cli)) {
         return cli_platform_pci(cli);
     }
     if (cli->arg_count > 1 || cli->root || cli->dry_run || cli->whole_group || cli->way ||
         cli->force) {
         cli_say("platform: further words, --root, --dry-run, --group, --way and --force are for "
-                "pci, gpu, iommu, sriov and vfio");
+                "pci, gpu, iommu, sriov, vfio and mdev");
         return CLI_USAGE;
     }
     int r = vr_query_platform(cli->arg_count ? cli->args[0] : NULL, &all, &err);

@@ -105,7 +105,13 @@ static const char *verb_word_verb(unsigned arg, unsigned i)
 static const char *verb_word_part(unsigned arg, unsigned i)
 {
     if (arg > 0) {
-        return arg == 1 ? cli_pci_verb(i) : arg > 2 ? vireo_vf_setting_name(i) : NULL;
+        unsigned verbs = 0;
+        while (cli_pci_verb(verbs)) {
+            verbs++;
+        }
+        return arg == 1  ? (i < verbs ? cli_pci_verb(i) : cli_mdev_verb(i - verbs))
+               : arg > 2 ? vireo_vf_setting_name(i)
+                         : NULL;
     }
     unsigned parts = 0, views = 0;
     while (vr_query_platform_part(parts)) {
@@ -114,10 +120,11 @@ static const char *verb_word_part(unsigned arg, unsigned i)
     while (vr_query_pci_view(views)) {
         views++;
     }
-    return i < parts            ? vr_query_platform_part(i)
-           : i < parts + views  ? vr_query_pci_view(i - parts)
-           : i == parts + views ? "vfio"
-                                : NULL;
+    return i < parts                ? vr_query_platform_part(i)
+           : i < parts + views      ? vr_query_pci_view(i - parts)
+           : i == parts + views     ? "vfio"
+           : i == parts + views + 1 ? "mdev"
+                                    : NULL;
 }
 
 static const char *verb_word_device(unsigned arg, unsigned i)
@@ -181,7 +188,9 @@ const struct cli_verb cli_verbs[] = {
          "ADDRESS: "
          "take a device from the host's driver, and give it back. vireo platform vfio test "
          "ADDRESS: "
-         "open a bound device, use each part of it once, and say what worked. An ADDRESS is as in "
+         "open a bound device, use each part of it once, and say what worked. vireo platform mdev: "
+         "mediated devices and their types; mdev create PARENT TYPE [UUID], mdev destroy UUID. An "
+         "ADDRESS is as in "
          "03:00.0. "
          "When "
          "a step fails, those before it are undone."},

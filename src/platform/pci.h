@@ -35,5 +35,8 @@ int vr_pci_scan_groups(struct vireo_pci *pci, struct vr_error *err) VR_MUST;
 void vr_pci_free_groups(struct vireo_pci *pci);
 /* Is it one that hands devices to user space? */
 bool vr_pci_is_vfio_driver(const char *driver);
+/* Does a process have VFIO group @group (-1: none) open? That a second one may not is how it shows;
+ * who lacks the rights to see that is told no. */
+bool vr_vfio_group_busy(const struct vr_sysfs *fs, int group);
 
 #endif

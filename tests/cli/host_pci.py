@@ -108,6 +108,25 @@ with tap.test("functions are shown one by one"):
     assert asked("sriov")[0]["sriov"]["vfs"] == shown
     assert "function 1" in said("sriov", "show", "1:10.2") and "function 0" not in said("sriov", "show", "1:10.2")
 
+with tap.test("mediated devices"):
+    assert asked("mdev") == {"types": [], "devices": []}
+    assert "no driver" in said("mdev")
+    mtty = q35 / "sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1"
+    (mtty / "devices").mkdir(parents=True)
+    uuid = "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+    for name, text in (("available_instances", "2"), ("name", "Single port serial"), ("device_api", "vfio-pci"),
+                       ("create", "")):
+        (mtty / name).write_text(text)
+    assert asked("mdev")["types"] == [{"parent": "mtty", "type": "mtty-1", "name": "Single port serial",
+                                       "description": None, "api": "vfio-pci", "available": 2}]
+    assert "mtty-1 of mtty, Single port serial: 2 available" in said("mdev")
+    assert f"write '{uuid}' to" in said("mdev", "create", "mtty", "mtty-1", uuid, "--dry-run")
+    assert (mtty / "create").read_text() == ""
+    refused(5, "platform", "mdev", "create", "mtty", "mtty-1", "--root", q35, says="made no device")
+    refused(5, "platform", "mdev", "destroy", uuid, "--root", q35, says="no such mediated device")
+    refused(2, "platform", "mdev", "destroy", "--root", q35, says="destroy UUID")
+    refused(2, "platform", "mdev", "--group", "--root", q35, says="--json is for the list")
+
 with tap.test("what a kernel does not do is said, and undone"):
     # Files are no kernel: the driver stays.
     code, out, err = vireo("platform", "vfio", "bind", "1:10.0", "--root", q35)

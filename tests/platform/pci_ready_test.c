@@ -124,6 +124,10 @@ static void a_device_becomes_ready(void **state)
     judge(&t, "1:10.0", VIREO_READY_AFTER, "/dev/vfio/10 is not there");
     tree_write(&t, "dev/vfio/10", "");
     judge(&t, "1:10.0", VIREO_READY, "");
+    tree_dir(&t, "sys/module/vfio_pci");
+    judge(&t, "1:10.0", VIREO_READY_AFTER, "nothing makes DMA mappings");
+    tree_dir(&t, "sys/module/vfio_iommu_type1");
+    judge(&t, "1:10.0", VIREO_READY, "");
     tree_destroy(&t);
 }
 

@@ -89,6 +89,18 @@ static void ready_neighbours(struct vr_ready *c)
     }
 }
 
+/* Where the tree shows modules at all; type 1 has parameters, so it is there also when built in. */
+static void ready_mappings(struct vr_ready *c)
+{
+    if (vr_sysfs_exists(&c->pci->fs, "sys/module/vfio_pci") &&
+        !vr_sysfs_exists(&c->pci->fs, "sys/module/vfio_iommu_type1") &&
+        !vr_sysfs_exists(&c->pci->fs, "dev/iommu")) {
+        vr_ready_add(c, VIREO_READY_AFTER, "modprobe vfio_iommu_type1",
+                     "nothing makes DMA mappings for VFIO: neither vfio_iommu_type1 nor iommufd is "
+                     "loaded");
+    }
+}
+
 static void ready_driver(struct vr_ready *c)
 {
     if (vr_pci_is_vfio_driver(c->dev->driver)) {
@@ -193,6 +205,7 @@ int vireo_pci_readiness(const struct vireo_pci *pci, struct vireo_pci_addr addr,
     ready_iommu(&c);
     ready_neighbours(&c);
     ready_driver(&c);
+    ready_mappings(&c);
     ready_use(&c);
     vr_ready_gpu(&c);
     ready_rights(&c);

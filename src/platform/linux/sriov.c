@@ -38,15 +38,14 @@ static int sriov_interface(const struct vireo_pci *pci, const struct vireo_pci_d
     return r;
 }
 
-/* Can a VFIO group be opened? That it cannot is what in use looks like. */
-static bool sriov_in_use(const struct vireo_pci *pci, int group)
+bool vr_vfio_group_busy(const struct vr_sysfs *fs, int group)
 {
     char path[32];
     if (group < 0) {
         return false;
     }
     snprintf(path, sizeof(path), "dev/vfio/%d", group);
-    int fd = openat(pci->fs.root_fd, path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(fs->root_fd, path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0) {
         close(fd);
     }
@@ -61,10 +60,10 @@ static void sriov_owner(const struct vireo_pci *pci, struct vireo_vf *vf)
                       sizeof(vf->driver)) < 0) {
         vf->driver[0] = 0;
     }
-    vf->owner = !*vf->driver                                 ? VIREO_VF_FREE
-                : !vr_pci_is_vfio_driver(vf->driver)         ? VIREO_VF_HOST
-                : dev && sriov_in_use(pci, dev->iommu_group) ? VIREO_VF_GUEST
-                                                             : VIREO_VF_VFIO;
+    vf->owner = !*vf->driver                                            ? VIREO_VF_FREE
+                : !vr_pci_is_vfio_driver(vf->driver)                    ? VIREO_VF_HOST
+                : dev && vr_vfio_group_busy(&pci->fs, dev->iommu_group) ? VIREO_VF_GUEST
+                                                                        : VIREO_VF_VFIO;
 }
 
 /* The address behind virtfn@index. */

@@ -71,7 +71,7 @@ static int space_start_group(struct vireo_vfio_space *s, struct vr_error *err)
     }
     int r = space_value(s, s->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
     return r > 0 ? 0
-                 : vr_err(err, -ENOTSUP,
+                 : vr_err(err, -ENODEV,
                           "this host's VFIO has no type 1 version 2 mappings: modprobe "
                           "vfio_iommu_type1; if it is loaded, there is no IOMMU");
 }
