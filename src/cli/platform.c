@@ -83,6 +83,9 @@ static void platform_virt_text(const json_t *cpu)
     const json_t *v = json_object_get(cpu, "virtualization");
     const json_t *nested = json_object_get(v, "nested_paging");
     char text[200];
+    if (!*platform_str(v, "name")) {
+        return; /* a copy of another host does not tell */
+    }
     snprintf(text, sizeof(text), "%s: %s%s%s", platform_str(v, "name"),
              json_is_null(json_object_get(v, "present")) ? "programs are not told"
              : platform_true(v, "present")               ? "yes"
@@ -118,7 +121,7 @@ static void platform_cpu_text(const json_t *cpu)
     const char *model = platform_str(cpu, "model"), *vendor = platform_str(cpu, "vendor");
     snprintf(text, sizeof(text), "%s%s%s", platform_str(cpu, "arch"), *model || *vendor ? ", " : "",
              *model ? model : vendor);
-    platform_row("processor", text);
+    platform_row("processor", *text ? text : "unknown");
     int n = snprintf(text, sizeof(text),
                      "%lld for this process of %lld (%lld %s, %lld %s, at most %lld %s a core)",
                      platform_int(cpu, "usable_count"), platform_int(cpu, "count"),
@@ -138,7 +141,8 @@ static void platform_cpu_text(const json_t *cpu)
     platform_virt_text(cpu);
     char *all = NULL;
     size_t size = 0;
-    FILE *to = open_memstream(&all, &size);
+    FILE *to =
+        json_array_size(json_object_get(cpu, "features")) ? open_memstream(&all, &size) : NULL;
     if (!to) {
         return;
     }
@@ -156,11 +160,14 @@ static void platform_memory_text(const json_t *m)
     char a[32], b[32], text[300];
     size_t i;
     json_t *row;
-    snprintf(text, sizeof(text), "%s, %s can be had; pages of %lld bytes%s",
-             platform_size(platform_int(m, "total_bytes"), a, sizeof(a)),
-             platform_size(platform_int(m, "available_bytes"), b, sizeof(b)),
-             platform_int(m, "page_bytes"),
-             platform_true(m, "transparent_huge") ? ", joined to huge ones by the host" : "");
+    int n = snprintf(text, sizeof(text), "%s, %s can be had",
+                     platform_size(platform_int(m, "total_bytes"), a, sizeof(a)),
+                     platform_size(platform_int(m, "available_bytes"), b, sizeof(b)));
+    if (platform_int(m, "page_bytes") && n > 0 && (size_t)n < sizeof(text)) {
+        snprintf(text + n, sizeof(text) - (size_t)n, "; pages of %lld bytes%s",
+                 platform_int(m, "page_bytes"),
+                 platform_true(m, "transparent_huge") ? ", joined to huge ones by the host" : "");
+    }
     platform_row("memory", text);
     if (json_is_integer(json_object_get(m, "limit_bytes"))) {
         snprintf(text, sizeof(text), "%s by a cgroup, %s of it used",
@@ -235,13 +242,12 @@ int cli_platform(struct cli *cli)
     if (cli_is_platform_pci(cli)) {
         return cli_platform_pci(cli);
     }
-    if (cli->arg_count > 1 || cli->root || cli->dry_run || cli->whole_group || cli->way ||
-        cli->force) {
-        cli_say("platform: further words, --root, --dry-run, --group, --way and --force are for "
-                "pci, gpu, iommu, sriov, vfio and mdev");
+    if (cli->arg_count > 1 || cli->dry_run || cli->whole_group || cli->way || cli->force) {
+        cli_say("platform: further words, --dry-run, --group, --way and --force are for pci, gpu, "
+                "iommu, sriov, vfio and mdev");
         return CLI_USAGE;
     }
-    int r = vr_query_platform(cli->arg_count ? cli->args[0] : NULL, &all, &err);
+    int r = vr_query_platform(cli->root, cli->arg_count ? cli->args[0] : NULL, &all, &err);
     if (r < 0) {
         return cli_fail(&err);
     }

@@ -64,7 +64,7 @@ static const struct vr_opt platform_opts[] = {
      .value = "DIR",
      CLI_GROUP,
      CLI_AT(root),
-     .help = "PCI: the host whose sys/ and dev/ are in DIR, say a recorded one"},
+     .help = "the host whose sys/, proc/ and dev/ are in DIR, say a recorded one"},
     {.name = "force",
      .kind = VR_OPT_FLAG,
      CLI_GROUP,

@@ -77,9 +77,10 @@ static json_t *platform_cpu(const struct vireo_platform *host)
 
 static json_t *platform_memory(const struct vireo_platform *host)
 {
-    struct vireo_memory now;
+    struct vireo_memory now = host->memory;
     json_t *huge = json_array(), *nodes = json_array();
-    if (vireo_platform_memory(&now, NULL) < 0) {
+    /* A copy of another host has no page size, and no now. */
+    if (now.page_bytes && vireo_platform_memory(&now, NULL) < 0) {
         now = host->memory;
     }
     for (uint32_t i = 0; i < now.huge_count; i++) {
@@ -148,9 +149,11 @@ static json_t *platform_paths(const struct vireo_platform *host)
 static const struct {
     const char *name;
     json_t *(*get)(const struct vireo_platform *host);
+    bool running; /* of the running host only, not of a copy */
 } platform_parts[] = {
-    {"os", platform_os},     {"cpu", platform_cpu},     {"memory", platform_memory},
-    {"caps", platform_caps}, {"paths", platform_paths},
+    {"os", platform_os, false},         {"cpu", platform_cpu, false},
+    {"memory", platform_memory, false}, {"caps", platform_caps, true},
+    {"paths", platform_paths, true},
 };
 
 const char *vr_query_platform_part(unsigned i)
@@ -158,33 +161,63 @@ const char *vr_query_platform_part(unsigned i)
     return i < VR_COUNT(platform_parts) ? platform_parts[i].name : NULL;
 }
 
-int vr_query_platform(const char *part, json_t **ret_json, struct vr_error *err)
+/* The parts of @host into @all: @part, or all of them; of a copy those that can be read. Returns
+ * whether there were any. */
+static bool platform_collect(json_t *all, const struct vireo_platform *host, const char *part,
+                             bool copy)
 {
-    const struct vireo_platform *host;
-    const char *names[VR_COUNT(platform_parts)];
     bool found = false;
-    int r = vireo_platform_get(&host, err);
-    if (r < 0) {
-        return r;
-    }
-    json_t *all = json_object();
     for (unsigned i = 0; i < VR_COUNT(platform_parts); i++) {
-        names[i] = platform_parts[i].name;
-        if (!part || strcmp(part, names[i]) == 0) {
-            found = true;
-            r = json_object_set_new(all, names[i], platform_parts[i].get(host)) < 0 ? -ENOMEM : r;
+        const char *name = platform_parts[i].name;
+        if (part ? strcmp(part, name) == 0 : !copy || !platform_parts[i].running) {
+            found |= json_object_set_new(all, name, platform_parts[i].get(host)) == 0;
         }
     }
-    if (r == 0 && found) {
-        *ret_json = all;
-        return 0;
+    return found;
+}
+
+/* Is there such a part, and of a copy? */
+static int platform_check(const char *part, bool copy, struct vr_error *err)
+{
+    const char *names[VR_COUNT(platform_parts)];
+    for (unsigned i = 0; i < VR_COUNT(platform_parts); i++) {
+        names[i] = platform_parts[i].name;
+        if (part && strcmp(part, names[i]) == 0) {
+            return !copy || !platform_parts[i].running
+                       ? 0
+                       : vr_err(err, -EINVAL,
+                                "platform: '%s' is of the running host only: leave --root out",
+                                part);
+        }
     }
-    json_decref(all);
-    if (r < 0) {
-        return vr_err(err, r, "host: no memory");
+    if (!part) {
+        return 0;
     }
     const char *near = vr_nearest(part, names, VR_COUNT(names));
     return vr_err(err, -EINVAL, "platform: no part '%s'%s%s%s", part,
                   near ? ": did you mean '" : "", near ? near : "",
                   near ? "'?" : "; 'vireo help platform' lists them");
+}
+
+int vr_query_platform(const char *root, const char *part, json_t **ret_json, struct vr_error *err)
+{
+    const struct vireo_platform *host;
+    struct vireo_platform *copy = NULL;
+    int r = platform_check(part, root, err);
+    if (r < 0) {
+        return r;
+    }
+    r = root ? vireo_platform_read(root, &copy, err) : vireo_platform_get(&host, err);
+    if (r < 0) {
+        return r;
+    }
+    json_t *all = json_object();
+    bool found = platform_collect(all, root ? copy : host, part, root);
+    vireo_platform_free(copy);
+    if (!found) {
+        json_decref(all);
+        return vr_err(err, -ENOMEM, "host: no memory");
+    }
+    *ret_json = all;
+    return 0;
 }
