@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 
+import recorded
 from command import ROOT, refused, vireo
 from tap import Tap
 
@@ -16,27 +17,8 @@ folder = tempfile.TemporaryDirectory()
 DEVICES = "sys/bus/pci/devices"
 
 
-def replay(name, to):
-    """What tools/record_sysfs.sh recorded, as files below @to."""
-    root = pathlib.Path(folder.name) / to
-    for line in (ROOT / "tests/platform/trees" / name).read_text().splitlines():
-        if line.startswith("#"):
-            continue
-        kind, path, *rest = line.split("\t")
-        path = root / path
-        (path if kind == "d" else path.parent).mkdir(parents=True, exist_ok=True)
-        if kind == "l":
-            path.symlink_to(rest[0])
-        elif kind == "t":
-            path.write_text(rest[0].replace("\\n", "\n"))
-        elif kind == "b":
-            path.write_bytes(bytes.fromhex(rest[0]))
-        elif kind == "e":
-            path.touch()
-    return root
-
-
-q35 = replay("q35.txt", "q35")
+base = pathlib.Path(folder.name)
+q35 = recorded.replay("q35", base / "q35")
 
 
 def said(*args):
@@ -52,10 +34,11 @@ def asked(view):
 
 
 with tap.test("a replayed machine, recorded again, is the same"):
-    for name, tree in (("q35.txt", q35), ("firecracker.txt", replay("firecracker.txt", "again"))):
+    for name in recorded.names():
+        tree = recorded.replay(name, base / "again" / name)
         again = subprocess.run([ROOT / "tools/record_sysfs.sh", tree], stdout=subprocess.PIPE, text=True, check=True)
-        recorded = (ROOT / "tests/platform/trees" / name).read_text()
-        assert again.stdout.splitlines()[1:] == recorded.splitlines()[1:]  # the first line names the kernel
+        before = (recorded.TREES / f"{name}.txt").read_text()
+        assert again.stdout.splitlines()[1:] == before.splitlines()[1:], name  # the first line names the kernel
 
 with tap.test("every view is there, in JSON and in text"):
     devices = asked("pci")
@@ -148,9 +131,10 @@ with tap.test("what makes no sense is refused"):
     refused(5, "platform", "vfio", "test", "1:0", "--root", q35, says="/dev/vfio/vfio is not there")
     refused(2, "platform", "gpu", "1:0", says="nothing may follow")
     refused(2, "platform", "cpu", "1", says="sriov")
-    refused(2, "platform", "cpu", "--root", q35, says="--root")
     refused(2, "platform", "pci", "--dry-run", "--root", q35, says="--dry-run")
     refused(2, "platform", "vfio", "bind", "1:0", "--json", "--root", q35, says="no --json")
+    refused(5, "platform", "cpu", "--root", "/nonexistent", says="/nonexistent")
+    refused(2, "platform", "caps", "--root", q35, says="leave --root out")
     refused(2, "platform", "vfio", "bind", "hello", "--root", q35, says="'hello'")
     refused(2, "platform", "vfio", "bind", "0:20", "--root", q35, says="00 to 1f")
     refused(2, "platform", "sriov", "set", "1:0", "many", "--root", q35, says="'many'")
@@ -166,7 +150,7 @@ with tap.test("a device that cannot be read is told, the others are shown"):
     assert "0000:81:00.0: left out" in err and "'class'" in err, err
 
 with tap.test("a machine without IOMMU says what to do"):
-    cloud = replay("firecracker.txt", "cloud")
+    cloud = recorded.replay("firecracker", base / "cloud")
     code, out, err = vireo("platform", "pci", "--root", cloud)
     assert code == 0 and "no IOMMU" in out and "intel_iommu=on" in out, out + err
 

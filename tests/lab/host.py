@@ -2,7 +2,7 @@
 with a `vireo` as the program under test: an IOMMU, SR-IOV, hot-plugged devices, NUMA nodes, a processor that
 can run guests. No privileges, no hardware.
 
-    with Host("x86_64") as host:
+    with Host("q35") as host:
         said = host.run("vireo platform iommu --json")          # raises when it fails
         host.monitor("device_del", id="hot0")                   # QEMU's own word, from outside
 
@@ -32,11 +32,11 @@ class Failed(AssertionError):
 
 
 class Kind:
-    """What kind of host: processor, board and its devices."""
+    """What kind of host: processor (QEMU's and Debian's name), board and its devices."""
 
-    def __init__(self, arch, cpu_args, cmdline, modules, drivers, devices, disks=(), size="512M"):
-        self.arch, self.cpu_args, self.cmdline = arch, cpu_args, cmdline
-        self.modules, self.drivers, self.devices, self.disks, self.size = modules, drivers, devices, disks, size
+    def __init__(self, cpu, arch, cpu_args, cmdline, modules, drivers, devices, disks=()):
+        self.cpu, self.arch, self.cpu_args, self.cmdline = cpu, arch, cpu_args, cmdline
+        self.modules, self.drivers, self.devices, self.disks = modules, drivers, devices, disks
 
 
 def nvme(name, bus, **more):
@@ -48,11 +48,6 @@ def root_port(name, chassis, bus="pcie.0"):
     return ["-device", f"pcie-root-port,id={name},chassis={chassis},bus={bus}"]
 
 
-# Two sockets of a core with two threads, a memory node each; the second node has a PCI root of its own.
-Q35_NUMA = ["-smp", "4,sockets=2,cores=1,threads=2", "-m", "640M",
-            "-object", "memory-backend-ram,id=near,size=384M", "-numa", "node,nodeid=0,cpus=0-1,memdev=near",
-            "-object", "memory-backend-ram,id=far,size=256M", "-numa", "node,nodeid=1,cpus=2-3,memdev=far",
-            "-numa", "dist,src=0,dst=1,val=21"]
 Q35_DEVICES = [
     "-device", "intel-iommu,intremap=on", "-device", "bochs-display,id=gpu,bus=pcie.0,addr=2",
     "-netdev", "user,id=n0,restrict=on",
@@ -70,27 +65,46 @@ Q35_DEVICES = [
     "-drive", "file={spare},if=none,id=spare,format=raw",
 ]
 
+# Small boards: a disk, a card with SR-IOV, a display.
+SMALL = [*root_port("p1", 1), "-netdev", "user,id=n0,restrict=on",
+         "-device", "igb,romfile=,netdev=n0,bus=p1,mac=52:54:00:00:00:01", *root_port("p2", 2), *nvme("disk0", "p2"),
+         "-device", "bochs-display,romfile="]
+DRIVERS = "nvme,igb,igbvf,bochs"
+
+
+def memory(*sizes):
+    """A memory node for each size in MiB, as QEMU's objects, and what they are together."""
+    args = ["-m", f"{sum(sizes)}M"]
+    for i, size in enumerate(sizes):
+        args += ["-object", f"memory-backend-ram,id=mem{i},size={size}M"]
+    return args
+
+
 KINDS = {
-    "x86_64": Kind(
-        "amd64", ["-M", "q35,kernel-irqchip=off", "-cpu", "max", *Q35_NUMA],
+    # Two sockets of a core with two threads, a memory node each; the second node has a PCI root of its own.
+    "q35": Kind(
+        "x86_64", "amd64", ["-M", "q35,kernel-irqchip=off", "-cpu", "max",
+                            "-smp", "4,sockets=2,cores=1,threads=2", *memory(384, 256),
+                            "-numa", "node,nodeid=0,cpus=0-1,memdev=mem0", "-numa", "node,nodeid=1,cpus=2-3,memdev=mem1",
+                            "-numa", "dist,src=0,dst=1,val=21"],
         "intel_iommu=on console=ttyS0 tsc=reliable",
-        "nvme,igb,igbvf,e1000,bochs,vfio-pci,vfio_iommu_type1,kvm-amd",
-        "nvme,igb,igbvf,bochs", Q35_DEVICES, ("disk0", "disk2", "spare")),
-    "aarch64": Kind(
-        "arm64", ["-M", "virt,virtualization=on,gic-version=3,iommu=smmuv3", "-cpu", "max", "-m", "512M",
-                  "-smp", "4,sockets=1,clusters=2,cores=2,threads=1"],
-        "console=ttyAMA0",
-        "nvme,igb,igbvf,vfio-pci,vfio_iommu_type1", "nvme,igb,igbvf",
-        [*root_port("p2", 2), *nvme("disk0", "p2"), *root_port("p1", 1), "-netdev", "user,id=n0,restrict=on",
-         "-device", "igb,romfile=,netdev=n0,bus=p1,mac=52:54:00:00:00:01", "-device", "bochs-display,romfile="], ("disk0",)),
+        "nvme,igb,igbvf,e1000,bochs,vfio-pci,vfio_iommu_type1,kvm-amd", DRIVERS, Q35_DEVICES,
+        ("disk0", "disk2", "spare")),
+    # Two sockets of four cores with two threads each, with caches; a node each, and one that has memory only.
+    "numa": Kind(
+        "x86_64", "amd64", ["-M", "q35", "-cpu", "Cascadelake-Server-noTSX", "-smp", "16,sockets=2,cores=4,threads=2",
+                            *memory(256, 192, 64), "-numa", "node,nodeid=0,cpus=0-7,memdev=mem0", "-numa",
+                            "node,nodeid=1,cpus=8-15,memdev=mem1", "-numa", "node,nodeid=2,memdev=mem2"],
+        "console=ttyS0 tsc=reliable", DRIVERS, DRIVERS, SMALL, ("disk0",)),
+    "arm64": Kind(
+        "aarch64", "arm64", ["-M", "virt,virtualization=on,gic-version=3,iommu=smmuv3", "-cpu", "max",
+                             "-smp", "4,sockets=1,clusters=2,cores=2,threads=1", "-m", "512M"],
+        "console=ttyAMA0", DRIVERS + ",vfio-pci,vfio_iommu_type1", DRIVERS, SMALL, ("disk0",)),
     "riscv64": Kind(
-        "riscv64", ["-M", "virt,aia=aplic-imsic", "-cpu", "max", "-m", "512M", "-smp", "4,sockets=2,cores=2,threads=1",
-                    "-object", "memory-backend-ram,id=near,size=256M", "-numa", "node,nodeid=0,cpus=0-1,memdev=near",
-                    "-object", "memory-backend-ram,id=far,size=256M", "-numa", "node,nodeid=1,cpus=2-3,memdev=far"],
-        "console=ttyS0",
-        "nvme,igb,igbvf,e1000", "nvme,igb,igbvf,e1000",
-        [*root_port("p2", 2), *nvme("disk0", "p2"), *root_port("p1", 1), "-netdev", "user,id=n0,restrict=on",
-         "-device", "igb,romfile=,netdev=n0,bus=p1,mac=52:54:00:00:00:01", "-device", "bochs-display,romfile="], ("disk0",)),
+        "riscv64", "riscv64", ["-M", "virt,aia=aplic-imsic", "-cpu", "max", "-smp", "4,sockets=2,cores=2,threads=1",
+                               *memory(256, 256), "-numa", "node,nodeid=0,cpus=0-1,memdev=mem0",
+                               "-numa", "node,nodeid=1,cpus=2-3,memdev=mem1"],
+        "console=ttyS0", DRIVERS, DRIVERS, SMALL, ("disk0",)),
 }
 
 
@@ -126,7 +140,7 @@ class Host:
         listeners = {what: self.listen(what) for what in ("port", "qmp")}
         self.console = open(self.path / "console", "w+b")
         self.process = subprocess.Popen(
-            [str(fetched("qemu10", name)), *self.kind.cpu_args, "-accel", "tcg,thread=single", "-nodefaults",
+            [str(fetched("qemu10", self.kind.cpu)), *self.kind.cpu_args, "-accel", "tcg,thread=single", "-nodefaults",
              "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", str(self.kernel / "Image"),
              "-initrd", str(self.image), "-append",
              f"{self.kind.cmdline} quiet panic=-1 mitigations=off lab.drivers={self.kind.drivers} {append}".strip(),

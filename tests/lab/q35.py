@@ -83,7 +83,7 @@ def same_devices(host):
     return mine
 
 
-with Host("x86_64", files=[f"{DEVICE}:bin/device", *libraries(DEVICE)]) as host:
+with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE)]) as host:
     print(f"# the host was there after {host.boot_s:.1f} s", flush=True)
 
     with tap.test("processors and memory are those that the emulator was told to make"):

@@ -108,14 +108,14 @@ void tree_destroy(struct tree *t)
     assert_int_equal(nftw(t->root, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-/* Undo \n and \\ in place. */
+/* Undo \n, \t and \\ in place. */
 static void tree_unescape(char *text)
 {
     char *to = text;
     for (const char *c = text; *c; c++) {
         if (c[0] == '\\' && c[1]) {
             c++;
-            *to++ = *c == 'n' ? '\n' : *c;
+            *to++ = *c == 'n' ? '\n' : *c == 't' ? '\t' : *c;
         } else {
             *to++ = *c;
         }
