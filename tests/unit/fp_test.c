@@ -367,7 +367,9 @@ static struct answer host_narrow(const uint64_t v[3], unsigned rm)
 /* Whether the host, like RISC-V, looks for tiny results after rounding: here it is not tiny. */
 static bool host_detects_tiny_after(void)
 {
-    const uint64_t v[3] = {0x3fefffffffffffff, 0x0010000000000001, 0};
+    /* (1 - 2^-52) * (1 + 2^-52) is 2^-104 below 1, and rounded up 1: of the smallest normal number.
+     */
+    const uint64_t v[3] = {0x3feffffffffffffe, 0x0010000000000001, 0};
 
     return !(host_f64(ARITH_MUL, v, VR_RUP).flags & VR_FF_UF);
 }
