@@ -13,6 +13,8 @@
 #                          libraries; prints its path
 #   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
 #   fetch.sh debs N..      downloads riscv64 packages and all that they depend on; prints the .deb files
+#   fetch.sh sysroot       the libraries that vireo is built with, for arm64, of Debian 12 as the cross
+#                          compiler is; prints the folder, in which cross.ini is for meson
 #   fetch.sh sources       prints an apt source line for that mirror (for mmdebstrap)
 #
 # MIRROR=URI overrides the mirror. To fetch again (a newer kernel), remove the cache folder.
@@ -186,6 +188,42 @@ EOF
     chmod 755 "$new/qemu-system-$cpu"
 }
 
+# Libraries with what they need to run, and a cross file by which programs run under qemu-user. Its -L
+# would put this folder in place of /, so the loader is called by name.
+make_sysroot() {
+    for package in libuv1-dev libuv1 libjansson-dev libjansson4 libfdt-dev libfdt1 zlib1g-dev zlib1g \
+        libslirp-dev libslirp0 libglib2.0-0 libpcre2-8-0 libcmocka-dev libcmocka0 libc6 libgcc-s1 libatomic1; do
+        unpack arm64 "$package"
+        cp -a "$dir/." "$new/"
+    done
+    triplet=aarch64-linux-gnu
+    to=$cache/sysroot-arm64
+    cat >"$new/cross.ini" <<EOF
+[binaries]
+c = '$triplet-gcc'
+ar = '$triplet-gcc-ar'
+strip = '$triplet-strip'
+pkgconfig = 'pkg-config'
+exe_wrapper = ['qemu-aarch64-static', '$to/lib/$triplet/ld-linux-aarch64.so.1', '--library-path',
+               '$to/usr/lib/$triplet:$to/lib/$triplet']
+
+[properties]
+sys_root = '$to'
+pkg_config_libdir = ['$to/usr/lib/$triplet/pkgconfig']
+skip_sanity_check = true
+
+[built-in options]
+c_args = ['-isystem', '$to/usr/include']
+c_link_args = ['-L$to/usr/lib/$triplet', '-Wl,-rpath-link,$to/usr/lib/$triplet:$to/lib/$triplet']
+
+[host_machine]
+system = 'linux'
+cpu_family = 'aarch64'
+cpu = 'aarch64'
+endian = 'little'
+EOF
+}
+
 # Under the lock: makes folder $1 with function $2 unless it is there.
 want() {
     if [ ! -e "$cache/$1" ]; then
@@ -216,6 +254,11 @@ qemu10)
     cpu=${1:-riscv64}
     case $cpu in riscv64) folder=qemu10 ;; *) folder=qemu10-$cpu ;; esac
     want "$folder" make_qemu10 "qemu-system-$cpu"
+    ;;
+sysroot)
+    suite=bookworm
+    cache=${cache%/*}/$suite
+    want sysroot-arm64 make_sysroot
     ;;
 packages)
     lock
