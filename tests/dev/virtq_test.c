@@ -315,18 +315,19 @@ static void rings_survive_a_change_of_the_map(void **state)
     uint64_t seed = 8;
     vd_start(&f->d, 0, 8);
     echo_once(&f->d, 10, 3, &seed);
-    assert_int_equal(vr_ram_create("more", 8192, &more, NULL), 0);
+    assert_int_equal(vr_ram_create("more", 4096 + 8192, &more, NULL), 0);
     struct vr_region region = {.name = "more",
                                .kind = VR_REGION_RAM,
                                .gpa = RIG_RAM_GPA + RIG_RAM_LEN,
                                .len = 8192,
-                               .ram = more};
+                               .ram = more,
+                               .ram_off = 4096}; /* not beside the other on the host */
     assert_int_equal(vr_space_add(f->rig.env.mem, &region, NULL), 0);
     echo_once(&f->d, 10, 3, &seed);
     /* A buffer across both memories is two pieces of ours, one of the driver's. */
     struct vd_buf bufs[] = {{.gpa = RIG_RAM_GPA + RIG_RAM_LEN - 5, .len = 10}, vd_in(&f->d, 10)};
     memcpy(f->rig.ram->hva + RIG_RAM_LEN - 5, "01234", 5);
-    memcpy(more->hva, "56789", 5);
+    memcpy(more->hva + 4096, "56789", 5);
     assert_int_equal(vd_do(&f->d, 0, bufs, 2), 10);
     assert_memory_equal(vd_hva(&f->d, bufs[1].gpa), "0123456789", 10);
     assert_int_equal(ECHO(f->dev)->last.read_count, 2);
@@ -344,7 +345,7 @@ static void rings_survive_a_change_of_the_map(void **state)
     vr_store_le32(raw + 24, 6);
     vr_store_le16(raw + 28, VD_WRITE);
     memcpy(f->rig.ram->hva + RIG_RAM_LEN - 24, raw, 24);
-    memcpy(more->hva, raw + 24, 8);
+    memcpy(more->hva + 4096, raw + 24, 8);
     vd_desc(&f->d, 0, 0, table, 32, VD_INDIRECT, 0);
     vd_publish(&f->d, 0, 0);
     vd_kick(&f->d, 0);
