@@ -88,7 +88,11 @@ int cli_sriov_show(struct cli *cli, const struct vireo_pci *pci, struct vireo_pc
 /* The plan for sriov set ADDRESS SETTING... */
 int cli_sriov_plan(const struct cli *cli, const struct vireo_pci *pci, struct vireo_pci_addr addr,
                    struct vireo_plan **ret_plan, struct vr_error *err) VR_MUST;
+/* vireo platform vfio test, hold. */
 int cli_vfio_test(struct cli *cli, struct vireo_pci_addr addr);
+int cli_vfio_hold(struct cli *cli, struct vireo_pci_addr addr);
+/* Tell a step of a plan; @opaque is the struct cli. */
+void cli_pci_step(void *opaque, size_t i, const struct vireo_step *step);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

@@ -119,7 +119,7 @@ static int pci_show(struct cli *cli, const struct vireo_pci *pci)
     return cli_flush();
 }
 
-static void pci_step_text(void *opaque, size_t i, const struct vireo_step *step)
+void cli_pci_step(void *opaque, size_t i, const struct vireo_step *step)
 {
     const struct cli *cli = opaque;
     static const char *const dry[] = {"write", "check that there is", "check the driver",
@@ -147,16 +147,25 @@ static int pci_run_plan(struct cli *cli, struct vireo_plan *plan)
         printf("nothing to do\n");
     }
     for (size_t i = 0; cli->dry_run && i < vireo_plan_count(plan); i++) {
-        pci_step_text(cli, i, vireo_plan_step(plan, i));
+        cli_pci_step(cli, i, vireo_plan_step(plan, i));
     }
-    if (!cli->dry_run && vireo_plan_run(plan, pci_step_text, cli, &err) < 0) {
+    if (!cli->dry_run && vireo_plan_run(plan, cli_pci_step, cli, &err) < 0) {
         code = cli_fail(&err);
     }
     int flushed = cli_flush();
     return code == CLI_OK ? flushed : code;
 }
 
-enum pci_verb { PCI_CREATE, PCI_SET, PCI_DELETE, PCI_SHOW, PCI_BIND, PCI_UNBIND, PCI_TEST };
+enum pci_verb {
+    PCI_CREATE,
+    PCI_SET,
+    PCI_DELETE,
+    PCI_SHOW,
+    PCI_BIND,
+    PCI_UNBIND,
+    PCI_TEST,
+    PCI_HOLD
+};
 
 enum { PCI_DRY = 1, PCI_GROUP = 2, PCI_WAY = 4, PCI_FORCE = 8, PCI_JSON = 16 };
 
@@ -173,6 +182,7 @@ static const struct {
     {"vfio", "bind", PCI_BIND, 1, 1, PCI_DRY | PCI_GROUP},
     {"vfio", "unbind", PCI_UNBIND, 1, 1, PCI_DRY | PCI_GROUP},
     {"vfio", "test", PCI_TEST, 1, 1, PCI_WAY},
+    {"vfio", "hold", PCI_HOLD, 1, 1, PCI_WAY | PCI_GROUP},
 };
 
 /* The options that were given and are not in @allowed: the first one's name, or NULL. */
@@ -234,8 +244,8 @@ static int pci_do(struct cli *cli, const struct vireo_pci *pci, enum pci_verb ve
     if (vireo_pci_addr_parse(cli->args[2], &addr, &err) < 0) {
         return cli_fail(&err);
     }
-    if (verb == PCI_TEST) {
-        return cli_vfio_test(cli, addr);
+    if (verb == PCI_TEST || verb == PCI_HOLD) {
+        return verb == PCI_TEST ? cli_vfio_test(cli, addr) : cli_vfio_hold(cli, addr);
     }
     if (verb == PCI_SHOW) {
         return cli_sriov_show(cli, pci, addr);
@@ -269,8 +279,9 @@ static int pci_change(struct cli *cli, const struct vireo_pci *pci)
         strcmp(cli->args[0], "sriov") == 0
             ? "create ADDRESS COUNT, set ADDRESS COUNT, set ADDRESS SETTING..., delete ADDRESS, "
               "or show ADDRESS"
-        : strcmp(cli->args[0], "vfio") == 0 ? "bind ADDRESS, unbind ADDRESS or test ADDRESS"
-                                            : "nothing may follow it");
+        : strcmp(cli->args[0], "vfio") == 0
+            ? "bind ADDRESS, unbind ADDRESS, test ADDRESS or hold ADDRESS"
+            : "nothing may follow it");
     return CLI_USAGE;
 }
 

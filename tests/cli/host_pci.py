@@ -127,6 +127,8 @@ with tap.test("what makes no sense is refused"):
     refused(2, "platform", "sriov", "create", "1:0", "2", "--force", "--root", q35, says="no --force")
     refused(2, "platform", "sriov", "show", "81:0", "--root", q35, says="no physical function")
     refused(2, "platform", "vfio", "bind", "1:0", "--way", "group", "--root", q35, says="--way")
+    refused(2, "platform", "vfio", "hold", "1:0", "--dry-run", "--root", q35, says="no --dry-run")
+    refused(2, "platform", "vfio", "hold", "1:0", "--way", "ouija", "--root", q35, says="auto, group or iommufd")
     refused(2, "platform", "vfio", "test", "1:0", "--way", "ouija", "--root", q35, says="auto, group or iommufd")
     refused(5, "platform", "vfio", "test", "1:0", "--root", q35, says="/dev/vfio/vfio is not there")
     refused(2, "platform", "gpu", "1:0", says="nothing may follow")

@@ -177,10 +177,10 @@ static int kernel_region(struct vfio_region_info *info)
     }
 }
 
-static int kernel_irq_info(struct vfio_irq_info *info)
+static int kernel_irq_info(const struct kernel *k, struct vfio_irq_info *info)
 {
     static const unsigned counts[] = {1, 0, KERNEL_MSIX, 1, 1};
-    if (info->index >= 5) {
+    if (info->index >= (k->no_req ? 4 : 5)) {
         return -EINVAL;
     }
     info->count = counts[info->index];
@@ -252,7 +252,7 @@ static int kernel_device(struct kernel *k, unsigned long request, void *arg)
     case VFIO_DEVICE_GET_REGION_INFO:
         return kernel_region(arg);
     case VFIO_DEVICE_GET_IRQ_INFO:
-        return kernel_irq_info(arg);
+        return kernel_irq_info(k, arg);
     case VFIO_DEVICE_SET_IRQS:
         return kernel_set_irqs(k, arg);
     case VFIO_DEVICE_RESET:

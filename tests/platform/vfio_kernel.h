@@ -11,7 +11,7 @@ enum { KERNEL_FDS = 32, KERNEL_MAPS = 32, KERNEL_BAR = 0x8000, KERNEL_MSIX = 5 }
 struct kernel {
     struct tree tree;
     /* What it is like; set before it is used. */
-    bool not_viable, no_pci, no_reset, no_ranges, loses_dma;
+    bool not_viable, no_pci, no_reset, no_ranges, loses_dma, no_req;
     /* Called behind each honest answer to an ioctl on a file of that kind. */
     void (*damage)(struct kernel *k, char kind, unsigned long request, void *arg);
     unsigned seed;

@@ -70,10 +70,11 @@ static int space_start_group(struct vireo_vfio_space *s, struct vr_error *err)
                                     version);
     }
     int r = space_value(s, s->fd, VFIO_CHECK_EXTENSION, VFIO_TYPE1v2_IOMMU);
-    return r > 0 ? 0
-                 : vr_err(err, -ENODEV,
-                          "this host's VFIO has no type 1 version 2 mappings: modprobe "
-                          "vfio_iommu_type1; if it is loaded, there is no IOMMU");
+    return r > 0   ? 0
+           : r < 0 ? vr_err(err, r, "/dev/vfio/vfio: %s", strerror(-r))
+                   : vr_err(err, -ENODEV,
+                            "this host's VFIO has no type 1 version 2 mappings: modprobe "
+                            "vfio_iommu_type1; if it is loaded, there is no IOMMU");
 }
 
 static int space_start_iommufd(struct vireo_vfio_space *s, struct vr_error *err)
