@@ -57,7 +57,7 @@ VIREO_API void vireo_fault_remove(int id);
 
 /* An alternate stack of at least @len bytes, with a page below that faults, for the calling thread,
  * so that running out of stack can be dealt with. Give it back on the same thread. -EBUSY: it has
- * one; -ENOMEM. */
+ * one; -ENOMEM; -ENOTSUP: not on this host (tvOS). */
 struct vireo_fault_stack {
     void *hva;
     uint64_t len;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The platform layer for macOS (x86_64, arm64) and iOS: compiled, linked where the system's library is at hand,
+"""The platform layer for macOS (x86_64, arm64), iOS and tvOS: compiled, linked where the system's library is at hand,
 and read back: the right processor, the right system, the system's own library and no other, and every public
 function in it. Nothing of it can be run here."""
 
@@ -105,22 +105,24 @@ for cpu, machine in MACHINES.items():
             used = [name for name in judge(file, machine, "EXECUTE") if "libvireo-platform" not in name]
             assert used == [SYSTEM_LIBRARY], f"{file}: {used}"
 
-with tap.test("iOS: every file of the library compiles"):
-    path = compiler()
-    headers = next(pathlib.Path(path).parent.glob("lib/libc/include/any-darwin-any"))
-    build = FOLDER / "macos-aarch64"
-    if not (build / "build.ninja").exists():
-        raise Skip("there is no build for macOS to take the list of files from")
-    listed = said(["ninja", "-C", build, "-t", "inputs", "libvireo-platform.a"], path)[1]
-    sources = sorted(set(re.findall(r"src/(?:base|platform)/\S+\.c$", listed, re.M)))
-    assert len(sources) > 30, listed
-    objects = FOLDER / "ios"
-    objects.mkdir(exist_ok=True)
-    for source in sources:
-        file = objects / (source.replace("/", "_") + ".o")
-        code, text = said([f"{path}/aarch64-ios-cc", "-isystem", headers, "-std=c17", "-O1", "-Wall", "-Wextra",
-                           "-Werror", "-Isrc", "-Iinclude", f"-I{build}", "-c", source, "-o", file], path)
-        assert code == 0, text
-    judge(objects / "src_platform_darwin_host.c.o", "ARM64", "OBJECT", "ios")
+for system in "iOS", "tvOS":
+    with tap.test(f"{system}: every file of the library compiles"):
+        path = compiler()
+        headers = next(pathlib.Path(path).parent.glob("lib/libc/include/any-darwin-any"))
+        build = FOLDER / "macos-aarch64"
+        if not (build / "build.ninja").exists():
+            raise Skip("there is no build for macOS to take the list of files from")
+        listed = said(["ninja", "-C", build, "-t", "inputs", "libvireo-platform.a"], path)[1]
+        sources = sorted(set(re.findall(r"src/(?:base|platform)/\S+\.c$", listed, re.M)))
+        assert len(sources) > 30, listed
+        objects = FOLDER / system
+        objects.mkdir(exist_ok=True)
+        for source in sources:
+            file = objects / (source.replace("/", "_") + ".o")
+            code, text = said([f"{path}/aarch64-{system.lower()}-cc", "-isystem", headers, "-std=c17", "-O1",
+                               "-Wall", "-Wextra", "-Werror", "-Isrc", "-Iinclude", f"-I{build}", "-c", source,
+                               "-o", file], path)
+            assert code == 0, text
+        judge(objects / "src_platform_darwin_host.c.o", "ARM64", "OBJECT", system.lower())
 
 tap.finish()

