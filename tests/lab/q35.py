@@ -227,6 +227,43 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE)]) as host:
         platform(host, "sriov", "delete", IGB)
         assert driver(host, NVME) == driver(host, FAR) == "nvme"
 
+    with tap.test("functions are set one by one, and put back when the driver refuses"):
+        def shown():
+            return json.loads(host.run(f"vireo platform sriov show {IGB} --json"))["vfs"]
+
+        card = host.run(f"ls {DEVICES}/{IGB}/net").strip()
+        host.run(f"ip link set {card} up")
+        platform(host, "sriov", "create", IGB, "2")
+        until(host, f"[ $(cat /sys/class/net/{card}/operstate) = up ]")  # rates need the link's speed
+        first, second = shown()
+        assert (first["address"], second["address"]) == ("0000:01:10.0", "0000:01:10.2"), shown()
+        assert first["owner"] == "host" and first["driver"] == "igbvf" and first["stats"]["rx_bytes"] >= 0, first
+        steps = platform(host, "sriov", "set", "1:10.0", "mac=52:54:00:99:99:01", "vlan=7", "qos=3", "rate=100",
+                         "trust=on", "spoofcheck=off", "--dry-run")
+        assert len(steps.splitlines()) == 5 and shown()[0]["settings"] == first["settings"], steps
+        platform(host, "sriov", "set", "1:10.0", "mac=52:54:00:99:99:01", "vlan=7", "qos=3", "rate=100", "trust=on",
+                 "spoofcheck=off")
+        wanted = {"mac": "52:54:00:99:99:01", "vlan": 7, "qos": 3, "min_mbps": 0, "max_mbps": 100, "trusted": True,
+                  "spoof_check": False, "link": "auto"}
+        now = shown()
+        assert now[0]["settings"] == wanted and now[1]["settings"] == second["settings"], now
+        # This driver sets no link state, and guarantees no rate.
+        refused(host, "sriov", "set", "1:10.0", "mac=52:54:00:99:99:02", "link=on", says="(what was done before is undone)")
+        refused(host, "sriov", "set", "1:10.0", "rate=10:100", says="does not take this value")
+        assert shown()[0]["settings"] == wanted
+
+    with tap.test("a function in a guest's hands goes when it is told to, and the guest is asked"):
+        platform(host, "vfio", "bind", "1:10.0")
+        assert shown()[0]["owner"] == "vfio"
+        platform(host, "vfio", "unbind", "1:10.0")
+        host.run("vireo platform vfio hold 1:10.0 >/tmp/held 2>&1 & until grep -q 'is attached' /tmp/held; do usleep 5000; done")
+        assert shown()[0]["owner"] == "guest" and shown()[1]["owner"] == "host", shown()
+        refused(host, "sriov", "delete", IGB, says="unbind it first")
+        platform(host, "sriov", "delete", IGB, "--force")
+        until(host, "grep -q 'is gone' /tmp/held")
+        assert "0000:01:10.0 is wanted back" in host.run("cat /tmp/held")
+        assert not functions(host) & {"0000:01:10.0", "0000:01:10.2"} and shown() == []
+
     with tap.test("a device's own interrupts arrive, and it reaches the memory that it was given and no other"):
         said = host.run(f"device edu {TEACHER} group").splitlines()
         assert said[-1] == "closed" and len(said) == 12, said
