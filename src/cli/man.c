@@ -157,6 +157,14 @@ int cli_man(struct cli *cli)
         {"vireo run --firmware none test.elf",
          "A bare-metal program for M-mode; its verdict is the exit code."},
         {"vireo run Image -m 4G --explain --json", "What would run, for a program."},
+        {"vireo platform pci",
+         "The host's PCI devices, and for each what it takes to give it to a guest."},
+        {"vireo platform vfio bind 01:00.0 --group --dry-run",
+         "Which steps take that device and its neighbours from the host's drivers."},
+        {"vireo platform vfio test 01:00.0", "Open a bound device and use each part of it once."},
+        {"vireo platform sriov create 01:00.0 4", "Four virtual functions, listed when made."},
+        {"vireo platform sriov set 01:10.0 mac=52:54:00:12:34:56 vlan=7 qos=3 rate=100",
+         "What one of them may do on the network."},
         {NULL, NULL},
     };
     (void)cli;

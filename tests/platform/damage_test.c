@@ -1,0 +1,166 @@
+/* Every file of a recorded host, damaged in every way: whatever looks at the host's devices gives
+ * an answer or a clear error, and leaves nothing open. */
+#include "test.h"
+
+#include "tree.h"
+#include "vireo/host_manager.h"
+#include "vireo/host_mdev.h"
+#include "vireo/host_sriov.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { FILES_MAX = 4096, HUGE = 1 << 20, ROUNDS = 3 };
+
+static struct {
+    char *paths[FILES_MAX];
+    unsigned count;
+} files;
+
+static int note(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)ftw;
+    if (kind == FTW_F || kind == FTW_SL || kind == FTW_SLN) {
+        assert_true(files.count < FILES_MAX);
+        files.paths[files.count++] = strdup(path);
+    }
+    return 0;
+}
+
+static unsigned open_files(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir)) {
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
+static void has_words(int r, const struct vr_error *err)
+{
+    if (r < 0) {
+        assert_int_equal(err->code, r);
+        assert_true(err->msg[0] && strlen(err->msg) < sizeof(err->msg) - 1);
+    }
+}
+
+static void look_at_device(struct vireo_manager *m, const struct vireo_pci *pci,
+                           struct vireo_pci_addr addr)
+{
+    struct vireo_readiness ready;
+    struct vr_error err = {0};
+    struct vireo_plan *plan;
+    struct vireo_vf vfs[8];
+    size_t count;
+    has_words(vireo_pci_readiness(pci, addr, &ready, &err), &err);
+    assert_true(ready.reason_count <= VIREO_READY_REASONS);
+    assert_true(vireo_manager_state(m, addr) <= VIREO_STATE_GONE);
+    has_words(vireo_sriov_list(pci, addr, vfs, 8, &count, &err), &err);
+    for (unsigned what = 0; what < 4; what++) {
+        int r = what == 0   ? vireo_plan_vfio_bind(pci, addr, true, &plan, &err)
+                : what == 1 ? vireo_plan_vfio_unbind(pci, addr, false, &plan, &err)
+                : what == 2 ? vireo_plan_sriov_set(pci, addr, 3, &plan, &err)
+                            : vireo_plan_sriov_delete_used(pci, addr, &plan, &err);
+        has_words(r, &err);
+        if (r == 0) {
+            vireo_plan_destroy(plan);
+        }
+    }
+}
+
+static void look_at_all(const struct tree *t)
+{
+    struct vireo_manager_options o = {.pci = {.root = t->root, .ids_path = ""}};
+    struct vireo_vfio_options vfio = {.root = t->root};
+    struct vireo_vfio_space *space;
+    struct vireo_manager *m;
+    struct vr_error err = {0};
+    size_t count;
+    int r = vireo_manager_create(&o, &m, &err);
+    has_words(r, &err);
+    for (size_t i = 0; r == 0 && i < vireo_pci_count(vireo_manager_pci(m)); i++) {
+        look_at_device(m, vireo_manager_pci(m), vireo_pci_at(vireo_manager_pci(m), i)->addr);
+    }
+    if (r == 0) {
+        vireo_manager_destroy(m);
+    }
+    has_words(vireo_mdev_types(t->root, NULL, 0, &count, &err), &err);
+    has_words(vireo_mdev_list(t->root, NULL, 0, &count, &err), &err);
+    /* Files are no VFIO. */
+    r = vireo_vfio_space_create(&vfio, &space, &err);
+    assert_true(r < 0);
+    has_words(r, &err);
+}
+
+enum damage { EMPTY, LONG, BINARY, FOLDER, FIFO, LOOP, MISSING, NUMBER, DAMAGES };
+
+static void make(const char *path, enum damage damage)
+{
+    static const char binary[] = "\0\1\2\xff\xfe\n\0";
+    static char big[HUGE];
+    if (damage == FOLDER) {
+        assert_int_equal(mkdir(path, 0755), 0);
+    } else if (damage == FIFO) {
+        assert_int_equal(mkfifo(path, 0644), 0); /* nobody writes: a reader that waits hangs */
+    } else if (damage == LOOP) {
+        assert_int_equal(symlink(path, path), 0);
+    } else if (damage != MISSING) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+        memset(big, '7', sizeof(big));
+        const char *what = damage == BINARY ? binary : damage == NUMBER ? "-99999999999\n" : big;
+        size_t len = damage == BINARY   ? sizeof(binary)
+                     : damage == NUMBER ? strlen(what)
+                     : damage == LONG   ? sizeof(big)
+                                        : 0;
+        assert_int_equal(write(fd, what, len), len);
+        close(fd);
+    }
+}
+
+static void any_file_may_be_damaged(void **state)
+{
+    struct tree t = tree_replay("q35.txt");
+    char kept[96];
+    (void)state;
+    tree_write(&t, "dev/vfio/vfio", "");
+    tree_write(&t, "sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/available_instances", "3");
+    assert_int_equal(nftw(t.root, note, 16, FTW_PHYS), 0);
+    assert_true(files.count > 300);
+    look_at_all(&t);
+    unsigned before = open_files();
+    snprintf(kept, sizeof(kept), "%s/kept", t.root);
+    for (unsigned i = 0; i < files.count * ROUNDS; i++) {
+        const char *path = files.paths[i % files.count];
+        enum damage damage = (enum damage)((i + 3 * (i / files.count)) % DAMAGES);
+        assert_int_equal(rename(path, kept), 0);
+        make(path, damage);
+        look_at_all(&t);
+        if (damage != MISSING) {
+            assert_int_equal(remove(path), 0);
+        }
+        assert_int_equal(rename(kept, path), 0);
+    }
+    for (unsigned i = 0; i < files.count; i++) {
+        free(files.paths[i]);
+    }
+    assert_int_equal(open_files(), before);
+    tree_destroy(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_file_may_be_damaged)};
+    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+}
