@@ -159,13 +159,6 @@ static int mgr_wanted(const struct mgr_device *d, int timeout_ms)
     return r < 0 ? -errno : r;
 }
 
-const char *vireo_manager_state_name(enum vireo_manager_state state)
-{
-    static const char *const names[] = {"free",     "host",   "bound", "used",
-                                        "attached", "wanted", "gone"};
-    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "gone";
-}
-
 enum vireo_manager_state vireo_manager_state(struct vireo_manager *m, struct vireo_pci_addr addr)
 {
     char path[VR_SYSFS_PATH], text[VIREO_PCI_DRIVER_SIZE];

@@ -158,13 +158,6 @@ const struct vireo_vfio_region *vireo_vfio_region(const struct vireo_vfio *dev, 
     return index < dev->region_count ? &dev->regions[index].pub : NULL;
 }
 
-const char *vireo_vfio_region_name(unsigned index)
-{
-    static const char *const names[] = {"BAR 0", "BAR 1",      "BAR 2",         "BAR 3", "BAR 4",
-                                        "BAR 5", "option ROM", "configuration", "VGA"};
-    return index < VR_COUNT(names) ? names[index] : "own";
-}
-
 /* ---- Interrupts ---- */
 
 int vr_vfio_read_irqs(struct vireo_vfio *dev, unsigned count, struct vr_error *err)
@@ -191,12 +184,6 @@ int vr_vfio_read_irqs(struct vireo_vfio *dev, unsigned count, struct vr_error *e
         };
     }
     return 0;
-}
-
-const char *vireo_vfio_irq_name(enum vireo_vfio_irq_kind kind)
-{
-    static const char *const names[] = {"INTx", "MSI", "MSI-X", "error", "request"};
-    return (unsigned)kind < VR_COUNT(names) ? names[kind] : "unknown";
 }
 
 static int irq_check(const struct vireo_vfio *dev, enum vireo_vfio_irq_kind kind, unsigned first,

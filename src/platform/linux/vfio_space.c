@@ -53,12 +53,6 @@ static int space_open(const struct vireo_vfio_space *s, const char *path, struct
     }
 }
 
-const char *vireo_vfio_way_name(enum vireo_vfio_way way)
-{
-    static const char *const names[] = {"auto", "group", "iommufd"};
-    return (unsigned)way < VR_COUNT(names) ? names[way] : "auto";
-}
-
 static int space_start_group(struct vireo_vfio_space *s, struct vr_error *err)
 {
     int version = space_value(s, s->fd, VFIO_GET_API_VERSION, 0);
