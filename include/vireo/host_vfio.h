@@ -234,10 +234,10 @@ VIREO_API int vireo_vfio_irq_trigger(struct vireo_vfio *dev, enum vireo_vfio_irq
 
 /*
  * Open the device at @addr, list its regions and interrupts, hold the ids in its configuration
- * against those of sysfs, map its first BAR that can be mapped and a page for DMA, have an
- * interrupt raised, reset it, and close it. @tell gets a line about each thing that worked, or that
- * the device does not have. The first thing that does not work is the error. A driver or guest must
- * not be using it.
+ * against those of sysfs, look at its option ROM, map its first BAR that can be mapped and a page
+ * for DMA, have an interrupt raised, reset it, and close it. @tell gets a line about each thing
+ * that worked, or that the device does not have. The first thing that does not work is the error. A
+ * driver or guest must not be using it.
  */
 VIREO_API int vireo_vfio_try(struct vireo_vfio_space *space, struct vireo_pci_addr addr,
                              void (*tell)(void *opaque, const char *line), void *opaque,

@@ -227,6 +227,14 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE)]) as host:
         platform(host, "sriov", "delete", IGB)
         assert driver(host, NVME) == driver(host, FAR) == "nvme"
 
+    with tap.test("what cannot be reset alone is reset with its bus, when all on it is ours"):
+        platform(host, "vfio", "bind", BEHIND, "--group")
+        for device in (BEHIND, EDU):
+            said = platform(host, "vfio", "test", device)
+            assert "takes 2 devices, all ours" in said and "after a reset of its bus" in said, said
+            assert ("option ROM: read, it begins as one does" in said) == (device == BEHIND), said
+        platform(host, "vfio", "unbind", BEHIND, "--group")
+
     with tap.test("functions are set one by one, and put back when the driver refuses"):
         def shown():
             return json.loads(host.run(f"vireo platform sriov show {IGB} --json"))["vfs"]

@@ -31,7 +31,7 @@ struct kernel {
     int irq_fds[5]; /* of vector 0 of each kind, -1 */
     int unmask_fd;
     bool masked;
-    unsigned resets, hot_resets;
+    unsigned resets, hot_resets, unset;
 };
 
 /* @k is zeroed. The tree is that of q35 with the device bound to vfio-pci. */

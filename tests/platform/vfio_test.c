@@ -364,6 +364,38 @@ static void resets_say_what_they_take_along(void **state)
     }
 }
 
+/* A group can be opened once: its devices share it, and one address space. */
+static void devices_of_a_group_share_it(void **state)
+{
+    static const struct vireo_pci_addr OTHER = {.bus = 1, .device = 0x10, .function = 2};
+    static _Alignas(4096) uint8_t mem[0x1000];
+    struct open o;
+    struct vireo_vfio *other = NULL;
+    struct vireo_vfio_dependent list[2];
+    size_t count;
+    (void)state;
+    open_by(&o, VIREO_VFIO_GROUP);
+    tree_link(&o.k.tree, "sys/bus/pci/devices/0000:01:10.2/driver", "../drivers/vfio-pci");
+    tree_link(&o.k.tree, "sys/bus/pci/devices/0000:01:10.2/iommu_group", "../groups/10");
+    assert_int_equal(vireo_vfio_dma_map(o.space, 0, mem, sizeof(mem), true, NULL), 0);
+    unsigned before = o.k.open_fds;
+    assert_int_equal(vireo_vfio_open(o.space, OTHER, &other, NULL), 0);
+    assert_string_equal(vireo_vfio_name(other), "0000:01:10.2");
+    assert_int_equal(o.k.open_fds, before + 1);
+    assert_int_equal(vireo_vfio_hot_reset_info(other, list, 2, &count, NULL), 0);
+    assert_true(list[0].ours && list[1].ours);
+    vireo_vfio_close(o.dev);
+    assert_int_equal(o.k.unset, 0);
+    assert_int_equal(o.k.map_count, 1);
+    /* The owner lets go of the space first: it lives as long as the device. */
+    vireo_vfio_space_destroy(o.space);
+    assert_true(o.k.open_fds > 0);
+    vireo_vfio_close(other);
+    assert_int_equal(o.k.unset, 1);
+    assert_int_equal(o.k.map_count, 0);
+    kernel_destroy(&o.k);
+}
+
 /* ---- A kernel that fails, and one that lies ---- */
 
 static void refusals_are_clear(void **state)
@@ -680,6 +712,7 @@ int main(void)
         cmocka_unit_test(dma_stays_inside_the_limits),
         cmocka_unit_test(mappings_are_kept_as_a_set),
         cmocka_unit_test(resets_say_what_they_take_along),
+        cmocka_unit_test(devices_of_a_group_share_it),
         cmocka_unit_test(refusals_are_clear),
         cmocka_unit_test(any_call_may_fail),
         cmocka_unit_test(lies_are_found_out),

@@ -80,6 +80,25 @@ static int try_ids(const struct try *t, const char *when, struct vr_error *err)
     return 0;
 }
 
+/* An option ROM begins with 55 aa (PCI Firmware Specification 3.0, 5.1). Reading one may well give
+ * nothing: some show theirs to the firmware only. */
+static int try_rom(const struct try *t, struct vr_error *err)
+{
+    const struct vireo_vfio_region *rom = vireo_vfio_region(t->dev, VIREO_VFIO_ROM);
+    uint8_t head[2] = {0};
+    size_t got;
+    if (!rom->len_bytes || !rom->readable) {
+        return 0;
+    }
+    int r = vireo_vfio_read_bytes(t->dev, VIREO_VFIO_ROM, 0, head, sizeof(head), &got, err);
+    if (r == 0) {
+        bool good = got == sizeof(head) && head[0] == 0x55 && head[1] == 0xaa;
+        try_tell(t, "option ROM: %s",
+                 good ? "read, it begins as one does" : "does not read as one");
+    }
+    return r;
+}
+
 static int try_map(const struct try *t, struct vr_error *err)
 {
     enum { COMMAND = 4, COMMAND_MEMORY = 2 };
@@ -211,6 +230,7 @@ int vireo_vfio_try(struct vireo_vfio_space *space, struct vireo_pci_addr addr,
     try_tell(&t, "opened by the way '%s'", vireo_vfio_way_name(vireo_vfio_space_way(space)));
     try_list(&t);
     r = try_ids(&t, "", err);
+    r = r < 0 ? r : try_rom(&t, err);
     r = r < 0 ? r : try_map(&t, err);
     r = r < 0 ? r : try_dma(&t, err);
     r = r < 0 ? r : try_irq(&t, err);
