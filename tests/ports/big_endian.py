@@ -1,26 +1,17 @@
 #!/usr/bin/env python3
 """Big-endian hosts are refused while the build is set up, and, should a cross file lie, by the compiler."""
 
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 
+from port import said
 from tap import Skip, Tap
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(sys.argv[1]) / "big-endian"
 GCC = "aarch64-linux-gnu-gcc"
 
 tap = Tap()
-
-
-def said(argv):
-    env = {key: value for key, value in os.environ.items() if key != "CC"}
-    ran = subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True)
-    return ran.returncode, ran.stdout
 
 
 for parts in "platform", "all":

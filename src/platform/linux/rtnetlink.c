@@ -14,6 +14,7 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { NL_HEADER = 16, NL_ATTR = 4, NL_LINK = 16 /* struct ifinfomsg */, NL_SEQ = 1 };
