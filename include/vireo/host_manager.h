@@ -1,6 +1,4 @@
 /*
- * Linux only: libraries for other hosts have none of these functions.
- *
  * One place for the devices of this host that guests are to have: found, judged, taken from the
  * host's drivers, opened, watched, and given back.
  *

@@ -1,6 +1,4 @@
 /*
- * Linux only: libraries for other hosts have none of these functions.
- *
  * Devices of this host in the hands of this process: opened, read, mapped, interrupted, reset.
  *
  *     struct vireo_vfio_space *space;
