@@ -6,6 +6,8 @@
 #include "platform/linux/vfio_priv.h"
 #include "tree.h"
 
+#define KERNEL_MDEV "83b8f4f2-509f-382f-3c1e-e6bfe0fa1001" /* in group 10, if the tree says so */
+
 enum { KERNEL_FDS = 32, KERNEL_MAPS = 32, KERNEL_BAR = 0x8000, KERNEL_MSIX = 5 };
 
 struct kernel {

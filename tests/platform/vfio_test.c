@@ -396,6 +396,29 @@ static void devices_of_a_group_share_it(void **state)
     kernel_destroy(&o.k);
 }
 
+static void mediated_devices_are_opened_by_name(void **state)
+{
+    (void)state;
+    for (size_t w = 0; w < VR_COUNT(ways); w++) {
+        struct kernel k = {0};
+        struct vireo_vfio_space *space;
+        struct vireo_vfio *dev;
+        uint64_t v = 0;
+        kernel_make(&k);
+        with_iommufd(&k);
+        tree_link(&k.tree, "sys/bus/mdev/devices/" KERNEL_MDEV "/iommu_group", "../groups/10");
+        tree_dir(&k.tree, "sys/bus/mdev/devices/" KERNEL_MDEV "/vfio-dev/vfio3");
+        assert_int_equal(space_by(&k, ways[w], &space, NULL), 0);
+        assert_int_equal(vireo_vfio_open_mdev(space, KERNEL_MDEV, &dev, NULL), 0);
+        assert_string_equal(vireo_vfio_name(dev), KERNEL_MDEV);
+        assert_int_equal(vireo_vfio_read(dev, VIREO_VFIO_CONFIG, 0, 2, &v, NULL), 0);
+        assert_int_equal(v, 0x8086);
+        vireo_vfio_close(dev);
+        vireo_vfio_space_destroy(space);
+        kernel_destroy(&k);
+    }
+}
+
 /* ---- A kernel that fails, and one that lies ---- */
 
 static void refusals_are_clear(void **state)
@@ -713,6 +736,7 @@ int main(void)
         cmocka_unit_test(mappings_are_kept_as_a_set),
         cmocka_unit_test(resets_say_what_they_take_along),
         cmocka_unit_test(devices_of_a_group_share_it),
+        cmocka_unit_test(mediated_devices_are_opened_by_name),
         cmocka_unit_test(refusals_are_clear),
         cmocka_unit_test(any_call_may_fail),
         cmocka_unit_test(lies_are_found_out),

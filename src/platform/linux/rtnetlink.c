@@ -323,10 +323,10 @@ static size_t nl_end(struct nl_out *out, unsigned type, unsigned flags)
     return out->len;
 }
 
-size_t vr_rtnl_ask_vfs(uint8_t buf[VR_RTNL_QUESTION], uint32_t ifindex)
+size_t vr_rtnl_ask_vfs(uint8_t buf[VR_RTNL_QUESTION], uint32_t ifindex, bool stats)
 {
     struct nl_out out = nl_begin(buf, ifindex);
-    uint32_t mask = RTEXT_FILTER_VF;
+    uint32_t mask = RTEXT_FILTER_VF | (stats ? 0 : RTEXT_FILTER_SKIP_STATS);
     nl_put(&out, IFLA_EXT_MASK, &mask, sizeof(mask));
     return nl_end(&out, RTM_GETLINK, 0);
 }
@@ -442,11 +442,11 @@ static int nl_exchange(const struct vr_rtnl *rtnl, const uint8_t *question, size
     return 0;
 }
 
-int vr_rtnl_vfs(const struct vr_rtnl *rtnl, uint32_t ifindex, struct vr_rtnl_vf *ret_vfs,
-                unsigned cap, struct vr_error *err)
+static int nl_vfs(const struct vr_rtnl *rtnl, uint32_t ifindex, bool stats,
+                  struct vr_rtnl_vf *ret_vfs, unsigned cap, struct vr_error *err)
 {
     uint8_t question[VR_RTNL_QUESTION], *answer = NULL;
-    size_t len = vr_rtnl_ask_vfs(question, ifindex);
+    size_t len = vr_rtnl_ask_vfs(question, ifindex, stats);
     if (cap) {
         memset(ret_vfs, 0, cap * sizeof(*ret_vfs));
     }
@@ -457,6 +457,18 @@ int vr_rtnl_vfs(const struct vr_rtnl *rtnl, uint32_t ifindex, struct vr_rtnl_vf 
     r = vr_rtnl_read_vfs(answer, len, ret_vfs, cap, err);
     free(answer);
     return r;
+}
+
+int vr_rtnl_vfs(const struct vr_rtnl *rtnl, uint32_t ifindex, struct vr_rtnl_vf *ret_vfs,
+                unsigned cap, struct vr_error *err)
+{
+    struct vr_error first;
+    int r = nl_vfs(rtnl, ifindex, true, ret_vfs, cap, &first);
+    /* How kernels answer when it does not fit: some say so, some cut the length to 16 bits. */
+    if (r == -EMSGSIZE || r == -EPROTO) {
+        return nl_vfs(rtnl, ifindex, false, ret_vfs, cap, err);
+    }
+    return r < 0 ? vr_err(err, r, "%s", first.msg) : 0;
 }
 
 int vr_rtnl_change(const struct vr_rtnl *rtnl, uint32_t ifindex, unsigned vf, unsigned bit,

@@ -28,9 +28,9 @@ struct vr_rtnl_vf {
 
 enum { VR_RTNL_QUESTION = 256, VR_RTNL_ANSWER = 128 << 10, VR_RTNL_VFS = 65535 };
 
-/* Build the questions: all of interface @ifindex with its virtual functions; change the one
- * setting @bit of virtual function @vf. The length. */
-size_t vr_rtnl_ask_vfs(uint8_t buf[VR_RTNL_QUESTION], uint32_t ifindex);
+/* Build the questions: all of interface @ifindex with its virtual functions, with their counters or
+ * without; change the one setting @bit of virtual function @vf. The length. */
+size_t vr_rtnl_ask_vfs(uint8_t buf[VR_RTNL_QUESTION], uint32_t ifindex, bool stats);
 size_t vr_rtnl_set_vf(uint8_t buf[VR_RTNL_QUESTION], uint32_t ifindex, unsigned vf, unsigned bit,
                       const struct vireo_vf_settings *settings);
 /*
@@ -43,7 +43,8 @@ int vr_rtnl_read_vfs(const void *answer, size_t len, struct vr_rtnl_vf *ret_vfs,
 /* Read the answer to a change. */
 int vr_rtnl_read_ack(const void *answer, size_t len, struct vr_error *err) VR_MUST;
 
-/* Both, asked of @rtnl. @ret_vfs is cleared first. */
+/* Both, asked of @rtnl. @ret_vfs is cleared first. The list of some 200 functions with counters is
+ * more than an attribute holds (64 KiB): then they come without. */
 int vr_rtnl_vfs(const struct vr_rtnl *rtnl, uint32_t ifindex, struct vr_rtnl_vf *ret_vfs,
                 unsigned cap, struct vr_error *err) VR_MUST;
 int vr_rtnl_change(const struct vr_rtnl *rtnl, uint32_t ifindex, unsigned vf, unsigned bit,
