@@ -10,7 +10,7 @@ from host import Host, libraries
 from tap import Tap
 
 tap = Tap()
-DEVICE = os.environ["LAB_DEVICE"]
+DEVICE, EXAMPLE = os.environ["LAB_DEVICE"], os.environ["GIVE_DEVICE"]
 IGB, NVME, NVME_VFS, BEHIND, EDU, FAR, HOT, TEACHER = (
     "0000:01:00.0", "0000:02:00.0", "0000:03:00.0", "0000:05:01.0", "0000:05:02.0", "0000:81:00.0", "0000:04:00.0",
     "0000:00:1d.0")
@@ -83,7 +83,8 @@ def same_devices(host):
     return mine
 
 
-with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE)]) as host:
+with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE), f"{EXAMPLE}:bin/give_device",
+                        *libraries(EXAMPLE)]) as host:
     print(f"# the host was there after {host.boot_s:.1f} s", flush=True)
 
     with tap.test("processors and memory are those that the emulator was told to make"):
@@ -234,6 +235,15 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE)]) as host:
             assert "takes 2 devices, all ours" in said and "after a reset of its bus" in said, said
             assert ("option ROM: read, it begins as one does" in said) == (device == BEHIND), said
         platform(host, "vfio", "unbind", BEHIND, "--group")
+
+    with tap.test("examples/give_device has a disk in its hands and gives it back"):
+        # Its library is where the build has it.
+        run = f"LD_LIBRARY_PATH={shlex.quote(os.path.dirname(os.path.dirname(EXAMPLE)))} give_device"
+        said = host.run(run)
+        assert f"{NVME} storage" in said and "(host)" in said and "bind it to vfio-pci" in said, said
+        said = host.run(f"{run} {NVME}").splitlines()
+        assert said == ["BAR 0: 16384 bytes", "configuration: 4096 bytes", "ids 1b36:0010"], said
+        assert driver(host, NVME) == "nvme"
 
     with tap.test("functions are set one by one, and put back when the driver refuses"):
         def shown():
