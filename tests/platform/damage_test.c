@@ -9,31 +9,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-enum { FILES_MAX = 4096, HUGE = 1 << 20, ROUNDS = 3 };
-
-static struct {
-    char *paths[FILES_MAX];
-    unsigned count;
-} files;
-
-static int note(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)ftw;
-    if (kind == FTW_F || kind == FTW_SL || kind == FTW_SLN) {
-        assert_true(files.count < FILES_MAX);
-        files.paths[files.count++] = strdup(path);
-    }
-    return 0;
-}
+enum { ROUNDS = 3 };
 
 static unsigned open_files(void)
 {
@@ -103,58 +82,25 @@ static void look_at_all(const struct tree *t)
     has_words(r, &err);
 }
 
-enum damage { EMPTY, LONG, BINARY, FOLDER, FIFO, LOOP, MISSING, NUMBER, DAMAGES };
-
-static void make(const char *path, enum damage damage)
-{
-    static const char binary[] = "\0\1\2\xff\xfe\n\0";
-    static char big[HUGE];
-    if (damage == FOLDER) {
-        assert_int_equal(mkdir(path, 0755), 0);
-    } else if (damage == FIFO) {
-        assert_int_equal(mkfifo(path, 0644), 0); /* nobody writes: a reader that waits hangs */
-    } else if (damage == LOOP) {
-        assert_int_equal(symlink(path, path), 0);
-    } else if (damage != MISSING) {
-        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-        assert_true(fd >= 0);
-        memset(big, '7', sizeof(big));
-        const char *what = damage == BINARY ? binary : damage == NUMBER ? "-99999999999\n" : big;
-        size_t len = damage == BINARY   ? sizeof(binary)
-                     : damage == NUMBER ? strlen(what)
-                     : damage == LONG   ? sizeof(big)
-                                        : 0;
-        assert_int_equal(write(fd, what, len), len);
-        close(fd);
-    }
-}
-
 static void any_file_may_be_damaged(void **state)
 {
     struct tree t = tree_replay("q35.txt");
-    char kept[96];
+    struct tree_files files;
     (void)state;
     tree_write(&t, "dev/vfio/vfio", "");
     tree_write(&t, "sys/class/mdev_bus/mtty/mdev_supported_types/mtty-1/available_instances", "3");
-    assert_int_equal(nftw(t.root, note, 16, FTW_PHYS), 0);
+    files = tree_files(&t);
     assert_true(files.count > 300);
     look_at_all(&t);
     unsigned before = open_files();
-    snprintf(kept, sizeof(kept), "%s/kept", t.root);
     for (unsigned i = 0; i < files.count * ROUNDS; i++) {
-        const char *path = files.paths[i % files.count];
-        enum damage damage = (enum damage)((i + 3 * (i / files.count)) % DAMAGES);
-        assert_int_equal(rename(path, kept), 0);
-        make(path, damage);
+        unsigned at = i % files.count;
+        tree_damage(&t, files.paths[at],
+                    (enum tree_damage)((i + 3 * (i / files.count)) % TREE_DAMAGES));
         look_at_all(&t);
-        if (damage != MISSING) {
-            assert_int_equal(remove(path), 0);
-        }
-        assert_int_equal(rename(kept, path), 0);
+        tree_repair(&t, files.paths[at]);
     }
-    for (unsigned i = 0; i < files.count; i++) {
-        free(files.paths[i]);
-    }
+    tree_files_free(&files);
     assert_int_equal(open_files(), before);
     tree_destroy(&t);
 }

@@ -180,3 +180,75 @@ struct tree tree_replay(const char *name)
     free(file);
     return t;
 }
+
+/* nftw(3) takes no argument for its function. */
+static struct tree_files tree_found;
+
+static int tree_note(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)ftw;
+    if (kind == FTW_F || kind == FTW_SL || kind == FTW_SLN) {
+        tree_found.paths =
+            realloc(tree_found.paths, (tree_found.count + 1) * sizeof(*tree_found.paths));
+        assert_non_null(tree_found.paths);
+        tree_found.paths[tree_found.count++] = strdup(path);
+    }
+    return 0;
+}
+
+struct tree_files tree_files(const struct tree *t)
+{
+    tree_found = (struct tree_files){.count = 0};
+    assert_int_equal(nftw(t->root, tree_note, 16, FTW_PHYS), 0);
+    return tree_found;
+}
+
+void tree_files_free(struct tree_files *files)
+{
+    for (unsigned i = 0; i < files->count; i++) {
+        free(files->paths[i]);
+    }
+    free(files->paths);
+    *files = (struct tree_files){.count = 0};
+}
+
+static const char *tree_kept(const struct tree *t, char buf[96])
+{
+    assert_true(snprintf(buf, 96, "%s/kept", t->root) < 96);
+    return buf;
+}
+
+void tree_damage(const struct tree *t, const char *path, enum tree_damage damage)
+{
+    static const char binary[] = "\0\1\2\xff\xfe\n\0";
+    static const char number[] = "-99999999999\n";
+    static char digits[1 << 20];
+    char kept[96];
+    assert_int_equal(rename(path, tree_kept(t, kept)), 0);
+    if (damage == TREE_FOLDER) {
+        assert_int_equal(mkdir(path, 0755), 0);
+    } else if (damage == TREE_FIFO) {
+        assert_int_equal(mkfifo(path, 0644), 0);
+    } else if (damage == TREE_LOOP) {
+        assert_int_equal(symlink(path, path), 0);
+    } else if (damage != TREE_MISSING) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        assert_true(fd >= 0);
+        memset(digits, '7', sizeof(digits));
+        const char *what = damage == TREE_BINARY ? binary : damage == TREE_NUMBER ? number : digits;
+        size_t len = damage == TREE_BINARY   ? sizeof(binary)
+                     : damage == TREE_NUMBER ? strlen(number)
+                     : damage == TREE_HUGE   ? sizeof(digits)
+                                             : 0;
+        assert_int_equal(write(fd, what, len), len);
+        close(fd);
+    }
+}
+
+void tree_repair(const struct tree *t, const char *path)
+{
+    char kept[96];
+    assert_true(remove(path) == 0 || errno == ENOENT);
+    assert_int_equal(rename(tree_kept(t, kept), path), 0);
+}

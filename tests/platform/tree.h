@@ -19,4 +19,28 @@ void tree_remove(const struct tree *t, const char *path); /* with all that is in
 const char *tree_read(const struct tree *t, const char *path);
 void tree_destroy(struct tree *t);
 
+/* All files and links below the root. */
+struct tree_files {
+    char **paths; /* absolute */
+    unsigned count;
+};
+struct tree_files tree_files(const struct tree *t);
+void tree_files_free(struct tree_files *files);
+
+enum tree_damage {
+    TREE_EMPTY,
+    TREE_HUGE,   /* a megabyte of digits */
+    TREE_BINARY, /* NUL and what is no UTF-8 */
+    TREE_FOLDER,
+    TREE_FIFO, /* that nobody writes: a reader that waits hangs */
+    TREE_LOOP, /* a link to itself */
+    TREE_MISSING,
+    TREE_NUMBER, /* one that fits nowhere */
+    TREE_DAMAGES,
+};
+/* Put something else where the file at @path (of tree_files) is; and the file back, before the next
+ * is damaged. */
+void tree_damage(const struct tree *t, const char *path, enum tree_damage damage);
+void tree_repair(const struct tree *t, const char *path);
+
 #endif
