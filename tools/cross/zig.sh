@@ -52,6 +52,9 @@ EOF
     mv "$folder/bin/$command.$$" "$folder/bin/$command"
 }
 
+mkdir -p "$cache"
+exec 9>"$cache/zig.lock" # tests may come for it together
+flock 9
 if [ ! -e "$folder/ready" ]; then
     [ "$(uname -sm)" = "Linux x86_64" ] || die "there is none of this version for $(uname -sm)"
     command -v npm >/dev/null || die "npm is not here"
