@@ -70,7 +70,7 @@ with tap.test("vireo platform: code is tried, a guest as well"):
 
 with tap.test("vireo run: from the first instruction of a guest to its end"):
     echo = bare.echo_program().write(tmp / "echo.elf")
-    with wx.Life([VIREO, "run", "--firmware", "none", "-q", "-c", "2", str(echo)], stdin=subprocess.PIPE,
+    with wx.Life([VIREO, "run", "--firmware", "none", "-q", str(echo)], stdin=subprocess.PIPE,
                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as life:
         read_until(life.process.stdout.fileno(), b"ready")
         for i in range(50):
