@@ -12,6 +12,7 @@
 #: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
 #: make lab        vireo platform on hosts made with QEMU: an IOMMU, SR-IOV, VFIO, KVM
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo qemu7 native"
+#: make bench-platform  the platform layer next to bare system calls, as ratios
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
 #
@@ -21,7 +22,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest lab bench install clean help
+.PHONY: build run test lint fuzz coverage cputest lab bench bench-platform install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -53,6 +54,10 @@ lab:
 bench: build
 	@tools/deps.sh test
 	@bench/bench.py $(PEERS)
+
+bench-platform: build
+	@ninja -C $(BUILD) bench/bench_platform >/dev/null </dev/null
+	@$(BUILD)/bench/bench_platform
 
 install: build
 	@test -z "$(PREFIX)" || meson configure $(BUILD) --prefix "$(PREFIX)" </dev/null
