@@ -224,12 +224,36 @@ static void platform_paths_text(const json_t *paths)
     }
 }
 
+static void platform_devices_text(const json_t *devices)
+{
+    char text[640];
+    long long physical = platform_int(devices, "sriov_functions");
+    snprintf(text, sizeof(text), "%lld on PCI, %lld %s", platform_int(devices, "pci"),
+             platform_int(devices, "gpus"),
+             platform_plural(platform_int(devices, "gpus"), "GPU", "GPUs"));
+    platform_row("devices", text);
+    snprintf(text, sizeof(text), "%.40s, %lld %s", platform_str(devices, "iommu"),
+             platform_int(devices, "iommu_groups"),
+             platform_plural(platform_int(devices, "iommu_groups"), "group", "groups"));
+    platform_row("  IOMMU", text);
+    snprintf(text, sizeof(text), "%lld %s, %lld virtual", physical,
+             platform_plural(physical, "device has it", "devices have it"),
+             platform_int(devices, "virtual_functions"));
+    platform_row("  SR-IOV", text);
+    const char *todo = platform_str(devices, "todo");
+    snprintf(text, sizeof(text), "%lld ready%s%.500s", platform_int(devices, "passthrough_ready"),
+             *todo ? "; for others, first of all: " : "", todo);
+    platform_row("  to guests", text);
+    platform_row("", "more: vireo platform pci, gpu, iommu, sriov");
+}
+
 static const struct {
     const char *name;
     void (*text)(const json_t *part);
 } platform_texts[] = {
-    {"os", platform_os_text},     {"cpu", platform_cpu_text},     {"memory", platform_memory_text},
-    {"caps", platform_caps_text}, {"paths", platform_paths_text},
+    {"os", platform_os_text},           {"cpu", platform_cpu_text},
+    {"memory", platform_memory_text},   {"caps", platform_caps_text},
+    {"devices", platform_devices_text}, {"paths", platform_paths_text},
 };
 
 int cli_platform(struct cli *cli)

@@ -2,6 +2,7 @@
 #include "control/platform.h"
 #include "base/bits.h"
 #include "base/text.h"
+#include "vireo/host_pci.h"
 #include "vireo/platform.h"
 
 #include <errno.h>
@@ -146,14 +147,63 @@ static json_t *platform_paths(const struct vireo_platform *host)
     return all;
 }
 
+/* How many devices could go to a guest now, and what the others wait for, the first's in words. */
+static unsigned platform_ready(const struct vireo_pci *pci, char *todo, size_t size)
+{
+    unsigned ready = 0;
+    for (size_t i = 0; i < vireo_pci_count(pci); i++) {
+        struct vireo_readiness r;
+        const struct vireo_pci_device *dev = vireo_pci_at(pci, i);
+        if (dev->kind == VIREO_PCI_BRIDGE || vireo_pci_readiness(pci, dev->addr, &r, NULL) < 0) {
+            continue;
+        }
+        ready += r.verdict == VIREO_READY;
+        for (size_t k = 0; k < r.reason_count && !*todo; k++) {
+            if (r.reasons[k].weight != VIREO_READY) {
+                snprintf(todo, size, "%s%s%s", r.reasons[k].what, *r.reasons[k].todo ? ": " : "",
+                         r.reasons[k].todo);
+            }
+        }
+    }
+    return ready;
+}
+
+static json_t *platform_devices(const struct vireo_platform *host)
+{
+    struct vireo_pci *pci;
+    struct vr_error err;
+    char todo[400] = "";
+    unsigned gpus = 0, physical = 0, virtual = 0;
+    (void)host;
+    if (vireo_pci_scan(NULL, &pci, &err) < 0) {
+        return json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s}", "pci", 0, "gpus", 0, "iommu",
+                         "unknown", "iommu_groups", 0, "sriov_functions", 0, "virtual_functions", 0,
+                         "passthrough_ready", 0, "todo", err.msg);
+    }
+    for (size_t i = 0; i < vireo_pci_count(pci); i++) {
+        const struct vireo_pci_device *dev = vireo_pci_at(pci, i);
+        gpus += dev->kind == VIREO_PCI_GPU;
+        physical += dev->sriov_total > 0;
+        virtual += dev->is_vf;
+    }
+    unsigned ready = platform_ready(pci, todo, sizeof(todo));
+    json_t *all = json_pack(
+        "{s:i, s:i, s:s, s:i, s:i, s:i, s:i, s:s}", "pci", (int)vireo_pci_count(pci), "gpus",
+        (int)gpus, "iommu", vireo_iommu_kind_name(vireo_iommu_kind(pci)), "iommu_groups",
+        (int)vireo_iommu_group_count(pci), "sriov_functions", (int)physical, "virtual_functions",
+        (int)virtual, "passthrough_ready", (int)ready, "todo", todo);
+    vireo_pci_destroy(pci);
+    return all;
+}
+
 static const struct {
     const char *name;
     json_t *(*get)(const struct vireo_platform *host);
     bool running; /* of the running host only, not of a copy */
 } platform_parts[] = {
-    {"os", platform_os, false},         {"cpu", platform_cpu, false},
-    {"memory", platform_memory, false}, {"caps", platform_caps, true},
-    {"paths", platform_paths, true},
+    {"os", platform_os, false},          {"cpu", platform_cpu, false},
+    {"memory", platform_memory, false},  {"caps", platform_caps, true},
+    {"devices", platform_devices, true}, {"paths", platform_paths, true},
 };
 
 const char *vr_query_platform_part(unsigned i)
