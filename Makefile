@@ -10,7 +10,7 @@
 #: make fuzz       every fuzz target for SECONDS_EACH=20 seconds
 #: make coverage   what the in-process tests reach, as a report
 #: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
-#: make lab        vireo platform on hosts made with QEMU: an IOMMU, SR-IOV, VFIO, KVM
+#: make lab        vireo platform on hosts made with QEMU, of three architectures: IOMMU, SR-IOV, VFIO, KVM
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo qemu7 native"
 #: make bench-platform  the platform layer next to bare system calls, as ratios
 #: make install    DESTDIR= PREFIX=/usr/local
@@ -50,6 +50,7 @@ cputest: build
 
 lab:
 	@tools/run_tests.py lab
+	@PYTHONPATH=tests tests/lab/boards.py
 
 bench: build
 	@tools/deps.sh test

@@ -14,11 +14,11 @@ bool vr_kvm_answers(void);
 
 /* What the guest of that trial is: this host's processor must provide it. */
 struct vr_kvm_trial {
-    int vm, vcpu;  /* descriptors */
-    uint8_t *page; /* 4 KiB, the guest's memory from physical address 0x1000 on */
-    void *run;     /* struct kvm_run */
+    int vm, vcpu;    /* descriptors */
+    uint8_t *memory; /* 64 KiB, which no host's page is larger than, from physical address 0 on */
+    void *run;       /* struct kvm_run */
 };
-/* Put the program into the page and set the registers. 0, negative errno, or -ENOTSUP: Vireo has no
+/* Put the program into memory and set the registers. 0, negative errno, or -ENOTSUP: Vireo has no
  * such program for this processor. */
 int vr_kvm_trial_prepare(struct vr_kvm_trial *trial);
 /* It left KVM_RUN: 1: and has done all it should; 0: run it again; -EPROTO: something else. */

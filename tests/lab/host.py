@@ -104,7 +104,7 @@ KINDS = {
         "riscv64", "riscv64", ["-M", "virt,aia=aplic-imsic", "-cpu", "max", "-smp", "4,sockets=2,cores=2,threads=1",
                                *memory(256, 256), "-numa", "node,nodeid=0,cpus=0-1,memdev=mem0",
                                "-numa", "node,nodeid=1,cpus=2-3,memdev=mem1"],
-        "console=ttyS0", DRIVERS, DRIVERS, SMALL, ("disk0",)),
+        "console=ttyS0", DRIVERS + ",kvm", DRIVERS, SMALL, ("disk0",)),
 }
 
 
@@ -251,6 +251,16 @@ class Host:
                 raise AssertionError(f"QEMU: {command}: {said['error']['desc']}")
             else:
                 return said["return"]
+
+    def plugged(self):
+        """The emulator's own list of PCI devices by address. SR-IOV functions that are not made yet have no numbers."""
+        found, todo = {}, [device for bus in self.monitor("query-pci") for device in bus["devices"]]
+        while todo:
+            device = todo.pop()
+            todo += device.get("pci_bridge", {}).get("devices", [])
+            if device["id"]["vendor"] != 0xffff:
+                found[f"0000:{device['bus']:02x}:{device['slot']:02x}.{device['function']}"] = device
+        return found
 
     def event(self, name, **data):
         """Wait until the emulator has said @name with @data."""

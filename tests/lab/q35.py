@@ -17,21 +17,6 @@ IGB, NVME, NVME_VFS, BEHIND, EDU, FAR, HOT, TEACHER = (
 DEVICES = "/sys/bus/pci/devices"
 
 
-def address(device):
-    return f"0000:{device['bus']:02x}:{device['slot']:02x}.{device['function']}"
-
-
-def plugged(host):
-    """The emulator's own list: address -> device. SR-IOV functions that are not made yet have no numbers."""
-    found, todo = {}, [device for bus in host.monitor("query-pci") for device in bus["devices"]]
-    while todo:
-        device = todo.pop()
-        todo += device.get("pci_bridge", {}).get("devices", [])
-        if device["id"]["vendor"] != 0xffff:
-            found[address(device)] = device
-    return found
-
-
 def by_address(host, part="pci"):
     return {device["address"]: device for device in host.json(part)}
 
@@ -63,7 +48,7 @@ def until(host, condition):
 
 
 def same_devices(host):
-    mine, theirs = by_address(host), plugged(host)
+    mine, theirs = by_address(host), host.plugged()
     assert set(mine) == set(theirs), set(mine) ^ set(theirs)
     for where, device in theirs.items():
         one, ids, said = mine[where], mine[where]["ids"], device["id"]

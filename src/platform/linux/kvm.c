@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { KVM_TRIAL_MS = 250, KVM_TRIAL_RUNS = 1000, KVM_PAGE = 4096 };
+enum { KVM_TRIAL_MS = 250, KVM_TRIAL_RUNS = 1000, KVM_MEMORY = 65536 };
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -110,12 +110,12 @@ static int kvm_machine(struct kvm_trial *t)
     }
     t->step = "giving it memory";
     int r = -ENOMEM;
-    void *page = mmap(NULL, KVM_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (page != MAP_FAILED) {
-        struct kvm_userspace_memory_region region = {.guest_phys_addr = 0x1000,
-                                                     .memory_size = KVM_PAGE,
-                                                     .userspace_addr = (uint64_t)(uintptr_t)page};
-        guest.page = page;
+    void *memory =
+        mmap(NULL, KVM_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory != MAP_FAILED) {
+        struct kvm_userspace_memory_region region = {.memory_size = KVM_MEMORY,
+                                                     .userspace_addr = (uint64_t)(uintptr_t)memory};
+        guest.memory = memory;
         r = ioctl(guest.vm, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
         if (r == 0) {
             t->step = "KVM_CREATE_VCPU";
@@ -127,8 +127,8 @@ static int kvm_machine(struct kvm_trial *t)
         close(guest.vcpu);
     }
     close(guest.vm);
-    if (page != MAP_FAILED) {
-        munmap(page, KVM_PAGE);
+    if (memory != MAP_FAILED) {
+        munmap(memory, KVM_MEMORY);
     }
     return r;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-enum { TRIAL_AT = 0x1000, TRIAL_PORT = 0x10, TRIAL_SUM = 55, TRIAL_CELL = 0x800 };
+enum { TRIAL_AT = 0x1000, TRIAL_PORT = 0x10, TRIAL_SUM = 55, TRIAL_CELL = 0x1800 };
 
 static const uint8_t trial_code[] = {
     0x31, 0xc0,                   /* xor ax, ax */
@@ -28,7 +28,7 @@ int vr_kvm_trial_prepare(struct vr_kvm_trial *trial)
 {
     struct kvm_sregs sregs;
     struct kvm_regs regs = {.rip = TRIAL_AT, .rflags = 2};
-    memcpy(trial->page, trial_code, sizeof(trial_code));
+    memcpy(trial->memory + TRIAL_AT, trial_code, sizeof(trial_code));
     if (ioctl(trial->vcpu, KVM_GET_SREGS, &sregs) < 0) {
         return -errno;
     }
@@ -54,7 +54,7 @@ int vr_kvm_trial_exit(struct vr_kvm_trial *trial)
                    ? 0
                    : -EPROTO;
     case KVM_EXIT_HLT:
-        return trial->page[TRIAL_CELL] == TRIAL_SUM ? 1 : -EPROTO;
+        return trial->memory[TRIAL_CELL] == TRIAL_SUM ? 1 : -EPROTO;
     case KVM_EXIT_INTR:
         return 0;
     default:
