@@ -176,7 +176,8 @@ const struct cli_verb cli_verbs[] = {
      .word = verb_word_part,
      .help = "say what this host is: system, processors, memory, and what works",
      .about =
-         "PART is os, cpu, memory, caps or paths; without it all are shown. What can be tried is "
+         "PART is os, cpu, memory, caps, devices or paths; without it all are shown. What can be "
+         "tried is "
          "tried: KVM counts as working when a guest ran in it.\n"
          "PART pci, gpu, iommu, sriov: the host's PCI devices, and what it takes to give one to a "
          "guest.\n"
