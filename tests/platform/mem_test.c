@@ -81,11 +81,32 @@ static void clocks_go_forward(void **state)
     assert_true(vireo_realtime_ns() > UINT64_C(1600000000) * 1000000000); /* later than 2020 */
 }
 
+static void pages_are_as_asked_for(void **state)
+{
+    struct vireo_shmem m = {.fd = -7};
+    struct vireo_shmem_opts o = {.node = 1000, .populate = true};
+    struct vr_error err = {0};
+    (void)state;
+    int r = vireo_shmem_create("test", MIB, &o, &m, &err);
+    assert_true(r < 0 && m.fd == -7); /* no such node, or no nodes at all */
+    assert_non_null(strstr(err.msg, "'test'"));
+    o = (struct vireo_shmem_opts){.huge_bytes = UINT64_C(1) << 50, .node = VIREO_NODE_ANY};
+    r = vireo_shmem_create("test", MIB, &o, &m, &err);
+    assert_true(r < 0 && m.fd == -7 && strlen(err.msg) > 20);
+    o = (struct vireo_shmem_opts){.node = VIREO_NODE_ANY, .populate = true};
+    assert_int_equal(vireo_shmem_create("test", MIB, &o, &m, NULL), 0);
+    assert_int_equal(m.map.len, MIB);
+    assert_true(m.map.page_bytes >= PAGE);
+    assert_int_equal(vireo_shmem_discard(&m, MIB, PAGE, &err), -ERANGE);
+    vireo_shmem_destroy(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_shared_by_descriptor),
         cmocka_unit_test(absurd_sizes_are_refused),
+        cmocka_unit_test(pages_are_as_asked_for),
         cmocka_unit_test(holes_are_known_and_can_be_made),
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(clocks_go_forward),
