@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "core/clock.h"
 #include "core/space.h"
+#include "cpu/jit/jit.h"
 #include "cpu/riscv/hart.h"
 #include "cpu/riscv/priv.h"
 #include "diff.h"
@@ -40,7 +41,7 @@ struct engine {
     bool under_way;
     atomic_uint progress; /* cases over, for the watch */
     atomic_bool stop;
-    bool single, paged, irq;
+    bool single, paged, irq, jit;
     uint64_t interrupts; /* taken */
 };
 
@@ -226,6 +227,8 @@ static int engine_open(struct engine *e, struct vr_error *err)
 
     rv_config_default(&config);
     config.builtin_sbi = true;
+    config.jit = e->jit;
+    config.jit_hot = 1;
     if ((rc = vr_space_create("cpu_diff", UINT64_MAX, &e->space, err)) ||
         (rc = vr_clock_create(VR_CLOCK_STEPPED, &e->clock, err)) ||
         (rc = engine_map(e, 0, "code", BATCH_CODE, BATCH_CODE_LEN, &e->code, err)) ||
@@ -357,6 +360,7 @@ int main(int argc, char **argv)
         e.single = strstr(argv[2], "single") != NULL;
         e.paged = strstr(argv[2], "paged") != NULL;
         e.irq = strstr(argv[2], "irq") != NULL;
+        e.jit = strstr(argv[2], "jit") != NULL;
         snprintf(name, sizeof(name), "vireo (%s)", argv[2]);
         argc -= 2;
         argv += 2;
@@ -372,6 +376,15 @@ int main(int argc, char **argv)
             printf("# %" PRIu64 " interrupts taken on the way\n", e.interrupts);
             rc = rc ? rc : e.interrupts == 0;
         }
+    }
+    if (e.jit && e.hart) {
+        struct vr_jit_stats stats;
+
+        vr_jit_get_stats(&e.hart->cpu, &stats);
+        printf("# compiled %" PRIu64 " blocks, %" PRIu64 " instructions; entered %" PRIu64
+               " times, flushed %" PRIu64 " times\n",
+               stats.blocks, stats.insns, stats.exits, stats.flushes);
+        rc = rc ? rc : stats.exits == 0;
     }
     engine_close(&e);
     return rc;

@@ -1,5 +1,6 @@
 /* Atomics on guest memory with the host's own. ISA manual, A, Zabha, Zacas. */
 #include "cpu/interp/fpx.h"
+#include "cpu/interp/ops.h"
 
 #define EVAL(U, I)                                                                    \
     do {                                                                              \
@@ -88,4 +89,69 @@ bool vr_amocas_eval(void *p, unsigned log2_bytes, uint64_t *r, const struct vr_i
         r[ir->d] = old;
     }
     return done;
+}
+
+/* SC: d = 0 when stored. False: an exception was taken. */
+bool vr_store_conditional(struct vr_cpu *cpu, const struct vr_ir *ip, unsigned width)
+{
+    uint64_t gpa, *r = cpu->r;
+    void *p = vr_mem_ram(cpu, r[ip->a], width, VR_WRITE, &gpa);
+    if (!p) {
+        return false;
+    }
+    uint64_t va = r[ip->a]; /* the result may replace it */
+    bool ok = cpu->res_valid && cpu->res_gpa == gpa && cpu->res_size == width;
+    cpu->res_valid = false;
+    if (ok && width == 4) {
+        uint32_t want = (uint32_t)cpu->res_val;
+        ok = __atomic_compare_exchange_n((uint32_t *)p, &want, (uint32_t)r[ip->b], false,
+                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+    } else if (ok) {
+        uint64_t want = cpu->res_val;
+        ok = __atomic_compare_exchange_n((uint64_t *)p, &want, r[ip->b], false, __ATOMIC_SEQ_CST,
+                                         __ATOMIC_SEQ_CST);
+    }
+    if (ok) {
+        vr_mem_wrote(cpu, va, gpa, width);
+    }
+    r[ip->d] = !ok;
+    return true;
+}
+
+bool vr_load_reserved(struct vr_cpu *cpu, const struct vr_ir *ip, unsigned width)
+{
+    uint64_t gpa;
+    void *p = vr_mem_ram(cpu, cpu->r[ip->a], width, VR_READ, &gpa);
+    if (!p) {
+        return false;
+    }
+    uint64_t v = width == 4 ? op_sext32(__atomic_load_n((uint32_t *)p, __ATOMIC_SEQ_CST))
+                            : __atomic_load_n((uint64_t *)p, __ATOMIC_SEQ_CST);
+    cpu->res_valid = true;
+    cpu->res_gpa = gpa;
+    cpu->res_size = (uint8_t)width;
+    cpu->res_val = v;
+    cpu->r[ip->d] = v;
+    return true;
+}
+
+bool vr_amo_slow(struct vr_cpu *cpu, const struct vr_ir *ip)
+{
+    uint64_t gpa;
+    unsigned log2_bytes = ip->op == VR_IR_amo ? ip->c >> 4 : ip->c;
+    uint64_t va = cpu->r[ip->a]; /* the result may replace it */
+    void *p = vr_mem_ram(cpu, va, 1u << log2_bytes, VR_WRITE, &gpa);
+    if (!p) {
+        return false;
+    }
+    bool wrote = true;
+    if (ip->op == VR_IR_amo) {
+        cpu->r[ip->d] = vr_amo_eval(p, ip->c & 15, log2_bytes, cpu->r[ip->b]);
+    } else {
+        wrote = vr_amocas_eval(p, log2_bytes, cpu->r, ip);
+    }
+    if (wrote) {
+        vr_mem_wrote(cpu, va, gpa, 1u << log2_bytes);
+    }
+    return true;
 }

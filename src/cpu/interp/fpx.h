@@ -12,4 +12,12 @@ uint64_t vr_amo_eval(void *p, enum vr_amo kind, unsigned log2_bytes, uint64_t op
 /* amocas: registers in @r; returns true when memory was written. */
 bool vr_amocas_eval(void *p, unsigned log2_bytes, uint64_t *r, const struct vr_ir *ir);
 
+/* The whole ops, with cpu->pc exact; false: an exception was taken. @width: 4 or 8. */
+bool vr_load_reserved(struct vr_cpu *cpu, const struct vr_ir *ip, unsigned width);
+bool vr_store_conditional(struct vr_cpu *cpu, const struct vr_ir *ip, unsigned width);
+bool vr_amo_slow(struct vr_cpu *cpu, const struct vr_ir *ip); /* amo and amocas */
+/* Any op that ends no block, accesses no memory but atomically, and is no helper: for engines that
+ * have no code of their own for it. cpu->pc is exact; false: an exception was taken. */
+bool vr_op_eval(struct vr_cpu *cpu, const struct vr_ir *ip);
+
 #endif

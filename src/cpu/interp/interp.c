@@ -11,6 +11,7 @@
 #include "cpu/interp/ops.h"
 #include "cpu/ir/block.h"
 #include "cpu/ir/trace.h"
+#include "cpu/jit/jit.h"
 
 /* Guest memory at any alignment, in one access where the host can. */
 typedef uint16_t mem16 __attribute__((may_alias, aligned(1)));
@@ -37,71 +38,6 @@ static void VR_COLD uncount(struct vr_cpu *cpu, const struct vr_block *b, const 
     cpu->trapped = cpu->trapped && cpu->trace; /* the trace still wants to know */
 }
 
-/* SC: d = 0 when stored. False: an exception was taken. */
-static bool store_conditional(struct vr_cpu *cpu, const struct vr_ir *ip, unsigned width)
-{
-    uint64_t gpa, *r = cpu->r;
-    void *p = vr_mem_ram(cpu, r[ip->a], width, VR_WRITE, &gpa);
-    if (!p) {
-        return false;
-    }
-    uint64_t va = r[ip->a]; /* the result may replace it */
-    bool ok = cpu->res_valid && cpu->res_gpa == gpa && cpu->res_size == width;
-    cpu->res_valid = false;
-    if (ok && width == 4) {
-        uint32_t want = (uint32_t)cpu->res_val;
-        ok = __atomic_compare_exchange_n((uint32_t *)p, &want, (uint32_t)r[ip->b], false,
-                                         __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-    } else if (ok) {
-        uint64_t want = cpu->res_val;
-        ok = __atomic_compare_exchange_n((uint64_t *)p, &want, r[ip->b], false, __ATOMIC_SEQ_CST,
-                                         __ATOMIC_SEQ_CST);
-    }
-    if (ok) {
-        vr_mem_wrote(cpu, va, gpa, width);
-    }
-    r[ip->d] = !ok;
-    return true;
-}
-
-static bool load_reserved(struct vr_cpu *cpu, const struct vr_ir *ip, unsigned width)
-{
-    uint64_t gpa;
-    void *p = vr_mem_ram(cpu, cpu->r[ip->a], width, VR_READ, &gpa);
-    if (!p) {
-        return false;
-    }
-    uint64_t v = width == 4 ? op_sext32(__atomic_load_n((uint32_t *)p, __ATOMIC_SEQ_CST))
-                            : __atomic_load_n((uint64_t *)p, __ATOMIC_SEQ_CST);
-    cpu->res_valid = true;
-    cpu->res_gpa = gpa;
-    cpu->res_size = (uint8_t)width;
-    cpu->res_val = v;
-    cpu->r[ip->d] = v;
-    return true;
-}
-
-static bool amo_slow(struct vr_cpu *cpu, const struct vr_ir *ip)
-{
-    uint64_t gpa;
-    unsigned log2_bytes = ip->op == VR_IR_amo ? ip->c >> 4 : ip->c;
-    uint64_t va = cpu->r[ip->a]; /* the result may replace it */
-    void *p = vr_mem_ram(cpu, va, 1u << log2_bytes, VR_WRITE, &gpa);
-    if (!p) {
-        return false;
-    }
-    bool wrote = true;
-    if (ip->op == VR_IR_amo) {
-        cpu->r[ip->d] = vr_amo_eval(p, ip->c & 15, log2_bytes, cpu->r[ip->b]);
-    } else {
-        wrote = vr_amocas_eval(p, log2_bytes, cpu->r, ip);
-    }
-    if (wrote) {
-        vr_mem_wrote(cpu, va, gpa, 1u << log2_bytes);
-    }
-    return true;
-}
-
 void vr_interp_run(struct vr_vcpu *vcpu)
 {
     static const void *const labels[] = {
@@ -122,17 +58,9 @@ void vr_interp_run(struct vr_vcpu *vcpu)
     atomic_store(&vcpu->attention, true); /* what happened while nobody ran */
 
 /* clang-format off */
-#define A        r[ip->a]
-#define B        r[ip->b]
-#define C        r[ip->c]
-#define D        r[ip->d]
-#define IMM      ((uint64_t)ip->imm)
 #define DISPATCH goto *labels[ip->op]
 #define NEXT     do { ip++; DISPATCH; } while (0)
-#define OP(name, expr) do_##name: D = (expr); NEXT;
 #define EXACT_PC() (cpu->pc = cpu->block_pc + ip->at)
-#define FL       (&cpu->fflags)
-#define RM(imm)  (VR_LIKELY(((imm) & 7) != VR_RM_DYN) ? (unsigned)(imm) & 7 : cpu->frm)
     /* clang-format on */
 
 look_up: /* cpu->pc is exact */
@@ -181,6 +109,25 @@ look_up: /* cpu->pc is exact */
         }
     }
 enter: /* b starts at pc */
+    if (cpu->jit && cpu->mode != VR_NO_MODE && !cpu->interp_once) {
+        if (VR_UNLIKELY(!b->native[cpu->mode] && ++b->heat >= cpu->jit_hot && !cpu->single)) {
+            b->heat = 0;
+            epoch = vr_code_epoch(cpu);
+            cpu->pc = pc;
+            vr_jit_compile(cpu, b);
+            if (epoch != vr_code_epoch(cpu)) { /* memory was full: b is gone */
+                from = NULL;
+                goto look_up;
+            }
+        }
+        if (b->native[cpu->mode]) {
+            cpu->pc = pc;
+            from = NULL;
+            vr_jit_run(cpu, b->native[cpu->mode]);
+            goto look_up;
+        }
+    }
+    cpu->interp_once = false;
     cpu->block_pc = pc;
     cpu->icount += b->insn_count;
     dtlb = cpu->dtlb->entry;
@@ -211,94 +158,12 @@ leave: /* an exception was taken, or a helper ended the block, in the middle of 
     from = NULL;
     goto look_up;
 
-/* Constants and moves, integer */
+/* Arithmetic */
 do_nop:
     NEXT;
-    OP(li, IMM)
-    OP(pcrel, cpu->block_pc + IMM)
-    OP(mov, A)
-    OP(add, A + B)
-    OP(addi, A + IMM)
-    OP(sub, A - B)
-    OP(and, A & B)
-    OP(andi, A & IMM)
-    OP(or, A | B)
-    OP(ori, A | IMM)
-    OP(xor, A ^ B)
-    OP(xori, A ^ IMM)
-    OP(sll, A << (B & 63))
-    OP(slli, A << IMM)
-    OP(srl, A >> (B & 63))
-    OP(srli, A >> IMM)
-    OP(sra, (uint64_t)((int64_t)A >> (B & 63)))
-    OP(srai, (uint64_t)((int64_t)A >> IMM))
-    OP(slt, (int64_t)A < (int64_t)B)
-    OP(slti, (int64_t)A < ip->imm)
-    OP(sltu, A < B)
-    OP(sltiu, A < IMM)
-    OP(addw, op_sext32(A + B))
-    OP(addiw, op_sext32(A + IMM))
-    OP(subw, op_sext32(A - B))
-    OP(sllw, op_sext32(A << (B & 31)))
-    OP(slliw, op_sext32(A << IMM))
-    OP(srlw, op_sext32((uint32_t)A >> (B & 31)))
-    OP(srliw, op_sext32((uint32_t)A >> IMM))
-    OP(sraw, (uint64_t)(int64_t)((int32_t)(uint32_t)A >> (B & 31)))
-    OP(sraiw, (uint64_t)(int64_t)((int32_t)(uint32_t)A >> IMM))
-    OP(mul, A * B)
-    OP(mulh, op_mulh(A, B))
-    OP(mulhu, op_mulhu(A, B))
-    OP(mulhsu, op_mulhsu(A, B))
-    OP(mulw, op_sext32(A * B))
-    OP(div, op_div(A, B))
-    OP(divu, B == 0 ? UINT64_MAX : A / B)
-    OP(rem, op_rem(A, B))
-    OP(remu, B == 0 ? A : A % B)
-    OP(divw, op_divw(A, B))
-    OP(divuw, op_divuw(A, B))
-    OP(remw, op_remw(A, B))
-    OP(remuw, op_remuw(A, B))
-    /* Bits */
-    OP(sext8, (uint64_t)(int64_t)(int8_t)(uint8_t)A)
-    OP(sext16, (uint64_t)(int64_t)(int16_t)(uint16_t)A)
-    OP(sext32, op_sext32(A))
-    OP(zext16, (uint16_t)A)
-    OP(zext32, (uint32_t)A)
-    OP(andn, A & ~B)
-    OP(orn, A | ~B)
-    OP(xnor, ~(A ^ B))
-    OP(rol, op_ror(A, -B))
-    OP(ror, op_ror(A, B))
-    OP(rori, op_ror(A, IMM))
-    OP(rolw, op_rorw(A, -B))
-    OP(rorw, op_rorw(A, B))
-    OP(roriw, op_rorw(A, IMM))
-    OP(min, (int64_t)A < (int64_t)B ? A : B)
-    OP(max, (int64_t)A > (int64_t)B ? A : B)
-    OP(minu, A < B ? A : B)
-    OP(maxu, A > B ? A : B)
-    OP(clz, A ? (uint64_t)__builtin_clzll(A) : 64)
-    OP(ctz, A ? (uint64_t)__builtin_ctzll(A) : 64)
-    OP(cpop, (uint64_t)__builtin_popcountll(A))
-    OP(clzw, (uint32_t)A ? (uint64_t)__builtin_clz((uint32_t)A) : 32)
-    OP(ctzw, (uint32_t)A ? (uint64_t)__builtin_ctz((uint32_t)A) : 32)
-    OP(cpopw, (uint64_t)__builtin_popcount((uint32_t)A))
-    OP(rev8, __builtin_bswap64(A))
-    OP(brev8, op_brev8(A))
-    OP(orcb, op_orcb(A))
-    OP(clmul, (uint64_t)op_clmul_wide(A, B))
-    OP(clmulh, (uint64_t)(op_clmul_wide(A, B) >> 64))
-    OP(clmulr, (uint64_t)(op_clmul_wide(A, B) >> 63))
-    OP(shadd, (A << ip->c) + B)
-    OP(shadduw, ((uint64_t)(uint32_t)A << ip->c) + B)
-    OP(slliuw, (uint64_t)(uint32_t)A << IMM)
-    OP(bclr, A & ~(UINT64_C(1) << (B & 63)))
-    OP(bset, A | UINT64_C(1) << (B & 63))
-    OP(binv, A ^ UINT64_C(1) << (B & 63))
-    OP(bext, A >> (B & 63) & 1)
-    OP(bexti, A >> IMM & 1)
-    OP(czeqz, B == 0 ? 0 : A)
-    OP(cznez, B != 0 ? 0 : A)
+#define D              r[ip->d]
+#define OP(name, expr) do_##name: D = (expr); NEXT;
+#include "cpu/interp/op_list.h"
 
     /* Memory */
 #define TLB_ENTRY(va) (&dtlb[(va) >> VR_PAGE_SHIFT & (VR_TLB_SIZE - 1)])
@@ -360,11 +225,11 @@ do_nop:
         goto leave;             \
     }                           \
     NEXT;
-    SLOW(lr32, load_reserved(cpu, ip, 4))
-    SLOW(lr64, load_reserved(cpu, ip, 8))
-    SLOW(sc32, store_conditional(cpu, ip, 4))
-    SLOW(sc64, store_conditional(cpu, ip, 8))
-    SLOW(amocas, amo_slow(cpu, ip))
+    SLOW(lr32, vr_load_reserved(cpu, ip, 4))
+    SLOW(lr64, vr_load_reserved(cpu, ip, 8))
+    SLOW(sc32, vr_store_conditional(cpu, ip, 4))
+    SLOW(sc64, vr_store_conditional(cpu, ip, 8))
+    SLOW(amocas, vr_amo_slow(cpu, ip))
 do_amo : {
     va = A;
     const struct vr_tlb_entry *e = TLB_ENTRY(va);
@@ -374,7 +239,7 @@ do_amo : {
         D = vr_amo_eval((void *)((uintptr_t)va + e->addend), ip->c & 15, log2_bytes, B);
     } else {
         EXACT_PC();
-        if (VR_UNLIKELY(!amo_slow(cpu, ip))) {
+        if (VR_UNLIKELY(!vr_amo_slow(cpu, ip))) {
             goto leave;
         }
     }
@@ -393,41 +258,6 @@ do_rmcheck:
     cpu->isa->illegal(cpu, ip);
     goto leave;
     SLOW(fpcheck, cpu->isa->fp_check(cpu))
-#define BOX(v)     vr_f32_box(v)
-#define UNBOX(v)   vr_f32_unbox(v)
-#define SIGN32     UINT32_C(0x80000000)
-#define SIGN64     (UINT64_C(1) << 63)
-#define NEG32(bit) ((ip->imm & (bit)) ? SIGN32 : 0)
-#define NEG64(bit) ((ip->imm & (bit)) ? SIGN64 : 0)
-    OP(fadd_s, BOX(vr_fast_f32_add(UNBOX(A), UNBOX(B), RM(ip->imm), FL)))
-    OP(fsub_s, BOX(vr_fast_f32_sub(UNBOX(A), UNBOX(B), RM(ip->imm), FL)))
-    OP(fmul_s, BOX(vr_fast_f32_mul(UNBOX(A), UNBOX(B), RM(ip->imm), FL)))
-    OP(fdiv_s, BOX(vr_fast_f32_div(UNBOX(A), UNBOX(B), RM(ip->imm), FL)))
-    OP(fsqrt_s, BOX(vr_fast_f32_sqrt(UNBOX(A), RM(ip->imm), FL)))
-    OP(fma_s, BOX(vr_fast_f32_fma(UNBOX(A) ^ NEG32(VR_FMA_NEG_PRODUCT), UNBOX(B),
-                                  UNBOX(C) ^ NEG32(VR_FMA_NEG_ADDEND), RM(ip->imm), FL)))
-    OP(fadd_d, vr_fast_f64_add(A, B, RM(ip->imm), FL))
-    OP(fsub_d, vr_fast_f64_sub(A, B, RM(ip->imm), FL))
-    OP(fmul_d, vr_fast_f64_mul(A, B, RM(ip->imm), FL))
-    OP(fdiv_d, vr_fast_f64_div(A, B, RM(ip->imm), FL))
-    OP(fsqrt_d, vr_fast_f64_sqrt(A, RM(ip->imm), FL))
-    OP(fma_d, vr_fast_f64_fma(A ^ NEG64(VR_FMA_NEG_PRODUCT), B, C ^ NEG64(VR_FMA_NEG_ADDEND),
-                              RM(ip->imm), FL))
-    OP(fsgnj_s, BOX((UNBOX(A) & ~SIGN32) | (UNBOX(B) & SIGN32)))
-    OP(fsgnjn_s, BOX((UNBOX(A) & ~SIGN32) | (~UNBOX(B) & SIGN32)))
-    OP(fsgnjx_s, BOX(UNBOX(A) ^ (UNBOX(B) & SIGN32)))
-    OP(fsgnj_d, (A & ~SIGN64) | (B & SIGN64))
-    OP(fsgnjn_d, (A & ~SIGN64) | (~B & SIGN64))
-    OP(fsgnjx_d, A ^ (B & SIGN64))
-    OP(feq_s, vr_fast_f32_eq(UNBOX(A), UNBOX(B), FL))
-    OP(flt_s, vr_fast_f32_lt(UNBOX(A), UNBOX(B), FL))
-    OP(fle_s, vr_fast_f32_le(UNBOX(A), UNBOX(B), FL))
-    OP(feq_d, vr_fast_f64_eq(A, B, FL))
-    OP(flt_d, vr_fast_f64_lt(A, B, FL))
-    OP(fle_d, vr_fast_f64_le(A, B, FL))
-    OP(box32, vr_f32_box((uint32_t)A))
-    OP(box16, vr_f16_box((uint16_t)A))
-    OP(fpx, vr_fpx_eval(ip->c, RM(ip->imm), A, B, r[ip->imm >> 8 & 0xff], FL))
 
     /* Helpers and terminators */
 do_helper:

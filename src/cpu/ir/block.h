@@ -18,7 +18,10 @@ struct vr_block {
      * block's gpa still is where the TLB leads. Such a block may have been dropped, but its memory
      * stays until all are. */
     struct vr_block *far[2];
+    uint32_t native[VR_MMU_MODES]; /* where it is in the JIT's code memory; 0: it is not */
     uint16_t len, insn_count, ir_count;
+    uint16_t heat; /* how often it was interpreted */
+    bool queued;   /* the JIT is gathering it */
     struct vr_ir ir[];
 };
 
@@ -27,6 +30,10 @@ static inline bool vr_block_near(const struct vr_block *b, int64_t off)
 {
     return (uint64_t)((int64_t)(b->gpa & (VR_PAGE_SIZE - 1)) + off) < VR_PAGE_SIZE;
 }
+
+struct vr_jit_page;
+/* The JIT's part of the page of @gpa; NULL: nothing is translated there. */
+struct vr_jit_page *vr_code_jit_page(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);
 
 /* Counts every time blocks were dropped: pointers kept from before may be dead. */
 uint64_t vr_code_epoch(const struct vr_cpu *cpu);

@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "core/machine.h"
-#include "cpu/ir/block.h"
+#include "cpu/jit/jit.h"
 #include <errno.h>
 #include <string.h>
 
@@ -35,6 +35,7 @@ struct code_page {
     uint64_t gpa;
     struct code_node *nodes;
     struct code_page *hash_next;
+    struct vr_jit_page jit[VR_MMU_MODES];
 };
 
 /* What others tell this CPU: a page of RAM was written, or must not be written without notice. */
@@ -85,6 +86,7 @@ uint64_t vr_code_epoch(const struct vr_cpu *cpu)
 void vr_code_flush(struct vr_cpu *cpu)
 {
     struct vr_cache *c = cpu->cache;
+    vr_jit_flush(cpu);
     memset(c->hash, 0, sizeof(c->hash));
     memset(c->pages, 0, sizeof(c->pages));
     c->used = 0;
@@ -92,8 +94,9 @@ void vr_code_flush(struct vr_cpu *cpu)
 }
 
 /* Drop the blocks of one page. */
-static void cache_drop_page(struct vr_cache *c, uint64_t gpa)
+static void cache_drop_page(struct vr_cpu *cpu, uint64_t gpa)
 {
+    struct vr_cache *c = cpu->cache;
     struct code_page **pp = cache_page_slot(c, gpa);
     while (*pp && (*pp)->gpa != gpa) {
         pp = &(*pp)->hash_next;
@@ -111,7 +114,9 @@ static void cache_drop_page(struct vr_cache *c, uint64_t gpa)
         }
         n->block->chain[0] = n->block->chain[1] = NULL; /* whoever runs it leaves at its end */
         n->block->gpa = VR_NO_GPA;                      /* and whoever remembers it finds it gone */
+        memset(n->block->native, 0, sizeof(n->block->native));
     }
+    vr_jit_drop(cpu, (*pp)->jit);
     *pp = (*pp)->hash_next;
     c->epoch++;
 }
@@ -164,7 +169,7 @@ static void cache_each_gpa(struct vr_cpu *cpu, const struct code_note *note,
 
 static void cache_drop_gpa(struct vr_cpu *cpu, uint64_t gpa)
 {
-    cache_drop_page(cpu->cache, gpa);
+    cache_drop_page(cpu, gpa);
 }
 
 void vr_code_drain(struct vr_cpu *cpu)
@@ -220,7 +225,7 @@ void vr_code_fence(struct vr_cpu *cpu)
         vr_code_flush(cpu);
     } else {
         for (unsigned i = 0; i < c->fresh_count; i++) {
-            cache_drop_page(c, c->fresh[i]);
+            cache_drop_page(cpu, c->fresh[i]);
         }
     }
     c->fresh_count = 0;
@@ -268,13 +273,25 @@ static void cache_claim_page(struct vr_cpu *cpu, uint64_t gpa)
     }
 }
 
-static void cache_add_to_page(struct vr_cpu *cpu, struct vr_block *b, uint64_t gpa)
+static struct code_page *cache_find_page(struct vr_cache *c, uint64_t gpa)
 {
-    struct vr_cache *c = cpu->cache;
-    struct code_page **slot = cache_page_slot(c, gpa), *p = *slot;
+    struct code_page *p = *cache_page_slot(c, gpa);
     while (p && p->gpa != gpa) {
         p = p->hash_next;
     }
+    return p;
+}
+
+struct vr_jit_page *vr_code_jit_page(struct vr_cpu *cpu, uint64_t gpa, unsigned mode)
+{
+    struct code_page *p = cache_find_page(cpu->cache, vr_align_down(gpa, VR_PAGE_SIZE));
+    return p ? &p->jit[mode] : NULL;
+}
+
+static void cache_add_to_page(struct vr_cpu *cpu, struct vr_block *b, uint64_t gpa)
+{
+    struct vr_cache *c = cpu->cache;
+    struct code_page **slot = cache_page_slot(c, gpa), *p = cache_find_page(c, gpa);
     if (!p) {
         p = cache_alloc(c, sizeof(*p));
         *p = (struct code_page){.gpa = gpa, .hash_next = *slot};
@@ -283,15 +300,6 @@ static void cache_add_to_page(struct vr_cpu *cpu, struct vr_block *b, uint64_t g
     struct code_node *n = cache_alloc(c, sizeof(*n));
     *n = (struct code_node){.block = b, .next = p->nodes};
     p->nodes = n;
-}
-
-static bool cache_has_page(struct vr_cache *c, uint64_t gpa)
-{
-    struct code_page *p = *cache_page_slot(c, gpa);
-    while (p && p->gpa != gpa) {
-        p = p->hash_next;
-    }
-    return p != NULL;
 }
 
 /* Where to fetch from: a host pointer to the byte at @va, and its guest-physical address. */
@@ -343,7 +351,7 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
     if (ARENA_BYTES - c->used < sizeof(struct vr_block) + sizeof(b->ir) + 256) {
         vr_code_flush(cpu);
     }
-    if (!cache_has_page(c, page)) {
+    if (!cache_find_page(c, page)) {
         cache_claim_page(cpu, gpa);
     }
     atomic_thread_fence(memory_order_seq_cst); /* flag first, then read what it guards */
@@ -372,7 +380,7 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         uint64_t tail_gpa = gpa2;
         whole = whole && tail_whole;
         gpa2 = vr_align_down(gpa2, VR_PAGE_SIZE);
-        if (!cache_has_page(c, gpa2)) {
+        if (!cache_find_page(c, gpa2)) {
             cache_claim_page(cpu, tail_gpa);
         }
         atomic_thread_fence(memory_order_seq_cst);

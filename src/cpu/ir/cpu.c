@@ -1,8 +1,7 @@
 /* Life of a CPU on Vireo's own engine. */
 #include "cpu/ir/cpu.h"
-#include "base/alloc.h"
 #include "cpu/ir/trace.h"
-#include <errno.h>
+#include "cpu/jit/jit.h"
 
 int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cpu_ops *ops,
                 struct vr_machine *machine, unsigned index, struct vr_space *mem,
@@ -11,11 +10,8 @@ int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cp
     vr_vcpu_init(&cpu->vcpu, ops, machine, index);
     cpu->isa = isa;
     cpu->mem = mem;
-    cpu->tlb = vr_zalloc_array(VR_MMU_MODES, sizeof(struct vr_tlb));
-    int r = cpu->tlb ? vr_code_init(cpu, err)
-                     : vr_err(err, -ENOMEM, "no memory for the TLB of cpu %u", index);
+    int r = vr_code_init(cpu, err);
     if (r < 0) {
-        free(cpu->tlb);
         vr_vcpu_fini(&cpu->vcpu);
         return r;
     }
@@ -26,7 +22,7 @@ int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cp
 void vr_cpu_fini(struct vr_cpu *cpu)
 {
     vr_trace_stop(cpu);
+    vr_jit_destroy(cpu);
     vr_code_fini(cpu);
-    free(cpu->tlb);
     vr_vcpu_fini(&cpu->vcpu);
 }

@@ -16,6 +16,7 @@
 struct vr_cpu;
 struct vr_cache;
 struct vr_block;
+struct vr_jit;
 
 enum vr_access { VR_READ, VR_WRITE, VR_EXEC };
 
@@ -35,6 +36,9 @@ struct vr_tlb {
     struct vr_tlb_entry victim[VR_TLB_VICTIMS];
     uint64_t gpa[VR_TLB_SIZE]; /* guest-physical page of each entry */
     uint64_t victim_gpa[VR_TLB_VICTIMS];
+    /* With a JIT, of entries that allow fetching: the page's compiled code (cpu/jit/jit.h). */
+    const uint32_t *code[VR_TLB_SIZE];
+    const uint32_t *victim_code[VR_TLB_VICTIMS];
     unsigned victim_next; /* replaced round robin */
 };
 
@@ -114,14 +118,22 @@ struct vr_cpu {
     struct vr_view_cache view;
     struct vr_window_cache window;
     uint64_t space_gen;              /* of the map that the TLB was filled from */
-    struct vr_tlb *tlb;              /* VR_MMU_MODES of them */
     uint16_t ctx_next;               /* TLB contexts, see tlb.c */
     bool has_large;                  /* superpage entries exist; all lie where */
     uint64_t large_base, large_mask; /* (va & large_mask) == large_base */
     struct vr_cache *cache;          /* translated blocks */
     struct vr_trace_out *trace;      /* --trace-insn; NULL: off */
     bool single;                     /* one instruction a block (tracing, stepping) */
+    struct vr_jit *jit;              /* NULL: blocks are interpreted, all of them */
+    uint16_t jit_hot;                /* blocks entered this often are compiled */
+    uint64_t page_va;                /* compiled code: the page that pc is in */
+    uint32_t mxcsr;                  /* compiled code: the host's FP flags while C runs */
+    uint8_t mode;                    /* MMU mode of data and fetch; VR_NO_MODE: they differ */
+    bool fp_live;     /* compiled code: f registers are the host's, which rounds as the guest */
+    bool interp_once; /* compiled code gave up: the next block is to be interpreted */
+    struct vr_tlb tlb[VR_MMU_MODES]; /* last: compiled code addresses all before it cheaply */
 };
+enum { VR_NO_MODE = 0xff, VR_MXCSR_CLEAN = 0x1f80 };
 
 int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cpu_ops *ops,
                 struct vr_machine *machine, unsigned index, struct vr_space *mem,
@@ -147,6 +159,11 @@ static inline bool vr_tlb_hits(const struct vr_cpu *cpu, uint64_t va, enum vr_ac
 bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
 /* No entry lets anyone write the page at @gpa without the slow path any more. */
 void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa);
+/* Entries that allow fetching, in @mode: those of the page at @gpa get @code; those that have @old
+ * (NULL: any) get @code. */
+void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint32_t *code);
+void vr_tlb_replace_code(struct vr_cpu *cpu, unsigned mode, const uint32_t *old,
+                         const uint32_t *code);
 /* The walk @x of @va succeeded: remember it for data (exec: for fetch). */
 void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xlate *x);
 void vr_tlb_flush_page(struct vr_cpu *cpu,

@@ -1,5 +1,6 @@
 /* The TLB of Vireo's own engine: see cpu/ir/cpu.h for its shape. */
 #include "cpu/ir/cpu.h"
+#include "cpu/jit/jit.h"
 #include <string.h>
 
 static unsigned tlb_index(uint64_t va)
@@ -13,6 +14,7 @@ void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned i
     cpu->itlb = &cpu->tlb[imode];
     cpu->dctx = dctx;
     cpu->ictx = ictx;
+    cpu->mode = dmode == imode && dctx == ictx ? (uint8_t)dmode : VR_NO_MODE;
 }
 
 void vr_tlb_flush(struct vr_cpu *cpu)
@@ -69,6 +71,30 @@ void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa)
     }
 }
 
+void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint32_t *code)
+{
+    struct vr_tlb *tlb = &cpu->tlb[mode];
+    gpa &= ~(uint64_t)(VR_PAGE_SIZE - 1);
+    for (unsigned i = 0; i < VR_TLB_SIZE; i++) {
+        tlb->code[i] = tlb->gpa[i] == gpa ? code : tlb->code[i];
+    }
+    for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+        tlb->victim_code[i] = tlb->victim_gpa[i] == gpa ? code : tlb->victim_code[i];
+    }
+}
+
+void vr_tlb_replace_code(struct vr_cpu *cpu, unsigned mode, const uint32_t *old,
+                         const uint32_t *code)
+{
+    struct vr_tlb *tlb = &cpu->tlb[mode];
+    for (unsigned i = 0; i < VR_TLB_SIZE; i++) {
+        tlb->code[i] = !old || tlb->code[i] == old ? code : tlb->code[i];
+    }
+    for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+        tlb->victim_code[i] = !old || tlb->victim_code[i] == old ? code : tlb->victim_code[i];
+    }
+}
+
 bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access)
 {
     bool exec = access == VR_EXEC;
@@ -79,10 +105,13 @@ bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access)
         if (tlb->victim[i].tag[access] == tag) {
             struct vr_tlb_entry e = tlb->entry[main];
             uint64_t gpa = tlb->gpa[main];
+            const uint32_t *code = tlb->code[main];
             tlb->entry[main] = tlb->victim[i];
             tlb->gpa[main] = tlb->victim_gpa[i];
             tlb->victim[i] = e;
             tlb->victim_gpa[i] = gpa;
+            tlb->code[main] = tlb->victim_code[i];
+            tlb->victim_code[i] = code;
             return true;
         }
     }
@@ -98,6 +127,7 @@ static void tlb_displace(struct vr_tlb *tlb, unsigned slot, uint64_t tag)
         unsigned i = tlb->victim_next++ % VR_TLB_VICTIMS;
         tlb->victim[i] = *e;
         tlb->victim_gpa[i] = tlb->gpa[slot];
+        tlb->victim_code[i] = tlb->code[slot];
     }
 }
 
@@ -139,6 +169,7 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     }
     if (x->prot & 1 << VR_EXEC) {
         e->tag[VR_EXEC] = tag;
+        tlb->code[tlb_index(va)] = vr_jit_table(cpu, page, (unsigned)(tlb - cpu->tlb));
     }
     /* A traced CPU takes the slow path for stores, which reports them. */
     if (x->prot & 1 << VR_WRITE && !w->rom && !cpu->trace &&

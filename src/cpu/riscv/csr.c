@@ -18,7 +18,7 @@ struct csr {
     uint16_t num, count; /* a range of registers that share a row */
     uint8_t ext;         /* exists with it */
     bool stored;         /* plain storage at @member */
-    uint16_t member;
+    uint32_t member;
     uint64_t wmask;
     const char *name;
     bool (*allowed)(const struct rv_hart *hart,

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "core/machine.h"
 #include "core/snap.h"
+#include "cpu/jit/jit.h"
 #include "cpu/riscv/decode.h"
 #include "cpu/riscv/priv.h"
 
@@ -279,7 +280,6 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.view, "cache of the memory map"),
     VR_HOST(cpu.window, "cache of the memory map"),
     VR_HOST(cpu.space_gen, "cache of the memory map"),
-    VR_HOST(cpu.tlb, "refilled by page walks"),
     VR_HOST(cpu.ctx_next, "TLB bookkeeping"),
     VR_HOST(cpu.has_large, "TLB bookkeeping"),
     VR_HOST(cpu.large_base, "TLB bookkeeping"),
@@ -287,6 +287,14 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.cache, "translated again"),
     VR_HOST(cpu.trace, "the user's choice"),
     VR_HOST(cpu.single, "the user's choice"),
+    VR_HOST(cpu.jit, "compiled again"),
+    VR_HOST(cpu.jit_hot, "the user's choice"),
+    VR_HOST(cpu.page_va, "only inside compiled code"),
+    VR_HOST(cpu.mxcsr, "only inside compiled code"),
+    VR_HOST(cpu.mode, "from priv and satp"),
+    VR_HOST(cpu.fp_live, "only inside compiled code"),
+    VR_HOST(cpu.interp_once, "only inside compiled code"),
+    VR_HOST(cpu.tlb, "refilled by page walks"),
     VR_HOST(config, "given by the board; snapshots hold its shape"),
     VR_STATE(priv, "privilege mode: 0 U, 1 S, 3 M", .def = RV_M, .max = RV_M),
     VR_STATE(hsm, "SBI hart state", .max = RV_HSM_SUSPENDED),
@@ -400,14 +408,13 @@ static void hart_op_destroy(struct vr_vcpu *vcpu)
     free(hart);
 }
 
-static const struct vr_cpu_ops hart_ops = {
-    .engine = "interp",
-    .run = vr_interp_run,
-    .reset = hart_op_reset,
-    .save = hart_op_save,
-    .load = hart_op_load,
-    .destroy = hart_op_destroy,
-};
+#define HART_OPS(name)                                                                     \
+    {                                                                                      \
+        .engine = (name), .run = vr_interp_run, .reset = hart_op_reset, .save = hart_op_save, \
+        .load = hart_op_load, .destroy = hart_op_destroy                                   \
+    }
+static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp");
+static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit");
 
 int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_config *config,
                    struct vr_space *mem, struct vr_clock *clock, uint64_t (*time)(void *),
@@ -429,7 +436,14 @@ int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_c
         free(hart);
         return vr_err(err, -ENOMEM, "no memory for the decoder of hart %u", index);
     }
-    int r = vr_cpu_init(&hart->cpu, &rv_isa, &hart_ops, machine, index, mem, err);
+    int r = vr_cpu_init(&hart->cpu, &rv_isa, config->jit ? &hart_ops_jit : &hart_ops_interp, machine,
+                        index, mem, err);
+    if (r == 0 && config->jit) {
+        r = vr_jit_create(&hart->cpu, config->jit_hot, err);
+        if (r < 0) {
+            vr_cpu_fini(&hart->cpu);
+        }
+    }
     if (r < 0) {
         free(hart->decoder);
         free(hart);

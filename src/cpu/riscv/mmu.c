@@ -279,10 +279,10 @@ void rv_regime(struct rv_hart *hart)
     enum rv_priv data = rv_data_priv(hart);
     bool virt = hart->priv != RV_M || data != RV_M;
     unsigned ctx = virt ? mmu_context(hart) : CTX_PHYS;
-    unsigned iset = hart->priv == RV_M ? RV_MMU_M : hart->priv == RV_U ? RV_MMU_U : RV_MMU_S;
 
-    vr_tlb_select(&hart->cpu, mmu_set(hart, data), data == RV_M ? CTX_PHYS : ctx, iset,
-                  hart->priv == RV_M ? CTX_PHYS : ctx);
+    /* Fetching knows no SUM, but has its set: compiled code wants one for both. */
+    vr_tlb_select(&hart->cpu, mmu_set(hart, data), data == RV_M ? CTX_PHYS : ctx,
+                  mmu_set(hart, (enum rv_priv)hart->priv), hart->priv == RV_M ? CTX_PHYS : ctx);
 }
 
 void rv_fence_asid(struct rv_hart *hart, unsigned asid)

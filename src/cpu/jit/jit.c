@@ -1,0 +1,220 @@
+/* The JIT's memory, what is compiled together, and what becomes of it. See jit.h. */
+#include "cpu/jit/jit_priv.h"
+#include "base/alloc.h"
+#include "base/bits.h"
+
+#include <errno.h>
+
+int vr_jit_create(struct vr_cpu *cpu, unsigned hot, struct vr_error *err)
+{
+    int r = vr_jit_available(err);
+    if (r < 0) {
+        return r;
+    }
+    struct vr_jit *jit = vr_zalloc(sizeof(*jit));
+    if (!jit) {
+        return vr_err(err, -ENOMEM, "no memory for the JIT of cpu %u", cpu->vcpu.index);
+    }
+    r = vireo_jitmem_create(JIT_CODE_BYTES, &jit->mem, err);
+    if (r < 0) {
+        free(jit);
+        return vr_err_in(err, r, "JIT of cpu %u", cpu->vcpu.index);
+    }
+    vr_jit_emit_shared(jit);
+    cpu->jit = jit;
+    cpu->jit_hot = (uint16_t)(hot ? hot : VR_JIT_HOT);
+    cpu->mxcsr = VR_MXCSR_CLEAN;
+    return 0;
+}
+
+void vr_jit_destroy(struct vr_cpu *cpu)
+{
+    struct vr_jit *jit = cpu->jit;
+    if (!jit) {
+        return;
+    }
+    vr_jit_flush(cpu);
+    for (unsigned i = 0; i < jit->table_count; i++) {
+        free(jit->tables[i]);
+    }
+    for (struct vr_jit_chunk *c = jit->chunks, *next; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    vireo_jitmem_destroy(&jit->mem);
+    free(jit);
+    cpu->jit = NULL;
+}
+
+void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats)
+{
+    *ret_stats = cpu->jit ? cpu->jit->stats : (struct vr_jit_stats){0};
+}
+
+/* --- Links --- */
+
+struct vr_jit_link *vr_jit_link_new(struct vr_jit *jit)
+{
+    if (!jit->links_free) {
+        struct vr_jit_chunk *c = vr_zalloc(sizeof(*c));
+        if (!c) {
+            return NULL;
+        }
+        c->next = jit->chunks;
+        jit->chunks = c;
+        for (unsigned i = 0; i < JIT_CHUNK_LINKS; i++) {
+            c->link[i].next = jit->links_free;
+            jit->links_free = &c->link[i];
+        }
+    }
+    struct vr_jit_link *l = jit->links_free;
+    jit->links_free = l->next;
+    return l;
+}
+
+/* --- Tables --- */
+
+const uint32_t *vr_jit_table(struct vr_cpu *cpu, uint64_t gpa, unsigned mode)
+{
+    const struct vr_jit_page *page = cpu->jit ? vr_code_jit_page(cpu, gpa, mode) : NULL;
+    return page && page->table ? page->table : cpu->jit ? cpu->jit->empty : NULL;
+}
+
+/* NULL: there are as many as may be. */
+static uint32_t *jit_table_new(struct vr_jit *jit)
+{
+    if (jit->free_count) {
+        return jit->free[--jit->free_count];
+    }
+    if (jit->table_count == JIT_TABLES_MAX) {
+        return NULL;
+    }
+    uint32_t *t = vr_zalloc(JIT_TABLE_LEN * sizeof(*t));
+    if (t) {
+        jit->tables[jit->table_count++] = t;
+    }
+    return t;
+}
+
+static void jit_table_free(struct vr_jit *jit, uint32_t *t)
+{
+    memset(t, 0, JIT_TABLE_LEN * sizeof(*t));
+    jit->free[jit->free_count++] = t;
+}
+
+void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES])
+{
+    struct vr_jit *jit = cpu->jit;
+    for (unsigned m = 0; jit && m < VR_MMU_MODES; m++) {
+        if (!pages[m].table) {
+            continue;
+        }
+        vr_tlb_replace_code(cpu, m, pages[m].table, jit->empty);
+        jit_table_free(jit, pages[m].table);
+        while (pages[m].links) {
+            struct vr_jit_link *l = pages[m].links;
+            pages[m].links = l->next;
+            l->next = jit->links_free;
+            jit->links_free = l;
+        }
+        pages[m].table = NULL;
+        jit->stats.drops++;
+    }
+}
+
+void vr_jit_flush(struct vr_cpu *cpu)
+{
+    struct vr_jit *jit = cpu->jit;
+    if (!jit) {
+        return;
+    }
+    for (unsigned m = 0; m < VR_MMU_MODES; m++) {
+        vr_tlb_replace_code(cpu, m, NULL, jit->empty);
+    }
+    jit->free_count = 0;
+    for (unsigned i = 0; i < jit->table_count; i++) {
+        jit_table_free(jit, jit->tables[i]);
+    }
+    jit->links_free = NULL;
+    for (struct vr_jit_chunk *c = jit->chunks; c; c = c->next) {
+        for (unsigned i = 0; i < JIT_CHUNK_LINKS; i++) {
+            c->link[i].next = jit->links_free;
+            jit->links_free = &c->link[i];
+        }
+    }
+    jit->used = jit->first;
+    jit->stats.flushes++;
+}
+
+/* --- Compiling --- */
+
+static bool jit_wants(const struct vr_block *b, uint64_t page, unsigned mode)
+{
+    return b && b->gpa2 == VR_NO_GPA && (b->gpa & ~(uint64_t)(VR_PAGE_SIZE - 1)) == page &&
+           !b->native[mode] && !b->queued;
+}
+
+/* @b and what followed it when it was interpreted: on first, then aside. */
+static unsigned jit_gather(struct vr_block *b, unsigned mode, struct vr_block **ret_blocks)
+{
+    uint64_t page = b->gpa & ~(uint64_t)(VR_PAGE_SIZE - 1);
+    struct vr_block *aside[JIT_REGION_BLOCKS];
+    unsigned count = 0, waiting = 0;
+    aside[waiting++] = b;
+    while (waiting && count < JIT_REGION_BLOCKS) {
+        struct vr_block *at = aside[--waiting];
+        while (jit_wants(at, page, mode) && count < JIT_REGION_BLOCKS) {
+            at->queued = true;
+            ret_blocks[count++] = at;
+            /* A loop's body comes before what is behind the loop. */
+            bool back = at->chain[0] && at->chain[0]->gpa <= at->gpa;
+            struct vr_block *next = at->chain[1] ? at->chain[1] : at->chain[0];
+            struct vr_block *other = at->chain[1] ? at->chain[0] : NULL;
+            if (other && !back && waiting < JIT_REGION_BLOCKS) {
+                aside[waiting++] = other;
+            } else if (other && waiting < JIT_REGION_BLOCKS) {
+                aside[waiting++] = other;
+            }
+            at = next;
+        }
+    }
+    for (unsigned i = 0; i < count; i++) {
+        ret_blocks[i]->queued = false;
+    }
+    return count;
+}
+
+void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
+{
+    struct vr_jit *jit = cpu->jit;
+    unsigned mode = cpu->mode;
+    struct vr_jit_page *page = vr_code_jit_page(cpu, b->gpa, mode);
+    struct vr_block *blocks[JIT_REGION_BLOCKS];
+    if (b->gpa2 != VR_NO_GPA || !page) {
+        return;
+    }
+    if (!page->table) {
+        page->table = jit_table_new(jit);
+        if (!page->table) {
+            vr_code_flush(cpu);
+            return;
+        }
+        vr_tlb_set_code(cpu, mode, b->gpa, page->table);
+    }
+    unsigned count = jit_gather(b, mode, blocks);
+    if (!vr_jit_emit_blocks(cpu, blocks, count, mode, page)) {
+        vr_code_flush(cpu);
+        return;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i]->native[mode] = page->table[(blocks[i]->gpa & (VR_PAGE_SIZE - 1)) >> 1];
+    }
+}
+
+void vr_jit_run(struct vr_cpu *cpu, uint32_t code)
+{
+    cpu->page_va = cpu->pc & ~(uint64_t)(VR_PAGE_SIZE - 1);
+    cpu->jit->stats.exits++;
+    vr_jit_enter(cpu, code);
+    vr_jit_fp_sync(cpu);
+}

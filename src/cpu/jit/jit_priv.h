@@ -1,0 +1,81 @@
+/* Between the parts of the JIT: its state, and what every back end provides. */
+#ifndef VR_CPU_JIT_JIT_PRIV_H
+#define VR_CPU_JIT_JIT_PRIV_H
+
+#include "cpu/jit/jit.h"
+#include "vireo/host_code.h"
+
+enum {
+    JIT_CODE_BYTES = 16 << 20,   /* of code memory a hart; the host gives pages as they are used */
+    JIT_TABLE_LEN = VR_PAGE_SIZE / 2,
+    JIT_TABLES_MAX = 2048,       /* 16 MiB of them */
+    JIT_REGION_BLOCKS = 64,      /* compiled together */
+};
+
+/* A jump in compiled code to a block of the same page that is not compiled. */
+struct vr_jit_link {
+    uint32_t site;   /* where its operand is */
+    uint16_t target; /* offset in the page */
+    struct vr_jit_link *next;
+};
+
+enum { JIT_CHUNK_LINKS = 256 };
+struct vr_jit_chunk { /* of links */
+    struct vr_jit_chunk *next;
+    struct vr_jit_link link[JIT_CHUNK_LINKS];
+};
+
+struct vr_jit {
+    struct vireo_jitmem mem;
+    size_t used; /* bytes of code memory */
+    size_t first; /* where blocks begin, behind the parts that all share */
+    uint32_t *tables[JIT_TABLES_MAX];
+    unsigned table_count, free_count; /* the first free_count of `free` */
+    uint32_t *free[JIT_TABLES_MAX];
+    uint32_t shared[16]; /* the back end's: offsets of its shared parts */
+    uint32_t exit_off; /* code that leaves with cpu->pc as it is */
+    struct vr_jit_chunk *chunks;
+    struct vr_jit_link *links_free;
+    uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */
+    struct vr_jit_stats stats;
+};
+
+/* An instruction in compiled code, as its slow paths need it: offset in the page of the guest
+ * instruction, how many of its block come after it, log2 of the access's width. */
+#define JIT_INFO(off, left, log2_width) \
+    ((uint32_t)(off) | (uint32_t)(left) << 12 | (uint32_t)(log2_width) << 20)
+
+/* --- The back end (one folder a host) --- */
+/* Write the shared parts; sets jit->first, exit_off. */
+void vr_jit_emit_shared(struct vr_jit *jit);
+/* Compile @blocks, which lie in one page, for @mode at jit->used. Fills the table and links of
+ * @page, moves jit->used. False: it does not fit, and nothing changed. */
+bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsigned count,
+                        unsigned mode, struct vr_jit_page *page);
+/* Enter code; returns when it leaves. */
+void vr_jit_enter(struct vr_cpu *cpu, uint32_t code);
+/* Let the jump at @site lead to @code. */
+void vr_jit_patch(struct vr_jit *jit, uint32_t site, uint32_t code);
+
+/* --- What code calls (runtime.c). Results are host addresses to go on at; NULL: behind the call.
+ * --- */
+struct jit_loaded {
+    uint64_t val;
+    const void *next;
+};
+struct jit_loaded vr_jit_load(struct vr_cpu *cpu, uint64_t va, uint32_t info);
+const void *vr_jit_store(struct vr_cpu *cpu, uint64_t va, uint64_t val, uint32_t info);
+/* An op that has no code of its own, or whose fast path does not apply. */
+const void *vr_jit_op(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info);
+/* A helper that may end the block; one that does. @next_off: of the next instruction. */
+const void *vr_jit_helper(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info);
+const void *vr_jit_helper_end(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info);
+/* The first FP instruction of a block, and the FP state is not in host registers. */
+const void *vr_jit_fp_on(struct vr_cpu *cpu, uint32_t info);
+/* Take the flags that the host's FPU gathered. */
+void vr_jit_fp_sync(struct vr_cpu *cpu);
+
+/* A link, and where links wait. NULL: no memory. */
+struct vr_jit_link *vr_jit_link_new(struct vr_jit *jit);
+
+#endif

@@ -1,0 +1,20 @@
+/* Which x86-64 processors the back end writes code for: those of the psABI's level v3. */
+#include "cpu/jit/jit.h"
+#include "vireo/platform.h"
+
+#include <errno.h>
+
+int vr_jit_available(struct vr_error *err)
+{
+    static const char *const needs[] = {"avx", "bmi1", "bmi2", "fma", "popcnt", "abm", "sse4_1"};
+    const struct vireo_platform *host;
+    int r = vireo_platform_get(&host, err);
+    for (unsigned i = 0; r == 0 && i < sizeof(needs) / sizeof(needs[0]); i++) {
+        if (!vireo_platform_has(host, needs[i])) {
+            r = vr_err(err, -ENOTSUP,
+                       "the JIT needs a processor with %s (x86-64-v3), which this one has not",
+                       needs[i]);
+        }
+    }
+    return r;
+}
