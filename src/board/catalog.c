@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "board/virt_riscv.h"
 #include "board/virt_riscv_priv.h"
+#include "cpu/jit/jit.h"
 #include <string.h>
 
 #define VR_DEV(name) extern const struct vr_dev_class vr_##name##_class;
@@ -40,6 +41,11 @@ const struct vr_dev_class *vr_catalog_find_class(const char *name)
         }
     }
     return NULL;
+}
+
+int vr_catalog_jit(struct vr_error *err)
+{
+    return vr_jit_available(err);
 }
 
 const struct vr_catalog_machine *vr_catalog_machine(unsigned i)

@@ -19,6 +19,9 @@ struct vr_catalog_machine {
 };
 const struct vr_catalog_machine *vr_catalog_machine(unsigned i); /* NULL past the end */
 
+/* Does the JIT make code for this host's processor? 0 or -ENOTSUP and why not. */
+int vr_catalog_jit(struct vr_error *err) VR_MUST;
+
 /* What `vireo run FILE` makes of a file. */
 enum vr_catalog_use { VR_USE_KERNEL, VR_USE_DISK };
 

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "board/virt_riscv_priv.h"
 #include "cpu/ir/trace.h"
+#include "cpu/jit/jit.h"
 #include "dev/char/uart16550.h"
 #include "dev/irqchip/clint.h"
 #include "dev/irqchip/plic.h"
@@ -366,6 +367,22 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     return r < 0 ? r : virt_make_fdt(v, err);
 }
 
+static void virt_choose_engine(struct vr_virt *v, const struct vr_virt_opts *o)
+{
+    struct vr_error why = {0};
+    v->config.jit = o->engine == VR_VIRT_ENGINE_JIT;
+    v->config.jit_hot = (uint16_t)o->jit_hot;
+    if (o->engine == VR_VIRT_ENGINE_AUTO && !o->trace_insn) {
+        v->config.jit = vr_jit_available(&why) == 0;
+        snprintf(v->no_jit, sizeof(v->no_jit), "%s", why.msg);
+    }
+}
+
+const char *vr_virt_no_jit(const struct vr_virt *virt)
+{
+    return virt->no_jit;
+}
+
 int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)
 {
     int r = virt_check(o, err);
@@ -382,6 +399,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->append = o->append ? strdup(o->append) : NULL;
     rv_config_default(&v->config);
     v->config.builtin_sbi = !o->firmware;
+    virt_choose_engine(v, o);
     r = o->append && !v->append ? vr_err(err, -ENOMEM, "no memory for a machine")
                                 : virt_build(v, o, err);
     if (r < 0) {

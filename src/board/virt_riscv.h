@@ -23,10 +23,15 @@ struct vr_virt_net {
     const char *opts;    /* options of the virtio-net class, or NULL */
 };
 
+/* How guest code runs. AUTO: compiled where this host can, else interpreted. */
+enum vr_virt_engine { VR_VIRT_ENGINE_AUTO, VR_VIRT_ENGINE_INTERP, VR_VIRT_ENGINE_JIT };
+
 /* What to build. Strings are read during create only. */
 struct vr_virt_opts {
     const char *name;
     unsigned cpus;      /* 1..VR_MAX_VCPUS */
+    enum vr_virt_engine engine;
+    unsigned jit_hot;   /* the JIT compiles blocks that were entered this often; 0: its own choice */
     uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
     const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
     const char *initrd; /* or NULL */
@@ -68,6 +73,8 @@ void vr_virt_destroy(struct vr_virt *virt); /* stops it first; NULL is fine */
 struct vr_machine *vr_virt_machine(struct vr_virt *virt);
 struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none */
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
+/* Why code is interpreted, though AUTO asks for the JIT; "": it is compiled, or not asked for. */
+const char *vr_virt_no_jit(const struct vr_virt *virt);
 /* The device tree as the guest gets it; valid while the machine lives. */
 void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);
 /* The memory map, for people: row @i, false past the end. */

@@ -45,6 +45,7 @@ struct vr_virt {
     struct rv_hart *hart[VR_MAX_VCPUS];
     struct rv_config config;
     unsigned cpus;
+    char no_jit[sizeof(((struct vr_error *)NULL)->msg)];
     struct vr_ram *ram, *rom;
     uint64_t ram_bytes;
     struct virt_dev dev[VIRT_DEVS];

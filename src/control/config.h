@@ -24,8 +24,9 @@ struct vr_config_said {
 };
 
 struct vireo_config {
-    char *name, *kernel, *initrd, *append, *firmware, *engine, *flash, *flash_vars;
+    char *name, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
     char *console, *port[VR_VIRT_PORTS], *trace_insn;
+    enum vr_virt_engine engine;
     unsigned cpus, port_count, disk_count, net_count;
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];

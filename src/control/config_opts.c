@@ -317,12 +317,18 @@ static int opts_console(void *target, const struct vr_opt *opt, const char *text
 static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
                        struct vr_error *err)
 {
-    (void)target;
+    static const char *const names[] = {[VR_VIRT_ENGINE_AUTO] = "auto",
+                                        [VR_VIRT_ENGINE_INTERP] = "interp",
+                                        [VR_VIRT_ENGINE_JIT] = "jit"};
+    struct vireo_config *c = target;
     (void)opt;
-    if (strcmp(text, "interp") != 0) {
-        return vr_err(err, -EINVAL, "expected interp, the engine that this version has");
+    for (unsigned i = 0; i < VR_COUNT(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            c->engine = (enum vr_virt_engine)i;
+            return 0;
+        }
     }
-    return 0;
+    return vr_err(err, -EINVAL, "expected auto, jit or interp, the engines that this version has");
 }
 
 static int opts_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
@@ -523,12 +529,12 @@ const struct vr_opt vr_config_opts[] = {
     {.name = "engine",
      .kind = VR_OPT_TEXT,
      .value = "NAME",
-     .def = "interp",
+     .def = "auto",
      .group = OPTS_MACHINE,
      .apply = opts_engine,
-     .words = "interp",
-     .why = "works on every host; the only one in this version",
-     .help = "how guest code runs: interp, Vireo's own CPU"},
+     .words = "auto jit interp",
+     .why = "compiled where Vireo makes code for the host's processor, else interpreted",
+     .help = "how Vireo's own CPU runs guest code: jit, compiled; interp, interpreted; auto"},
     {.name = "name",
      .kind = VR_OPT_TEXT,
      .value = "NAME",

@@ -214,6 +214,10 @@ json_t *vr_query_host(void)
     json_t *checks = json_array(), *check;
     size_t i;
     bool usable = true;
+    struct vr_error no_jit = {0};
+    bool jit = vr_catalog_jit(&no_jit) == 0;
+    host_add(checks, "engine jit", jit ? HOST_OK : HOST_NOTE, false, "%s",
+             jit ? "Vireo's own riscv64 CPU, compiling what runs often" : no_jit.msg);
     host_add(checks, "engine interp", HOST_OK, true,
              "Vireo's own riscv64 CPU; runs on every host, needs no privileges");
     host_kvm(checks);

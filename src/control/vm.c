@@ -125,6 +125,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
     struct vr_virt_opts o = {
         .name = c->name,
         .cpus = c->cpus,
+        .engine = c->engine,
         .ram_bytes = c->memory_bytes,
         .kernel = c->kernel,
         .initrd = c->initrd,
@@ -385,9 +386,10 @@ void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)
 {
     const struct vr_catalog_machine *kind = vr_catalog_machine(0);
     char why[120];
+    const char *no_jit = vr_virt_no_jit(vm->virt);
     vr_host_no_kvm(why, sizeof(why));
     snprintf(ret_text, size,
-             "%s %s, %u hart%s, %" PRIu64 " MiB, own engine (%s); KVM: not used: %s", kind->arch,
+             "%s %s, %u hart%s, %" PRIu64 " MiB, own engine (%s%s%s); KVM: not used: %s", kind->arch,
              kind->name, vm->cpus, vm->cpus == 1 ? "" : "s", vm->memory_bytes >> 20,
-             vr_machine_vcpu(vm->machine, 0)->ops->engine, why);
+             vr_machine_vcpu(vm->machine, 0)->ops->engine, *no_jit ? "; " : "", no_jit, why);
 }
