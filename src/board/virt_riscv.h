@@ -29,9 +29,9 @@ enum vr_virt_engine { VR_VIRT_ENGINE_AUTO, VR_VIRT_ENGINE_INTERP, VR_VIRT_ENGINE
 /* What to build. Strings are read during create only. */
 struct vr_virt_opts {
     const char *name;
-    unsigned cpus;      /* 1..VR_MAX_VCPUS */
+    unsigned cpus; /* 1..VR_MAX_VCPUS */
     enum vr_virt_engine engine;
-    unsigned jit_hot;   /* the JIT compiles blocks that were entered this often; 0: its own choice */
+    unsigned jit_hot; /* the JIT compiles blocks that were entered this often; 0: its own choice */
     uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
     const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
     const char *initrd; /* or NULL */

@@ -19,8 +19,8 @@ json_t *vr_query_version(void)
         json_array_append_new(machines, json_sprintf("%s %s", m->arch, m->name));
     }
     return json_pack("{s:s, s:[s, s], s:o, s:{s:b, s:b}}", "version", vireo_version(), "engines",
-                     "jit", "interp", "machines", machines, "features", "user-network", VR_HAVE_SLIRP,
-                     "kvm", 0);
+                     "jit", "interp", "machines", machines, "features", "user-network",
+                     VR_HAVE_SLIRP, "kvm", 0);
 }
 
 json_t *vr_query_machines(void)

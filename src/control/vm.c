@@ -389,7 +389,7 @@ void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)
     const char *no_jit = vr_virt_no_jit(vm->virt);
     vr_host_no_kvm(why, sizeof(why));
     snprintf(ret_text, size,
-             "%s %s, %u hart%s, %" PRIu64 " MiB, own engine (%s%s%s); KVM: not used: %s", kind->arch,
-             kind->name, vm->cpus, vm->cpus == 1 ? "" : "s", vm->memory_bytes >> 20,
+             "%s %s, %u hart%s, %" PRIu64 " MiB, own engine (%s%s%s); KVM: not used: %s",
+             kind->arch, kind->name, vm->cpus, vm->cpus == 1 ? "" : "s", vm->memory_bytes >> 20,
              vr_machine_vcpu(vm->machine, 0)->ops->engine, *no_jit ? "; " : "", no_jit, why);
 }

@@ -157,7 +157,7 @@ WORDS = [
     ("a console without its path", ["run", "--console", "unix:"], "unix:PATH"),
     ("three virtio consoles", ["run"] + ["--virtio-console", "null"] * 3, "at most 2"),
     ("nine disks", ["run"] + ["--disk", "x"] * 9, "at most 8"),
-    ("an unknown engine", ["run", "--engine", "warp"], "expected interp"),
+    ("an unknown engine", ["run", "--engine", "warp"], "expected auto, jit or interp"),
     ("--json with nothing to query", ["run", "--json", str(good)], "--explain"),
     ("an unknown shell", ["completion", "csh"], "bash, zsh and fish"),
     ("an unknown device", ["device", "help", "uart"], "did you mean 'uart16550'?"),

@@ -23,7 +23,7 @@ RESET = bare.end_program(0x7777).write(tmp / "reset.elf")
 IDLE = bare.idle_program().write(tmp / "idle.elf")
 ECHO = bare.echo_program().write(tmp / "echo.elf")
 RUN = ("run", "--firmware", "none")
-BANNER = rb"vireo: riscv64 virt, 1 hart, 512 MiB, own engine \(interp\); KVM: not used: "
+BANNER = rb"vireo: riscv64 virt, 1 hart, 512 MiB, own engine \((?:jit|interp; [^)]*)\); KVM: not used: "
 
 
 def ended_by(process, signum):

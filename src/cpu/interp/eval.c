@@ -1,16 +1,14 @@
 /* One op at a time: see vr_op_eval in cpu/interp/fpx.h. */
 #include "base/bits.h"
-#include "cpu/fp/fp_fast.h"
-#include "cpu/interp/fpx.h"
-#include "cpu/interp/ops.h"
+#include "cpu/interp/op_terms.h"
 
 bool vr_op_eval(struct vr_cpu *cpu, const struct vr_ir *ip)
 {
     uint64_t *const r = cpu->r;
     switch ((enum vr_ir_opcode)ip->op) {
-#define OP(name, expr)        \
-    case VR_IR_##name:        \
-        r[ip->d] = (expr);    \
+#define OP(name, expr)     \
+    case VR_IR_##name:     \
+        r[ip->d] = (expr); \
         return true;
 #include "cpu/interp/op_list.h"
     case VR_IR_lr32:

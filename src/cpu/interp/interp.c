@@ -6,9 +6,7 @@
  * `leave`.
  */
 #include "base/bits.h"
-#include "cpu/fp/fp_fast.h"
-#include "cpu/interp/fpx.h"
-#include "cpu/interp/ops.h"
+#include "cpu/interp/op_terms.h"
 #include "cpu/ir/block.h"
 #include "cpu/ir/trace.h"
 #include "cpu/jit/jit.h"
@@ -161,8 +159,10 @@ leave: /* an exception was taken, or a helper ended the block, in the middle of 
 /* Arithmetic */
 do_nop:
     NEXT;
-#define D              r[ip->d]
-#define OP(name, expr) do_##name: D = (expr); NEXT;
+#define D r[ip->d]
+#define OP(name, expr)      \
+    do_##name : D = (expr); \
+    NEXT;
 #include "cpu/interp/op_list.h"
 
     /* Memory */

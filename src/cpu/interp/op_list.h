@@ -1,22 +1,7 @@
-/*
- * What the ops compute that neither touch memory nor end a block: OP(name, value of slot d). No
- * include guard: a list, for the interpreter's labels and for vr_op_eval. In scope: cpu, ip (the op)
- * and r (the slots).
- */
+/* What the ops compute that neither touch memory nor end a block: OP(name, value of slot d), in the
+ * terms of cpu/interp/op_terms.h. No include guard: a list, for the interpreter's labels and for
+ * vr_op_eval. */
 /* clang-format off */
-#define A        r[ip->a]
-#define B        r[ip->b]
-#define C        r[ip->c]
-#define IMM      ((uint64_t)ip->imm)
-#define FL       (&cpu->fflags)
-#define RM(imm)  (VR_LIKELY(((imm) & 7) != VR_RM_DYN) ? (unsigned)(imm) & 7 : cpu->frm)
-#define BOX(v)     vr_f32_box(v)
-#define UNBOX(v)   vr_f32_unbox(v)
-#define SIGN32     UINT32_C(0x80000000)
-#define SIGN64     (UINT64_C(1) << 63)
-#define NEG32(bit) ((ip->imm & (bit)) ? SIGN32 : 0)
-#define NEG64(bit) ((ip->imm & (bit)) ? SIGN64 : 0)
-
 OP(li, IMM)
 OP(pcrel, cpu->block_pc + IMM)
 OP(mov, A)
@@ -130,12 +115,4 @@ OP(fle_d, vr_fast_f64_le(A, B, FL))
 OP(box32, vr_f32_box((uint32_t)A))
 OP(box16, vr_f16_box((uint16_t)A))
 OP(fpx, vr_fpx_eval(ip->c, RM(ip->imm), A, B, r[ip->imm >> 8 & 0xff], FL))
-#undef FL
-#undef RM
-#undef BOX
-#undef UNBOX
-#undef SIGN32
-#undef SIGN64
-#undef NEG32
-#undef NEG64
 /* clang-format on */

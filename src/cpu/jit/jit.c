@@ -1,7 +1,7 @@
 /* The JIT's memory, what is compiled together, and what becomes of it. See jit.h. */
-#include "cpu/jit/jit_priv.h"
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "cpu/jit/jit_priv.h"
 
 #include <errno.h>
 

@@ -32,8 +32,8 @@ struct vr_jit_page {
 
 /* Does this build make code for this host? 0, or -ENOTSUP and why not. */
 int vr_jit_available(struct vr_error *err) VR_MUST;
-/* Give @cpu a JIT that compiles blocks when they were entered @hot times (0: VR_JIT_HOT). -ENOTSUP: this host; -ENOMEM; -EACCES, -EPERM: the host lets no program make
- * code. */
+/* Give @cpu a JIT that compiles blocks when they were entered @hot times (0: VR_JIT_HOT). -ENOTSUP:
+ * this host; -ENOMEM; -EACCES, -EPERM: the host lets no program make code. */
 int vr_jit_create(struct vr_cpu *cpu, unsigned hot, struct vr_error *err) VR_MUST;
 void vr_jit_destroy(struct vr_cpu *cpu); /* without one: nothing */
 

@@ -6,10 +6,10 @@
 #include "vireo/host_code.h"
 
 enum {
-    JIT_CODE_BYTES = 16 << 20,   /* of code memory a hart; the host gives pages as they are used */
+    JIT_CODE_BYTES = 16 << 20, /* of code memory a hart; the host gives pages as they are used */
     JIT_TABLE_LEN = VR_PAGE_SIZE / 2,
-    JIT_TABLES_MAX = 2048,       /* 16 MiB of them */
-    JIT_REGION_BLOCKS = 64,      /* compiled together */
+    JIT_TABLES_MAX = 2048,  /* 16 MiB of them */
+    JIT_REGION_BLOCKS = 64, /* compiled together */
 };
 
 /* A jump in compiled code to a block of the same page that is not compiled. */
@@ -27,13 +27,13 @@ struct vr_jit_chunk { /* of links */
 
 struct vr_jit {
     struct vireo_jitmem mem;
-    size_t used; /* bytes of code memory */
+    size_t used;  /* bytes of code memory */
     size_t first; /* where blocks begin, behind the parts that all share */
     uint32_t *tables[JIT_TABLES_MAX];
     unsigned table_count, free_count; /* the first free_count of `free` */
     uint32_t *free[JIT_TABLES_MAX];
     uint32_t shared[16]; /* the back end's: offsets of its shared parts */
-    uint32_t exit_off; /* code that leaves with cpu->pc as it is */
+    uint32_t exit_off;   /* code that leaves with cpu->pc as it is */
     struct vr_jit_chunk *chunks;
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */

@@ -408,10 +408,10 @@ static void hart_op_destroy(struct vr_vcpu *vcpu)
     free(hart);
 }
 
-#define HART_OPS(name)                                                                     \
-    {                                                                                      \
+#define HART_OPS(name)                                                                        \
+    {                                                                                         \
         .engine = (name), .run = vr_interp_run, .reset = hart_op_reset, .save = hart_op_save, \
-        .load = hart_op_load, .destroy = hart_op_destroy                                   \
+        .load = hart_op_load, .destroy = hart_op_destroy                                      \
     }
 static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp");
 static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit");
@@ -436,8 +436,8 @@ int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_c
         free(hart);
         return vr_err(err, -ENOMEM, "no memory for the decoder of hart %u", index);
     }
-    int r = vr_cpu_init(&hart->cpu, &rv_isa, config->jit ? &hart_ops_jit : &hart_ops_interp, machine,
-                        index, mem, err);
+    int r = vr_cpu_init(&hart->cpu, &rv_isa, config->jit ? &hart_ops_jit : &hart_ops_interp,
+                        machine, index, mem, err);
     if (r == 0 && config->jit) {
         r = vr_jit_create(&hart->cpu, config->jit_hot, err);
         if (r < 0) {

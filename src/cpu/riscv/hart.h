@@ -47,8 +47,8 @@ struct rv_config {
     uint64_t timebase_hz;
     /* ecall from S goes to hart->sbi; the hart is stopped after reset, until rv_hart_start. */
     bool builtin_sbi;
-    bool jit;          /* hot code is compiled */
-    uint16_t jit_hot;  /* blocks are when they were entered this often; 0: VR_JIT_HOT */
+    bool jit;         /* hot code is compiled */
+    uint16_t jit_hot; /* blocks are when they were entered this often; 0: VR_JIT_HOT */
 };
 
 struct rv_hart;

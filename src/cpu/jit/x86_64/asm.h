@@ -13,25 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum {
-    RAX,
-    RCX,
-    RDX,
-    RBX,
-    RSP,
-    RBP,
-    RSI,
-    RDI,
-    R8,
-    R9,
-    R10,
-    R11,
-    R12,
-    R13,
-    R14,
-    R15,
-    NO_REG = -1
-};
+enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NO_REG = -1 };
 
 /* Arithmetic of opcode group 1, by its number; shifts of group 2. */
 enum { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_XOR = 6, ALU_CMP = 7 };
@@ -128,8 +110,7 @@ static inline struct vr_asm_mem asm_at(int base, int64_t disp)
 
 static inline struct vr_asm_mem asm_at_index(int base, int index, unsigned scale, int64_t disp)
 {
-    return (struct vr_asm_mem){
-        .base = base, .index = index, .scale = scale, .disp = (int32_t)disp};
+    return (struct vr_asm_mem){.base = base, .index = index, .scale = scale, .disp = (int32_t)disp};
 }
 
 /* ModRM, SIB and displacement; @tail: bytes of the instruction that follow (an immediate). */

@@ -7,7 +7,7 @@
 int emit_gpr(unsigned slot)
 {
     static const int8_t map[32] = {
-        [2] = R14 + 1, [8] = R9 + 1,   [9] = R10 + 1,  [10] = RBX + 1, [11] = RSI + 1,
+        [2] = R14 + 1,  [8] = R9 + 1,  [9] = R10 + 1,  [10] = RBX + 1, [11] = RSI + 1,
         [12] = RDI + 1, [13] = R8 + 1, [14] = R12 + 1, [15] = R13 + 1, [16] = R11 + 1,
     };
     return slot < 32 ? map[slot] - 1 : NO_REG;
@@ -16,7 +16,7 @@ int emit_gpr(unsigned slot)
 int emit_xmm(unsigned slot)
 {
     static const int8_t map[32] = {
-        [10] = 3, [11] = 4,  [12] = 5,  [13] = 6,  [14] = 7,  [15] = 8,  [0] = 9,
+        [10] = 3, [11] = 4, [12] = 5, [13] = 6, [14] = 7, [15] = 8, [0] = 9,
         [1] = 10, [2] = 11, [3] = 12, [4] = 13, [5] = 14, [6] = 15,
     };
     unsigned f = slot - VR_SLOT_F0;
@@ -187,8 +187,7 @@ void emit_link(struct emit *e, size_t site, unsigned off)
         e->failed = true;
         return;
     }
-    *link = (struct vr_jit_link){
-        .site = (uint32_t)site, .target = (uint16_t)off, .next = e->links};
+    *link = (struct vr_jit_link){.site = (uint32_t)site, .target = (uint16_t)off, .next = e->links};
     e->links = link;
     emit_slow(e, SLOW_EXIT, site)->off = off;
 }
@@ -215,7 +214,8 @@ static void emit_block(struct emit *e, const struct vr_block *b, const struct vr
         if (!emit_int_op(e) && !emit_mem_op(e) && !emit_fp_op(e)) {
             emit_call_op(e);
         }
-        if (e->ip->d >= VR_SLOT_F0 && e->ip->d < VR_SLOT_TEMP && strpbrk(vr_ir_uses(e->ip->op), "Dd")) {
+        if (e->ip->d >= VR_SLOT_F0 && e->ip->d < VR_SLOT_TEMP &&
+            strpbrk(vr_ir_uses(e->ip->op), "Dd")) {
             uint32_t bit = 1u << (e->ip->d - VR_SLOT_F0);
             e->boxed = e->box_result ? e->boxed | bit : e->boxed & ~bit;
         }

@@ -14,8 +14,8 @@
 #include "cpu/jit/jit_priv.h"
 #include "cpu/jit/x86_64/asm.h"
 
-#define EMIT_BIAS      ((int64_t)(offsetof(struct vr_cpu, r) + 16 * sizeof(uint64_t)))
-#define EMIT_FIELD(m)  asm_at(RBP, (int64_t)offsetof(struct vr_cpu, m) - EMIT_BIAS)
+#define EMIT_BIAS     ((int64_t)(offsetof(struct vr_cpu, r) + 16 * sizeof(uint64_t)))
+#define EMIT_FIELD(m) asm_at(RBP, (int64_t)offsetof(struct vr_cpu, m) - EMIT_BIAS)
 
 /* Constants at fixed offsets of the code memory, each 16 bytes. */
 enum { EMIT_NAN64 = 64, EMIT_NAN32 = 80, EMIT_SIGN64 = 96, EMIT_SIGN32 = 112, EMIT_SHARED = 128 };
@@ -23,8 +23,8 @@ enum { EMIT_NAN64 = 64, EMIT_NAN32 = 80, EMIT_SIGN64 = 96, EMIT_SIGN32 = 112, EM
 /* Shared code, by offset; known once vr_jit_emit_shared has run. */
 struct emit_shared {
     uint32_t enter;
-    uint32_t exit_rax;  /* rax: pc */
-    uint32_t exit_off;  /* rax: pc's offset from page_va */
+    uint32_t exit_rax; /* rax: pc */
+    uint32_t exit_off; /* rax: pc's offset from page_va */
     uint32_t load, store, op, helper, helper_end, fp_on;
 };
 const struct emit_shared *emit_shared(const struct vr_jit *jit);
@@ -34,9 +34,9 @@ enum emit_slow_kind {
     SLOW_STORE, /* value in @reg, or in slot b */
     SLOW_OP,    /* the whole op through vr_jit_op */
     SLOW_FP_ON,
-    SLOW_EXIT,    /* leave with pc = page_va + off */
-    SLOW_FAR,     /* go to page_va + off, another page */
-    SLOW_NAN64,   /* @reg: canonical NaN */
+    SLOW_EXIT,  /* leave with pc = page_va + off */
+    SLOW_FAR,   /* go to page_va + off, another page */
+    SLOW_NAN64, /* @reg: canonical NaN */
     SLOW_NAN32,
 };
 
@@ -61,10 +61,10 @@ struct emit {
     unsigned mode;
     const struct vr_block *b;
     const struct vr_ir *ip;
-    unsigned page_off;  /* of the block's start */
-    unsigned left;      /* instructions of the block after this one */
-    uint32_t boxed;     /* f registers that surely hold a boxed single */
-    bool box_result;    /* this op's result is such a one */
+    unsigned page_off; /* of the block's start */
+    unsigned left;     /* instructions of the block after this one */
+    uint32_t boxed;    /* f registers that surely hold a boxed single */
+    bool box_result;   /* this op's result is such a one */
     bool failed;
     struct emit_slow *slow, spare; /* spare: where one goes that does not fit */
     unsigned slow_count;

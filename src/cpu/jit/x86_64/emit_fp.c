@@ -78,8 +78,7 @@ static void fp_compare(struct emit *e, bool single, bool quiet, int a, int b)
 static void fp_canonical(struct emit *e, bool single, int x)
 {
     fp_compare(e, single, true, x, x);
-    struct emit_slow *slow =
-        emit_slow(e, single ? SLOW_NAN32 : SLOW_NAN64, asm_jcc(&e->s, CC_P));
+    struct emit_slow *slow = emit_slow(e, single ? SLOW_NAN32 : SLOW_NAN64, asm_jcc(&e->s, CC_P));
     slow->reg = x;
     slow->resume = e->s.at;
 }
@@ -122,8 +121,8 @@ static bool fp_fma(struct emit *e, bool single)
     struct fp_boxes boxes = {.count = 0};
     unsigned signs = (unsigned)ip->imm & (VR_FMA_NEG_PRODUCT | VR_FMA_NEG_ADDEND);
     /* vfmadd213, vfmsub213, vfnmadd213, vfnmsub213: x0 = b * x0 + c */
-    unsigned op = signs == 0                   ? 0xa9
-                  : signs == VR_FMA_NEG_ADDEND ? 0xab
+    unsigned op = signs == 0                    ? 0xa9
+                  : signs == VR_FMA_NEG_ADDEND  ? 0xab
                   : signs == VR_FMA_NEG_PRODUCT ? 0xad
                                                 : 0xaf;
     if (!fp_nearest(ip)) {
@@ -168,7 +167,7 @@ static void fp_sign(struct emit *e, bool single)
     if (ip->a == ip->b && !neg && !xor) {
         asm_vrr(s, MAP_0F, PP_NONE, false, 0x28, 0, 0, a);
     } else if (ip->a == ip->b) { /* fneg: flip; fabs: clear */
-        asm_vrr(s, MAP_0F, PP_NONE, false, xor ? 0x55 : 0x57, 0, 0, a);
+        asm_vrr(s, MAP_0F, PP_NONE, false, xor? 0x55 : 0x57, 0, 0, a);
     } else {
         int b = fp_src(e, ip->b, 2);
         asm_vrr(s, MAP_0F, PP_NONE, false, neg ? 0x55 : 0x54, 2, neg ? b : 0, neg ? 0 : b);

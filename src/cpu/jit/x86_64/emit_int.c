@@ -14,8 +14,7 @@ static void int_alu(struct emit *e, unsigned alu, bool w)
         a = b;
         b = t;
     }
-    if (alu == ALU_ADD && w && emit_gpr(a) != NO_REG && emit_gpr(b) != NO_REG &&
-        emit_gpr(a) != d) {
+    if (alu == ALU_ADD && w && emit_gpr(a) != NO_REG && emit_gpr(b) != NO_REG && emit_gpr(a) != d) {
         asm_lea(&e->s, true, d, asm_at_index(emit_gpr(a), emit_gpr(b), 0, 0));
         emit_put(e, ip->d, d);
         return;
@@ -560,8 +559,7 @@ void emit_far_rax(struct emit *e)
                              set + (int64_t)offsetof(struct vr_tlb, entry) +
                                  (int64_t)offsetof(struct vr_tlb_entry, tag[VR_EXEC])));
     asm_jcc_to(s, CC_NE, e->shared->exit_rax);
-    asm_load(s, RDX,
-             asm_at_index(RBP, RCX, 0, set + (int64_t)offsetof(struct vr_tlb, code)));
+    asm_load(s, RDX, asm_at_index(RBP, RCX, 0, set + (int64_t)offsetof(struct vr_tlb, code)));
     asm_mov32(s, RCX, RAX);
     asm_alu_imm(s, false, ALU_AND, RCX, VR_PAGE_SIZE - 2);
     asm_rm(s, false, 0x8b, RCX, asm_at_index(RDX, RCX, 1, 0));

@@ -38,9 +38,9 @@ static size_t mem_look_up(struct emit *e, unsigned width, enum vr_access access,
                              mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, tag) +
                                  (int64_t)access * 8));
     size_t miss = asm_jcc(s, CC_NE);
-    asm_load(s, RDX,
-             asm_at_index(RBP, RCX, 2,
-                          mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, addend)));
+    asm_load(
+        s, RDX,
+        asm_at_index(RBP, RCX, 2, mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, addend)));
     *ret_va = va;
     return miss;
 }
