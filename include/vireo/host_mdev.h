@@ -37,7 +37,8 @@ struct vireo_mdev_type {
 
 /* The types of all parents, by parent and type, at most @cap to @ret_list; how many there are to
  * *ret_count: none where the host has no such driver. @root as in struct vireo_pci_options. What is
- * not readable is left out. -ENOENT: no such root; -ENOMEM. */
+ * not readable is left out. -ENOENT: no such root; -ENOMEM; -ENOTSUP: not on this host (Windows).
+ */
 VIREO_API int vireo_mdev_types(const char *root, struct vireo_mdev_type *ret_list, size_t cap,
                                size_t *ret_count, struct vr_error *err);
 

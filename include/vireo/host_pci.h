@@ -161,8 +161,8 @@ struct vireo_pci;
  * Look at the host. A device that vanishes meanwhile is left out; one whose data make no sense is
  * left out and told by vireo_pci_problem. Free the result with vireo_pci_destroy.
  *
- * -ENOENT: this host has no PCI, or there is no such root; -EACCES; -ENOMEM; -EINVAL, -ENOENT, ...:
- * the pci.ids file that was named.
+ * -ENOTSUP: not on this host (Windows); -ENOENT: it has no PCI, or there is no such root; -EACCES;
+ * -ENOMEM; -EINVAL, -ENOENT, ...: the pci.ids file that was named.
  */
 VIREO_API int vireo_pci_scan(const struct vireo_pci_options *options, struct vireo_pci **ret_pci,
                              struct vr_error *err);

@@ -15,8 +15,9 @@
  * Sources on Linux: CPUID, getauxval(3) and riscv_hwprobe(2) for instruction sets; sysfs for
  * topology, caches, huge pages and NUMA nodes; sched_getaffinity(2) and cgroup v2 for limits;
  * /proc/meminfo for sizes that are nowhere else. On macOS, iOS and tvOS: sysctl(3) and Mach's host
- * calls; processors are numbered by us there, since the host numbers none. A fact that the host
- * does not tell is 0, "" or VIREO_UNKNOWN, as each member says.
+ * calls; processors are numbered by us there, since the host numbers none. On Windows:
+ * GetLogicalProcessorInformationEx and its like. A fact that the host does not tell is 0, "" or
+ * VIREO_UNKNOWN, as each member says.
  *
  * Binary compatibility: structs come from the library. Those that are returned by pointer may grow
  * at their end; enumerations may grow at their end.
@@ -212,8 +213,9 @@ enum vireo_path {
  * created. On Linux by the XDG Base Directory Specification 0.8: $XDG_CONFIG_HOME/vireo or
  * $HOME/.config/vireo, and so on; values that are not absolute are ignored, as it demands. Without
  * XDG_RUNTIME_DIR: "run" in the cache directory. On Apple's systems: Preferences, Application
- * Support and Caches of $HOME/Library, and the user's own temporary directory. -ENOENT: no home
- * directory; -ENAMETOOLONG: @size. Reads the environment: not while another thread changes it.
+ * Support and Caches of $HOME/Library, and the user's own temporary directory. On Windows
+ * below %APPDATA% and %LOCALAPPDATA%. -ENOENT: no home directory; -ENAMETOOLONG: @size. Reads the
+ * environment: not while another thread changes it.
  */
 VIREO_API int vireo_platform_path(enum vireo_path path, char *ret_path, size_t size,
                                   struct vr_error *err);

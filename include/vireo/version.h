@@ -2,7 +2,13 @@
 #ifndef VIREO_VERSION_H
 #define VIREO_VERSION_H
 
+#if !defined(_WIN32)
 #define VIREO_API __attribute__((visibility("default")))
+#elif defined(VIREO_BUILDING) /* the library itself */
+#define VIREO_API __declspec(dllexport)
+#else
+#define VIREO_API
+#endif
 
 #ifdef __cplusplus
 extern "C" {

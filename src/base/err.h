@@ -4,11 +4,16 @@
 
 #include "vireo/error.h"
 
-#define VR_MUST         VIREO_MUST
+#define VR_MUST VIREO_MUST
+/* mingw-w64's compiler thinks of Microsoft's old printf; _GNU_SOURCE brings C99's. */
+#ifdef __MINGW32__
+#define VR_PRINTF(a, b) __attribute__((format(gnu_printf, a, b)))
+#else
 #define VR_PRINTF(a, b) __attribute__((format(printf, a, b)))
-#define VR_COLD         __attribute__((cold))
-#define VR_LIKELY(x)    __builtin_expect(!!(x), 1)
-#define VR_UNLIKELY(x)  __builtin_expect(!!(x), 0)
+#endif
+#define VR_COLD        __attribute__((cold))
+#define VR_LIKELY(x)   __builtin_expect(!!(x), 1)
+#define VR_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* Fill @err (may be NULL) and return @code (a negative errno), so a failure is one line. */
 int vr_err(struct vr_error *err, int code, const char *fmt, ...) VR_PRINTF(3, 4) VR_COLD;

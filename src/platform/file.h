@@ -9,8 +9,16 @@
 
 #include "base/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#ifdef _WIN32
+struct iovec {
+    void *iov_base;
+    size_t iov_len;
+};
+#else
 #include <sys/uio.h>
+#endif
 
 enum vr_file_kind { VR_FILE_REGULAR, VR_FILE_BLOCK, VR_FILE_DIR, VR_FILE_OTHER };
 

@@ -103,3 +103,26 @@ bool vireo_platform_has(const struct vireo_platform *host, const char *feature)
     }
     return false;
 }
+
+void vr_host_add_cache(struct vireo_cache *list, uint32_t *count, const struct vireo_cache *cache)
+{
+    uint32_t at = 0;
+    for (; at < *count; at++) {
+        struct vireo_cache *c = &list[at];
+        if (c->level == cache->level && c->kind == cache->kind &&
+            c->size_bytes == cache->size_bytes && c->line_bytes == cache->line_bytes &&
+            c->ways == cache->ways) {
+            c->count++;
+            c->shared_by = cache->shared_by > c->shared_by ? cache->shared_by : c->shared_by;
+            return;
+        }
+        if (c->level > cache->level || (c->level == cache->level && c->kind > cache->kind)) {
+            break;
+        }
+    }
+    if (*count < VR_HOST_CACHES) {
+        memmove(&list[at + 1], &list[at], (*count - at) * sizeof(*cache));
+        list[at] = *cache;
+        ++*count;
+    }
+}

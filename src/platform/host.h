@@ -7,7 +7,7 @@
 #include "vireo/host_thread.h"
 #include "vireo/platform.h"
 
-enum { VR_FEATURES_MAX = 192 };
+enum { VR_FEATURES_MAX = 192, VR_HOST_CACHES = 64 };
 
 /* The processor that we run on, by asking it. */
 struct vr_cpu_id {
@@ -35,6 +35,9 @@ int vr_host_read_cpus(const char *root, struct vireo_platform *host, struct vr_e
 int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_error *err) VR_MUST;
 int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory,
                         struct vr_error *err) VR_MUST;
+
+/* Count @cache in @list (VR_HOST_CACHES long, *@count used), beside those like it, by level. */
+void vr_host_add_cache(struct vireo_cache *list, uint32_t *count, const struct vireo_cache *cache);
 
 /* Processors that the calling thread may run on. -ENOMEM and what the host says. */
 int vr_host_affinity(struct vireo_cpuset *ret_set) VR_MUST;

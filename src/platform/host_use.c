@@ -19,11 +19,12 @@ static int use_check_huge(uint64_t huge, const struct vireo_memory *m, uint64_t 
         if (h->page_bytes == huge) {
             return h->free >= need
                        ? 0
-                       : vr_err(err, -ENOMEM,
-                                "huge pages: %" PRIu64 " of %" PRIu64 " KiB are needed, %" PRIu64
-                                " are free: write their number to /sys/kernel/mm/hugepages/"
-                                "hugepages-%" PRIu64 "kB/nr_hugepages",
-                                need, huge >> 10, h->free, huge >> 10);
+                       : vr_err(
+                             err, -ENOMEM,
+                             "huge pages: %" PRIu64 " of %" PRIu64 " KiB are needed, %" PRIu64
+                             " are free: on Linux, write their number to /sys/kernel/mm/hugepages/"
+                             "hugepages-%" PRIu64 "kB/nr_hugepages",
+                             need, huge >> 10, h->free, huge >> 10);
         }
         if (len < sizeof(sizes)) {
             len += (size_t)snprintf(sizes + len, sizeof(sizes) - len, "%s%" PRIu64 "K",

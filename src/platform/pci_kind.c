@@ -151,3 +151,10 @@ const char *vireo_gpu_type_name(enum vireo_gpu_type type)
     static const char *const names[] = {"unknown", "integrated", "discrete", "virtual"};
     return (unsigned)type < VR_COUNT(names) ? names[type] : "unknown";
 }
+
+const char *vireo_iommu_kind_name(enum vireo_iommu_kind kind)
+{
+    static const char *const names[] = {"none",       "Intel VT-d",   "AMD-Vi",       "Arm SMMU",
+                                        "Arm SMMUv3", "RISC-V IOMMU", "virtio IOMMU", "other"};
+    return (unsigned)kind < VR_COUNT(names) ? names[kind] : "other";
+}

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CPU_CACHE_GROUPS = 64, CPU_CACHE_INDEXES = 16 };
+enum { CPU_CACHE_INDEXES = 16 };
 
 #define CPU_DIR "sys/devices/system/cpu/cpu%u/"
 
@@ -78,29 +78,6 @@ static int cpu_core(struct cpu_reader *rd, uint32_t cpu, const struct vireo_cpus
     return 0;
 }
 
-static void cpu_cache_add(struct cpu_reader *rd, const struct vireo_cache *cache)
-{
-    uint32_t at = 0;
-    for (; at < rd->cache_count; at++) {
-        struct vireo_cache *c = &rd->caches[at];
-        if (c->level == cache->level && c->kind == cache->kind &&
-            c->size_bytes == cache->size_bytes && c->line_bytes == cache->line_bytes &&
-            c->ways == cache->ways) {
-            c->count++;
-            c->shared_by = cache->shared_by > c->shared_by ? cache->shared_by : c->shared_by;
-            return;
-        }
-        if (c->level > cache->level || (c->level == cache->level && c->kind > cache->kind)) {
-            break;
-        }
-    }
-    if (rd->cache_count < CPU_CACHE_GROUPS) {
-        memmove(&rd->caches[at + 1], &rd->caches[at], (rd->cache_count - at) * sizeof(*cache));
-        rd->caches[at] = *cache;
-        rd->cache_count++;
-    }
-}
-
 /* Cache number @index of @cpu, counted once: at the first online processor that shares it. */
 static int cpu_cache(struct cpu_reader *rd, uint32_t cpu, unsigned index,
                      const struct vireo_cpuset *online)
@@ -147,7 +124,7 @@ static int cpu_cache(struct cpu_reader *rd, uint32_t cpu, unsigned index,
     vireo_cpuset_fini(&shared);
     cache.shared_by = cache.shared_by ? cache.shared_by : 1;
     if (first == cpu) {
-        cpu_cache_add(rd, &cache);
+        vr_host_add_cache(rd->caches, &rd->cache_count, &cache);
     }
     return 0;
 #undef CPU_CACHE
@@ -281,7 +258,7 @@ static int cpu_read_all(const struct vr_sysfs *fs, struct vireo_platform *host,
         .list = vr_zalloc_array(count, sizeof(*rd.list)),
         .package_ids = vr_zalloc_array(count, sizeof(*rd.package_ids)),
         .core_firsts = vr_zalloc_array(count, sizeof(*rd.core_firsts)),
-        .caches = vr_zalloc_array(CPU_CACHE_GROUPS, sizeof(*rd.caches)),
+        .caches = vr_zalloc_array(VR_HOST_CACHES, sizeof(*rd.caches)),
     };
     host->cpu.list = rd.list;
     host->cpu.caches = rd.caches;

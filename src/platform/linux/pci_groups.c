@@ -177,10 +177,3 @@ enum vireo_iommu_kind vireo_iommu_kind(const struct vireo_pci *pci)
 {
     return pci->iommu_kind;
 }
-
-const char *vireo_iommu_kind_name(enum vireo_iommu_kind kind)
-{
-    static const char *const names[] = {"none",       "Intel VT-d",   "AMD-Vi",       "Arm SMMU",
-                                        "Arm SMMUv3", "RISC-V IOMMU", "virtio IOMMU", "other"};
-    return (unsigned)kind < VR_COUNT(names) ? names[kind] : "other";
-}
