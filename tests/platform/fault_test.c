@@ -1,4 +1,4 @@
-/* Fault handlers: context, order, chaining, alternate stacks. */
+/* Fault handlers on POSIX hosts: signals, chaining, alternate stacks. */
 #include "test.h"
 
 #include "vireo/host_fault.h"
@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, THREADS = 4, ROUNDS = 200 };
+enum { PAGE = 4096 };
 
 struct box {
     struct vireo_map map;
@@ -78,37 +78,6 @@ static void missing_pages_are_mended(void **state)
     vireo_fault_remove(id);
     assert_int_equal(sigaction(SIGSEGV, NULL, &after), 0);
     assert_ptr_equal(after.sa_sigaction, before.sa_sigaction);
-    vireo_map_destroy(&b.map);
-}
-
-static void the_latest_is_asked_first(void **state)
-{
-    struct box b, none = {.order = 0};
-    int mender, early, late, more[VIREO_FAULT_HANDLERS], count = 0;
-    struct vr_error err;
-    (void)state;
-    box_make(&b);
-    assert_int_equal(vireo_fault_add(refuse, &none, &early, NULL), 0);
-    assert_int_equal(vireo_fault_add(mend, &b, &mender, NULL), 0);
-    *(volatile uint8_t *)b.map.hva = 1;
-    assert_int_equal(atomic_load(&none.asked), 0);
-    assert_int_equal(vireo_fault_add(refuse, &none, &late, NULL), 0);
-    *(volatile uint8_t *)(b.map.hva + PAGE) = 1;
-    assert_int_equal(atomic_load(&none.asked), 1);
-    vireo_fault_remove(late);
-    *(volatile uint8_t *)(b.map.hva + 2 * PAGE) = 1;
-    assert_int_equal(atomic_load(&none.asked), 1);
-    assert_int_equal(atomic_load(&b.mended), 3);
-    while (vireo_fault_add(refuse, &none, &more[count], &err) == 0) {
-        count++;
-    }
-    assert_int_equal(err.code, -ENOSPC);
-    assert_int_equal(count, VIREO_FAULT_HANDLERS - 2);
-    while (count) {
-        vireo_fault_remove(more[--count]);
-    }
-    vireo_fault_remove(early);
-    vireo_fault_remove(mender);
     vireo_map_destroy(&b.map);
 }
 
@@ -308,47 +277,15 @@ static void running_out_of_stack_is_seen(void **state)
     assert_int_equal(WEXITSTATUS(status), 5);
 }
 
-static void fault_often(void *arg)
-{
-    struct box *b = arg;
-    struct vireo_map_opts o = {.prot = VIREO_PROT_NONE, .node = VIREO_NODE_ANY};
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        struct box mine = {.order = 0};
-        int id;
-        assert_int_equal(vireo_map_create(PAGE, &o, &mine.map, NULL), 0);
-        assert_int_equal(vireo_fault_add(mend, &mine, &id, NULL), 0);
-        *(volatile uint8_t *)mine.map.hva = 1;
-        vireo_fault_remove(id);
-        vireo_map_destroy(&mine.map);
-        atomic_fetch_add(&b->mended, 1);
-    }
-}
-
-static void handlers_come_and_go_under_faults(void **state)
-{
-    struct box b = {.order = 0};
-    struct vireo_thread *t[THREADS];
-    (void)state;
-    for (unsigned i = 0; i < THREADS; i++) {
-        assert_int_equal(vireo_thread_create("faults", fault_often, &b, &t[i], NULL), 0);
-    }
-    for (unsigned i = 0; i < THREADS; i++) {
-        vireo_thread_join(t[i]);
-    }
-    assert_int_equal(atomic_load(&b.mended), THREADS * ROUNDS);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(missing_pages_are_mended),
-        cmocka_unit_test(the_latest_is_asked_first),
         cmocka_unit_test(unclaimed_faults_go_to_who_was_before),
         cmocka_unit_test(nobody_claims_and_the_default_follows),
         cmocka_unit_test(an_abort_is_seen_and_still_ends_it),
         cmocka_unit_test(requests_to_end_are_heard),
         cmocka_unit_test(running_out_of_stack_is_seen),
-        cmocka_unit_test(handlers_come_and_go_under_faults),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Detection over made-up hosts, whole and damaged, and over this one. */
+/* Detection over made-up hosts, whole and damaged; where files belong. */
 #include "files.h"
 #include "test.h"
 
@@ -12,77 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void cpu_lists_are_read_and_written(void **state)
-{
-    static const struct {
-        const char *text, *again;
-        int count; /* or an error */
-    } cases[] = {
-        {"0", "0", 1},
-        {"0-3\n", "0-3", 4},
-        {"0,2-3,7", "0,2-3,7", 4},
-        {"7,0,2-3,2", "0,2-3,7", 4},
-        {"", "", 0},
-        {"\n", "", 0},
-        {"0-7:2/4", "0-1,4-5", 4},
-        {"1020-1030,4096", "1020-1030,4096", 12},
-        {"65535", "65535", 1},
-        {"65536", NULL, -ERANGE},
-        {"99999999999999999999", NULL, -ERANGE},
-        {"3-1", NULL, -EINVAL},
-        {"-1", NULL, -EINVAL},
-        {"1-", NULL, -EINVAL},
-        {"1,", NULL, -EINVAL},
-        {",1", NULL, -EINVAL},
-        {"1 2", NULL, -EINVAL},
-        {"1-2-3", NULL, -EINVAL},
-        {"0x1", NULL, -EINVAL},
-        {"0-8:0/2", NULL, -EINVAL},
-        {"0-8:2/0", NULL, -EINVAL},
-        {"0-8:2", NULL, -EINVAL},
-        {"0-8:3/2", NULL, -EINVAL},
-    };
-    (void)state;
-    for (unsigned i = 0; i < VR_COUNT(cases); i++) {
-        struct vireo_cpuset set = {.bits = NULL};
-        char text[64];
-        int r = vireo_cpuset_parse(cases[i].text, &set);
-        if (cases[i].count < 0) {
-            assert_int_equal(r, cases[i].count);
-            assert_null(set.bits);
-            continue;
-        }
-        assert_int_equal(r, 0);
-        assert_int_equal(vireo_cpuset_count(&set), cases[i].count);
-        assert_int_equal(vireo_cpuset_format(&set, text, sizeof(text)), strlen(cases[i].again));
-        assert_string_equal(text, cases[i].again);
-        vireo_cpuset_fini(&set);
-    }
-}
-
-static void any_set_survives_its_list(void **state)
-{
-    (void)state;
-    srand(1);
-    for (unsigned round = 0; round < 200; round++) {
-        struct vireo_cpuset a = {.bits = NULL}, b = {.bits = NULL};
-        char text[8192];
-        unsigned count = (unsigned)rand() % 60, spread = 1u << ((unsigned)rand() % 14);
-        for (unsigned i = 0; i < count; i++) {
-            assert_int_equal(vireo_cpuset_add(&a, (uint32_t)rand() % spread), 0);
-        }
-        assert_true(vireo_cpuset_format(&a, text, sizeof(text)) < sizeof(text));
-        assert_int_equal(vireo_cpuset_parse(text, &b), 0);
-        assert_int_equal(vireo_cpuset_count(&a), vireo_cpuset_count(&b));
-        for (uint32_t i = vireo_cpuset_next(&a, 0); i != UINT32_MAX;
-             i = vireo_cpuset_next(&a, i + 1)) {
-            assert_true(vireo_cpuset_has(&b, i));
-        }
-        vireo_cpuset_fini(&a);
-        vireo_cpuset_fini(&b);
-    }
-}
 
 static void damaged_files_are_told_apart(void **state)
 {
@@ -357,103 +286,6 @@ static void damaged_hosts_do_no_harm(void **state)
     free(huge);
 }
 
-enum { LOOKERS = 8 };
-
-static void look(void *arg)
-{
-    const struct vireo_platform *h;
-    assert_int_equal(vireo_platform_get(&h, NULL), 0);
-    assert_non_null(vireo_platform_caps());
-    (void)vireo_host_os();
-    *(const struct vireo_platform **)arg = h;
-}
-
-/* First in this process: the threads race for the first look. */
-static void all_threads_see_one_host(void **state)
-{
-    struct vireo_thread *threads[LOOKERS];
-    const struct vireo_platform *seen[LOOKERS];
-    (void)state;
-    for (unsigned i = 0; i < LOOKERS; i++) {
-        assert_int_equal(vireo_thread_create("look", look, (void *)&seen[i], &threads[i], NULL), 0);
-    }
-    for (unsigned i = 0; i < LOOKERS; i++) {
-        vireo_thread_join(threads[i]);
-        assert_ptr_equal(seen[i], seen[0]);
-    }
-}
-
-static void this_host_makes_sense(void **state)
-{
-    const struct vireo_platform *h;
-    struct vireo_memory now;
-    (void)state;
-    assert_int_equal(vireo_platform_get(&h, NULL), 0);
-    assert_int_equal(h->os, vireo_host_os());
-    assert_int_equal(h->cpu.arch, vireo_host_arch());
-    assert_true(h->cpu.count >= 1 && h->cpu.usable_count <= h->cpu.count);
-    assert_true(h->cpu.packages >= 1 && h->cpu.cores >= h->cpu.packages);
-    assert_int_equal(h->memory.page_bytes, sysconf(_SC_PAGESIZE));
-    assert_int_equal(vireo_platform_memory(&now, NULL), 0);
-    assert_int_equal(now.total_bytes, h->memory.total_bytes);
-    assert_true(now.available_bytes <= now.total_bytes);
-    for (uint32_t i = 0; i < h->cpu.feature_count; i++) {
-        assert_true(vireo_platform_has(h, h->cpu.features[i]));
-    }
-    assert_false(vireo_platform_has(h, "telepathy"));
-    assert_string_equal(vireo_os_name((enum vireo_os)99), "unknown");
-    assert_string_equal(vireo_arch_name(VIREO_ARCH_ARM64), "arm64");
-}
-
-/* What every processor of its kind has, and what follows from what. */
-static void processors_are_known(void **state)
-{
-    static const struct {
-        enum vireo_arch arch;
-        const char *have, *needs;
-    } rules[] = {
-        {VIREO_ARCH_X86_64, NULL, "sse2"},  {VIREO_ARCH_X86_64, NULL, "syscall"},
-        {VIREO_ARCH_X86_64, "avx2", "avx"}, {VIREO_ARCH_X86_64, "avx512f", "avx2"},
-        {VIREO_ARCH_ARM64, NULL, "fp"},     {VIREO_ARCH_ARM64, NULL, "asimd"},
-        {VIREO_ARCH_ARM64, "sve2", "sve"},  {VIREO_ARCH_ARM64, "asimdhp", "fphp"},
-        {VIREO_ARCH_RISCV64, NULL, "i"},    {VIREO_ARCH_RISCV64, NULL, "m"},
-        {VIREO_ARCH_RISCV64, NULL, "a"},    {VIREO_ARCH_RISCV64, "d", "f"},
-    };
-    const struct vireo_platform *h;
-    unsigned checked = 0;
-    (void)state;
-    assert_int_equal(vireo_platform_get(&h, NULL), 0);
-    for (unsigned i = 0; i < VR_COUNT(rules); i++) {
-        if (rules[i].arch == h->cpu.arch &&
-            (!rules[i].have || vireo_platform_has(h, rules[i].have))) {
-            assert_true(vireo_platform_has(h, rules[i].needs));
-            checked++;
-        }
-    }
-    if (h->cpu.arch == VIREO_ARCH_UNKNOWN) {
-        skip_because("Vireo knows nothing of this processor");
-    }
-    assert_true(checked >= 2 && h->cpu.virt_name[0]);
-}
-
-static void caps_say_why(void **state)
-{
-    const struct vireo_caps *c = vireo_platform_caps();
-    const struct vireo_ability *all[] = {
-        &c->kvm, &c->hvf, &c->whpx, &c->io_uring, &c->counters, &c->protection_keys, &c->jit};
-    (void)state;
-    assert_ptr_equal(c, vireo_platform_caps());
-    for (unsigned i = 0; i < VR_COUNT(all); i++) {
-        assert_true(strlen(all[i]->detail) > 5);
-        assert_true(all[i]->present || !all[i]->works);
-    }
-    assert_int_equal(c->has_kvm, c->kvm.works);
-    assert_int_equal(c->accelerated, c->has_kvm || c->has_hvf || c->has_whpx);
-    if (access("/dev/kvm", F_OK) != 0) {
-        assert_false(c->kvm.present);
-    }
-}
-
 static void paths_follow_xdg(void **state)
 {
     char path[256], small[8];
@@ -486,16 +318,10 @@ static void paths_follow_xdg(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_threads_see_one_host),
-        cmocka_unit_test(cpu_lists_are_read_and_written),
-        cmocka_unit_test(any_set_survives_its_list),
         cmocka_unit_test(damaged_files_are_told_apart),
         cmocka_unit_test(another_host_is_read_from_its_files),
         cmocka_unit_test(kinds_of_linux_are_told_apart),
         cmocka_unit_test(damaged_hosts_do_no_harm),
-        cmocka_unit_test(this_host_makes_sense),
-        cmocka_unit_test(processors_are_known),
-        cmocka_unit_test(caps_say_why),
         cmocka_unit_test(paths_follow_xdg),
     };
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);

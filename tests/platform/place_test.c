@@ -1,15 +1,12 @@
-/* Where threads run, and their priorities. */
+/* Where threads run. */
+#include "os.h"
 #include "test.h"
 
 #include "base/bits.h"
 #include "vireo/host_thread.h"
 #include "vireo/host_use.h"
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 static void pin(void *arg)
 {
@@ -17,7 +14,7 @@ static void pin(void *arg)
     struct vireo_cpuset now = {.bits = NULL};
     struct vr_error err;
     assert_int_equal(vireo_place_self_on(cpu, NULL), 0);
-    assert_int_equal(sched_getcpu(), cpu);
+    assert_int_equal(os_current_cpu(), cpu);
     assert_int_equal(vireo_place_get(&now, NULL), 0);
     assert_int_equal(vireo_cpuset_count(&now), 1);
     assert_true(vireo_cpuset_has(&now, cpu));
@@ -142,44 +139,6 @@ static void what_is_asked_of_a_host_is_checked(void **state)
     assert_int_equal(vireo_host_use_check(&use, &h, 4096, NULL), 0);
 }
 
-static void prioritize(void *arg)
-{
-    struct vr_error err;
-    (void)arg;
-    id_t tid = (id_t)syscall(SYS_gettid);
-    assert_int_equal(vireo_priority_self(VIREO_PRIORITY_LOW, NULL), 0);
-    assert_int_equal(getpriority(PRIO_PROCESS, tid), 10);
-    int r = vireo_priority_self(VIREO_PRIORITY_HIGH, &err);
-    if (r == 0) {
-        assert_int_equal(getpriority(PRIO_PROCESS, tid), -10);
-    } else {
-        assert_true(r == -EPERM || r == -EACCES);
-        assert_non_null(strstr(err.msg, "CAP_SYS_NICE"));
-        assert_int_equal(getpriority(PRIO_PROCESS, tid), 10);
-    }
-    r = vireo_priority_self(VIREO_PRIORITY_REALTIME, &err);
-    if (r == 0) {
-        /* The bare call: musl has none of its own for a thread. */
-        assert_int_equal(syscall(SYS_sched_getscheduler, 0) & ~SCHED_RESET_ON_FORK, SCHED_FIFO);
-        assert_int_equal(vireo_priority_self(VIREO_PRIORITY_NORMAL, NULL), 0);
-        assert_int_equal(syscall(SYS_sched_getscheduler, 0), SCHED_OTHER);
-    } else {
-        assert_int_equal(r, -EPERM);
-        assert_non_null(strstr(err.msg, "ulimit -r"));
-    }
-    assert_int_equal(vireo_priority_self((enum vireo_priority)9, &err), -EINVAL);
-}
-
-static void priorities_are_a_threads(void **state)
-{
-    struct vireo_thread *t;
-    int before = getpriority(PRIO_PROCESS, 0);
-    (void)state;
-    assert_int_equal(vireo_thread_create("priority", prioritize, NULL, &t, NULL), 0);
-    vireo_thread_join(t);
-    assert_int_equal(getpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid)), before);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,7 +146,6 @@ int main(void)
         cmocka_unit_test(kinds_have_processors),
         cmocka_unit_test(policies_fill_in_their_order),
         cmocka_unit_test(what_is_asked_of_a_host_is_checked),
-        cmocka_unit_test(priorities_are_a_threads),
     };
     return cmocka_run_group_tests_name("place", tests, NULL, NULL);
 }

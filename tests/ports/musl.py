@@ -15,7 +15,7 @@ BUILD = FOLDER / "musl"
 tap = Tap()
 
 with tap.test("musl: library, tests and examples are built"):
-    built(BUILD, "x86_64-musl")
+    built(BUILD, "x86_64-musl", compiler())
 
 for program in sorted(BUILD.glob("tests/platform/*_test")):
     with tap.test(f"musl: {program.name} passes"):

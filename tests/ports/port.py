@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -28,9 +29,19 @@ def compiler():
     return text.strip().splitlines()[-1]
 
 
-def built(folder, cross):
-    """Library, tests and examples of the platform layer, by tools/cross/@cross.ini."""
-    path = compiler()
+def public_functions():
+    """Those of the headers of the platform layer: every host has them."""
+    names = set()
+    for path in (ROOT / "include/vireo").glob("*.h"):
+        if path.name != "vm.h":
+            names |= set(re.findall(r"^VIREO_API\b[^;(]*?\b(vireo_\w+)\(", path.read_text(), re.M))
+    assert len(names) > 80, names
+    return names
+
+
+def built(folder, cross, path):
+    """Library, tests and examples of the platform layer, by tools/cross/@cross.ini, whose compiler is in @path; "":
+    installed."""
     if not (folder / "build.ninja").exists():
         shutil.rmtree(folder, ignore_errors=True)
         code, text = said(["meson", "setup", folder, "--cross-file", f"tools/cross/{cross}.ini",

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 /* The printf that the compiler checks: mingw-w64's own is C99's. */
-#ifdef __MINGW_PRINTF_FORMAT
-#define TAP_PRINTF(a, b) __attribute__((format(__MINGW_PRINTF_FORMAT, a, b)))
+#ifdef __MINGW32__
+#define TAP_PRINTF(a, b) __attribute__((format(gnu_printf, a, b)))
 #else
 #define TAP_PRINTF(a, b) __attribute__((format(printf, a, b)))
 #endif
