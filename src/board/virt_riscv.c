@@ -371,7 +371,7 @@ static void virt_choose_engine(struct vr_virt *v, const struct vr_virt_opts *o)
 {
     struct vr_error why = {0};
     v->config.jit = o->engine == VR_VIRT_ENGINE_JIT;
-    v->config.jit_hot = (uint16_t)o->jit_hot;
+    v->config.jit_opts = o->jit;
     if (o->engine == VR_VIRT_ENGINE_AUTO && !o->trace_insn) {
         v->config.jit = vr_jit_available(&why) == 0;
         snprintf(v->no_jit, sizeof(v->no_jit), "%s", why.msg);
@@ -381,6 +381,22 @@ static void virt_choose_engine(struct vr_virt *v, const struct vr_virt_opts *o)
 const char *vr_virt_no_jit(const struct vr_virt *virt)
 {
     return virt->no_jit;
+}
+
+bool vr_virt_jit_stats(struct vr_virt *v, struct vr_jit_stats *ret_stats)
+{
+    *ret_stats = (struct vr_jit_stats){0};
+    for (unsigned i = 0; v->config.jit && i < v->cpus; i++) {
+        struct vr_jit_stats s;
+        vr_jit_get_stats(&v->hart[i]->cpu, &s);
+        ret_stats->blocks += s.blocks;
+        ret_stats->insns += s.insns;
+        ret_stats->bytes += s.bytes;
+        ret_stats->flushes += s.flushes;
+        ret_stats->drops += s.drops;
+        ret_stats->exits += s.exits;
+    }
+    return v->config.jit;
 }
 
 int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)

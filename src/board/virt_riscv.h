@@ -7,6 +7,7 @@
 
 #include "backend/chr/chr.h"
 #include "core/machine.h"
+#include "cpu/jit/jit_opts.h"
 #include <stdio.h>
 
 enum { VR_VIRT_MMIO_SLOTS = 8, VR_VIRT_DISKS = 8, VR_VIRT_NETS = 8, VR_VIRT_PORTS = 2 };
@@ -31,7 +32,7 @@ struct vr_virt_opts {
     const char *name;
     unsigned cpus; /* 1..VR_MAX_VCPUS */
     enum vr_virt_engine engine;
-    unsigned jit_hot; /* the JIT compiles blocks that were entered this often; 0: its own choice */
+    struct vr_jit_opts jit;
     uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
     const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
     const char *initrd; /* or NULL */
@@ -75,6 +76,8 @@ struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none 
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
 /* Why code is interpreted, though AUTO asks for the JIT; "": it is compiled, or not asked for. */
 const char *vr_virt_no_jit(const struct vr_virt *virt);
+/* The JITs of all harts together; false: there are none. While the machine is stopped. */
+bool vr_virt_jit_stats(struct vr_virt *virt, struct vr_jit_stats *ret_stats);
 /* The device tree as the guest gets it; valid while the machine lives. */
 void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);
 /* The memory map, for people: row @i, false past the end. */

@@ -133,6 +133,11 @@ static int run_machine(struct cli *cli)
     if (r == 0) {
         vireo_vm_wait(run.vm, UINT64_MAX, &end, &code);
     }
+    if (r == 0 && cli->config->jit_stats) {
+        char text[256];
+        vr_vm_jit_text(run.vm, text, sizeof(text));
+        cli_say("%s", text);
+    }
     vireo_endsig_stop(sig);
     vireo_fault_remove(crash);
     vireo_vm_destroy(run.vm);

@@ -27,6 +27,8 @@ struct vireo_config {
     char *name, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
     char *console, *port[VR_VIRT_PORTS], *trace_insn;
     enum vr_virt_engine engine;
+    struct vr_jit_opts jit;
+    bool jit_perf, jit_stats;
     unsigned cpus, port_count, disk_count, net_count;
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];

@@ -331,6 +331,51 @@ static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
     return vr_err(err, -EINVAL, "expected auto, jit or interp, the engines that this version has");
 }
 
+/* ---- --jit hot=N,code=SIZE,perf,stats ---- */
+
+static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
+                        const char *value, struct vr_error *err)
+{
+    uint64_t n;
+    if (strcmp(key, "perf") == 0) {
+        return opts_bool(key, value, &c->jit_perf, err);
+    }
+    if (strcmp(key, "stats") == 0) {
+        return opts_bool(key, value, &c->jit_stats, err);
+    }
+    if (strcmp(key, "hot") == 0) {
+        if (!value || vr_parse_u64(value, &n) < 0 || n < 1 || n > VR_JIT_HOT_MAX) {
+            return vr_err(err, -EINVAL, "hot=%s: expected 1 to %d", value ? value : "",
+                          VR_JIT_HOT_MAX);
+        }
+        c->jit.hot = (uint32_t)n;
+        return 0;
+    }
+    if (strcmp(key, "code") == 0) {
+        if (!value || vr_parse_size(value, &n) < 0 || n < VR_JIT_CODE_MIN || n > VR_JIT_CODE_MAX) {
+            return vr_err(err, -EINVAL, "code=%s: expected %dK to %dM", value ? value : "",
+                          VR_JIT_CODE_MIN >> 10, VR_JIT_CODE_MAX >> 20);
+        }
+        c->jit.code_bytes = (uint32_t)n;
+        return 0;
+    }
+    return opts_unknown(opt, key, err);
+}
+
+static int opts_jit(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    char *key, *value;
+    int r;
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        r = opts_jit_key(target, opt, key, value, err);
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    return r;
+}
+
 static int opts_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     struct vireo_config *c = target;
@@ -418,6 +463,14 @@ static const struct vr_opt_key opts_net_keys[] = {
     {"dhcpstart", "10.0.2.15", "the first address that DHCP gives"},
     {"ipv6", "on|off", "IPv6 as well"},
     {"hostname", "NAME", "the name that DHCP gives the guest"},
+    {NULL, NULL, NULL},
+};
+
+static const struct vr_opt_key opts_jit_keys[] = {
+    {"hot", "COUNT", "compile what was entered this often; 1: everything"},
+    {"code", "SIZE", "memory for code, for each hart; when it is full, all is compiled anew"},
+    {"perf", NULL, "tell perf(1) the names of compiled code, in /tmp/perf-PID.map"},
+    {"stats", NULL, "one line in the end: what was compiled, and how often it was dropped"},
     {NULL, NULL, NULL},
 };
 
@@ -535,6 +588,14 @@ const struct vr_opt vr_config_opts[] = {
      .words = "auto jit interp",
      .why = "compiled where Vireo makes code for the host's processor, else interpreted",
      .help = "how Vireo's own CPU runs guest code: jit, compiled; interp, interpreted; auto"},
+    {.name = "jit",
+     .kind = VR_OPT_TEXT,
+     .value = "KEY[=VALUE],...",
+     .group = OPTS_MACHINE,
+     .keys = opts_jit_keys,
+     .repeat = true,
+     .apply = opts_jit,
+     .help = "fine points of the engine jit: to look into it, and to test it"},
     {.name = "name",
      .kind = VR_OPT_TEXT,
      .value = "NAME",

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <uv.h>
 
 struct vm_listener {
     void (*fn)(void *opaque, const void *buf, size_t len);
@@ -21,7 +22,7 @@ struct vireo_vm {
     struct vr_log log;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;
-    FILE *trace_insn;
+    FILE *trace_insn, *jit_perf;
     unsigned cpus;
     uint64_t memory_bytes;
     bool idle;                                   /* only looked at */
@@ -102,6 +103,23 @@ static int vm_open_trace(struct vireo_vm *vm, const struct vireo_config *c, stru
                                    c->trace_insn, strerror(errno));
 }
 
+/* Where perf(1) looks for names of code that has no file. A new file, and no link of anybody's. */
+static int vm_open_perf(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
+{
+    char path[64];
+    if (!c->jit_perf || vm->idle) {
+        return 0;
+    }
+    snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)uv_os_getpid());
+    vm->jit_perf = fopen(path, "wxe");
+    if (!vm->jit_perf) {
+        return vr_err(err, -errno, "names for perf, %s: cannot write there: %s", path,
+                      strerror(errno));
+    }
+    (void)setvbuf(vm->jit_perf, NULL, _IOLBF, BUFSIZ);
+    return 0;
+}
+
 /* What is asked of the host, before anything is made; also for a machine that is only explained. */
 static int vm_check_host(const struct vireo_config *c, struct vr_error *err)
 {
@@ -126,6 +144,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
         .name = c->name,
         .cpus = c->cpus,
         .engine = c->engine,
+        .jit = c->jit,
         .ram_bytes = c->memory_bytes,
         .kernel = c->kernel,
         .initrd = c->initrd,
@@ -146,6 +165,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
         .own_loop_thread = true,
         .log = &vm->log,
     };
+    o.jit.perf = vm->jit_perf;
     int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;
@@ -189,6 +209,7 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     vm->log = (struct vr_log){
         .level = (enum vr_level)c->log_level, .sink = c->log_fn ? vm_log : NULL, .opaque = vm};
     int r = vm_open_trace(vm, c, err);
+    r = r < 0 ? r : vm_open_perf(vm, c, err);
     r = r < 0 ? r : vm_build(vm, c, err);
     if (r < 0) {
         vireo_vm_destroy(vm);
@@ -233,6 +254,9 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     vr_virt_destroy(vm->virt);
     if (vm->trace_insn) {
         (void)fclose(vm->trace_insn);
+    }
+    if (vm->jit_perf) {
+        (void)fclose(vm->jit_perf);
     }
     free(vm);
 }
@@ -380,6 +404,20 @@ struct vr_virt *vr_vm_virt(struct vireo_vm *vm)
 void vr_vm_fdt(struct vireo_vm *vm, const void **ret_blob, size_t *ret_len)
 {
     vr_virt_fdt(vm->virt, ret_blob, ret_len);
+}
+
+void vr_vm_jit_text(struct vireo_vm *vm, char *ret_text, size_t size)
+{
+    struct vr_jit_stats s;
+    if (!vr_virt_jit_stats(vm->virt, &s)) {
+        snprintf(ret_text, size, "JIT: none in this machine, its code was interpreted");
+        return;
+    }
+    snprintf(ret_text, size,
+             "JIT: %" PRIu64 " blocks, %" PRIu64 " instructions, %" PRIu64
+             " bytes of code; entered %" PRIu64 " times; pages dropped %" PRIu64
+             ", everything dropped %" PRIu64,
+             s.blocks, s.insns, s.bytes, s.exits, s.drops, s.flushes);
 }
 
 void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)

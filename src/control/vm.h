@@ -22,5 +22,7 @@ void vr_vm_fdt(struct vireo_vm *vm, const void **ret_blob, size_t *ret_len);
 /* One line for people about what runs: "riscv64 virt, 2 harts, 512 MiB, own engine (interp); KVM:
  * not used: ..." */
 void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size);
+/* One line about what the JIT did. While the machine is stopped. */
+void vr_vm_jit_text(struct vireo_vm *vm, char *ret_text, size_t size);
 
 #endif

@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import bare
+import jit
 import wx
 from command import VIREO, read_until
 from tap import Skip, Tap
@@ -68,18 +69,21 @@ with tap.test("vireo platform: code is tried, a guest as well"):
     code, _ = wx.run([VIREO, "platform"], **QUIET)  # may be over before its maps were looked at
     assert code == 0, code
 
-with tap.test("vireo run: from the first instruction of a guest to its end"):
-    echo = bare.echo_program().write(tmp / "echo.elf")
-    with wx.Life([VIREO, "run", "--firmware", "none", "-q", str(echo)], stdin=subprocess.PIPE,
-                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as life:
-        read_until(life.process.stdout.fileno(), b"ready")
-        for i in range(50):
-            life.process.stdin.write(b"hello\n")
+for engine in ("--engine interp", "--engine jit --jit hot=1", "--engine jit --jit hot=1,code=64K"):
+    with tap.test(f"vireo run {engine}: from the first instruction of a guest to its end"):
+        if "jit" in engine and (why := jit.why_not(VIREO)):
+            raise Skip(why)
+        echo = bare.echo_program().write(tmp / "echo.elf")
+        with wx.Life([VIREO, "run", "--firmware", "none", "-q", *engine.split(), str(echo)], stdin=subprocess.PIPE,
+                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as life:
+            read_until(life.process.stdout.fileno(), b"ready")
+            for i in range(50):
+                life.process.stdin.write(b"hello\n")
+                life.process.stdin.flush()
+                read_until(life.process.stdout.fileno(), b"hello\n")
+                life.look()
+            life.process.stdin.write(b"q")
             life.process.stdin.flush()
-            read_until(life.process.stdout.fileno(), b"hello\n")
-            life.look()
-        life.process.stdin.write(b"q")
-        life.process.stdin.flush()
-        assert life.end() == 0 and life.looks >= 50, life.looks
+            assert life.end() == 0 and life.looks >= 50, life.looks
 
 tap.finish()

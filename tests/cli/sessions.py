@@ -12,8 +12,9 @@ import tempfile
 import time
 
 import bare
+import jit
 from command import LONG_S, VIREO, Terminal, read_until, start, vireo
-from tap import Tap
+from tap import Skip, Tap
 
 tap = Tap()
 folder = tempfile.TemporaryDirectory()
@@ -207,5 +208,49 @@ with tap.test("an instruction trace tells what each instruction did"):
         "0 M 8000000c ffe00393 x7=fffffffffffffffe",
         "0 M 80000010 0072a423 st 80000108 4=fffffffe",
     ], lines[:5]
+
+def jit_program():
+    """More code than fits into 64 KiB when it is compiled."""
+    program = bare.Program()
+    for i in range(8000):
+        program.addi(bare.T1, bare.T1, i % 7)
+    program.finish(0x5555)
+    return program.write(tmp / "hot.elf")
+
+
+JIT_SAYS = (r"vireo: JIT: (\d+) blocks, (\d+) instructions, (\d+) bytes of code; entered \d+ times; "
+            r"pages dropped \d+, everything dropped (\d+)\n")
+with tap.test("--jit stats: what was compiled, and that little memory was full"):
+    if why := jit.why_not(VIREO):
+        raise Skip(why)
+    flushed = {}
+    for memory in ("16M", "64K"):
+        code, _, err = vireo(*RUN, "-q", "--engine", "jit", "--jit", f"stats,hot=1,code={memory}", jit_program())
+        found = re.fullmatch(JIT_SAYS, err)
+        assert code == 0 and found, (code, err)
+        blocks, insns, size, flushed[memory] = map(int, found.groups())
+        assert blocks > 100 and insns > 8000 and size > 64 << 10, err
+    assert flushed["64K"] > flushed["16M"], flushed  # a few are made by the start of a machine
+
+with tap.test("--jit stats on the interpreter: there was none"):
+    code, _, err = vireo(*RUN, "-q", "--engine", "interp", "--jit", "stats", PASS)
+    assert code == 0 and err == "vireo: JIT: none in this machine, its code was interpreted\n", err
+
+with tap.test("--jit perf: a map file as perf reads it, of new code only"):
+    if why := jit.why_not(VIREO):
+        raise Skip(why)
+    process = start(*RUN, "-q", "--engine", "jit", "--jit", "hot=1,perf", jit_program())
+    perf = pathlib.Path(f"/tmp/perf-{process.pid}.map")
+    try:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and err == b"", err
+        rows = [re.fullmatch(r"([0-9a-f]+) ([0-9a-f]+) guest:([0-9a-f]+):[0-3]", line)
+                for line in perf.read_text().splitlines()]
+        assert len(rows) > 40 and all(rows) and any(m[3].startswith("800") for m in rows), rows[:3]
+        ranges = sorted((int(m[1], 16), int(m[2], 16)) for m in rows)
+        for (at, size), (next_at, _) in zip(ranges, ranges[1:]):
+            assert size > 0 and at + size <= next_at, (hex(at), size, hex(next_at))
+    finally:
+        perf.unlink(missing_ok=True)
 
 tap.finish()

@@ -2,6 +2,8 @@
 """Bare-metal programs: the privileged architecture (priv/) and harts together (litmus/).
 
   bare_metal.py                    on Vireo, `vireo run --firmware none ELF`
+  bare_metal.py --engine jit       on one engine only; without: on the interpreter, on the JIT with everything compiled
+                                   at once, and in the JIT's smallest code memory, which is full all the time
   bare_metal.py --qemu             the same programs on QEMU 10's system emulator: checks the tests
   bare_metal.py csr code           only these
 
@@ -14,6 +16,7 @@ import subprocess
 import tempfile
 
 import cross
+import jit
 from tap import Skip, Tap
 
 ROOT = cross.HERE.parents[1]
@@ -56,6 +59,14 @@ ON_DEMAND = {
 }
 
 
+ENGINES = {
+    "interp": ["--engine", "interp"],
+    "jit": ["--engine", "jit", "--jit", "hot=1"],
+    "jit-warm": ["--engine", "jit", "--jit", "hot=3"],
+    "jit-small": ["--engine", "jit", "--jit", "hot=1,code=64K"],
+}
+
+
 def run(argv, deadline=60):
     try:
         done = subprocess.run(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -65,8 +76,8 @@ def run(argv, deadline=60):
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 
-def on_vireo(elf, harts, _):
-    return run([VIREO, "run", "--firmware", "none", "-c", harts, "--kernel", elf])
+def on_vireo(elf, harts, engine):
+    return run([VIREO, "run", "-q", "--firmware", "none", "-c", harts, "--kernel", elf, *ENGINES[engine]])
 
 
 def on_qemu(elf, harts, options):
@@ -82,16 +93,23 @@ def on_qemu(elf, harts, options):
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--qemu", action="store_true")
+parser.add_argument("--engine", choices=list(ENGINES))
 parser.add_argument("names", nargs="*")
 args = parser.parse_args()
 tap = Tap()
+engines = ["qemu"] if args.qemu else [args.engine] if args.engine else list(ENGINES)
+no_jit = None if args.qemu else jit.why_not(VIREO)
 for folder, tests in (("priv", PRIV), ("litmus", LITMUS), ("litmus", ON_DEMAND)):
     for name, (harts, want, options) in tests.items():
         if name not in args.names and (args.names or tests is ON_DEMAND):
             continue
-        with tap.test(f"{folder}/{name}"), tempfile.TemporaryDirectory() as place:
-            elf = cross.bare_program(pathlib.Path(place), cross.HERE / folder / f"{name}.S",
-                                     *(["-DORACLE_QEMU"] if args.qemu else []))
-            code, text = (on_qemu if args.qemu else on_vireo)(elf, harts, options)
-            assert code == want, f"ended with {code}, not {want}: {text.strip()}"
+        with tempfile.TemporaryDirectory() as place:
+            for engine in engines:
+                with tap.test(f"{folder}/{name} on {engine}"):
+                    if no_jit and engine.startswith("jit"):
+                        raise Skip(no_jit)
+                    elf = cross.bare_program(pathlib.Path(place), cross.HERE / folder / f"{name}.S",
+                                             *(["-DORACLE_QEMU"] if args.qemu else []))
+                    code, text = on_qemu(elf, harts, options) if args.qemu else on_vireo(elf, harts, engine)
+                    assert code == want, f"ended with {code}, not {want}: {text.strip()}"
 tap.finish()

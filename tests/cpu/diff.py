@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 
 import cross
+import jit
 from tap import Skip, Tap
 
 DIFF = os.environ["CPU_DIFF"]
@@ -59,6 +60,7 @@ parser.add_argument("--count", type=int)
 parser.add_argument("--seed", type=int, default=1)
 args = parser.parse_args()
 tap = Tap()
+no_jit = jit.why_not(os.environ["VIREO"])
 compared = 0
 with tempfile.TemporaryDirectory() as name:
     oracle = None
@@ -78,6 +80,18 @@ with tempfile.TemporaryDirectory() as name:
         with tap.test("interrupted at any moment: the same"):
             compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + 4, "--no-lrsc",
                                 engine="paged,irq")
+        # The JIT, everything compiled; warm: at the third time, so that both engines take part; small: its code
+        # memory is full again and again.
+        for seed, what, engine, options in (
+                (5, "compiled", "jit", []), (6, "compiled, through Sv39", "jit,paged", []),
+                (7, "compiled, interrupted", "jit,paged,irq", ["--no-lrsc"]),
+                (8, "interpreted and compiled in turns", "jit,paged,warm", []),
+                (9, "compiled into 64 KiB", "jit,paged,small", [])):
+            with tap.test(f"{what}: the same"):
+                if no_jit:
+                    raise Skip(no_jit)
+                compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + seed, *options,
+                                    engine=engine)
         if oracle.full:  # the old one enforces no alignment, and has other extensions than the table
             with tap.test("misaligned atomics trap alike"):
                 compared += compare(oracle, "--align-faults", "--count", max(5000, count // 8), "--seed", args.seed + 1)

@@ -42,6 +42,7 @@ struct engine {
     atomic_uint progress; /* cases over, for the watch */
     atomic_bool stop;
     bool single, paged, irq, jit;
+    struct vr_jit_opts jit_opts;
     uint64_t interrupts; /* taken */
 };
 
@@ -228,7 +229,7 @@ static int engine_open(struct engine *e, struct vr_error *err)
     rv_config_default(&config);
     config.builtin_sbi = true;
     config.jit = e->jit;
-    config.jit_hot = 1;
+    config.jit_opts = e->jit_opts;
     if ((rc = vr_space_create("cpu_diff", UINT64_MAX, &e->space, err)) ||
         (rc = vr_clock_create(VR_CLOCK_STEPPED, &e->clock, err)) ||
         (rc = engine_map(e, 0, "code", BATCH_CODE, BATCH_CODE_LEN, &e->code, err)) ||
@@ -361,6 +362,8 @@ int main(int argc, char **argv)
         e.paged = strstr(argv[2], "paged") != NULL;
         e.irq = strstr(argv[2], "irq") != NULL;
         e.jit = strstr(argv[2], "jit") != NULL;
+        e.jit_opts.hot = strstr(argv[2], "warm") ? 3 : 1; /* warm: the engines take turns */
+        e.jit_opts.code_bytes = strstr(argv[2], "small") ? VR_JIT_CODE_MIN : 0;
         snprintf(name, sizeof(name), "vireo (%s)", argv[2]);
         argc -= 2;
         argv += 2;
@@ -384,7 +387,7 @@ int main(int argc, char **argv)
         printf("# compiled %" PRIu64 " blocks, %" PRIu64 " instructions; entered %" PRIu64
                " times, flushed %" PRIu64 " times\n",
                stats.blocks, stats.insns, stats.exits, stats.flushes);
-        rc = rc ? rc : stats.exits == 0;
+        rc = rc ? rc : stats.exits == 0 || (e.jit_opts.code_bytes && stats.flushes < 20);
     }
     engine_close(&e);
     return rc;

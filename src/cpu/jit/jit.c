@@ -4,25 +4,33 @@
 #include "cpu/jit/jit_priv.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
-int vr_jit_create(struct vr_cpu *cpu, unsigned hot, struct vr_error *err)
+int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_error *err)
 {
     int r = vr_jit_available(err);
     if (r < 0) {
         return r;
     }
+    uint32_t bytes = opts->code_bytes ? opts->code_bytes : VR_JIT_CODE_BYTES;
+    if (opts->hot > VR_JIT_HOT_MAX || bytes < VR_JIT_CODE_MIN || bytes > VR_JIT_CODE_MAX) {
+        return vr_err(err, -EINVAL,
+                      "JIT of cpu %u: hot %u, %u bytes of code: outside what there is",
+                      cpu->vcpu.index, opts->hot, bytes);
+    }
     struct vr_jit *jit = vr_zalloc(sizeof(*jit));
     if (!jit) {
         return vr_err(err, -ENOMEM, "no memory for the JIT of cpu %u", cpu->vcpu.index);
     }
-    r = vireo_jitmem_create(JIT_CODE_BYTES, &jit->mem, err);
+    r = vireo_jitmem_create(bytes, &jit->mem, err);
     if (r < 0) {
         free(jit);
         return vr_err_in(err, r, "JIT of cpu %u", cpu->vcpu.index);
     }
+    jit->perf = opts->perf;
     vr_jit_emit_shared(jit);
     cpu->jit = jit;
-    cpu->jit_hot = (uint16_t)(hot ? hot : VR_JIT_HOT);
+    cpu->jit_hot = (uint16_t)(opts->hot ? opts->hot : VR_JIT_HOT);
     cpu->mxcsr = VR_MXCSR_CLEAN;
     return 0;
 }
@@ -184,6 +192,19 @@ static unsigned jit_gather(struct vr_block *b, unsigned mode, struct vr_block **
     return count;
 }
 
+/* Lines "START SIZE NAME" in hex, one a block; its slow paths count to the last one's. The stream
+ * is buffered by lines, and shared by all harts. */
+static void jit_tell_perf(struct vr_jit *jit, struct vr_block *const *blocks, unsigned count,
+                          unsigned mode)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint32_t at = blocks[i]->native[mode];
+        uint32_t end = i + 1 < count ? blocks[i + 1]->native[mode] : (uint32_t)jit->used;
+        fprintf(jit->perf, "%" PRIxPTR " %" PRIx32 " guest:%" PRIx64 ":%u\n",
+                (uintptr_t)jit->mem.rx + at, end - at, blocks[i]->gpa, mode);
+    }
+}
+
 void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
 {
     struct vr_jit *jit = cpu->jit;
@@ -208,6 +229,9 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
     }
     for (unsigned i = 0; i < count; i++) {
         blocks[i]->native[mode] = page->table[(blocks[i]->gpa & (VR_PAGE_SIZE - 1)) >> 1];
+    }
+    if (VR_UNLIKELY(jit->perf != NULL)) {
+        jit_tell_perf(jit, blocks, count, mode);
     }
 }
 

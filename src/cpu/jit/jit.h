@@ -20,6 +20,7 @@
 #define VR_CPU_JIT_JIT_H
 
 #include "cpu/ir/block.h"
+#include "cpu/jit/jit_opts.h"
 
 struct vr_jit_link;
 
@@ -32,9 +33,9 @@ struct vr_jit_page {
 
 /* Does this build make code for this host? 0, or -ENOTSUP and why not. */
 int vr_jit_available(struct vr_error *err) VR_MUST;
-/* Give @cpu a JIT that compiles blocks when they were entered @hot times (0: VR_JIT_HOT). -ENOTSUP:
- * this host; -ENOMEM; -EACCES, -EPERM: the host lets no program make code. */
-int vr_jit_create(struct vr_cpu *cpu, unsigned hot, struct vr_error *err) VR_MUST;
+/* Give @cpu a JIT. -ENOTSUP: this host; -EINVAL: @opts are out of range; -ENOMEM; -EACCES, -EPERM:
+ * the host lets no program make code. */
+int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_error *err) VR_MUST;
 void vr_jit_destroy(struct vr_cpu *cpu); /* without one: nothing */
 
 /* @b, in which the CPU is about to run, is hot: compile it and its successors. When memory is full
@@ -51,14 +52,6 @@ const uint32_t *vr_jit_table(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);
 void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES]);
 void vr_jit_flush(struct vr_cpu *cpu);
 
-/* Blocks are entered this often before they are compiled. */
-enum { VR_JIT_HOT = 40 };
-
-struct vr_jit_stats {
-    uint64_t blocks, insns, bytes; /* compiled */
-    uint64_t flushes, drops;
-    uint64_t exits; /* returns to the interpreter */
-};
 /* On the CPU's thread, or while it does not run. Zeros without a JIT. */
 void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats);
 

@@ -6,7 +6,6 @@
 #include "vireo/host_code.h"
 
 enum {
-    JIT_CODE_BYTES = 16 << 20, /* of code memory a hart; the host gives pages as they are used */
     JIT_TABLE_LEN = VR_PAGE_SIZE / 2,
     JIT_TABLES_MAX = 2048,  /* 16 MiB of them */
     JIT_REGION_BLOCKS = 64, /* compiled together */
@@ -37,6 +36,7 @@ struct vr_jit {
     struct vr_jit_chunk *chunks;
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */
+    FILE *perf;                    /* NULL: off */
     struct vr_jit_stats stats;
 };
 

@@ -439,7 +439,7 @@ int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_c
     int r = vr_cpu_init(&hart->cpu, &rv_isa, config->jit ? &hart_ops_jit : &hart_ops_interp,
                         machine, index, mem, err);
     if (r == 0 && config->jit) {
-        r = vr_jit_create(&hart->cpu, config->jit_hot, err);
+        r = vr_jit_create(&hart->cpu, &config->jit_opts, err);
         if (r < 0) {
             vr_cpu_fini(&hart->cpu);
         }

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/irq.h"
 #include "cpu/ir/cpu.h"
+#include "cpu/jit/jit_opts.h"
 #include "cpu/riscv/ext.h"
 
 enum rv_priv { RV_U = 0, RV_S = 1, RV_M = 3 };
@@ -47,8 +48,8 @@ struct rv_config {
     uint64_t timebase_hz;
     /* ecall from S goes to hart->sbi; the hart is stopped after reset, until rv_hart_start. */
     bool builtin_sbi;
-    bool jit;         /* hot code is compiled */
-    uint16_t jit_hot; /* blocks are when they were entered this often; 0: VR_JIT_HOT */
+    bool jit; /* hot code is compiled */
+    struct vr_jit_opts jit_opts;
 };
 
 struct rv_hart;

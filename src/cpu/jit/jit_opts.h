@@ -1,0 +1,30 @@
+/* What boards say to the JIT (jit.h), and what it tells. */
+#ifndef VR_CPU_JIT_JIT_OPTS_H
+#define VR_CPU_JIT_JIT_OPTS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+    VR_JIT_HOT = 40,
+    VR_JIT_HOT_MAX = 60000,
+    VR_JIT_CODE_BYTES = 16 << 20, /* the host gives pages as they are used */
+    VR_JIT_CODE_MIN = 64 << 10,   /* any block has room in it */
+    VR_JIT_CODE_MAX = 256 << 20,
+};
+
+/* Zeros: its own choices. */
+struct vr_jit_opts {
+    uint32_t hot; /* blocks entered this often are compiled, 1..VR_JIT_HOT_MAX; 0: VR_JIT_HOT */
+    uint32_t code_bytes; /* of code memory a hart, VR_JIT_CODE_MIN.._MAX; 0: VR_JIT_CODE_BYTES */
+    FILE *perf;          /* borrowed: gets a line for each compiled block, in the form of perf's map
+                            files (Linux, tools/perf/Documentation/jit-interface.txt); NULL: off */
+};
+
+struct vr_jit_stats {
+    uint64_t blocks, insns, bytes; /* compiled */
+    uint64_t flushes, drops;       /* of everything, because memory was full; of a page's code */
+    uint64_t exits;                /* returns to the interpreter */
+};
+
+#endif
