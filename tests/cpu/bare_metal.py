@@ -37,6 +37,7 @@ PRIV = {
     "pmp": (1, 0, []),
     "atomic": (1, 0, []),
     "selfmod": (1, 0, []),
+    "rewrite": (1, 0, []),
     "cbo": (1, 0, []),
     "counters": (1, 0, ["-icount", "shift=0"]),
     "entropy": (1, 0, []),
