@@ -23,13 +23,17 @@ enum vr_access { VR_READ, VR_WRITE, VR_EXEC };
 /* TLB: direct-mapped, one set of entries per MMU mode. A tag is the virtual page | the context (12
  * bits): a look-up compares it with (address of the access's last byte's page | current context),
  * so an access that crosses a page misses. Context 0 never occurs. */
-enum { VR_TLB_BITS = 9, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4 };
+enum { VR_TLB_BITS = 12, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4 };
+/* The second place of an entry is its index with this bit changed. It is not a neighbour: there an
+ * access over a page border would find the next page, whose tag it asks for. */
+enum { VR_TLB_SECOND = VR_TLB_SIZE / 2 };
 struct vr_tlb_entry {
     uint64_t tag[3];  /* by enum vr_access; 0: no */
     uintptr_t addend; /* host address = virtual address + addend */
 };
-/* Behind it stand a few entries that were displaced last, fully associative: addresses that collide
- * cost a look there, not a page walk. */
+/* An entry that is displaced goes to its second place, where compiled code looks next: two
+ * streams of colliding addresses, as of a copy, keep both. What that displaces joins a few entries
+ * that are looked through one by one, which still is less than a page walk. */
 enum { VR_TLB_VICTIMS = 8 };
 struct vr_tlb {
     struct vr_tlb_entry entry[VR_TLB_SIZE];
@@ -40,6 +44,7 @@ struct vr_tlb {
     const uint32_t *code[VR_TLB_SIZE];
     const uint32_t *victim_code[VR_TLB_VICTIMS];
     unsigned victim_next; /* replaced round robin */
+    uint64_t used;        /* which 64ths of `entry` were filled since the last flush */
 };
 
 /* The range of memory that was used last outside the TLB: nearly always the machine's RAM. */

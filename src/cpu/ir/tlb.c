@@ -3,6 +3,8 @@
 #include "cpu/jit/jit.h"
 #include <string.h>
 
+enum { TLB_PART = VR_TLB_SIZE / 64 };
+
 static unsigned tlb_index(uint64_t va)
 {
     return (unsigned)(va >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
@@ -20,8 +22,13 @@ void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned i
 void vr_tlb_flush(struct vr_cpu *cpu)
 {
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
-        memset(cpu->tlb[m].entry, 0, sizeof(cpu->tlb[m].entry));
-        memset(cpu->tlb[m].victim, 0, sizeof(cpu->tlb[m].victim));
+        struct vr_tlb *tlb = &cpu->tlb[m];
+        for (unsigned i = 0; tlb->used; i++, tlb->used >>= 1) {
+            if (tlb->used & 1) {
+                memset(&tlb->entry[i * TLB_PART], 0, TLB_PART * sizeof(tlb->entry[0]));
+            }
+        }
+        memset(tlb->victim, 0, sizeof(tlb->victim));
     }
     cpu->has_large = false;
 }
@@ -44,7 +51,11 @@ void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va)
     }
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
         struct vr_tlb *tlb = &cpu->tlb[m];
+        struct vr_tlb_entry *second = &tlb->entry[tlb_index(va) ^ VR_TLB_SECOND];
         memset(&tlb->entry[tlb_index(va)], 0, sizeof(struct vr_tlb_entry));
+        if (tlb_covers(second, va)) {
+            memset(second, 0, sizeof(*second));
+        }
         for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
             if (tlb_covers(&tlb->victim[i], va)) {
                 memset(&tlb->victim[i], 0, sizeof(tlb->victim[i]));
@@ -95,40 +106,83 @@ void vr_tlb_replace_code(struct vr_cpu *cpu, unsigned mode, const uint32_t *old,
     }
 }
 
+/* An entry and what belongs to it, at its place or among the victims. */
+struct tlb_place {
+    struct vr_tlb_entry *entry;
+    uint64_t *gpa;
+    const uint32_t **code;
+};
+
+static struct tlb_place tlb_main(struct vr_tlb *tlb, unsigned i)
+{
+    return (struct tlb_place){&tlb->entry[i], &tlb->gpa[i], &tlb->code[i]};
+}
+
+static struct tlb_place tlb_victim(struct vr_tlb *tlb, unsigned i)
+{
+    return (struct tlb_place){&tlb->victim[i], &tlb->victim_gpa[i], &tlb->victim_code[i]};
+}
+
+static void tlb_copy(struct tlb_place to, struct tlb_place from)
+{
+    *to.entry = *from.entry;
+    *to.gpa = *from.gpa;
+    *to.code = *from.code;
+}
+
+static void tlb_swap(struct tlb_place a, struct tlb_place b)
+{
+    struct vr_tlb_entry entry;
+    uint64_t gpa;
+    const uint32_t *code;
+    struct tlb_place tmp = {&entry, &gpa, &code};
+    tlb_copy(tmp, a);
+    tlb_copy(a, b);
+    tlb_copy(b, tmp);
+}
+
 bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access)
 {
     bool exec = access == VR_EXEC;
     struct vr_tlb *tlb = exec ? cpu->itlb : cpu->dtlb;
     uint64_t tag = (va & ~(uint64_t)(VR_PAGE_SIZE - 1)) | (exec ? cpu->ictx : cpu->dctx);
     unsigned main = tlb_index(va);
+    if (tlb->entry[main ^ VR_TLB_SECOND].tag[access] == tag) {
+        tlb_swap(tlb_main(tlb, main), tlb_main(tlb, main ^ VR_TLB_SECOND));
+        return true;
+    }
     for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
         if (tlb->victim[i].tag[access] == tag) {
-            struct vr_tlb_entry e = tlb->entry[main];
-            uint64_t gpa = tlb->gpa[main];
-            const uint32_t *code = tlb->code[main];
-            tlb->entry[main] = tlb->victim[i];
-            tlb->gpa[main] = tlb->victim_gpa[i];
-            tlb->victim[i] = e;
-            tlb->victim_gpa[i] = gpa;
-            tlb->code[main] = tlb->victim_code[i];
-            tlb->victim_code[i] = code;
+            tlb_swap(tlb_main(tlb, main), tlb_victim(tlb, i));
             return true;
         }
     }
     return false;
 }
 
+static uint64_t tlb_any_tag(const struct vr_tlb_entry *e)
+{
+    return e->tag[VR_READ] | e->tag[VR_WRITE] | e->tag[VR_EXEC];
+}
+
 /* Keep the entry that @slot is about to lose, unless it is for the same page. */
 static void tlb_displace(struct vr_tlb *tlb, unsigned slot, uint64_t tag)
 {
-    const struct vr_tlb_entry *e = &tlb->entry[slot];
-    uint64_t old = e->tag[VR_READ] | e->tag[VR_WRITE] | e->tag[VR_EXEC];
-    if (old && old != tag) {
-        unsigned i = tlb->victim_next++ % VR_TLB_VICTIMS;
-        tlb->victim[i] = *e;
-        tlb->victim_gpa[i] = tlb->gpa[slot];
-        tlb->victim_code[i] = tlb->code[slot];
+    uint64_t old = tlb_any_tag(&tlb->entry[slot]),
+             second = tlb_any_tag(&tlb->entry[slot ^ VR_TLB_SECOND]);
+    tlb->used |= UINT64_C(1) << slot / TLB_PART | UINT64_C(1) << (slot ^ VR_TLB_SECOND) / TLB_PART;
+    if (second == tag) { /* an older look at the page itself, with fewer rights */
+        memset(&tlb->entry[slot ^ VR_TLB_SECOND], 0, sizeof(struct vr_tlb_entry));
+        second = 0;
     }
+    if (!old || old == tag) {
+        return;
+    }
+    if (second) {
+        tlb_copy(tlb_victim(tlb, tlb->victim_next++ % VR_TLB_VICTIMS),
+                 tlb_main(tlb, slot ^ VR_TLB_SECOND));
+    }
+    tlb_copy(tlb_main(tlb, slot ^ VR_TLB_SECOND), tlb_main(tlb, slot));
 }
 
 /* Widen the range that holds superpage entries so that it covers this one too. */

@@ -336,6 +336,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(pmp_first, "from pmpcfg and pmpaddr"),
     VR_HOST(pmp_last, "from pmpcfg and pmpaddr"),
     VR_HOST(pmp_used, "from pmpcfg and pmpaddr"),
+    VR_HOST(pmp_open, "from pmpcfg and pmpaddr"),
     VR_HOST(ctx_floor, "TLB bookkeeping"),
     VR_HOST(ctx_mode, "TLB bookkeeping"),
     VR_HOST(asid_ctx, "TLB bookkeeping"),

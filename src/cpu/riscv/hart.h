@@ -22,6 +22,7 @@ enum rv_irq { RV_SSI = 1, RV_MSI = 3, RV_STI = 5, RV_MTI = 7, RV_SEI = 9, RV_MEI
 enum { RV_MMU_U, RV_MMU_S, RV_MMU_S_SUM, RV_MMU_M };
 
 enum { RV_PMP_COUNT = 16, RV_ASID_BITS = 9 };
+#define RV_PMP_ALL ((UINT64_C(1) << 56) - 1) /* every physical address of RV64 */
 
 /* Helpers that the decoder calls by index; imm is the instruction word unless said. They finish by
  * returning true (next op) or false (block over). Those used in helper_end set cpu->pc only when
@@ -80,6 +81,7 @@ struct rv_hart {
     struct rv_decoder *decoder;                               /* instructions that config has */
     uint64_t pmp_first[RV_PMP_COUNT], pmp_last[RV_PMP_COUNT]; /* ranges, from pmpcfg and pmpaddr */
     unsigned pmp_used;  /* entries before this one may be on */
+    bool pmp_open;      /* the first one allows everything up to RV_PMP_ALL */
     uint16_t ctx_floor; /* TLB contexts below it are dead */
     uint8_t ctx_mode;   /* satp mode that the others belong to */
     uint16_t asid_ctx[1 << RV_ASID_BITS];

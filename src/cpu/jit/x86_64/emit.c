@@ -131,20 +131,17 @@ static void slow_path(struct emit *e, const struct emit_slow *slow)
     asm_patch(s, slow->site, s->at);
     switch (slow->kind) {
     case SLOW_LOAD:
-        if (slow->reg != RAX) {
-            asm_mov(s, RAX, slow->reg);
-        }
+        emit_slow_look_up(e, slow);
         asm_li(s, RCX, slow->info);
         asm_call_to(s, e->shared->load);
         slow_loaded(e, slow->ir);
         break;
     case SLOW_STORE:
-        if (slow->reg != RAX) {
-            asm_mov(s, RAX, slow->reg);
-        }
+        emit_slow_look_up(e, slow);
         emit_get(e, RDX, slow->ir->b);
         asm_li(s, RCX, slow->info);
         asm_call_to(s, e->shared->store);
+        emit_slow_forget_groups(e, slow);
         break;
     case SLOW_OP:
         asm_li(s, RDX, (uintptr_t)slow->ir);
@@ -199,6 +196,7 @@ static void emit_block(struct emit *e, const struct vr_block *b, const struct vr
     e->b = b;
     e->page_off = (unsigned)(b->gpa & (VR_PAGE_SIZE - 1));
     e->boxed = 0;
+    emit_find_groups(e);
     asm_alu_imm(s, true, ALU_ADD, R15, b->insn_count);
     for (unsigned i = 0; i < b->ir_count; i++) {
         e->ip = &b->ir[i];

@@ -18,7 +18,14 @@
 #define EMIT_FIELD(m) asm_at(RBP, (int64_t)offsetof(struct vr_cpu, m) - EMIT_BIAS)
 
 /* Constants at fixed offsets of the code memory, each 16 bytes. */
-enum { EMIT_NAN64 = 64, EMIT_NAN32 = 80, EMIT_SIGN64 = 96, EMIT_SIGN32 = 112, EMIT_SHARED = 128 };
+enum {
+    EMIT_NAN64 = 64,
+    EMIT_NAN32 = 80,
+    EMIT_SIGN64 = 96,
+    EMIT_SIGN32 = 112,
+    EMIT_BOX32 = 128,
+    EMIT_SHARED = 144
+};
 
 /* Shared code, by offset; known once vr_jit_emit_shared has run. */
 struct emit_shared {
@@ -47,10 +54,29 @@ struct emit_slow {
     uint32_t info;
     int64_t off;
     int reg;
+    enum vr_access access;
+    size_t found;    /* where to go on with rdx from another entry */
+    unsigned group;  /* of the access; 0: none */
+    unsigned groups; /* that the block has */
+    bool leads;
     bool uncount; /* SLOW_EXIT: the block's last instruction has not run */
 };
 
 enum { EMIT_SLOW_MAX = 4096 };
+
+/*
+ * Accesses of a block off one base register, which does not change between them, that lie close to
+ * each other: the first looks up the range of all, and the others use the addend that it keeps on
+ * the stack, at 8 * (number - 1). 0 there: the range is not in one page, or not with the rights;
+ * each then looks itself up. Nothing inside a block makes a translation invalid but a store to a
+ * device that moves memory, whose slow path clears what was kept.
+ */
+enum { EMIT_GROUPS = 6, EMIT_GROUP_SPAN = 1024 };
+struct emit_group {
+    unsigned leader; /* index of its op */
+    int64_t lo, hi;  /* first and last byte, from the base */
+    bool write;
+};
 
 struct emit {
     struct vr_asm s;
@@ -66,7 +92,10 @@ struct emit {
     uint32_t boxed;    /* f registers that surely hold a boxed single */
     bool box_result;   /* this op's result is such a one */
     bool failed;
-    struct emit_slow *slow, spare; /* spare: where one goes that does not fit */
+    struct emit_group group[EMIT_GROUPS];
+    unsigned group_count;
+    uint8_t group_of[VR_BLOCK_IR_MAX]; /* number of an op's group; 0: none */
+    struct emit_slow *slow, spare;     /* spare: where one goes that does not fit */
     unsigned slow_count;
     struct vr_jit_link *links; /* of this region, not yet the page's */
 };
@@ -95,6 +124,11 @@ bool emit_int_op(struct emit *e);
 bool emit_mem_op(struct emit *e);
 bool emit_fp_op(struct emit *e);
 void emit_end_op(struct emit *e, const struct vr_block *next);
+
+void emit_find_groups(struct emit *e);
+/* The cold halves of loads and stores. */
+void emit_slow_look_up(struct emit *e, const struct emit_slow *slow);
+void emit_slow_forget_groups(struct emit *e, const struct emit_slow *slow);
 
 /* Jump to the guest address in rax, through the TLB. */
 void emit_far_rax(struct emit *e);

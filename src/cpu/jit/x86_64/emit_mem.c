@@ -13,41 +13,217 @@ static int64_t mem_set(const struct emit *e)
            EMIT_BIAS;
 }
 
-/* Where an access goes: @va, which is rax or the register of slot a, plus the entry's addend in
- * rdx. The miss jumps to the place that is returned. Uses rcx and rdx. */
-static size_t mem_look_up(struct emit *e, unsigned width, enum vr_access access, int *ret_va)
+/* The entry that rcx (index * 8) selects. */
+static struct vr_asm_mem mem_tag(const struct emit *e, enum vr_access access)
 {
-    const struct vr_ir *ip = e->ip;
+    return asm_at_index(RBP, RCX, 2,
+                        mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, tag) +
+                            (int64_t)access * 8);
+}
+
+static struct vr_asm_mem mem_addend(const struct emit *e)
+{
+    return asm_at_index(RBP, RCX, 2, mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, addend));
+}
+
+/* Look bytes @first to @last of @base up: rcx selects the entry, rdx becomes the tag it must have,
+ * and the flags are those of the compare. */
+static void mem_compare(struct emit *e, int base, int64_t first, int64_t last,
+                        enum vr_access access)
+{
     struct vr_asm *s = &e->s;
-    int va = emit_src(e, ip->a, RAX);
-    if (ip->imm) {
-        asm_lea(s, true, RAX, asm_at(va, ip->imm));
-        va = RAX;
+    if (first) {
+        asm_lea(s, false, RCX, asm_at(base, first));
     }
-    asm_rorx(s, false, RCX, va, VR_PAGE_SHIFT - 3);
+    asm_rorx(s, false, RCX, first ? RCX : base, VR_PAGE_SHIFT - 3);
     asm_alu_imm(s, false, ALU_AND, RCX, (VR_TLB_SIZE - 1) << 3);
-    if (width > 1) {
-        asm_lea(s, true, RDX, asm_at(va, width - 1));
+    if (last) {
+        asm_lea(s, true, RDX, asm_at(base, last));
     } else {
-        asm_mov(s, RDX, va);
+        asm_mov(s, RDX, base);
     }
     asm_alu_imm(s, true, ALU_AND, RDX, -(int32_t)VR_PAGE_SIZE);
     asm_alu_mem(s, true, ALU_OR, RDX, EMIT_FIELD(dctx));
-    asm_alu_mem(s, true, ALU_CMP, RDX,
-                asm_at_index(RBP, RCX, 2,
-                             mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, tag) +
-                                 (int64_t)access * 8));
-    size_t miss = asm_jcc(s, CC_NE);
-    asm_load(
-        s, RDX,
-        asm_at_index(RBP, RCX, 2, mem_set(e) + (int64_t)offsetof(struct vr_tlb_entry, addend)));
-    *ret_va = va;
-    return miss;
+    asm_alu_mem(s, true, ALU_CMP, RDX, mem_tag(e, access));
 }
 
-static unsigned mem_log2(unsigned width)
+/* rdx: from a guest address to the host's. */
+static void mem_take_addend(struct emit *e)
 {
-    return width == 1 ? 0 : width == 2 ? 1 : width == 4 ? 2 : 3;
+    asm_load(&e->s, RDX, mem_addend(e));
+}
+
+/* --- Accesses that share a look-up: struct emit_group --- */
+
+static bool group_is_access(const struct vr_ir *ir, unsigned *ret_width, bool *ret_store)
+{
+    switch (ir->op) {
+    case VR_IR_ld8:
+    case VR_IR_ld8u:
+    case VR_IR_st8:
+        *ret_width = 1;
+        break;
+    case VR_IR_ld16:
+    case VR_IR_ld16u:
+    case VR_IR_ldbox16:
+    case VR_IR_st16:
+        *ret_width = 2;
+        break;
+    case VR_IR_ld32:
+    case VR_IR_ld32u:
+    case VR_IR_ldbox32:
+    case VR_IR_st32:
+        *ret_width = 4;
+        break;
+    case VR_IR_ld64:
+    case VR_IR_st64:
+        *ret_width = 8;
+        break;
+    default:
+        return false;
+    }
+    *ret_store =
+        ir->op == VR_IR_st8 || ir->op == VR_IR_st16 || ir->op == VR_IR_st32 || ir->op == VR_IR_st64;
+    return true;
+}
+
+static bool group_writes(const struct vr_ir *ir, unsigned slot)
+{
+    const char *uses = vr_ir_uses(ir->op);
+    if (ir->op == VR_IR_amocas && ir->c == 4 && (ir->d == slot || ir->d + 1u == slot)) {
+        return true;
+    }
+    return ir->d == slot && (uses[0] == 'D' || uses[0] == 'd');
+}
+
+void emit_find_groups(struct emit *e)
+{
+    const struct vr_block *b = e->b;
+    e->group_count = 0;
+    memset(e->group_of, 0, b->ir_count);
+    for (unsigned i = 0; i < b->ir_count && e->group_count < EMIT_GROUPS; i++) {
+        const struct vr_ir *ir = &b->ir[i];
+        unsigned width, members = 1;
+        bool store;
+        if (e->group_of[i] || !group_is_access(ir, &width, &store)) {
+            continue;
+        }
+        struct emit_group g = {
+            .leader = i, .lo = ir->imm, .hi = ir->imm + (int64_t)width - 1, .write = store};
+        unsigned slot = ir->a, number = e->group_count + 1;
+        e->group_of[i] = (uint8_t)number;
+        for (unsigned j = i; j + 1 < b->ir_count && !group_writes(&b->ir[j], slot) &&
+                             b->ir[j].op != VR_IR_helper;) {
+            const struct vr_ir *at = &b->ir[++j];
+            if (!group_is_access(at, &width, &store) || at->a != slot || e->group_of[j]) {
+                continue;
+            }
+            int64_t lo = at->imm < g.lo ? at->imm : g.lo;
+            int64_t last = at->imm + (int64_t)width - 1, hi = last > g.hi ? last : g.hi;
+            if (hi - lo < EMIT_GROUP_SPAN) {
+                g.lo = lo;
+                g.hi = hi;
+                g.write = g.write || store;
+                e->group_of[j] = (uint8_t)number;
+                members++;
+            }
+        }
+        if (members > 1) {
+            e->group[e->group_count++] = g;
+        } else {
+            e->group_of[i] = 0;
+        }
+    }
+}
+
+static struct vr_asm_mem group_place(unsigned number)
+{
+    return asm_at(RSP, (int64_t)(number - 1) * 8);
+}
+
+/* mov qword [m], 0 */
+static void group_forget(struct vr_asm *s, struct vr_asm_mem m)
+{
+    asm_rex(s, true, 0, m.index, m.base, false);
+    asm_u8(s, 0xc7);
+    asm_modrm_mem(s, 0, m, 4);
+    asm_u32(s, 0);
+}
+
+/*
+ * Look an access up: afterwards rdx leads from the guest's address to the host's, and the address
+ * is the register that is returned plus the op's imm. The slow path that @ret_slow tells of is the
+ * caller's to complete.
+ */
+static int mem_look_up(struct emit *e, unsigned width, enum vr_access access,
+                       struct emit_slow **ret_slow, enum emit_slow_kind kind)
+{
+    const struct vr_ir *ip = e->ip;
+    struct vr_asm *s = &e->s;
+    unsigned number = e->group_of[ip - e->b->ir];
+    const struct emit_group *g = number ? &e->group[number - 1] : NULL;
+    int base = emit_src(e, ip->a, RAX);
+    size_t miss;
+    if (g && g->leader != (unsigned)(ip - e->b->ir)) {
+        asm_load(s, RDX, group_place(number));
+        asm_test(s, true, RDX, RDX);
+        miss = asm_jcc(s, CC_E);
+    } else if (g) {
+        mem_compare(e, base, g->lo, g->hi, g->write ? VR_WRITE : VR_READ);
+        miss = asm_jcc(s, CC_NE);
+        mem_take_addend(e);
+        asm_store(s, group_place(number), RDX);
+    } else {
+        mem_compare(e, base, ip->imm, ip->imm + (int64_t)width - 1, access);
+        miss = asm_jcc(s, CC_NE);
+        mem_take_addend(e);
+    }
+    struct emit_slow *slow = emit_slow(e, kind, miss);
+    slow->info = emit_info(e, width == 1 ? 0 : width == 2 ? 1 : width == 4 ? 2 : 3);
+    slow->reg = base;
+    slow->access = access;
+    slow->found = s->at;
+    slow->group = g ? number : 0;
+    slow->leads = g && g->leader == (unsigned)(ip - e->b->ir);
+    slow->groups = e->group_count;
+    *ret_slow = slow;
+    return base;
+}
+
+/* The cold half: what the hot one did not find may still be in the TLB. Falls through, with the
+ * address in rax, where it is not. */
+void emit_slow_look_up(struct emit *e, const struct emit_slow *slow)
+{
+    struct vr_asm *s = &e->s;
+    int64_t first = slow->ir->imm, last = first + (1 << (slow->info >> 20)) - 1;
+    if (slow->leads) {
+        group_forget(s, group_place(slow->group));
+    }
+    if (slow->group) {
+        mem_compare(e, slow->reg, first, last, slow->access);
+        size_t other = asm_jcc(s, CC_NE);
+        mem_take_addend(e);
+        asm_jmp_to(s, slow->found);
+        asm_patch(s, other, s->at);
+    }
+    asm_alu_imm(s, false, ALU_XOR, RCX, VR_TLB_SECOND << 3);
+    asm_alu_mem(s, true, ALU_CMP, RDX, mem_tag(e, slow->access));
+    size_t miss = asm_jcc(s, CC_NE);
+    mem_take_addend(e);
+    asm_jmp_to(s, slow->found);
+    asm_patch(s, miss, s->at);
+    if (slow->reg != RAX || first) {
+        asm_lea(s, true, RAX, asm_at(slow->reg, first));
+    }
+}
+
+/* A store may have reached a device that moves memory: addresses found before are not to be used.
+ */
+void emit_slow_forget_groups(struct emit *e, const struct emit_slow *slow)
+{
+    for (unsigned i = 1; i <= slow->groups; i++) {
+        group_forget(&e->s, group_place(i));
+    }
 }
 
 /* What the fast path reads with: an opcode and REX.W; 0: an FP register's own. */
@@ -55,11 +231,16 @@ static void mem_load(struct emit *e, unsigned width, unsigned op, bool w)
 {
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
-    int va, x = emit_xmm(ip->d), d = emit_dst(ip->d, RAX);
-    size_t miss = mem_look_up(e, width, VR_READ, &va);
-    struct vr_asm_mem at = asm_at_index(va, RDX, 0, 0);
+    struct emit_slow *slow;
+    int x = emit_xmm(ip->d), d = emit_dst(ip->d, RAX);
+    int base = mem_look_up(e, width, VR_READ, &slow, SLOW_LOAD);
+    struct vr_asm_mem at = asm_at_index(base, RDX, 0, ip->imm);
 
-    if (ip->op == VR_IR_ldbox32) {
+    if (ip->op == VR_IR_ldbox32 && x != NO_REG) {
+        asm_vrm(s, MAP_0F, PP_F3, false, 0x10, x, 0, at); /* vmovss: zeros above */
+        asm_vrm(s, MAP_0F, PP_NONE, false, 0x56, x, x, asm_at(NO_REG, EMIT_BOX32)); /* vorps */
+        e->box_result = true;
+    } else if (ip->op == VR_IR_ldbox32) {
         asm_rm(s, false, 0x8b, RAX, at);
         asm_li(s, RCX, UINT64_C(0xffffffff00000000));
         asm_alu(s, true, ALU_OR, RAX, RCX);
@@ -76,9 +257,6 @@ static void mem_load(struct emit *e, unsigned width, unsigned op, bool w)
         asm_rm(s, w, op, d, at);
         emit_put(e, ip->d, d);
     }
-    struct emit_slow *slow = emit_slow(e, SLOW_LOAD, miss);
-    slow->info = emit_info(e, mem_log2(width));
-    slow->reg = va;
     slow->resume = s->at;
 }
 
@@ -86,9 +264,10 @@ static void mem_store(struct emit *e, unsigned width)
 {
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
-    int va, x = emit_xmm(ip->b);
-    size_t miss = mem_look_up(e, width, VR_WRITE, &va);
-    struct vr_asm_mem at = asm_at_index(va, RDX, 0, 0);
+    struct emit_slow *slow;
+    int x = emit_xmm(ip->b);
+    int base = mem_look_up(e, width, VR_WRITE, &slow, SLOW_STORE);
+    struct vr_asm_mem at = asm_at_index(base, RDX, 0, ip->imm);
 
     if (x != NO_REG && width == 8) {
         asm_vrm(s, MAP_0F, PP_F2, false, 0x11, x, 0, at);
@@ -107,9 +286,6 @@ static void mem_store(struct emit *e, unsigned width)
             asm_rm(s, width == 8, 0x89, v, at);
         }
     }
-    struct emit_slow *slow = emit_slow(e, SLOW_STORE, miss);
-    slow->info = emit_info(e, mem_log2(width));
-    slow->reg = va;
     slow->resume = s->at;
 }
 
@@ -120,7 +296,6 @@ static bool mem_amo(struct emit *e)
     struct vr_asm *s = &e->s;
     unsigned log2_width = ip->c >> 4, kind = ip->c & 15;
     bool w = log2_width == 3;
-    int va;
     if (log2_width < 2 || (kind != VR_AMO_SWAP && kind != VR_AMO_ADD)) {
         return false;
     }
@@ -130,8 +305,10 @@ static bool mem_amo(struct emit *e)
     asm_u8(s, 0xc0 | ((unsigned)a & 7));
     asm_u8(s, w ? 7 : 3);
     size_t misaligned = asm_jcc(s, CC_NE);
-    size_t miss = mem_look_up(e, 1, VR_WRITE, &va);
-    asm_alu(s, true, ALU_ADD, RDX, va);
+    mem_compare(e, a, 0, 0, VR_WRITE);
+    size_t miss = asm_jcc(s, CC_NE);
+    mem_take_addend(e);
+    asm_alu(s, true, ALU_ADD, RDX, a);
     emit_get(e, RAX, ip->b);
     if (kind == VR_AMO_ADD) {
         asm_u8(s, 0xf0);

@@ -134,14 +134,15 @@ static void shared_helper_end(struct vr_asm *s)
 }
 
 static const int8_t shared_saved[] = {RBX, RBP, R12, R13, R14, R15};
-enum { SAVED = sizeof(shared_saved) };
+/* Room for the groups' addends; an odd number of words, for the stack's alignment. */
+enum { SAVED = sizeof(shared_saved), FRAME = 8 * (EMIT_GROUPS | 1) };
 
 static void shared_exit(struct vr_asm *s)
 {
     shared_gprs(s, true, false);
     shared_icount(s, true);
     shared_fp(s, true, true);
-    asm_alu_imm(s, true, ALU_ADD, RSP, 8);
+    asm_alu_imm(s, true, ALU_ADD, RSP, FRAME);
     for (unsigned i = SAVED; i-- > 0;) {
         asm_pop(s, shared_saved[i]);
     }
@@ -153,7 +154,7 @@ static void shared_enter(struct vr_asm *s)
     for (unsigned i = 0; i < SAVED; i++) {
         asm_push(s, shared_saved[i]);
     }
-    asm_alu_imm(s, true, ALU_SUB, RSP, 8);
+    asm_alu_imm(s, true, ALU_SUB, RSP, FRAME);
     asm_lea(s, true, RBP, asm_at(RDI, EMIT_BIAS));
     asm_mov(s, RAX, RSI);
     shared_icount(s, false);
@@ -168,6 +169,7 @@ static void shared_constants(struct vr_asm *s)
         {UINT64_C(0xffffffff7fc00000), 0},
         {UINT64_C(1) << 63, 0},
         {UINT64_C(1) << 31, 0},
+        {UINT64_C(0xffffffff00000000), 0},
     };
     while (s->at < EMIT_NAN64) {
         asm_u8(s, 0xcc);
