@@ -9,9 +9,11 @@ Builds, because each finds what the others cannot:
   tsan     gcc, data races: the platform layer             its suite
   arm64    the platform layer for arm64, under qemu-user   its suite
   riscv64  the same for riscv64
+  windows  the same for Windows, under Wine
   release  gcc, link-time optimised: what users get        guests, the command, ports, lint"""
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -22,6 +24,8 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools/cross"))
+import wine  # noqa: E402
 IN_PROCESS = {"unit", "platform", "dev", "cpu", "fuzz"}
 
 Build = collections.namedtuple("Build", "name folder compiler options wants")
@@ -39,6 +43,9 @@ BUILDS = [
           lambda suite: suite == "platform"),
     Build("riscv64", "build-riscv64", None,
           ["--cross-file", "tools/cross/riscv64-linux.ini", "-Dparts=platform", "--buildtype=release"],
+          lambda suite: suite == "platform"),
+    Build("windows", "build-windows", None,
+          ["--cross-file", "tools/cross/x86_64-windows.ini", "-Dparts=platform", "--buildtype=release"],
           lambda suite: suite == "platform"),
     Build("release", "build", "gcc", ["--buildtype=release", "-Db_lto=true"],
           lambda suite: suite not in IN_PROCESS),
@@ -135,6 +142,18 @@ def introspect(folder):
             for test in json.loads(said.stdout)] if said.returncode == 0 else []
 
 
+@contextlib.contextmanager
+def wine_for(build):
+    """What tests of that build need in their environment: one Wine for all of Windows' tests, gone afterwards. Where
+    there is none, each of them says so (tools/cross/wine.py)."""
+    with contextlib.ExitStack() as stack:
+        prefix = None
+        if build.name == "windows":
+            with contextlib.suppress(wine.Missing):
+                prefix = stack.enter_context(wine.made_prefix())
+        yield {"VIREO_WINEPREFIX": prefix} if prefix else {}
+
+
 def follow(process, log, seen):
     """Shows on a terminal how far the running tests are."""
     while process.poll() is None:
@@ -166,12 +185,12 @@ def run_build(build, chosen, totals):
     log = ROOT / build.folder / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
     output = ROOT / build.folder / "test.log"
-    with open(output, "w") as sink:
+    with open(output, "w") as sink, wine_for(build) as more:
         argv = ["meson", "test", "-C", build.folder]
         for suite in suites:
             argv += ["--suite", suite]
         process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink,
-                                   stderr=subprocess.STDOUT, env={**os.environ, **ENVIRONMENT})
+                                   stderr=subprocess.STDOUT, env={**os.environ, **ENVIRONMENT, **more})
         try:
             follow(process, log, len(tests))
         except KeyboardInterrupt:
