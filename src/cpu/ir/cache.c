@@ -93,18 +93,31 @@ void vr_code_flush(struct vr_cpu *cpu)
     c->epoch++;
 }
 
+static struct code_page *cache_find_page(struct vr_cache *c, uint64_t gpa)
+{
+    struct code_page *p = *cache_page_slot(c, gpa);
+    while (p && p->gpa != gpa) {
+        p = p->hash_next;
+    }
+    return p;
+}
+
+/* Does anyone hold translations of the page, which makes it claimed? */
+static bool cache_has_blocks(struct vr_cache *c, uint64_t gpa)
+{
+    struct code_page *p = cache_find_page(c, gpa);
+    return p && p->nodes;
+}
+
 /* Drop the blocks of one page. */
 static void cache_drop_page(struct vr_cpu *cpu, uint64_t gpa)
 {
     struct vr_cache *c = cpu->cache;
-    struct code_page **pp = cache_page_slot(c, gpa);
-    while (*pp && (*pp)->gpa != gpa) {
-        pp = &(*pp)->hash_next;
-    }
-    if (!*pp) {
+    struct code_page *p = cache_find_page(c, gpa);
+    if (!p) {
         return;
     }
-    for (struct code_node *n = (*pp)->nodes; n; n = n->next) {
+    for (struct code_node *n = p->nodes; n; n = n->next) {
         struct vr_block **slot = cache_slot(c, n->block->gpa);
         while (*slot && *slot != n->block) {
             slot = &(*slot)->hash_next;
@@ -116,8 +129,8 @@ static void cache_drop_page(struct vr_cpu *cpu, uint64_t gpa)
         n->block->gpa = VR_NO_GPA;                      /* and whoever remembers it finds it gone */
         memset(n->block->native, 0, sizeof(n->block->native));
     }
-    vr_jit_drop(cpu, (*pp)->jit);
-    *pp = (*pp)->hash_next;
+    vr_jit_drop(cpu, p->jit);
+    p->nodes = NULL; /* the page stays known: code that is rewritten comes back */
     c->epoch++;
 }
 
@@ -273,15 +286,6 @@ static void cache_claim_page(struct vr_cpu *cpu, uint64_t gpa)
     }
 }
 
-static struct code_page *cache_find_page(struct vr_cache *c, uint64_t gpa)
-{
-    struct code_page *p = *cache_page_slot(c, gpa);
-    while (p && p->gpa != gpa) {
-        p = p->hash_next;
-    }
-    return p;
-}
-
 struct vr_jit_page *vr_code_jit_page(struct vr_cpu *cpu, uint64_t gpa, unsigned mode)
 {
     struct code_page *p = cache_find_page(cpu->cache, vr_align_down(gpa, VR_PAGE_SIZE));
@@ -351,7 +355,7 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
     if (ARENA_BYTES - c->used < sizeof(struct vr_block) + sizeof(b->ir) + 256) {
         vr_code_flush(cpu);
     }
-    if (!cache_find_page(c, page)) {
+    if (!cache_has_blocks(c, page)) {
         cache_claim_page(cpu, gpa);
     }
     atomic_thread_fence(memory_order_seq_cst); /* flag first, then read what it guards */
@@ -380,7 +384,7 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         uint64_t tail_gpa = gpa2;
         whole = whole && tail_whole;
         gpa2 = vr_align_down(gpa2, VR_PAGE_SIZE);
-        if (!cache_find_page(c, gpa2)) {
+        if (!cache_has_blocks(c, gpa2)) {
             cache_claim_page(cpu, tail_gpa);
         }
         atomic_thread_fence(memory_order_seq_cst);

@@ -23,7 +23,7 @@ enum vr_access { VR_READ, VR_WRITE, VR_EXEC };
 /* TLB: direct-mapped, one set of entries per MMU mode. A tag is the virtual page | the context (12
  * bits): a look-up compares it with (address of the access's last byte's page | current context),
  * so an access that crosses a page misses. Context 0 never occurs. */
-enum { VR_TLB_BITS = 12, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4 };
+enum { VR_TLB_BITS = 11, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4 };
 /* The second place of an entry is its index with this bit changed. It is not a neighbour: there an
  * access over a page border would find the next page, whose tag it asks for. */
 enum { VR_TLB_SECOND = VR_TLB_SIZE / 2 };
@@ -164,11 +164,9 @@ static inline bool vr_tlb_hits(const struct vr_cpu *cpu, uint64_t va, enum vr_ac
 bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
 /* No entry lets anyone write the page at @gpa without the slow path any more. */
 void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa);
-/* Entries that allow fetching, in @mode: those of the page at @gpa get @code; those that have @old
- * (NULL: any) get @code. */
+/* Entries of the page at @gpa in @mode get @code; all entries do. */
 void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint32_t *code);
-void vr_tlb_replace_code(struct vr_cpu *cpu, unsigned mode, const uint32_t *old,
-                         const uint32_t *code);
+void vr_tlb_reset_code(struct vr_cpu *cpu, const uint32_t *code);
 /* The walk @x of @va succeeded: remember it for data (exec: for fetch). */
 void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xlate *x);
 void vr_tlb_flush_page(struct vr_cpu *cpu,

@@ -94,15 +94,16 @@ void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint
     }
 }
 
-void vr_tlb_replace_code(struct vr_cpu *cpu, unsigned mode, const uint32_t *old,
-                         const uint32_t *code)
+void vr_tlb_reset_code(struct vr_cpu *cpu, const uint32_t *code)
 {
-    struct vr_tlb *tlb = &cpu->tlb[mode];
-    for (unsigned i = 0; i < VR_TLB_SIZE; i++) {
-        tlb->code[i] = !old || tlb->code[i] == old ? code : tlb->code[i];
-    }
-    for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
-        tlb->victim_code[i] = !old || tlb->victim_code[i] == old ? code : tlb->victim_code[i];
+    for (unsigned m = 0; m < VR_MMU_MODES; m++) {
+        struct vr_tlb *tlb = &cpu->tlb[m];
+        for (unsigned i = 0; i < VR_TLB_SIZE; i++) {
+            tlb->code[i] = code;
+        }
+        for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+            tlb->victim_code[i] = code;
+        }
     }
 }
 

@@ -117,15 +117,14 @@ void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES])
         if (!pages[m].table) {
             continue;
         }
-        vr_tlb_replace_code(cpu, m, pages[m].table, jit->empty);
-        jit_table_free(jit, pages[m].table);
+        /* The TLB's entries keep the table, now empty: finding them would take long. */
+        memset(pages[m].table, 0, JIT_TABLE_LEN * sizeof(*pages[m].table));
         while (pages[m].links) {
             struct vr_jit_link *l = pages[m].links;
             pages[m].links = l->next;
             l->next = jit->links_free;
             jit->links_free = l;
         }
-        pages[m].table = NULL;
         jit->stats.drops++;
     }
 }
@@ -136,9 +135,7 @@ void vr_jit_flush(struct vr_cpu *cpu)
     if (!jit) {
         return;
     }
-    for (unsigned m = 0; m < VR_MMU_MODES; m++) {
-        vr_tlb_replace_code(cpu, m, NULL, jit->empty);
-    }
+    vr_tlb_reset_code(cpu, jit->empty);
     jit->free_count = 0;
     for (unsigned i = 0; i < jit->table_count; i++) {
         jit_table_free(jit, jit->tables[i]);
