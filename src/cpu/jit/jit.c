@@ -221,6 +221,7 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
     }
     unsigned count = jit_gather(b, mode, blocks);
     if (!vr_jit_emit_blocks(cpu, blocks, count, mode, page)) {
+        cpu->interp_once = true; /* whatever is short: the guest gets on */
         vr_code_flush(cpu);
         return;
     }
