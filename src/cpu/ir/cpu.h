@@ -132,13 +132,13 @@ struct vr_cpu {
     struct vr_jit *jit;              /* NULL: blocks are interpreted, all of them */
     uint16_t jit_hot;                /* blocks entered this often are compiled */
     uint64_t page_va;                /* compiled code: the page that pc is in */
-    uint32_t mxcsr;                  /* compiled code: the host's FP flags while C runs */
+    uint32_t host_fp;                /* compiled code: the host's FP flags while C runs */
     uint8_t mode;                    /* MMU mode of data and fetch; VR_NO_MODE: they differ */
     bool fp_live;     /* compiled code: f registers are the host's, which rounds as the guest */
     bool interp_once; /* compiled code gave up: the next block is to be interpreted */
     struct vr_tlb tlb[VR_MMU_MODES]; /* last: compiled code addresses all before it cheaply */
 };
-enum { VR_NO_MODE = 0xff, VR_MXCSR_CLEAN = 0x1f80 };
+enum { VR_NO_MODE = 0xff };
 
 int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cpu_ops *ops,
                 struct vr_machine *machine, unsigned index, struct vr_space *mem,

@@ -29,9 +29,10 @@ int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_
     }
     jit->perf = opts->perf;
     vr_jit_emit_shared(jit);
+    vireo_icache_flush(jit->mem.rw, jit->mem.rx, jit->first);
     cpu->jit = jit;
     cpu->jit_hot = (uint16_t)(opts->hot ? opts->hot : VR_JIT_HOT);
-    cpu->mxcsr = VR_MXCSR_CLEAN;
+    vr_jit_fp_sync(cpu);
     return 0;
 }
 

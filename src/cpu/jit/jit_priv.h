@@ -57,6 +57,9 @@ void vr_jit_enter(struct vr_cpu *cpu, uint32_t code);
 /* Let the jump at @site lead to @code. */
 void vr_jit_patch(struct vr_jit *jit, uint32_t site, uint32_t code);
 
+/* Take the flags that the host's FPU gathered (cpu->host_fp), which then has none. */
+void vr_jit_fp_sync(struct vr_cpu *cpu);
+
 /* --- What code calls (runtime.c). Results are host addresses to go on at; NULL: behind the call.
  * --- */
 struct jit_loaded {
@@ -72,8 +75,6 @@ const void *vr_jit_helper(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t i
 const void *vr_jit_helper_end(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info);
 /* The first FP instruction of a block, and the FP state is not in host registers. */
 const void *vr_jit_fp_on(struct vr_cpu *cpu, uint32_t info);
-/* Take the flags that the host's FPU gathered. */
-void vr_jit_fp_sync(struct vr_cpu *cpu);
 
 /* A link, and where links wait. NULL: no memory. */
 struct vr_jit_link *vr_jit_link_new(struct vr_jit *jit);

@@ -30,3 +30,8 @@ void vr_jit_enter(struct vr_cpu *cpu, uint32_t code)
     (void)cpu;
     (void)code;
 }
+
+void vr_jit_fp_sync(struct vr_cpu *cpu)
+{
+    (void)cpu;
+}

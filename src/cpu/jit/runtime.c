@@ -59,16 +59,6 @@ const void *vr_jit_store(struct vr_cpu *cpu, uint64_t va, uint64_t val, uint32_t
                : run_stopped(cpu, info);
 }
 
-void vr_jit_fp_sync(struct vr_cpu *cpu)
-{
-    uint32_t host = cpu->mxcsr & 0x3f;
-    if (host) { /* IE DE ZE OE UE PE; a denormal operand is nothing to RISC-V */
-        cpu->fflags |= (host >> 5 & 1) | (host >> 3 & 2) | (host >> 1 & 4) | (host << 1 & 8) |
-                       (host << 4 & 16);
-    }
-    cpu->mxcsr = VR_MXCSR_CLEAN;
-}
-
 const void *vr_jit_op(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info)
 {
     run_exact_pc(cpu, info);
@@ -108,7 +98,7 @@ const void *vr_jit_fp_on(struct vr_cpu *cpu, uint32_t info)
         cpu->icount -= info_left(info) + 1;
         return cpu->jit->mem.rx + cpu->jit->exit_off;
     }
-    cpu->mxcsr = VR_MXCSR_CLEAN;
+    vr_jit_fp_sync(cpu);
     cpu->fp_live = true;
     return NULL;
 }

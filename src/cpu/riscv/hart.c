@@ -290,7 +290,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.jit, "compiled again"),
     VR_HOST(cpu.jit_hot, "the user's choice"),
     VR_HOST(cpu.page_va, "only inside compiled code"),
-    VR_HOST(cpu.mxcsr, "only inside compiled code"),
+    VR_HOST(cpu.host_fp, "only inside compiled code"),
     VR_HOST(cpu.mode, "from priv and satp"),
     VR_HOST(cpu.fp_live, "only inside compiled code"),
     VR_HOST(cpu.interp_once, "only inside compiled code"),

@@ -1,17 +1,11 @@
 /*
  * Writing x86-64 machine code: one function an instruction form. Intel SDM (325462) volume 2,
  * chapter 2 "Instruction Format" (REX, VEX, ModRM, SIB) and chapters 3 to 6.
- *
- * The writer never overruns: past `end` bytes are counted but not stored, and asm_full says so;
- * whoever asked for the code then throws it away.
  */
 #ifndef VR_CPU_JIT_X86_64_ASM_H
 #define VR_CPU_JIT_X86_64_ASM_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "cpu/jit/asm.h"
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NO_REG = -1 };
 
@@ -39,42 +33,6 @@ enum {
 /* VEX prefix fields: implied prefix and opcode map. */
 enum { PP_NONE = 0, PP_66 = 1, PP_F3 = 2, PP_F2 = 3 };
 enum { MAP_0F = 1, MAP_0F38 = 2, MAP_0F3A = 3 };
-
-struct vr_asm {
-    uint8_t *base; /* where offset 0 of the code memory is written */
-    size_t at, end;
-};
-
-static inline bool asm_full(const struct vr_asm *s)
-{
-    return s->at > s->end;
-}
-
-static inline void asm_u8(struct vr_asm *s, unsigned v)
-{
-    if (s->at < s->end) {
-        s->base[s->at] = (uint8_t)v;
-    }
-    s->at++;
-}
-
-static inline void asm_bytes(struct vr_asm *s, const void *p, size_t len)
-{
-    if (s->at <= s->end && len <= s->end - s->at) {
-        memcpy(s->base + s->at, p, len);
-    }
-    s->at += len;
-}
-
-static inline void asm_u32(struct vr_asm *s, uint32_t v)
-{
-    asm_bytes(s, &v, sizeof(v));
-}
-
-static inline void asm_u64(struct vr_asm *s, uint64_t v)
-{
-    asm_bytes(s, &v, sizeof(v));
-}
 
 /* Let the four bytes at @site, an operand relative to what follows them, lead to @target. */
 static inline void asm_patch(struct vr_asm *s, size_t site, size_t target)

@@ -1,7 +1,5 @@
-/* The x86-64 back end: registers, slow paths, and blocks from end to end. See emit.h. */
+/* The x86-64 back end: registers, and slow paths. See emit.h. */
 #include "cpu/jit/x86_64/emit.h"
-#include "base/alloc.h"
-#include "base/bits.h"
 
 /* The registers that compilers use most, by their allocation order (RISC-V psABI). */
 int emit_gpr(unsigned slot)
@@ -73,23 +71,6 @@ void emit_put(struct emit *e, unsigned slot, int reg)
     }
 }
 
-uint32_t emit_info(const struct emit *e, unsigned log2_width)
-{
-    return JIT_INFO(e->page_off + e->ip->at, e->left, log2_width);
-}
-
-struct emit_slow *emit_slow(struct emit *e, enum emit_slow_kind kind, size_t site)
-{
-    if (e->slow_count == EMIT_SLOW_MAX) {
-        e->failed = true;
-        return &e->spare;
-    }
-    struct emit_slow *slow = &e->slow[e->slow_count++];
-    *slow = (struct emit_slow){
-        .kind = kind, .site = site, .ir = e->ip, .info = e->ip ? emit_info(e, 0) : 0};
-    return slow;
-}
-
 void emit_call_op(struct emit *e)
 {
     asm_li(&e->s, RDX, (uintptr_t)e->ip);
@@ -125,7 +106,7 @@ static void slow_loaded(struct emit *e, const struct vr_ir *ir)
     emit_put(e, ir->d, d);
 }
 
-static void slow_path(struct emit *e, const struct emit_slow *slow)
+void emit_slow_path(struct emit *e, const struct emit_slow *slow)
 {
     struct vr_asm *s = &e->s;
     asm_patch(s, slow->site, s->at);
@@ -162,6 +143,8 @@ static void slow_path(struct emit *e, const struct emit_slow *slow)
     case SLOW_FAR:
         emit_slow_far(e, slow);
         return;
+    case SLOW_TINY: /* not here */
+        return;
     case SLOW_NAN64:
         asm_vrm(s, MAP_0F, PP_F2, false, 0x10, slow->reg, 0, asm_at(NO_REG, EMIT_NAN64));
         break;
@@ -172,131 +155,13 @@ static void slow_path(struct emit *e, const struct emit_slow *slow)
     asm_jmp_to(s, slow->resume);
 }
 
-void emit_link(struct emit *e, size_t site, unsigned off)
+void emit_patch(struct vr_asm *s, size_t site, size_t target)
 {
-    uint32_t to = e->page->table ? e->page->table[off >> 1] : 0;
-    if (to) {
-        asm_patch(&e->s, site, to);
-        return;
-    }
-    struct vr_jit_link *link = vr_jit_link_new(e->jit);
-    if (!link) {
-        e->failed = true;
-        return;
-    }
-    *link = (struct vr_jit_link){.site = (uint32_t)site, .target = (uint16_t)off, .next = e->links};
-    e->links = link;
-    emit_slow(e, SLOW_EXIT, site)->off = off;
+    asm_patch(s, site, target);
 }
 
-static void emit_block(struct emit *e, const struct vr_block *b, const struct vr_block *next)
+void emit_begin(struct emit *e)
 {
-    struct vr_asm *s = &e->s;
-    unsigned seen = 0;
-    e->b = b;
-    e->page_off = (unsigned)(b->gpa & (VR_PAGE_SIZE - 1));
-    e->boxed = 0;
     emit_find_groups(e);
-    asm_alu_imm(s, true, ALU_ADD, R15, b->insn_count);
-    for (unsigned i = 0; i < b->ir_count; i++) {
-        e->ip = &b->ir[i];
-        seen += i != 0 && b->ir[i].at != b->ir[i - 1].at;
-        e->left = b->insn_count - seen - 1u;
-        if (i == b->ir_count - 1u) {
-            /* A jmp behind the last instruction belongs to none. */
-            e->left = e->left > b->insn_count ? 0 : e->left;
-            emit_end_op(e, next);
-            break;
-        }
-        e->box_result = false;
-        if (!emit_int_op(e) && !emit_mem_op(e) && !emit_fp_op(e)) {
-            emit_call_op(e);
-        }
-        if (e->ip->d >= VR_SLOT_F0 && e->ip->d < VR_SLOT_TEMP &&
-            strpbrk(vr_ir_uses(e->ip->op), "Dd")) {
-            uint32_t bit = 1u << (e->ip->d - VR_SLOT_F0);
-            e->boxed = e->box_result ? e->boxed | bit : e->boxed & ~bit;
-        }
-    }
-}
-
-void emit_slow_paths(struct emit *e)
-{
-    e->ip = NULL;
-    for (unsigned i = 0; i < e->slow_count; i++) {
-        slow_path(e, &e->slow[i]);
-    }
-}
-
-/* Links that wait for a block of the region find it; the others are the page's. */
-static void emit_settle(struct emit *e)
-{
-    struct vr_jit_page *page = e->page;
-    for (struct vr_jit_link *l = e->links, *next; l; l = next) {
-        next = l->next;
-        l->next = page->links;
-        page->links = l;
-    }
-    for (struct vr_jit_link **l = &page->links; *l;) {
-        uint32_t to = page->table[(*l)->target >> 1];
-        if (to) {
-            struct vr_jit_link *done = *l;
-            vr_jit_patch(e->jit, done->site, to);
-            *l = done->next;
-            done->next = e->jit->links_free;
-            e->jit->links_free = done;
-        } else {
-            l = &(*l)->next;
-        }
-    }
-}
-
-bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsigned count,
-                        unsigned mode, struct vr_jit_page *page)
-{
-    struct vr_jit *jit = cpu->jit;
-    struct emit e = {
-        .s = {.base = jit->mem.rw, .at = jit->used, .end = jit->mem.len},
-        .cpu = cpu,
-        .jit = jit,
-        .shared = emit_shared(jit),
-        .page = page,
-        .mode = mode,
-    };
-    uint32_t at[JIT_REGION_BLOCKS];
-    vr_assert(count <= JIT_REGION_BLOCKS);
-    e.slow = malloc(EMIT_SLOW_MAX * sizeof(*e.slow));
-    if (!e.slow) {
-        return false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        at[i] = (uint32_t)e.s.at;
-        emit_block(&e, blocks[i], i + 1 < count ? blocks[i + 1] : NULL);
-    }
-    emit_slow_paths(&e);
-    bool ok = !e.failed && !asm_full(&e.s);
-    free(e.slow);
-    if (!ok) {
-        for (struct vr_jit_link *l = e.links, *next; l; l = next) {
-            next = l->next;
-            l->next = jit->links_free;
-            jit->links_free = l;
-        }
-        return false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        page->table[(blocks[i]->gpa & (VR_PAGE_SIZE - 1)) >> 1] = at[i];
-        jit->stats.insns += blocks[i]->insn_count;
-    }
-    jit->stats.blocks += count;
-    jit->stats.bytes += e.s.at - jit->used;
-    jit->used = (e.s.at + 15) & ~(size_t)15;
-    emit_settle(&e);
-    return true;
-}
-
-void vr_jit_patch(struct vr_jit *jit, uint32_t site, uint32_t code)
-{
-    struct vr_asm s = {.base = jit->mem.rw, .at = site, .end = jit->mem.len};
-    asm_patch(&s, site, code);
+    asm_alu_imm(&e->s, true, ALU_ADD, R15, e->b->insn_count);
 }

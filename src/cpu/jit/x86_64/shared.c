@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-enum { FP_FIRST = 3, FP_LAST = 15 };
+enum { MXCSR_CLEAN = 0x1f80 };
 
 const struct emit_shared *emit_shared(const struct vr_jit *jit)
 {
@@ -42,7 +42,7 @@ static void shared_fp(struct vr_asm *s, bool store, bool dies)
             asm_vrm(s, MAP_0F, PP_F2, false, store ? 0x11 : 0x10, x, 0, emit_slot(slot));
         }
     }
-    asm_vrm(s, MAP_0F, PP_NONE, false, 0xae, store ? 3 : 2, 0, EMIT_FIELD(mxcsr));
+    asm_vrm(s, MAP_0F, PP_NONE, false, 0xae, store ? 3 : 2, 0, EMIT_FIELD(host_fp));
     if (dies) { /* fp_live = false, fp_dirty stays for vr_jit_fp_sync */
         asm_rex(s, false, 0, NO_REG, RBP, false);
         asm_u8(s, 0xc6);
@@ -216,4 +216,14 @@ void vr_jit_enter(struct vr_cpu *cpu, uint32_t code)
     void (*enter)(struct vr_cpu *, const void *) =
         (void (*)(struct vr_cpu *, const void *))(uintptr_t)(jit->mem.rx + emit_shared(jit)->enter);
     enter(cpu, jit->mem.rx + code);
+}
+
+void vr_jit_fp_sync(struct vr_cpu *cpu)
+{
+    uint32_t host = cpu->host_fp & 0x3f;
+    if (host) { /* IE DE ZE OE UE PE; a denormal operand is nothing to RISC-V */
+        cpu->fflags |= (host >> 5 & 1) | (host >> 3 & 2) | (host >> 1 & 4) | (host << 1 & 8) |
+                       (host << 4 & 16);
+    }
+    cpu->host_fp = MXCSR_CLEAN;
 }

@@ -1,0 +1,156 @@
+/* Blocks from end to end, whatever the host: their ops, slow paths, and the links between them. */
+#include "cpu/jit/emit.h"
+#include "base/alloc.h"
+#include "base/bits.h"
+
+uint32_t emit_info(const struct emit *e, unsigned log2_width)
+{
+    return JIT_INFO(e->page_off + e->ip->at, e->left, log2_width);
+}
+
+struct emit_slow *emit_slow(struct emit *e, enum emit_slow_kind kind, size_t site)
+{
+    if (e->slow_count == EMIT_SLOW_MAX) {
+        e->failed = true;
+        return &e->spare;
+    }
+    struct emit_slow *slow = &e->slow[e->slow_count++];
+    *slow = (struct emit_slow){
+        .kind = kind, .site = site, .ir = e->ip, .info = e->ip ? emit_info(e, 0) : 0};
+    return slow;
+}
+
+void emit_link(struct emit *e, size_t site, unsigned off)
+{
+    uint32_t to = e->page->table ? e->page->table[off >> 1] : 0;
+    if (to) {
+        emit_patch(&e->s, site, to);
+        return;
+    }
+    struct vr_jit_link *link = vr_jit_link_new(e->jit);
+    if (!link) {
+        e->failed = true;
+        return;
+    }
+    *link = (struct vr_jit_link){.site = (uint32_t)site, .target = (uint16_t)off, .next = e->links};
+    e->links = link;
+    emit_slow(e, SLOW_EXIT, site)->off = off;
+}
+
+static void emit_block(struct emit *e, const struct vr_block *b, const struct vr_block *next)
+{
+    unsigned seen = 0;
+    e->b = b;
+    e->page_off = (unsigned)(b->gpa & (VR_PAGE_SIZE - 1));
+    e->boxed = 0;
+    emit_begin(e);
+    for (unsigned i = 0; i < b->ir_count; i++) {
+        e->ip = &b->ir[i];
+        seen += i != 0 && b->ir[i].at != b->ir[i - 1].at;
+        e->left = b->insn_count - seen - 1u;
+        if (i == b->ir_count - 1u) {
+            /* A jmp behind the last instruction belongs to none. */
+            e->left = e->left > b->insn_count ? 0 : e->left;
+            emit_end_op(e, next);
+            break;
+        }
+        e->box_result = false;
+        if (!emit_int_op(e) && !emit_mem_op(e) && !emit_fp_op(e)) {
+            emit_call_op(e);
+        }
+        if (e->ip->d >= VR_SLOT_F0 && e->ip->d < VR_SLOT_TEMP &&
+            strpbrk(vr_ir_uses(e->ip->op), "Dd")) {
+            uint32_t bit = 1u << (e->ip->d - VR_SLOT_F0);
+            e->boxed = e->box_result ? e->boxed | bit : e->boxed & ~bit;
+        }
+    }
+}
+
+static void emit_slow_paths(struct emit *e)
+{
+    e->ip = NULL;
+    for (unsigned i = 0; i < e->slow_count; i++) {
+        emit_slow_path(e, &e->slow[i]);
+    }
+    e->slow_count = 0;
+}
+
+/* Links that wait for a block of the region find it; the others are the page's. */
+static void emit_settle(struct emit *e)
+{
+    struct vr_jit_page *page = e->page;
+    for (struct vr_jit_link *l = e->links, *next; l; l = next) {
+        next = l->next;
+        l->next = page->links;
+        page->links = l;
+    }
+    for (struct vr_jit_link **l = &page->links; *l;) {
+        uint32_t to = page->table[(*l)->target >> 1];
+        if (to) {
+            struct vr_jit_link *done = *l;
+            vr_jit_patch(e->jit, done->site, to);
+            *l = done->next;
+            done->next = e->jit->links_free;
+            e->jit->links_free = done;
+        } else {
+            l = &(*l)->next;
+        }
+    }
+}
+
+bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsigned count,
+                        unsigned mode, struct vr_jit_page *page)
+{
+    struct vr_jit *jit = cpu->jit;
+    struct emit e = {
+        .s = {.base = jit->mem.rw, .at = jit->used, .end = jit->mem.len},
+        .cpu = cpu,
+        .jit = jit,
+        .shared = emit_shared(jit),
+        .page = page,
+        .mode = mode,
+    };
+    uint32_t at[JIT_REGION_BLOCKS];
+    size_t near = e.s.at; /* code from here on has its slow paths still to come */
+    vr_assert(count <= JIT_REGION_BLOCKS);
+    e.slow = malloc(EMIT_SLOW_MAX * sizeof(*e.slow));
+    if (!e.slow) {
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        bool apart = e.slow_count > EMIT_SLOW_MAX / 2 || e.s.at - near > EMIT_NEAR_BYTES;
+        at[i] = (uint32_t)e.s.at;
+        emit_block(&e, blocks[i], !apart && i + 1 < count ? blocks[i + 1] : NULL);
+        if (apart || i + 1 == count) {
+            emit_slow_paths(&e);
+            near = e.s.at;
+        }
+    }
+    bool ok = !e.failed && !asm_full(&e.s);
+    free(e.slow);
+    if (!ok) {
+        for (struct vr_jit_link *l = e.links, *next; l; l = next) {
+            next = l->next;
+            l->next = jit->links_free;
+            jit->links_free = l;
+        }
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        page->table[(blocks[i]->gpa & (VR_PAGE_SIZE - 1)) >> 1] = at[i];
+        jit->stats.insns += blocks[i]->insn_count;
+    }
+    jit->stats.blocks += count;
+    jit->stats.bytes += e.s.at - jit->used;
+    vireo_icache_flush(jit->mem.rw + jit->used, jit->mem.rx + jit->used, e.s.at - jit->used);
+    jit->used = (e.s.at + 15) & ~(size_t)15;
+    emit_settle(&e);
+    return true;
+}
+
+void vr_jit_patch(struct vr_jit *jit, uint32_t site, uint32_t code)
+{
+    struct vr_asm s = {.base = jit->mem.rw, .at = site, .end = jit->mem.len};
+    emit_patch(&s, site, code);
+    vireo_icache_flush(jit->mem.rw + site, jit->mem.rx + site, sizeof(uint32_t));
+}
