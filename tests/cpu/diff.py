@@ -20,9 +20,6 @@ import jit
 from tap import Skip, Tap
 
 DIFF = os.environ["CPU_DIFF"]
-# cpu_diff's extensions that qemu-user 10.0 runs, and how to ask for them; Zicbom always traps there.
-NEW_CPU = "rv64," + ",".join(f"{e}=on" for e in (
-    "zba zbb zbc zbs zicond zfa zfh zfhmin zacas zabha zcb zimop zcmop zawrs zicboz").split()) + ",zama16b=off,v=off"
 OLD_CPU = "rv64,zba=on,zbb=on,zbc=on,zbs=on"
 OLD_FEATURES = "none,i,m,a,f,d,c,zba,zbc,zbs,zicsr,zifencei"
 
@@ -41,7 +38,7 @@ class Oracle:
                 raise Skip("no qemu-user for riscv64 (Debian: qemu-user-static)")
             self.features = OLD_FEATURES
             self.left_out = "zbb zicond zfa zfh zacas zabha zcb zimop zcmop zawrs zicboz zicbom (old qemu-user)"
-        cpu = NEW_CPU if self.full else OLD_CPU
+        cpu = cross.ORACLE_CPU if self.full else OLD_CPU
         one = "-one-insn-per-tb" if self.full else "-singlestep"
         self.command = f"exec {qemu} -cpu {cpu} {program}"
         self.judge = f"exec {qemu} {one} -cpu {cpu} {program}"

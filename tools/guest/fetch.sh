@@ -9,6 +9,7 @@
 #                          (the kernel's module tree) and version
 #   fetch.sh firmware      OpenSBI and U-Boot; prints the folder (fw_dynamic.bin, fw_jump.bin, u-boot.bin)
 #   fetch.sh oracle        user-mode emulator for riscv64 (newer than Debian 12's); prints its path
+#   fetch.sh user-arm64    user-mode emulator for arm64, likewise
 #   fetch.sh qemu10 [CPU]  system emulator for riscv64, x86_64 or aarch64 (default riscv64) with its
 #                          libraries; prints its path
 #   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
@@ -158,6 +159,14 @@ make_oracle() {
     rm -rf "$dir" # the other guests' emulators are large
 }
 
+# The same for programs of arm64. Debian 12's (7.2) does not see code change that is written at another
+# address than it runs at: it ignores "ic ivau".
+make_user_arm64() {
+    unpack "$host" qemu-user
+    mv "$dir/usr/bin/qemu-aarch64" "$new/"
+    rm -rf "$dir"
+}
+
 # The system emulator wants its own C library, so it runs under its own loader.
 make_qemu10() {
     case $cpu in
@@ -249,6 +258,7 @@ kernel)
     ;;
 firmware) want firmware make_firmware ;;
 oracle) host=$(dpkg --print-architecture); want oracle make_oracle qemu-riscv64 ;;
+user-arm64) host=$(dpkg --print-architecture); want user-arm64 make_user_arm64 qemu-aarch64 ;;
 qemu10)
     host=$(dpkg --print-architecture)
     cpu=${1:-riscv64}
