@@ -92,23 +92,17 @@ const uint32_t *vr_jit_table(struct vr_cpu *cpu, uint64_t gpa, unsigned mode)
 /* NULL: there are as many as may be. */
 static uint32_t *jit_table_new(struct vr_jit *jit)
 {
-    if (jit->free_count) {
-        return jit->free[--jit->free_count];
-    }
-    if (jit->table_count == JIT_TABLES_MAX) {
+    if (jit->tables_used == JIT_TABLES_MAX) {
         return NULL;
     }
-    uint32_t *t = vr_zalloc(JIT_TABLE_LEN * sizeof(*t));
-    if (t) {
+    if (jit->tables_used == jit->table_count) {
+        uint32_t *t = vr_zalloc(JIT_TABLE_LEN * sizeof(*t));
+        if (!t) {
+            return NULL;
+        }
         jit->tables[jit->table_count++] = t;
     }
-    return t;
-}
-
-static void jit_table_free(struct vr_jit *jit, uint32_t *t)
-{
-    memset(t, 0, JIT_TABLE_LEN * sizeof(*t));
-    jit->free[jit->free_count++] = t;
+    return jit->tables[jit->tables_used++];
 }
 
 void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES])
@@ -137,10 +131,10 @@ void vr_jit_flush(struct vr_cpu *cpu)
         return;
     }
     vr_tlb_reset_code(cpu, jit->empty);
-    jit->free_count = 0;
-    for (unsigned i = 0; i < jit->table_count; i++) {
-        jit_table_free(jit, jit->tables[i]);
+    for (unsigned i = 0; i < jit->tables_used; i++) {
+        memset(jit->tables[i], 0, JIT_TABLE_LEN * sizeof(*jit->tables[i]));
     }
+    jit->tables_used = 0;
     jit->links_free = NULL;
     for (struct vr_jit_chunk *c = jit->chunks; c; c = c->next) {
         for (unsigned i = 0; i < JIT_CHUNK_LINKS; i++) {
@@ -172,13 +166,9 @@ static unsigned jit_gather(struct vr_block *b, unsigned mode, struct vr_block **
         while (jit_wants(at, page, mode) && count < JIT_REGION_BLOCKS) {
             at->queued = true;
             ret_blocks[count++] = at;
-            /* A loop's body comes before what is behind the loop. */
-            bool back = at->chain[0] && at->chain[0]->gpa <= at->gpa;
             struct vr_block *next = at->chain[1] ? at->chain[1] : at->chain[0];
             struct vr_block *other = at->chain[1] ? at->chain[0] : NULL;
-            if (other && !back && waiting < JIT_REGION_BLOCKS) {
-                aside[waiting++] = other;
-            } else if (other && waiting < JIT_REGION_BLOCKS) {
+            if (other && waiting < JIT_REGION_BLOCKS) {
                 aside[waiting++] = other;
             }
             at = next;
@@ -203,6 +193,14 @@ static void jit_tell_perf(struct vr_jit *jit, struct vr_block *const *blocks, un
     }
 }
 
+/* Drop everything. If there is nothing, the host is short of memory: the guest gets on uncompiled.
+ */
+static void jit_make_room(struct vr_cpu *cpu)
+{
+    cpu->interp_once = cpu->jit->used == cpu->jit->first;
+    vr_code_flush(cpu);
+}
+
 void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
 {
     struct vr_jit *jit = cpu->jit;
@@ -215,15 +213,14 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
     if (!page->table) {
         page->table = jit_table_new(jit);
         if (!page->table) {
-            vr_code_flush(cpu);
+            jit_make_room(cpu);
             return;
         }
         vr_tlb_set_code(cpu, mode, b->gpa, page->table);
     }
     unsigned count = jit_gather(b, mode, blocks);
     if (!vr_jit_emit_blocks(cpu, blocks, count, mode, page)) {
-        cpu->interp_once = true; /* whatever is short: the guest gets on */
-        vr_code_flush(cpu);
+        jit_make_room(cpu);
         return;
     }
     for (unsigned i = 0; i < count; i++) {

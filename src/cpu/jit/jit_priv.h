@@ -29,10 +29,9 @@ struct vr_jit {
     size_t used;  /* bytes of code memory */
     size_t first; /* where blocks begin, behind the parts that all share */
     uint32_t *tables[JIT_TABLES_MAX];
-    unsigned table_count, free_count; /* the first free_count of `free` */
-    uint32_t *free[JIT_TABLES_MAX];
-    uint32_t shared[16]; /* the back end's: offsets of its shared parts */
-    uint32_t exit_off;   /* code that leaves with cpu->pc as it is */
+    unsigned table_count, tables_used; /* there are; the first ones belong to pages */
+    uint32_t shared[16];               /* the back end's: offsets of its shared parts */
+    uint32_t exit_off;                 /* code that leaves with cpu->pc as it is */
     struct vr_jit_chunk *chunks;
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */
