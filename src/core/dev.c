@@ -120,37 +120,51 @@ void vr_dev_quiesce(struct vr_dev *dev)
 static void dev_region_release(struct vr_region *region)
 {
     dev_put(region->dev);
+    free(region);
+}
+
+/* Add a region that shows @window, and holds the device until no view has it any more. */
+static int dev_show(struct vr_dev *dev, unsigned window, struct vr_space *space,
+                    const struct vr_region *like, struct vr_region **ret_region,
+                    struct vr_error *err)
+{
+    struct vr_region *region = vr_zalloc(sizeof(*region));
+    if (!region) {
+        return vr_err(err, -ENOMEM, "mapping '%s': no memory", dev->id);
+    }
+    *region = *like;
+    region->name = dev->id;
+    region->len = dev->cls->windows[window].len;
+    region->dev = dev;
+    region->window = window;
+    region->release = dev_region_release;
+    atomic_fetch_add(&dev->priv->holds, 1);
+    int r = vr_space_add(space, region, err);
+    if (r < 0) {
+        dev_region_release(region);
+        return r;
+    }
+    *ret_region = region;
+    return 0;
+}
+
+int vr_dev_map_at(struct vr_dev *dev, unsigned window, struct vr_space *space, uint64_t gpa,
+                  int prio, struct vr_error *err)
+{
+    const struct vr_region like = {.kind = VR_REGION_DEV, .gpa = gpa, .prio = prio};
+    vr_assert(window < VR_DEV_WINDOWS && dev->cls->windows[window].len);
+    vr_assert(!dev->priv->space[window]);
+    int r = dev_show(dev, window, space, &like, &dev->priv->region[window], err);
+    if (r == 0) {
+        dev->priv->space[window] = space;
+    }
+    return r;
 }
 
 int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint64_t gpa,
                struct vr_error *err)
 {
-    vr_assert(window < VR_DEV_WINDOWS && dev->cls->windows[window].len);
-    vr_assert(!dev->priv->space[window] && dev->region[window].refs == 0);
-    dev->region[window] = (struct vr_region){
-        .name = dev->id,
-        .kind = VR_REGION_DEV,
-        .gpa = gpa,
-        .len = dev->cls->windows[window].len,
-        .prio = dev->cls->windows[window].prio,
-        .dev = dev,
-        .window = window,
-        .release = dev_region_release,
-    };
-    atomic_fetch_add(&dev->priv->holds, 1);
-    int r = vr_space_add(space, &dev->region[window], err);
-    if (r < 0) {
-        dev_put(dev);
-        return r;
-    }
-    dev->priv->space[window] = space;
-    return 0;
-}
-
-static void dev_overlay_release(struct vr_region *region)
-{
-    dev_put(region->dev);
-    free(region);
+    return vr_dev_map_at(dev, window, space, gpa, dev->cls->windows[window].prio, err);
 }
 
 int vr_dev_overlay(struct vr_dev *dev, unsigned window, struct vr_ram *ram, uint64_t ram_off,
@@ -160,30 +174,14 @@ int vr_dev_overlay(struct vr_dev *dev, unsigned window, struct vr_ram *ram, uint
     if (!dev->priv->space[window]) { /* on its way out */
         return vr_err(err, -ENODEV, "laying memory over '%s': not mapped", dev->id);
     }
-    struct vr_region *over = vr_zalloc(sizeof(*over));
-    if (!over) {
-        return vr_err(err, -ENOMEM, "laying memory over '%s': no memory", dev->id);
-    }
-    *over = (struct vr_region){
-        .name = dev->id,
+    const struct vr_region like = {
         .kind = VR_REGION_ROM,
-        .prio = dev->region[window].prio + 1,
-        .gpa = dev->region[window].gpa,
-        .len = dev->region[window].len,
+        .prio = dev->priv->region[window]->prio + 1,
+        .gpa = dev->priv->region[window]->gpa,
         .ram = ram,
         .ram_off = ram_off,
-        .dev = dev,
-        .window = window,
-        .release = dev_overlay_release,
     };
-    atomic_fetch_add(&dev->priv->holds, 1);
-    int r = vr_space_add(dev->priv->space[window], over, err);
-    if (r < 0) {
-        dev_overlay_release(over);
-        return r;
-    }
-    dev->priv->overlay[window] = over;
-    return 0;
+    return dev_show(dev, window, dev->priv->space[window], &like, &dev->priv->overlay[window], err);
 }
 
 void vr_dev_unlay(struct vr_dev *dev, unsigned window)
@@ -200,7 +198,9 @@ void vr_dev_unmap(struct vr_dev *dev, unsigned window, struct vr_space *space)
     vr_assert(window < VR_DEV_WINDOWS && dev->priv->space[window] == space);
     vr_dev_unlay(dev, window);
     dev->priv->space[window] = NULL;
-    vr_space_remove(space, &dev->region[window]);
+    struct vr_region *region = dev->priv->region[window];
+    dev->priv->region[window] = NULL;
+    vr_space_remove(space, region);
 }
 
 int vr_dev_save(struct vr_dev *dev, struct vr_snap *snap, struct vr_error *err)

@@ -88,6 +88,7 @@ struct vr_window {
     const char *name;
     uint64_t len;
     int prio;                  /* over what else stands there; RAM has 0 */
+    bool msi;                  /* devices may write message-signalled interrupts here */
     const struct vr_reg *regs; /* sorted by off; may be NULL when read/write are given */
     /* For what no register covers (FIFOs, opaque areas): returns false for a guest error. May be
      * NULL. */
@@ -120,10 +121,9 @@ struct vr_dev {
     char id[32];
     struct vr_env *env;
     struct vr_mutex lock;
-    struct vr_view_cache dma;                /* for vr_dma_* under the lock */
-    uint64_t guest_errors;                   /* counted, the first few logged */
-    struct vr_region region[VR_DEV_WINDOWS]; /* filled when mapped by vr_dev_map */
-    struct vr_dev_priv *priv;                /* the core's */
+    struct vr_view_cache dma; /* for vr_dma_* under the lock */
+    uint64_t guest_errors;    /* counted, the first few logged */
+    struct vr_dev_priv *priv; /* the core's */
 };
 
 /* @opts: "key=value,key,key=value" for CONFIG fields, or NULL. On failure nothing is left behind.
@@ -134,9 +134,12 @@ int vr_dev_create(const struct vr_dev_class *cls, const char *id, const char *op
 void vr_dev_destroy(struct vr_dev *dev);
 void vr_dev_reset(struct vr_dev *dev);
 void vr_dev_quiesce(struct vr_dev *dev); /* the class's quiesce, if it has one; lock not held */
-/* Map window @window at @gpa of @space. */
+/* Map window @window at @gpa of @space; or, where the guest moves it about, with a priority of its
+ * own. Mapping and unmapping follow each other; a hook may do both (of its own device). */
 int vr_dev_map(struct vr_dev *dev, unsigned window, struct vr_space *space, uint64_t gpa,
                struct vr_error *err) VR_MUST;
+int vr_dev_map_at(struct vr_dev *dev, unsigned window, struct vr_space *space, uint64_t gpa,
+                  int prio, struct vr_error *err) VR_MUST;
 void vr_dev_unmap(struct vr_dev *dev, unsigned window, struct vr_space *space);
 /* Lay @ram from @ram_off (page-aligned) over mapped window @window, as ROM: reads and code come
  * from it, writes still go to the device. A hook may lay and unlay, so that flash shows its array

@@ -17,7 +17,8 @@ struct vr_dev_priv {
     atomic_uint holds; /* the owner, and each mapped region */
     bool dead;         /* destroyed; late readers of an old view get zeroes. Under the lock */
     struct vr_space *space[VR_DEV_WINDOWS];    /* where each window is mapped */
-    struct vr_region *overlay[VR_DEV_WINDOWS]; /* what is laid over it; freed by its last view */
+    struct vr_region *region[VR_DEV_WINDOWS];  /* and how; freed by its last view */
+    struct vr_region *overlay[VR_DEV_WINDOWS]; /* what is laid over it; likewise */
     struct vr_reg_index index[VR_DEV_WINDOWS];
 };
 

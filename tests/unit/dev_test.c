@@ -3,6 +3,7 @@
 
 #include "base/bits.h"
 #include "core/dev.h"
+#include "core/msi.h"
 #include "core/snap.h"
 #include "vireo/host_thread.h"
 #include <errno.h>
@@ -119,7 +120,8 @@ static const struct vr_dev_class toy_class = {
                  .regs = toy_regs,
                  .read = toy_any_read,
                  .write = toy_any_write},
-                {.name = "bare", .len = 0x10, .read = toy_any_read, .write = toy_any_write}},
+                {.name = "bare", .len = 0x10, .read = toy_any_read, .write = toy_any_write},
+                {.name = "msi", .len = 0x200, .msi = true, .regs = toy_regs}},
     .init = toy_init,
     .reset = toy_reset,
     .loaded = toy_loaded,
@@ -444,6 +446,67 @@ static void race_main(void *arg)
     vr_view_cache_drop(race->space, &cache);
 }
 
+/* As a guest moves a BAR about: the old view still shows the window where it was. */
+static void a_window_moves_while_an_old_view_has_it(void **state)
+{
+    struct bench *b = *state;
+    struct vr_view_cache cache = {0};
+    struct vr_space *mem = b->env.mem;
+    uint64_t v;
+    for (unsigned i = 0; i < 4; i++) {
+        uint64_t gpa = UINT64_C(0x1000) * (i + 1);
+        assert_int_equal(vr_dev_map_at(b->dev, 0, mem, gpa, -5, NULL), 0);
+        assert_int_equal(vr_space_read(mem, &cache, gpa, 4, &v), 0);
+        assert_int_equal(v, 0x11);
+        vr_dev_unmap(b->dev, 0, mem);
+        assert_int_equal(vr_dev_map_at(b->dev, 0, mem, gpa, -5, NULL), 0);
+        vr_dev_unmap(b->dev, 0, mem);
+    }
+    assert_int_equal(vr_space_read(mem, &cache, 0x1000, 4, &v), -EFAULT);
+    vr_view_cache_drop(mem, &cache);
+}
+
+/* THREATS 6: what a message may reach, and what not. */
+static void messages_reach_who_takes_them_and_ram(void **state)
+{
+    struct bench *b = *state;
+    struct vr_dev *from = b->dev, *to;
+    struct vr_ram *ram;
+    struct vr_region region;
+    assert_int_equal(vr_dev_create(&toy_class, "toy1", NULL, &b->env, &to, NULL), 0);
+    assert_int_equal(vr_dev_map(to, 0, b->env.mem, 0x1000, NULL), 0);
+    assert_int_equal(vr_dev_map(to, 2, b->env.mem, 0x2000, NULL), 0);
+    assert_int_equal(vr_dev_map(from, 2, b->env.mem, 0x3000, NULL), 0);
+    assert_int_equal(vr_ram_create("ram", VR_PAGE_SIZE, &ram, NULL), 0);
+    region = (struct vr_region){.name = "ram", .gpa = 0x8000, .len = VR_PAGE_SIZE, .ram = ram};
+    assert_int_equal(vr_space_add(b->env.mem, &region, NULL), 0);
+    vr_dev_lock(from);
+    assert_true(vr_msi_send(from, &(struct vr_msi){.addr = 0x2000, .data = 0xffff1234}));
+    assert_true(vr_msi_send(from, &(struct vr_msi){.addr = 0x8ffc, .data = 0x55667788}));
+    assert_int_equal(from->guest_errors, 0);
+    static const uint64_t bad[] = {
+        0x1000 /* a window that takes none */,
+        0x3000 /* the sender's own */,
+        0x2002,
+        0x9000,
+        0x8ffe,
+        UINT64_MAX - 3,
+        UINT64_MAX,
+    };
+    for (unsigned i = 0; i < VR_COUNT(bad); i++) {
+        assert_false(vr_msi_send(from, &(struct vr_msi){.addr = bad[i], .data = 0xeeee}));
+        assert_int_equal(from->guest_errors, i + 1);
+    }
+    vr_dev_unlock(from);
+    assert_int_equal(TOY(to)->plain, 0x1234);
+    assert_int_equal(vr_load_le32(ram->hva + 0xffc), 0x55667788);
+    vr_dev_destroy(to);
+    vr_dev_unmap(from, 2, b->env.mem);
+    vr_space_remove(b->env.mem, &region);
+    vr_view_cache_drop(b->env.mem, &from->dma);
+    vr_ram_destroy(ram);
+}
+
 static void devices_come_and_go_under_their_readers(void **state)
 {
     struct bench *b = *state;
@@ -490,6 +553,8 @@ int main(void)
         BENCH_TEST(reset_restores_state_only),
         BENCH_TEST(refused_state_leaves_a_reset_device),
         BENCH_TEST(a_device_outlives_its_old_views),
+        BENCH_TEST(a_window_moves_while_an_old_view_has_it),
+        BENCH_TEST(messages_reach_who_takes_them_and_ram),
         BENCH_TEST(devices_come_and_go_under_their_readers),
     };
     return cmocka_run_group_tests_name("dev", tests, NULL, NULL);
