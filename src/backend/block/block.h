@@ -10,8 +10,7 @@
 #ifndef VR_BACKEND_BLOCK_H
 #define VR_BACKEND_BLOCK_H
 
-#include "base/err.h"
-#include "core/loop.h"
+#include "backend/work.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,24 +35,25 @@ struct vr_blk_req {
     void (*done)(struct vr_blk_req *req, int result);
     void *opaque;            /* the caller's */
     struct vr_blk_req *next; /* the backend's while in flight */
-    int result;              /* the same */
+    struct vr_job job;       /* the same */
 };
 
 struct vr_blk_ops {
     const char *name; /* "raw" */
     void (*submit)(struct vr_blk *blk, struct vr_blk_req *req);
-    void (*close)(struct vr_blk *blk); /* nothing is in flight */
+    int (*run)(struct vr_blk *blk, struct vr_blk_req *req); /* for vr_blk_pool_create, or NULL */
+    void (*close)(struct vr_blk *blk);                      /* nothing is in flight */
 };
 
 /* Embedded first in each backend's struct; read-only for users. */
 struct vr_blk {
     const struct vr_blk_ops *ops;
-    char *path;                   /* as the user gave it */
-    uint64_t size_bytes;          /* multiple of sector_bytes */
-    uint32_t sector_bytes;        /* 512 */
-    uint32_t optimal_bytes;       /* preferred alignment and size of requests; 0 unknown */
-    bool read_only, discard;      /* discard: VR_BLK_DISCARD does something */
-    struct vr_blk_flight *flight; /* block.c's: what is in flight */
+    char *path;               /* as the user gave it */
+    uint64_t size_bytes;      /* multiple of sector_bytes */
+    uint32_t sector_bytes;    /* 512 */
+    uint32_t optimal_bytes;   /* preferred alignment and size of requests; 0 unknown */
+    bool read_only, discard;  /* discard: VR_BLK_DISCARD does something */
+    struct vr_flight *flight; /* block.c's: what is in flight */
 };
 
 struct vr_blk_opts {

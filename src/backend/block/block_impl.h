@@ -1,5 +1,5 @@
 /*
- * What the image formats share: the account of requests in flight, and a pool of worker threads.
+ * What the image formats share: requests in flight, and threads for them.
  *
  * A format embeds struct vr_blk first, calls vr_blk_init when it is open, and completes each
  * submitted request by vr_blk_complete, from any thread, once.
@@ -16,13 +16,9 @@ int vr_blk_init(struct vr_blk *blk, const struct vr_blk_ops *ops, const char *pa
 void vr_blk_fini(struct vr_blk *blk);
 void vr_blk_complete(struct vr_blk *blk, struct vr_blk_req *req, int result);
 
-/* Up to @max threads that call run(blk, req) and complete the request with what it returns. The
- * first starts at once, the others when requests wait. */
-struct vr_blk_pool;
-int vr_blk_pool_create(struct vr_blk *blk, unsigned max,
-                       int (*run)(struct vr_blk *blk, struct vr_blk_req *req),
-                       struct vr_blk_pool **ret_pool, struct vr_error *err) VR_MUST;
-void vr_blk_pool_submit(struct vr_blk_pool *pool, struct vr_blk_req *req);
-void vr_blk_pool_destroy(struct vr_blk_pool *pool); /* nothing is queued; NULL is fine */
+/* Threads, as vr_pool_create's, that call the format's run() and complete the request with what it
+ * returns. */
+int vr_blk_pool_create(struct vr_blk *blk, unsigned max, struct vr_pool **ret_pool,
+                       struct vr_error *err) VR_MUST;
 
 #endif

@@ -21,7 +21,7 @@ struct raw_blk {
     int fd;
     enum vr_file_kind kind;
     atomic_bool no_zero[2]; /* vr_file_zero said -EOPNOTSUPP; index: may_unmap */
-    struct vr_blk_pool *pool;
+    struct vr_pool *pool;
 };
 
 static const uint8_t raw_zeroes[RAW_ZEROES];
@@ -73,13 +73,13 @@ static int raw_run(struct vr_blk *blk, struct vr_blk_req *req)
 
 static void raw_submit(struct vr_blk *blk, struct vr_blk_req *req)
 {
-    vr_blk_pool_submit(((struct raw_blk *)blk)->pool, req);
+    vr_pool_submit(((struct raw_blk *)blk)->pool, &req->job);
 }
 
 static void raw_close(struct vr_blk *blk)
 {
     struct raw_blk *raw = (struct raw_blk *)blk;
-    vr_blk_pool_destroy(raw->pool);
+    vr_pool_destroy(raw->pool);
     vr_file_close(raw->fd); /* and with it the lock */
     if (blk->flight) {
         vr_blk_fini(blk);
@@ -90,6 +90,7 @@ static void raw_close(struct vr_blk *blk)
 static const struct vr_blk_ops raw_ops = {
     .name = "raw",
     .submit = raw_submit,
+    .run = raw_run,
     .close = raw_close,
 };
 
@@ -232,7 +233,7 @@ int vr_blk_open(const struct vr_blk_opts *opts, struct vr_loop *loop, struct vr_
         raw->blk.optimal_bytes = info.io_bytes;
         raw->blk.read_only = opts->read_only;
         raw->blk.discard = !opts->read_only && vr_file_can_discard(raw->fd, &info);
-        r = vr_blk_pool_create(&raw->blk, RAW_THREADS, raw_run, &raw->pool, err);
+        r = vr_blk_pool_create(&raw->blk, RAW_THREADS, &raw->pool, err);
         if (r < 0) {
             vr_err_in(err, r, "disk %s", path);
         }

@@ -18,7 +18,7 @@
 #include "backend/net/net.h"
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "dev/virtio/iov.h"
+#include "core/iov.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net_csum.h"
 #include "dev/virtio/net_filter.h"

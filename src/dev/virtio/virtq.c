@@ -2,7 +2,7 @@
  * account, and the rules of starting and stopping. */
 #include "dev/virtio/virtq.h"
 
-#include "dev/virtio/iov.h"
+#include "core/iov.h"
 #include "dev/virtio/virtio.h"
 
 #include <errno.h>

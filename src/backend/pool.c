@@ -1,8 +1,6 @@
-/* Worker threads of one disk. They start as requests wait for one, and stay until the disk closes:
- * an idle one costs a stack that nobody touches. */
-#include "backend/block/block_impl.h"
+/* Worker threads. They start as jobs wait for one. */
+#include "backend/work.h"
 #include "base/alloc.h"
-#include "base/err.h"
 #include "platform/lock.h"
 #include "vireo/host_thread.h"
 
@@ -10,12 +8,13 @@
 
 enum { POOL_MAX = 16 };
 
-struct vr_blk_pool {
-    struct vr_blk *blk;
-    int (*run)(struct vr_blk *blk, struct vr_blk_req *req);
+struct vr_pool {
+    const char *name;
+    void (*run)(void *opaque, struct vr_job *job);
+    void *opaque;
     struct vr_mutex lock;
-    struct vr_cond work; /* a request came, or stop */
-    struct vr_blk_req *first, **last;
+    struct vr_cond work; /* a job came, or stop */
+    struct vr_job *first, **last;
     unsigned queued, idle, max, thread_count;
     bool stop;
     struct vireo_thread *threads[POOL_MAX];
@@ -23,18 +22,18 @@ struct vr_blk_pool {
 
 static void pool_worker(void *arg)
 {
-    struct vr_blk_pool *p = arg;
+    struct vr_pool *p = arg;
     vr_mutex_lock(&p->lock);
     for (;;) {
         if (p->first) {
-            struct vr_blk_req *req = p->first;
-            p->first = req->next;
+            struct vr_job *job = p->first;
+            p->first = job->next;
             if (!p->first) {
                 p->last = &p->first;
             }
             p->queued--;
             vr_mutex_unlock(&p->lock);
-            vr_blk_complete(p->blk, req, p->run(p->blk, req));
+            p->run(p->opaque, job);
             vr_mutex_lock(&p->lock);
         } else if (p->stop) {
             break;
@@ -47,26 +46,26 @@ static void pool_worker(void *arg)
     vr_mutex_unlock(&p->lock);
 }
 
-static int pool_add_thread(struct vr_blk_pool *p, struct vr_error *err)
+static int pool_add_thread(struct vr_pool *p, struct vr_error *err)
 {
-    int r = vireo_thread_create("vireo-disk", pool_worker, p, &p->threads[p->thread_count], err);
+    int r = vireo_thread_create(p->name, pool_worker, p, &p->threads[p->thread_count], err);
     if (r == 0) {
         p->thread_count++;
     }
     return r;
 }
 
-int vr_blk_pool_create(struct vr_blk *blk, unsigned max,
-                       int (*run)(struct vr_blk *blk, struct vr_blk_req *req),
-                       struct vr_blk_pool **ret_pool, struct vr_error *err)
+int vr_pool_create(const char *name, unsigned max, void (*run)(void *opaque, struct vr_job *job),
+                   void *opaque, struct vr_pool **ret_pool, struct vr_error *err)
 {
     vr_assert(max > 0 && max <= POOL_MAX);
-    struct vr_blk_pool *p = vr_zalloc(sizeof(*p));
+    struct vr_pool *p = vr_zalloc(sizeof(*p));
     if (!p) {
         return vr_err(err, -ENOMEM, "no memory");
     }
-    p->blk = blk;
+    p->name = name;
     p->run = run;
+    p->opaque = opaque;
     p->max = max;
     p->last = &p->first;
     vr_mutex_init(&p->lock);
@@ -75,19 +74,19 @@ int vr_blk_pool_create(struct vr_blk *blk, unsigned max,
     int r = pool_add_thread(p, err);
     vr_mutex_unlock(&p->lock);
     if (r < 0) {
-        vr_blk_pool_destroy(p);
+        vr_pool_destroy(p);
         return r;
     }
     *ret_pool = p;
     return 0;
 }
 
-void vr_blk_pool_submit(struct vr_blk_pool *p, struct vr_blk_req *req)
+void vr_pool_submit(struct vr_pool *p, struct vr_job *job)
 {
     vr_mutex_lock(&p->lock);
-    req->next = NULL;
-    *p->last = req;
-    p->last = &req->next;
+    job->next = NULL;
+    *p->last = job;
+    p->last = &job->next;
     p->queued++;
     /* Should the host refuse another thread, those there are do it all. */
     if (p->queued > p->idle && p->thread_count < p->max && pool_add_thread(p, NULL) < 0) {
@@ -97,7 +96,7 @@ void vr_blk_pool_submit(struct vr_blk_pool *p, struct vr_blk_req *req)
     vr_mutex_unlock(&p->lock);
 }
 
-void vr_blk_pool_destroy(struct vr_blk_pool *p)
+void vr_pool_destroy(struct vr_pool *p)
 {
     if (!p) {
         return;

@@ -1,5 +1,5 @@
 /* Byte ranges over lists of iovecs. */
-#include "dev/virtio/iov.h"
+#include "core/iov.h"
 
 #include <stdatomic.h>
 #include <string.h>
