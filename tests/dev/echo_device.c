@@ -26,7 +26,7 @@ static void echo_handle(struct vr_dev *d, unsigned queue)
     while (vr_virtq_pop(q, s->v.host.chain)) {
         if (s->unpop) {
             s->unpop--;
-            vr_virtq_unpop(q, 1);
+            vr_virtq_unpop(q, s->v.host.chain->tag);
             break;
         }
         if (queue == 0) {

@@ -208,7 +208,7 @@ static void row_8_reset_with_requests_in_flight(void **state)
             break;
         case 3: /* unplugged, and another in its place */
             vr_dev_destroy(v.dev);
-            v.dev = v.d.dev = rig_dev(&v.rig, &vr_virtio_blk_mmio_class, NULL);
+            v.dev = v.d.dev = rig_dev(&v.rig, &vr_virtio_blk_mmio_class, VD_OPTS);
             vr_virtio_blk_attach(v.dev, &v.disk.blk);
             break;
         default:

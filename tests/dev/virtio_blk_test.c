@@ -35,7 +35,7 @@ static int setup(void **state)
     assert_int_equal(vr_loop_create(&f.loop, NULL), 0);
     f.rig.env.loop = f.loop;
     mem_blk_init(&f.disk, DISK, f.loop);
-    f.dev = rig_dev(&f.rig, &vr_virtio_blk_mmio_class, "serial=VIREO-0123456789");
+    f.dev = rig_dev(&f.rig, &vr_virtio_blk_mmio_class, "serial=VIREO-0123456789," VD_OPTS);
     vr_virtio_blk_attach(f.dev, &f.disk.blk);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
@@ -449,7 +449,8 @@ static void quiesced_and_restored_it_goes_on(void **state)
     vd_kick(d, 0);
     vr_dev_quiesce(f->dev); /* it is done when this returns */
     assert_int_equal(*vd_hva(d, bufs[1].gpa), 42);
-    struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_blk_mmio_class, "serial=VIREO-0123456789");
+    struct vr_dev *twin =
+        rig_dev(&f->rig, &vr_virtio_blk_mmio_class, "serial=VIREO-0123456789," VD_OPTS);
     vr_virtio_blk_attach(twin, &f->disk.blk);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);

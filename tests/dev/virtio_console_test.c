@@ -50,7 +50,7 @@ static int setup(void **state)
     static struct fixture f;
     rig_init(&f.rig);
     assert_int_equal(vr_loop_create(&f.loop, NULL), 0);
-    f.dev = rig_dev(&f.rig, &vr_virtio_console_mmio_class, "name=org.vireo.test");
+    f.dev = rig_dev(&f.rig, &vr_virtio_console_mmio_class, "name=org.vireo.test," VD_OPTS);
     for (unsigned i = 0; i < 2; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
         f.end[i] = (struct end){.out = malloc(OUT_ROOM)};
@@ -235,7 +235,7 @@ static void output_waits_for_the_host(void **state)
         if (sent == 14) { /* in the middle of it, move to another process */
             sent = 14;
             struct vr_dev *twin =
-                rig_dev(&f->rig, &vr_virtio_console_mmio_class, "name=org.vireo.test");
+                rig_dev(&f->rig, &vr_virtio_console_mmio_class, "name=org.vireo.test," VD_OPTS);
             assert_int_equal(rig_copy(f->dev, twin), 0);
             vr_virtio_console_attach(f->dev, 0, NULL);
             vr_dev_destroy(f->dev);
@@ -403,7 +403,8 @@ static void restored_with_two_ports(void **state)
     struct fixture *f = *state;
     struct vd *d = &f->d;
     multiport(f, 0);
-    struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_console_mmio_class, "name=org.vireo.test");
+    struct vr_dev *twin =
+        rig_dev(&f->rig, &vr_virtio_console_mmio_class, "name=org.vireo.test," VD_OPTS);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);
     f->dev = d->dev = twin;

@@ -50,7 +50,8 @@ static void identity(void **state)
         assert_int_equal(vd_get(d, VD_SHM_LEN + 4 * i), UINT32_MAX);
     }
     assert_int_equal(vd_offered(d), VR_VIRTIO_F_VERSION_1 | VR_VIRTIO_F_INDIRECT_DESC |
-                                        VR_VIRTIO_F_EVENT_IDX | ECHO_FEATURE | ECHO_NEEDS_FEATURE);
+                                        VR_VIRTIO_F_EVENT_IDX | VR_VIRTIO_F_NOTIFICATION_DATA |
+                                        VR_VIRTIO_F_RING_RESET | ECHO_FEATURE | ECHO_NEEDS_FEATURE);
     vd_set(d, VD_DEVICE_FEATURES_SEL, 2);
     assert_int_equal(vd_get(d, VD_DEVICE_FEATURES), 0);
     vd_set(d, VD_DEVICE_FEATURES_SEL, UINT32_MAX);

@@ -36,7 +36,7 @@ static int setup(void **state)
     static struct fixture f;
     rig_init(&f.rig);
     fake_net_init(&f.net, NULL);
-    f.dev = rig_dev(&f.rig, &vr_virtio_net_mmio_class, "mac=52:54:00:12:34:56,mtu=1500");
+    f.dev = rig_dev(&f.rig, &vr_virtio_net_mmio_class, "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
     vr_virtio_net_attach(f.dev, &f.net.net);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
@@ -527,7 +527,7 @@ static void restored_with_filters(void **state)
     assert_int_equal(command(f, 1, 0, table, 20, 3), 0);
     assert_int_equal(command(f, 1, 1, "\x52\x54\x00\x12\x34\x99", 6, 100), 0);
     struct vr_dev *twin =
-        rig_dev(&f->rig, &vr_virtio_net_mmio_class, "mac=52:54:00:12:34:56,mtu=1500");
+        rig_dev(&f->rig, &vr_virtio_net_mmio_class, "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);
     vr_virtio_net_attach(twin, &f->net.net);

@@ -14,7 +14,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &vr_virtio_rng_mmio_class, NULL);
+    f.dev = rig_dev(&f.rig, &vr_virtio_rng_mmio_class, VD_OPTS);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
     return 0;

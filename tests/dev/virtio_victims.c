@@ -8,7 +8,9 @@
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 
-enum { RING = 1 << 28 | 1 << 29 };
+#define RING                                                                       \
+    (VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX | VR_VIRTIO_F_RING_PACKED | \
+     VR_VIRTIO_F_IN_ORDER | VR_VIRTIO_F_NOTIFICATION_DATA | VR_VIRTIO_F_RING_RESET)
 
 static const struct vr_dev_class *const victim_class[VICTIM_COUNT] = {
     &vr_virtio_blk_mmio_class,
@@ -39,7 +41,7 @@ void victim_init(struct victim *v, unsigned kind)
     v->rom_region = (struct vr_region){
         .name = "rom", .kind = VR_REGION_ROM, .gpa = VICTIM_ROM, .len = 0x10000, .ram = v->rom};
     assert_int_equal(vr_space_add(v->rig.env.mem, &v->rom_region, NULL), 0);
-    v->dev = rig_dev(&v->rig, victim_class[kind], NULL);
+    v->dev = rig_dev(&v->rig, victim_class[kind], VD_OPTS);
     assert_int_equal(vr_dev_map(v->dev, 0, v->rig.env.mem, VICTIM_WINDOW, NULL), 0);
     for (unsigned i = 0; i < 2; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
@@ -55,7 +57,7 @@ void victim_init(struct victim *v, unsigned kind)
         vr_virtio_net_attach(v->dev, &v->net.net);
     }
     vd_init(&v->d, &v->rig, v->dev);
-    v->features = vd_offered(&v->d) & ~(uint64_t)RING & ~VR_VIRTIO_F_VERSION_1;
+    v->features = vd_offered(&v->d) & ~RING & ~VR_VIRTIO_F_VERSION_1;
     v->queues = vr_virtio_of(v->dev)->host.cls->queue_count;
 }
 

@@ -1,15 +1,32 @@
-/* A virtio driver for tests. Specification: VIRTIO 1.2, sections 2.7, 3.1 and 4.2. */
+/* A virtio driver for tests. Specification: VIRTIO 1.3, sections 2.7, 2.8, 3.1 and 4.2. */
 #include "virtq_driver.h"
 
 #include "base/bits.h"
 #include "dev/virtio/mmio.h"
 
-const struct vd_mode vd_modes[4] = {
+#define PACKED VR_VIRTIO_F_RING_PACKED
+const struct vd_mode vd_modes[8] = {
     {"plain", 0},
     {"indirect", VR_VIRTIO_F_INDIRECT_DESC},
     {"event index", VR_VIRTIO_F_EVENT_IDX},
     {"indirect, event index", VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX},
+    {"packed", PACKED},
+    {"packed, indirect", PACKED | VR_VIRTIO_F_INDIRECT_DESC},
+    {"packed, event index", PACKED | VR_VIRTIO_F_EVENT_IDX},
+    {"packed, indirect, event index", PACKED | VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX},
 };
+
+uint64_t vd_ring(unsigned i)
+{
+    static const uint64_t bits[] = {VR_VIRTIO_F_RING_PACKED,       VR_VIRTIO_F_INDIRECT_DESC,
+                                    VR_VIRTIO_F_EVENT_IDX,         VR_VIRTIO_F_IN_ORDER,
+                                    VR_VIRTIO_F_NOTIFICATION_DATA, VR_VIRTIO_F_RING_RESET};
+    uint64_t features = 0;
+    for (unsigned k = 0; k < VR_COUNT(bits); k++) {
+        features |= i >> k & 1 ? bits[k] : 0;
+    }
+    return features;
+}
 
 void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev)
 {
@@ -44,6 +61,7 @@ bool vd_negotiate(struct vd *d, uint64_t features)
 {
     d->features = features | VR_VIRTIO_F_VERSION_1;
     d->indirect = features & VR_VIRTIO_F_INDIRECT_DESC;
+    d->packed = features & VR_VIRTIO_F_RING_PACKED;
     vd_set(d, VD_STATUS, 0);
     vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE);
     vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE | VR_VIRTIO_DRIVER);
@@ -53,6 +71,31 @@ bool vd_negotiate(struct vd *d, uint64_t features)
     }
     vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE | VR_VIRTIO_DRIVER | VR_VIRTIO_FEATURES_OK);
     return vd_get(d, VD_STATUS) & VR_VIRTIO_FEATURES_OK;
+}
+
+enum { VD_WRAP = 1 << 15, VD_OFF = VD_WRAP - 1, VD_AVAIL = 1 << 7, VD_USED = 1 << 15 };
+
+uint16_t vd_place_add(const struct vd_queue *q, uint16_t place, unsigned count)
+{
+    unsigned off = place & VD_OFF, wrap = place & VD_WRAP;
+    for (; count; count--) {
+        if (++off == q->size) {
+            off = 0;
+            wrap ^= VD_WRAP;
+        }
+    }
+    return (uint16_t)(off | wrap);
+}
+
+/* Counted in steps, unlike the device does it: what the one gets wrong the other shows. */
+unsigned vd_place_distance(const struct vd_queue *q, uint16_t from, uint16_t to)
+{
+    unsigned n = 0;
+    while (from != to && n < 2 * q->size) {
+        from = vd_place_add(q, from, 1);
+        n++;
+    }
+    return n;
 }
 
 static void vd_set_gpa(struct vd *d, unsigned reg, uint64_t gpa)
@@ -65,10 +108,11 @@ void vd_queue(struct vd *d, unsigned queue, unsigned size)
 {
     struct vd_queue *q = &d->q[queue];
     *q = (struct vd_queue){.index = queue, .size = size};
+    q->place = q->used_place = q->kicked = d->packed ? VD_WRAP : 0;
     q->desc = vd_alloc(d, 16 * (uint64_t)size, 16);
-    q->avail = vd_alloc(d, 6 + 2 * (uint64_t)size, 2);
-    q->used = vd_alloc(d, 6 + 8 * (uint64_t)size, 4);
-    memset(vd_hva(d, q->desc), 0, (size_t)(q->used + 6 + 8 * (uint64_t)size - q->desc));
+    q->avail = d->packed ? vd_alloc(d, 4, 4) : vd_alloc(d, 6 + 2 * (uint64_t)size, 2);
+    q->used = vd_alloc(d, d->packed ? 4 : 6 + 8 * (uint64_t)size, 4);
+    memset(vd_hva(d, q->desc), 0, (size_t)(d->heap - q->desc));
     vd_set(d, VD_QUEUE_SEL, queue);
     assert_int_equal(vd_get(d, VD_QUEUE_READY), 0);
     vd_set(d, VD_QUEUE_SIZE, size);
@@ -167,6 +211,55 @@ void vd_publish(struct vd *d, unsigned queue, uint16_t head)
     __atomic_store_n((uint16_t *)(void *)(avail + 2), VR_LE_(16, q->avail_idx), __ATOMIC_RELEASE);
 }
 
+/* The flags that make a descriptor at @place available. */
+static uint16_t vd_avail_flags(uint16_t place)
+{
+    return place & VD_WRAP ? VD_AVAIL : VD_USED;
+}
+
+void vd_packed_put(struct vd *d, unsigned queue, uint64_t gpa, uint32_t len, uint16_t flags,
+                   uint16_t id)
+{
+    struct vd_queue *q = &d->q[queue];
+    vd_desc(d, queue, q->place & VD_OFF, gpa, len, id,
+            (uint16_t)(flags | vd_avail_flags(q->place)));
+    q->place = vd_place_add(q, q->place, 1);
+}
+
+static uint16_t vd_packed_add(struct vd *d, unsigned queue, const struct vd_buf *bufs,
+                              unsigned count)
+{
+    struct vd_queue *q = &d->q[queue];
+    uint16_t id = q->next_free, first_flags = 0, place = q->place;
+    uint8_t *first = vd_hva(d, q->desc) + 16 * (place & VD_OFF) + 14;
+    unsigned descs = d->indirect && count > 1 ? 1 : count;
+    assert_true(descs <= q->size);
+    if (d->indirect && count > 1) {
+        uint64_t table = vd_alloc(d, 16 * (uint64_t)count, 16);
+        for (unsigned i = 0; i < count; i++) {
+            vd_desc_at(d, table, i, bufs[i].gpa, bufs[i].len, 0, bufs[i].write ? VD_WRITE : 0);
+        }
+        first_flags = VD_INDIRECT | vd_avail_flags(place);
+        vd_desc(d, queue, place & VD_OFF, table, 16 * count, id, vr_load_le16(first));
+        q->place = vd_place_add(q, place, 1);
+    }
+    for (unsigned i = 0; i < count && !(first_flags & VD_INDIRECT); i++) {
+        uint16_t flags = (uint16_t)((bufs[i].write ? VD_WRITE : 0) | (i + 1 < count ? VD_NEXT : 0) |
+                                    vd_avail_flags(q->place));
+        if (i == 0) {
+            first_flags = flags;
+            flags = vr_load_le16(first);
+        }
+        vd_desc(d, queue, q->place & VD_OFF, bufs[i].gpa, bufs[i].len, i + 1 < count ? 0xdead : id,
+                flags);
+        q->place = vd_place_add(q, q->place, 1);
+    }
+    q->descs[id] = (uint16_t)descs;
+    q->next_free = (uint16_t)((id + 1u) % q->size);
+    __atomic_store_n((uint16_t *)(void *)first, VR_LE_(16, first_flags), __ATOMIC_RELEASE);
+    return id;
+}
+
 static void vd_chain(struct vd *d, uint64_t table, unsigned first, unsigned size,
                      const struct vd_buf *bufs, unsigned count)
 {
@@ -181,6 +274,10 @@ uint16_t vd_add(struct vd *d, unsigned queue, const struct vd_buf *bufs, unsigne
 {
     struct vd_queue *q = &d->q[queue];
     uint16_t head = q->next_free;
+    q->order[q->added++ % VD_SIZE_MAX] = head;
+    if (d->packed) {
+        return vd_packed_add(d, queue, bufs, count);
+    }
     if (d->indirect && count > 1) {
         uint64_t table = vd_alloc(d, 16 * (uint64_t)count, 16);
         vd_chain(d, table, 0, count, bufs, count);
@@ -195,30 +292,60 @@ uint16_t vd_add(struct vd *d, unsigned queue, const struct vd_buf *bufs, unsigne
     return head;
 }
 
+static bool vd_packed_wanted(struct vd *d, struct vd_queue *q)
+{
+    const uint8_t *event = vd_hva(d, q->used);
+    uint16_t flags = vr_load_le16(event + 2) & 3;
+    if (flags == 2) {
+        assert_true(d->features & VR_VIRTIO_F_EVENT_IDX);
+        return vd_place_distance(q, q->kicked, vr_load_le16(event)) <
+               vd_place_distance(q, q->kicked, q->place);
+    }
+    return flags == 0;
+}
+
 void vd_kick(struct vd *d, unsigned queue)
 {
     struct vd_queue *q = &d->q[queue];
     const uint8_t *used = vd_hva(d, q->used);
+    uint16_t now = d->packed ? q->place : q->avail_idx;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     bool wanted;
-    if (d->features & VR_VIRTIO_F_EVENT_IDX) {
+    if (d->packed) {
+        wanted = vd_packed_wanted(d, q);
+    } else if (d->features & VR_VIRTIO_F_EVENT_IDX) {
         uint16_t event = vr_load_le16(used + 4 + 8 * q->size);
-        wanted = (uint16_t)(q->avail_idx - event - 1) < (uint16_t)(q->avail_idx - q->kicked);
+        wanted = (uint16_t)(now - event - 1) < (uint16_t)(now - q->kicked);
     } else {
         wanted = !(vr_load_le16(used) & 1);
     }
-    q->kicked = q->avail_idx;
+    q->kicked = now;
     if (wanted) {
         q->kicks++;
-        vd_set(d, VD_QUEUE_NOTIFY, queue);
+        bool data = d->features & VR_VIRTIO_F_NOTIFICATION_DATA;
+        vd_set(d, VD_QUEUE_NOTIFY, queue | (data ? (uint32_t)now << 16 : 0));
     } else {
         q->kicks_withheld++;
     }
 }
 
-bool vd_used(struct vd *d, unsigned queue, uint16_t *ret_head, uint32_t *ret_len)
+static bool vd_packed_used(struct vd *d, struct vd_queue *q, uint16_t *ret_id, uint32_t *ret_len)
 {
-    struct vd_queue *q = &d->q[queue];
+    const uint8_t *desc = vd_hva(d, q->desc) + 16 * (q->used_place & VD_OFF);
+    uint16_t flags =
+        VR_LE_(16, __atomic_load_n((const uint16_t *)(const void *)(desc + 14), __ATOMIC_ACQUIRE));
+    bool wrap = q->used_place & VD_WRAP;
+    if (!!(flags & VD_AVAIL) != wrap || !!(flags & VD_USED) != wrap) {
+        return false;
+    }
+    *ret_id = vr_load_le16(desc + 12);
+    *ret_len = flags & VD_WRITE ? vr_load_le32(desc + 8) : 0;
+    q->used_place = vd_place_add(q, q->used_place, *ret_id < q->size ? q->descs[*ret_id] : 1);
+    return true;
+}
+
+static bool vd_split_used(struct vd *d, struct vd_queue *q, uint16_t *ret_head, uint32_t *ret_len)
+{
     const uint8_t *used = vd_hva(d, q->used);
     uint16_t idx =
         VR_LE_(16, __atomic_load_n((const uint16_t *)(const void *)(used + 2), __ATOMIC_ACQUIRE));
@@ -226,13 +353,30 @@ bool vd_used(struct vd *d, unsigned queue, uint16_t *ret_head, uint32_t *ret_len
         return false;
     }
     const uint8_t *elem = used + 4 + 8 * (q->used_idx % q->size);
+    *ret_head = (uint16_t)vr_load_le32(elem);
+    *ret_len = vr_load_le32(elem + 4);
+    q->used_idx++;
+    return true;
+}
+
+bool vd_used(struct vd *d, unsigned queue, uint16_t *ret_head, uint32_t *ret_len)
+{
+    struct vd_queue *q = &d->q[queue];
+    uint16_t head;
+    uint32_t len;
+    if (!(d->packed ? vd_packed_used : vd_split_used)(d, q, &head, &len)) {
+        return false;
+    }
+    if (d->features & VR_VIRTIO_F_IN_ORDER) {
+        assert_int_equal(head, q->order[q->seen % VD_SIZE_MAX]);
+    }
+    q->seen++;
     if (ret_head) {
-        *ret_head = (uint16_t)vr_load_le32(elem);
+        *ret_head = head;
     }
     if (ret_len) {
-        *ret_len = vr_load_le32(elem + 4);
+        *ret_len = len;
     }
-    q->used_idx++;
     return true;
 }
 
@@ -250,6 +394,12 @@ void vd_want_irq(struct vd *d, unsigned queue, bool on)
 {
     struct vd_queue *q = &d->q[queue];
     uint8_t *avail = vd_hva(d, q->avail);
+    if (d->packed) {
+        bool event = d->features & VR_VIRTIO_F_EVENT_IDX;
+        vr_store_le16(avail, q->used_place);
+        vr_store_le16(avail + 2, !on ? 1 : event ? 2 : 0);
+        return;
+    }
     vr_store_le16(avail, on ? 0 : 1);
     vr_store_le16(avail + 4 + 2 * q->size, on ? q->used_idx : (uint16_t)(q->used_idx - 1));
 }

@@ -1,6 +1,7 @@
 /*
- * A virtio driver for tests: negotiates over the MMIO registers, builds split rings in the rig's
- * RAM, and can do everything wrong on request, because nothing here is hidden from the test.
+ * A virtio driver for tests: negotiates over the MMIO registers, builds split or packed rings in
+ * the rig's RAM, and can do everything wrong on request, because nothing here is hidden from the
+ * test.
  */
 #ifndef VR_TEST_VIRTQ_DRIVER_H
 #define VR_TEST_VIRTQ_DRIVER_H
@@ -32,6 +33,7 @@ enum {
     VD_DRIVER = 0x90,
     VD_DEVICE = 0xa0,
     VD_SHM_LEN = 0xb0,
+    VD_QUEUE_RESET = 0xc0,
     VD_GENERATION = 0xfc,
     VD_CONFIG = 0x100,
 };
@@ -47,10 +49,14 @@ struct vd_buf {
 
 struct vd_queue {
     unsigned index, size;
-    uint64_t desc, avail, used;
-    uint16_t avail_idx, used_idx;   /* what we published, what we have seen */
-    uint16_t kicked;                /* avail_idx at the last kick */
-    uint16_t next_free;             /* descriptors are handed out in a circle */
+    uint64_t desc, avail, used;     /* packed: the ring, the driver's and the device's events */
+    uint16_t avail_idx, used_idx;   /* split: what we published, what we have seen */
+    uint16_t place, used_place;     /* packed: the same, as offset and wrap counter (bit 15) */
+    uint16_t kicked;                /* avail_idx or place at the last kick */
+    uint16_t next_free;             /* split: descriptors, packed: ids are handed out in a circle */
+    uint16_t descs[VD_SIZE_MAX];    /* packed: of each id */
+    uint16_t order[VD_SIZE_MAX];    /* ids in the order in which they were added */
+    uint16_t added, seen;           /* how many, and how many of them came back */
     unsigned kicks, kicks_withheld; /* that the device asked us to withhold */
 };
 
@@ -61,15 +67,21 @@ struct vd {
     uint64_t heap; /* next free address in RAM */
     uint64_t features;
     bool indirect; /* put chains of two and more into tables */
+    bool packed;
     struct vd_queue q[VD_QUEUES];
 };
 
-/* Ways to run each test: indirect descriptors and event indexes, off and on. */
+/* Ways to run each test: packed rings, indirect descriptors and event indexes, off and on. The
+ * device must have been made with VD_OPTS. */
 struct vd_mode {
     const char *name;
     uint64_t features;
 };
-extern const struct vd_mode vd_modes[4];
+extern const struct vd_mode vd_modes[8];
+#define VD_OPTS "packed=on,in_order=on"
+/* All that a driver may choose about rings: VD_RINGS combinations. */
+enum { VD_RINGS = 64 };
+uint64_t vd_ring(unsigned i);
 
 void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev);
 uint32_t vd_get(struct vd *d, unsigned reg);
@@ -97,13 +109,18 @@ void vd_desc(struct vd *d, unsigned queue, unsigned i, uint64_t gpa, uint32_t le
              uint16_t next);
 void vd_desc_at(struct vd *d, uint64_t table, unsigned i, uint64_t gpa, uint32_t len,
                 uint16_t flags, uint16_t next);
-/* Make the chain that starts at @head available; no kick. */
+/* Split: make the chain that starts at @head available; no kick. */
 void vd_publish(struct vd *d, unsigned queue, uint16_t head);
-/* Descriptors for @bufs, published; returns the head. */
+/* Packed: write the descriptor at the next place, marked available; no kick. */
+void vd_packed_put(struct vd *d, unsigned queue, uint64_t gpa, uint32_t len, uint16_t flags,
+                   uint16_t id);
+uint16_t vd_place_add(const struct vd_queue *q, uint16_t place, unsigned count);
+unsigned vd_place_distance(const struct vd_queue *q, uint16_t from, uint16_t to);
+/* Descriptors for @bufs, published; returns the head (packed: the id). */
 uint16_t vd_add(struct vd *d, unsigned queue, const struct vd_buf *bufs, unsigned count);
 /* Notify, unless the device asked not to. */
 void vd_kick(struct vd *d, unsigned queue);
-/* The next used chain, if any. */
+/* The next used chain, if any. With IN_ORDER it must be the oldest. */
 bool vd_used(struct vd *d, unsigned queue, uint16_t *ret_head, uint32_t *ret_len);
 /* add, kick, and the chain comes back at once; returns the used length. */
 uint32_t vd_do(struct vd *d, unsigned queue, const struct vd_buf *bufs, unsigned count);

@@ -234,7 +234,7 @@ static void console_send(struct console *s, unsigned port)
         }
         if (full) {
             s->tx_done[port] += (uint32_t)took;
-            vr_virtq_unpop(q, 1);
+            vr_virtq_unpop(q, chain->tag);
             break;
         }
         s->tx_done[port] = 0;

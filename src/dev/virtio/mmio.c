@@ -4,9 +4,9 @@
  * Registers are 32 bits wide and take no other access; the configuration space takes aligned
  * accesses of 1 to 8 bytes. Write-only registers are not readable and the other way round; all of
  * this counts as guest errors. There are no shared memory regions, so their length and base read as
- * all ones. The feature RING_RESET (QueueReset, 0x0c0) is not offered.
+ * all ones.
  *
- * Specification: VIRTIO 1.2, section 4.2.
+ * Specification: VIRTIO 1.3, section 4.2.
  */
 #include "dev/virtio/mmio.h"
 
@@ -35,6 +35,7 @@ enum {
     SHM_SEL = 0x0ac,
     SHM_LEN = 0x0b0,
     SHM_BASE = 0x0b8,
+    QUEUE_RESET = 0x0c0,
     CONFIG_GENERATION = 0x0fc,
     CONFIG = 0x100,
 };
@@ -68,6 +69,7 @@ static void mmio_config_changed(struct vr_dev *d)
 
 const struct vr_virtio_transport vr_virtio_mmio = {
     .name = "mmio",
+    .features = VR_VIRTIO_F_NOTIFICATION_DATA | VR_VIRTIO_F_RING_RESET,
     .used = mmio_used,
     .config_changed = mmio_config_changed,
     .sync = mmio_sync,
@@ -221,6 +223,18 @@ static uint64_t mmio_shm(struct vr_dev *d, unsigned index)
     return UINT32_MAX;
 }
 
+static uint64_t mmio_queue_reset(struct vr_dev *d, unsigned index)
+{
+    (void)index;
+    return vr_virtio_queue_reset_read(vr_virtio_of(d));
+}
+
+static void mmio_set_queue_reset(struct vr_dev *d, unsigned index, uint64_t val)
+{
+    (void)index;
+    vr_virtio_queue_reset_write(vr_virtio_of(d), (uint32_t)val);
+}
+
 static uint64_t mmio_generation(struct vr_dev *d, unsigned index)
 {
     (void)index;
@@ -284,6 +298,8 @@ const struct vr_reg vr_virtio_mmio_regs[] = {
            .read = mmio_shm),
     VR_REG(SHM_BASE, 4, "SHMBase", "its address, low and high", .count = 2, .stride = 4,
            .read = mmio_shm),
+    VR_REG(QUEUE_RESET, 4, "QueueReset", "1: reset this queue; reads 1 until it is done",
+           .read = mmio_queue_reset, .write = mmio_set_queue_reset),
     VR_REG(CONFIG_GENERATION, 4, "ConfigGeneration", "version of the configuration space",
            .read = mmio_generation),
     VR_REG_END,

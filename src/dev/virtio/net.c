@@ -177,7 +177,9 @@ static int net_rx_fill(struct net *s, const uint8_t *frame, size_t len)
         struct vr_chain *chain = count ? s->v.host.chain : &rx->first;
         bool whole_ring = count == q->size;
         if (whole_ring || (count && !merge) || !vr_virtq_pop(q, chain)) {
-            vr_virtq_unpop(q, count);
+            for (unsigned i = count; i-- > 0;) {
+                vr_virtq_unpop(q, rx->tag[i]);
+            }
             return whole_ring || (count && !merge) ? -1 : 0;
         }
         uint64_t off = count ? 0 : HEADER;

@@ -27,6 +27,8 @@ uint64_t vr_virtio_offered(struct vr_virtio *v)
 {
     const struct vr_virtio_class *cls = v->host.cls;
     return VR_VIRTIO_F_VERSION_1 | VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX |
+           (v->opt.packed ? VR_VIRTIO_F_RING_PACKED : 0) |
+           (v->opt.in_order ? VR_VIRTIO_F_IN_ORDER : 0) | v->host.transport->features |
            (cls->features ? cls->features(v->host.dev) : 0);
 }
 
@@ -99,8 +101,9 @@ static void virtio_resume(void *arg)
     }
 }
 
-void vr_virtio_kick(struct vr_virtio *v, uint32_t queue)
+void vr_virtio_kick(struct vr_virtio *v, uint32_t val)
 {
+    uint32_t queue = vr_virtio_has(v, VR_VIRTIO_F_NOTIFICATION_DATA) ? val & UINT16_MAX : val;
     if (queue >= v->host.cls->queue_count) {
         vr_guest_error(v->host.dev, "notification of queue %u of %u", queue,
                        v->host.cls->queue_count);
@@ -163,6 +166,14 @@ static bool virtio_features_ok(struct vr_virtio *v)
     return true;
 }
 
+static void virtio_pick_format(struct vr_virtio *v)
+{
+    bool packed = (v->status & VR_VIRTIO_FEATURES_OK) && vr_virtio_has(v, VR_VIRTIO_F_RING_PACKED);
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        v->host.vq[i].host.format = packed ? &vr_virtq_packed : &vr_virtq_split;
+    }
+}
+
 static void virtio_driver_ok(struct vr_virtio *v)
 {
     const struct vr_virtio_class *cls = v->host.cls;
@@ -196,6 +207,9 @@ void vr_virtio_status_write(struct vr_virtio *v, uint8_t val)
         add &= (uint8_t) ~(VR_VIRTIO_FEATURES_OK | VR_VIRTIO_DRIVER_OK);
     }
     v->status |= add & STATUS_KNOWN & ~VR_VIRTIO_DRIVER_OK;
+    if (add & VR_VIRTIO_FEATURES_OK) {
+        virtio_pick_format(v);
+    }
     if (add & VR_VIRTIO_DRIVER_OK) {
         if (v->status & VR_VIRTIO_FEATURES_OK) {
             virtio_driver_ok(v);
@@ -232,10 +246,10 @@ void vr_virtio_queue_size_write(struct vr_virtio *v, uint32_t val)
 {
     struct vr_virtq *q = virtio_changeable(v);
     if (q) {
-        bool good = vr_is_pow2(val) && val <= q->host.size_max;
+        bool good = val && val <= q->host.size_max && q->host.format->size_ok(val);
         if (!good) {
-            vr_guest_error(v->host.dev, "queue %u: size %u: not a power of two up to %u",
-                           v->queue_sel, val, q->host.size_max);
+            vr_guest_error(v->host.dev, "queue %u: size %u: not one of a %s ring of up to %u",
+                           v->queue_sel, val, q->host.format->name, q->host.size_max);
         }
         q->size = good ? (uint16_t)val : 0; /* 0 cannot be enabled */
     }
@@ -254,6 +268,25 @@ void vr_virtio_queue_addr_write(struct vr_virtio *v, enum vr_virtq_area area, bo
     }
 }
 
+static void virtio_stop_queue(struct vr_virtio *v, unsigned queue)
+{
+    vr_virtq_stop(&v->host.vq[queue]);
+    v->deferred &= ~(UINT64_C(1) << queue);
+    if (v->host.cls->queue_stopped) {
+        v->host.cls->queue_stopped(v->host.dev, queue);
+    }
+}
+
+/* Is a reset of @queue under way? */
+static bool virtio_resetting(struct vr_virtio *v, unsigned queue)
+{
+    struct vr_virtq *q = &v->host.vq[queue];
+    if (q->resetting && !(v->host.cls->queue_busy && v->host.cls->queue_busy(v->host.dev, queue))) {
+        q->resetting = false;
+    }
+    return q->resetting;
+}
+
 void vr_virtio_queue_ready_write(struct vr_virtio *v, uint32_t val)
 {
     struct vr_virtq *q = vr_virtio_selected(v, true);
@@ -263,18 +296,40 @@ void vr_virtio_queue_ready_write(struct vr_virtio *v, uint32_t val)
     if (val > 1) {
         vr_guest_error(v->host.dev, "queue %u: ready is %u", v->queue_sel, val);
     } else if (val == 0 && q->ready) {
-        vr_virtq_stop(q);
-        v->deferred &= ~(UINT64_C(1) << v->queue_sel);
-        if (v->host.cls->queue_stopped) {
-            v->host.cls->queue_stopped(v->host.dev, v->queue_sel);
-        }
+        virtio_stop_queue(v, v->queue_sel);
     } else if (val == 1 && !q->ready) {
         if (!(v->status & VR_VIRTIO_FEATURES_OK)) {
             vr_guest_error(v->host.dev, "queue %u enabled before FEATURES_OK", v->queue_sel);
-        } else {
-            (void)vr_virtq_start(q);
+        } else if (virtio_resetting(v, v->queue_sel)) {
+            vr_guest_error(v->host.dev, "queue %u enabled while it is being reset", v->queue_sel);
+        } else if (vr_virtq_start(q)) {
+            vr_virtio_handle(v, v->queue_sel); /* enabled anew, behind DRIVER_OK */
         }
     }
+}
+
+void vr_virtio_queue_reset_write(struct vr_virtio *v, uint32_t val)
+{
+    struct vr_virtq *q = vr_virtio_selected(v, true);
+    if (!q) {
+        return;
+    }
+    if (!vr_virtio_has(v, VR_VIRTIO_F_RING_RESET) || val != 1 || !q->ready) {
+        vr_guest_error(v->host.dev, "queue %u: reset (%u) %s", v->queue_sel, val,
+                       vr_virtio_has(v, VR_VIRTIO_F_RING_RESET) ? "of a queue that is not enabled"
+                                                                : "without the feature");
+        return;
+    }
+    virtio_stop_queue(v, v->queue_sel);
+    q->size = q->host.size_max;
+    q->desc_gpa = q->driver_gpa = q->device_gpa = 0;
+    q->next_avail = q->next_used = 0;
+    q->resetting = true;
+}
+
+uint32_t vr_virtio_queue_reset_read(struct vr_virtio *v)
+{
+    return vr_virtio_selected(v, false) && virtio_resetting(v, v->queue_sel);
 }
 
 static bool virtio_config_at(const struct vr_virtio *v, uint64_t off, unsigned width)
@@ -354,6 +409,9 @@ void vr_virtio_fini(struct vr_dev *dev)
     vr_virtio_halt(dev);
     vr_timer_fini(&v->host.later);
     vr_timer_fini(&v->host.resume);
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        vr_virtq_fini(&v->host.vq[i]);
+    }
     free(v->host.chain);
     v->host.chain = NULL;
 }
@@ -368,6 +426,7 @@ void vr_virtio_reset(struct vr_dev *dev)
         vr_virtq_stop(&v->host.vq[i]);
         v->host.vq[i].size = v->host.vq[i].host.size_max;
     }
+    virtio_pick_format(v);
     if (v->host.cls->reset) {
         v->host.cls->reset(dev);
     }
@@ -396,11 +455,9 @@ static int virtio_check(struct vr_virtio *v, struct vr_error *err)
     }
     for (unsigned i = 0; i < cls->queue_count; i++) {
         struct vr_virtq *q = &v->host.vq[i];
-        if (q->size && (!vr_is_pow2(q->size) || q->size > q->host.size_max)) {
-            return vr_err(err, -ERANGE, "queue %u: size %u", i, q->size);
-        }
-        if (q->ready && (!q->host.format->placed(q) || !(v->status & VR_VIRTIO_FEATURES_OK))) {
-            return vr_err(err, -ERANGE, "queue %u is enabled, but not as it may be", i);
+        if (!vr_virtq_sound(q) || (q->ready && !(v->status & VR_VIRTIO_FEATURES_OK))) {
+            return vr_err(err, -ERANGE, "queue %u (%s, %u entries) is not as it may be", i,
+                          q->host.format->name, q->size);
         }
     }
     return 0;
@@ -409,8 +466,9 @@ static int virtio_check(struct vr_virtio *v, struct vr_error *err)
 int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
+    virtio_pick_format(v);
     for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
-        v->host.vq[i].host.staged = 0;
+        v->host.vq[i].host.staged = v->host.vq[i].host.staged_descs = 0;
         v->host.vq[i].host.mapped = false;
         v->host.vq[i].host.epoch++;
     }
@@ -437,5 +495,5 @@ const struct vr_field vr_virtio_fields[] = {
     VR_STATE(status, "device status", .max = STATUS_KNOWN | VR_VIRTIO_NEEDS_RESET),
     VR_STATE(isr, "interrupt status", .max = VR_VIRTIO_ISR_USED | VR_VIRTIO_ISR_CONFIG),
     VR_HOST(host, "class, transport, wire and timer, set by init"),
-    VR_FIELD_END,
+    VR_FIELD_END, /* opt: see VR_VIRTIO_FIELDS */
 };

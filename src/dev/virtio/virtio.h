@@ -7,7 +7,7 @@
  * its queues; its field table starts with VR_VIRTIO_FIELDS; its vr_dev_class names the transport's
  * window and the hooks vr_virtio_reset and vr_virtio_loaded. Everything runs under dev->lock.
  *
- * Specification: VIRTIO 1.2, chapters 2 (facilities), 3 (initialization) and 6 (reserved features).
+ * Specification: VIRTIO 1.3, chapters 2 (facilities), 3 (initialization) and 6 (reserved features).
  */
 #ifndef VR_DEV_VIRTIO_VIRTIO_H
 #define VR_DEV_VIRTIO_VIRTIO_H
@@ -27,9 +27,13 @@ enum {
 enum { VR_VIRTIO_ISR_USED = 1, VR_VIRTIO_ISR_CONFIG = 2 };
 enum { VR_VIRTIO_CONFIG_MAX = 256, VR_VIRTIO_QUEUES_MAX = 64 };
 
-#define VR_VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
-#define VR_VIRTIO_F_EVENT_IDX     (UINT64_C(1) << 29)
-#define VR_VIRTIO_F_VERSION_1     (UINT64_C(1) << 32)
+#define VR_VIRTIO_F_INDIRECT_DESC     (UINT64_C(1) << 28)
+#define VR_VIRTIO_F_EVENT_IDX         (UINT64_C(1) << 29)
+#define VR_VIRTIO_F_VERSION_1         (UINT64_C(1) << 32)
+#define VR_VIRTIO_F_RING_PACKED       (UINT64_C(1) << 34)
+#define VR_VIRTIO_F_IN_ORDER          (UINT64_C(1) << 35)
+#define VR_VIRTIO_F_NOTIFICATION_DATA (UINT64_C(1) << 38)
+#define VR_VIRTIO_F_RING_RESET        (UINT64_C(1) << 40)
 
 /* A kind of device. */
 struct vr_virtio_class {
@@ -50,12 +54,16 @@ struct vr_virtio_class {
     /* The driver may have put buffers in @queue (running). */
     void (*handle)(struct vr_dev *dev, unsigned queue);
     void (*queue_stopped)(struct vr_dev *dev, unsigned queue); /* by the driver. May be NULL */
+    /* Are requests of @queue in flight that may still touch the driver's memory? A queue's reset
+     * takes as long as that. May be NULL: never. */
+    bool (*queue_busy)(struct vr_dev *dev, unsigned queue);
     void (*reset)(struct vr_dev *dev); /* STATE fields are at their defaults. May be NULL */
 };
 
 /* How notifications reach the driver. */
 struct vr_virtio_transport {
     const char *name;
+    uint64_t features; /* that it can carry: NOTIFICATION_DATA, RING_RESET */
     void (*used)(struct vr_dev *dev, unsigned queue);
     void (*config_changed)(struct vr_dev *dev);
     void (*sync)(struct vr_dev *dev); /* after reset or load: drive the wires as the state says */
@@ -73,6 +81,11 @@ struct vr_virtio_host {
     struct vr_timer resume; /* ends that, when time runs again */
 };
 
+/* Options that every virtio device has. */
+struct vr_virtio_opts {
+    bool packed, in_order;
+};
+
 struct vr_virtio {
     uint64_t driver_features;
     uint64_t deferred; /* queues (bits) whose handling was cut short to let others run */
@@ -80,6 +93,7 @@ struct vr_virtio {
     uint32_t config_gen;
     uint8_t status, isr;
     struct vr_virtio_host host;
+    struct vr_virtio_opts opt; /* config */
 };
 extern const struct vr_field vr_virtio_fields[];
 
@@ -89,17 +103,26 @@ struct vr_virtio_dev {
     struct vr_virtio v;
 };
 
-/* The first rows of a device's table; @queues is its array of queues. */
-#define VR_VIRTIO_FIELDS(queues)              \
-    {.name = "virtio",                        \
-     .offset = offsetof(VR_SELF, v),          \
-     .count = 1,                              \
-     .elem_size = sizeof(struct vr_virtio),   \
-     .type = VR_STRUCT,                       \
-     .role = VR_ROLE_STATE,                   \
-     .sub = vr_virtio_fields,                 \
-     .help = "what every virtio device has"}, \
+/* The first rows of a device's table; @queues is its array of queues. The options stand at the end
+ * of struct vr_virtio, behind what is state. */
+#define VR_VIRTIO_FIELDS(queues)                                                          \
+    {.name = "virtio",                                                                    \
+     .offset = offsetof(VR_SELF, v),                                                      \
+     .count = 1,                                                                          \
+     .elem_size = offsetof(struct vr_virtio, opt),                                        \
+     .type = VR_STRUCT,                                                                   \
+     .role = VR_ROLE_STATE,                                                               \
+     .sub = vr_virtio_fields,                                                             \
+     .help = "what every virtio device has"},                                             \
+        VR_VIRTIO_OPT_(packed, "offer packed rings"),                                     \
+        VR_VIRTIO_OPT_(in_order,                                                          \
+                       "offer to use buffers in order (what is slow holds up the rest)"), \
         VR_STATE_STRUCTS(queues, vr_virtq_fields, "virtqueues")
+#define VR_VIRTIO_OPT_(m, h)                                                          \
+    {                                                                                 \
+        .name = #m, .offset = offsetof(VR_SELF, v.opt.m), .count = 1, .elem_size = 1, \
+        .type = VR_BOOL, .role = VR_ROLE_CONFIG, .help = h                            \
+    }
 
 static inline struct vr_virtio *vr_virtio_of(struct vr_dev *dev)
 {
@@ -154,7 +177,12 @@ enum vr_virtq_area { VR_VIRTQ_DESC, VR_VIRTQ_DRIVER, VR_VIRTQ_DEVICE };
 void vr_virtio_queue_addr_write(struct vr_virtio *v, enum vr_virtq_area area, bool high,
                                 uint32_t val);
 void vr_virtio_queue_ready_write(struct vr_virtio *v, uint32_t val);
-void vr_virtio_kick(struct vr_virtio *v, uint32_t queue);
+/* Virtqueue reset (2.6.1), of the selected queue: 1 begins it, and reads back until it is done. */
+void vr_virtio_queue_reset_write(struct vr_virtio *v, uint32_t val);
+uint32_t vr_virtio_queue_reset_read(struct vr_virtio *v);
+/* What the driver wrote to notify: the queue, and with NOTIFICATION_DATA where it stands in the
+ * upper half, which nobody needs: the ring tells. */
+void vr_virtio_kick(struct vr_virtio *v, uint32_t val);
 bool vr_virtio_config_read(struct vr_virtio *v, uint64_t off, unsigned width, uint64_t *ret_val);
 bool vr_virtio_config_write(struct vr_virtio *v, uint64_t off, unsigned width, uint64_t val);
 

@@ -2,11 +2,13 @@
  * account, and the rules of starting and stopping. */
 #include "dev/virtio/virtq.h"
 
+#include "base/alloc.h"
 #include "core/iov.h"
 #include "dev/virtio/virtio.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 
 /* Pointers into guest RAM, good for the present map; false: the ring is not in RAM. */
 static bool virtq_map(struct vr_virtq *q)
@@ -36,21 +38,114 @@ static bool virtq_usable(struct vr_virtq *q)
     return true;
 }
 
+/* --- IN_ORDER (2.7.9, 2.8.9): what was given back too early --- */
+
+/* An entry: le32 bytes written, le16 id, le16 descriptors with bit 15 set. */
+enum { EARLY_BYTES = 8, EARLY_DONE = 1 << 15 };
+
+static bool virtq_in_order(const struct vr_virtq *q)
+{
+    return vr_virtio_has(q->host.v, VR_VIRTIO_F_IN_ORDER);
+}
+
+/* Entries kept: a power of two, so that numbers of 16 bits find theirs across the wrap. */
+static unsigned virtq_early_count(const struct vr_virtq *q)
+{
+    unsigned count = 1;
+    while (count < q->size) {
+        count *= 2;
+    }
+    return count;
+}
+
+static uint8_t *virtq_early_at(struct vr_virtq *q, uint16_t seq)
+{
+    return q->early + (size_t)(seq & (virtq_early_count(q) - 1)) * EARLY_BYTES;
+}
+
+static void virtq_early_free(struct vr_virtq *q)
+{
+    free(q->early);
+    q->early = NULL;
+    q->early_len = 0;
+}
+
+static bool virtq_early_init(struct vr_virtq *q)
+{
+    virtq_early_free(q);
+    q->next_seq = q->oldest_seq = 0;
+    if (virtq_in_order(q)) {
+        q->early_len = virtq_early_count(q) * EARLY_BYTES;
+        q->early = vr_zalloc(q->early_len);
+    }
+    return q->early || !virtq_in_order(q);
+}
+
+static void virtq_stage(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written)
+{
+    q->host.format->stage(q, tag, written);
+    q->host.staged++;
+}
+
+/* Note that @tag is done, and stage all whose turn has come. */
+static void virtq_stage_in_order(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written)
+{
+    uint8_t *at = virtq_early_at(q, tag.seq);
+    vr_store_le32(at, written);
+    vr_store_le16(at + 4, tag.id);
+    vr_store_le16(at + 6, (uint16_t)(tag.desc_count | EARLY_DONE));
+    while (q->oldest_seq != q->next_seq) {
+        at = virtq_early_at(q, q->oldest_seq);
+        uint16_t word = vr_load_le16(at + 6);
+        if (!(word & EARLY_DONE)) {
+            break;
+        }
+        vr_store_le16(at + 6, 0);
+        struct vr_virtq_tag next = {.id = vr_load_le16(at + 4),
+                                    .desc_count = word & (EARLY_DONE - 1),
+                                    .seq = q->oldest_seq};
+        virtq_stage(q, next, vr_load_le32(at));
+        q->oldest_seq++;
+    }
+}
+
+bool vr_virtq_sound(const struct vr_virtq *q)
+{
+    if (q->size > q->host.size_max || (q->size && !q->host.format->size_ok(q->size))) {
+        return false;
+    }
+    if (!q->ready) {
+        return true;
+    }
+    bool in_order = virtq_in_order(q);
+    return q->size && q->host.format->placed(q) && q->host.format->sound(q) &&
+           q->early_len == (in_order ? virtq_early_count(q) * EARLY_BYTES : 0) &&
+           (!in_order || (uint16_t)(q->next_seq - q->oldest_seq) <= q->size);
+}
+
+/* --- Running --- */
+
+static bool virtq_refuse(struct vr_virtq *q, const char *why)
+{
+    q->host.stats.errors++;
+    vr_virtio_break(q->host.v, "queue %u: %s", q->host.index, why);
+    return false;
+}
+
 bool vr_virtq_start(struct vr_virtq *q)
 {
-    q->next_avail = q->next_used = 0;
-    q->host.staged = 0;
+    q->host.staged = q->host.staged_descs = 0;
     q->host.mapped = false;
-    if (!q->host.format->placed(q)) {
-        q->host.stats.errors++;
-        vr_virtio_break(q->host.v, "queue %u: bad size or alignment", q->host.index);
-        return false;
+    if (!q->size || !q->host.format->size_ok(q->size) || !q->host.format->placed(q)) {
+        return virtq_refuse(q, "bad size or alignment");
     }
     if (!virtq_map(q)) {
-        q->host.stats.errors++;
-        vr_virtio_break(q->host.v, "queue %u: the ring is not in RAM", q->host.index);
-        return false;
+        return virtq_refuse(q, "the ring is not in RAM");
     }
+    if (!virtq_early_init(q)) {
+        return virtq_refuse(q, "no memory");
+    }
+    q->host.format->start(q);
     q->ready = true;
     return true;
 }
@@ -58,9 +153,15 @@ bool vr_virtq_start(struct vr_virtq *q)
 void vr_virtq_stop(struct vr_virtq *q)
 {
     q->ready = false;
-    q->host.staged = 0;
+    q->host.staged = q->host.staged_descs = 0;
     q->host.mapped = false;
     q->host.epoch++;
+    virtq_early_free(q);
+}
+
+void vr_virtq_fini(struct vr_virtq *q)
+{
+    virtq_early_free(q);
 }
 
 bool vr_virtq_pop(struct vr_virtq *q, struct vr_chain *chain)
@@ -72,6 +173,8 @@ bool vr_virtq_pop(struct vr_virtq *q, struct vr_chain *chain)
         q->host.v->deferred |= UINT64_C(1) << q->host.index;
         return false;
     }
+    chain->read_count = chain->write_count = 0;
+    chain->read_bytes = chain->write_bytes = 0;
     int r = q->host.format->fetch(q, chain);
     if (r < 0) {
         q->host.stats.errors++;
@@ -79,6 +182,7 @@ bool vr_virtq_pop(struct vr_virtq *q, struct vr_chain *chain)
     if (r <= 0) {
         return false;
     }
+    chain->tag.seq = q->next_seq++;
     if (q->host.budget != UINT32_MAX) {
         q->host.budget--;
     }
@@ -87,32 +191,89 @@ bool vr_virtq_pop(struct vr_virtq *q, struct vr_chain *chain)
     return true;
 }
 
-void vr_virtq_unpop(struct vr_virtq *q, unsigned count)
+void vr_virtq_unpop(struct vr_virtq *q, struct vr_virtq_tag tag)
 {
     /* Between a pop and its unpop the ring may have been found broken; then it does not matter. */
-    q->host.format->unfetch(q, count);
+    q->next_seq--;
+    q->host.format->unfetch(q, tag);
 }
 
 void vr_virtq_push(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written)
 {
-    if (virtq_usable(q)) {
-        q->host.format->stage(q, tag, written);
-        q->host.staged++;
+    if (!virtq_usable(q)) {
+        return;
+    }
+    if (virtq_in_order(q)) {
+        virtq_stage_in_order(q, tag, written);
+    } else {
+        virtq_stage(q, tag, written);
     }
 }
 
 void vr_virtq_notify(struct vr_virtq *q)
 {
     if (q->host.staged == 0 || !virtq_usable(q)) {
-        q->host.staged = 0;
+        q->host.staged = q->host.staged_descs = 0;
         return;
     }
     bool wanted = q->host.format->publish(q);
-    q->host.staged = 0;
+    q->host.staged = q->host.staged_descs = 0;
     if (wanted) {
         q->host.stats.interrupts++;
         q->host.v->host.transport->used(q->host.v->host.dev, q->host.index);
     }
+}
+
+/* --- Descriptors and chains --- */
+
+int vr_virtq_broken(struct vr_virtq *q, const char *why, uint64_t val)
+{
+    vr_virtio_break(q->host.v, "queue %u: %s (%" PRIu64 ")", q->host.index, why, val);
+    return -1;
+}
+
+bool vr_desc_fetch(struct vr_virtq *q, const struct vr_desc_table *t, unsigned i,
+                   struct vr_virtq_desc *ret_desc)
+{
+    struct vr_dev *dev = q->host.v->host.dev;
+    uint8_t raw[VR_DESC_BYTES];
+    uint64_t off = (uint64_t)i * VR_DESC_BYTES;
+    if (VR_LIKELY(t->hva != NULL)) {
+        memcpy(raw, t->hva + off, sizeof(raw));
+    } else if (vr_dma_read(dev->env->mem, &dev->dma, t->gpa + off, raw, sizeof(raw)) < 0) {
+        (void)vr_virtq_broken(q, "indirect table is not in RAM", t->gpa);
+        return false;
+    }
+    atomic_signal_fence(memory_order_seq_cst);
+    *ret_desc = (struct vr_virtq_desc){
+        .gpa = vr_load_le64(raw),
+        .len = vr_load_le32(raw + 8),
+        .flags = vr_load_le16(raw + (t->packed ? 14 : 12)),
+        .link = vr_load_le16(raw + (t->packed ? 12 : 14)),
+    };
+    return true;
+}
+
+int vr_desc_enter(struct vr_virtq *q, const struct vr_virtq_desc *d, struct vr_desc_table *t)
+{
+    struct vr_dev *dev = q->host.v->host.dev;
+    uint64_t end;
+    if (!vr_virtio_has(q->host.v, VR_VIRTIO_F_INDIRECT_DESC)) {
+        return vr_virtq_broken(q, "indirect descriptor without the feature", d->flags);
+    }
+    if (d->flags & VR_DESC_NEXT) {
+        return vr_virtq_broken(q, "indirect descriptor with a next one", d->link);
+    }
+    if (d->len == 0 || d->len % VR_DESC_BYTES || d->len / VR_DESC_BYTES > VR_CHAIN_SEGS_MAX) {
+        return vr_virtq_broken(q, "indirect table of a bad length", d->len);
+    }
+    if (!vr_add_ok(d->gpa, d->len, &end)) {
+        return vr_virtq_broken(q, "indirect table at the end of memory", d->gpa);
+    }
+    t->hva = vr_dma_ptr(dev->env->mem, &dev->dma, d->gpa, d->len, false);
+    t->gpa = d->gpa;
+    t->count = d->len / VR_DESC_BYTES;
+    return 0;
 }
 
 static bool chain_refuse(struct vr_virtq *q, const char *why, uint64_t gpa, uint32_t len)
@@ -201,9 +362,24 @@ const struct vr_field vr_virtq_fields[] = {
     VR_STATE(driver_gpa, "driver area (available ring)"),
     VR_STATE(device_gpa, "device area (used ring)"),
     VR_STATE(size, "entries", .max = VR_VIRTQ_SIZE_MAX),
-    VR_STATE(next_avail, "index of the next chain to take"),
-    VR_STATE(next_used, "index of the next chain to give back"),
+    VR_STATE(next_avail, "place of the next chain to take"),
+    VR_STATE(next_used, "place of the next chain to give back"),
+    VR_STATE(next_seq, "number of the next chain to take"),
+    VR_STATE(oldest_seq, "number of the oldest chain that is not given back, when in order"),
+    VR_STATE(early_len, "bytes of `early`", .max = VR_VIRTQ_SIZE_MAX * EARLY_BYTES),
+    VR_STATE_BUF(early, early_len, "chains done before their turn, when in order",
+                 .max = VR_VIRTQ_SIZE_MAX * EARLY_BYTES),
     VR_STATE(ready, "the driver enabled it"),
+    VR_STATE(resetting, "the driver has reset it, and requests are still in flight"),
     VR_HOST(host, "pointers, found again at the next use, and counters"),
+    VR_FIELD_END,
+};
+#undef VR_SELF
+
+#define VR_SELF struct vr_virtq_tag
+const struct vr_field vr_virtq_tag_fields[] = {
+    VR_STATE(id, "its name in the ring"),
+    VR_STATE(desc_count, "descriptors"),
+    VR_STATE(seq, "number of its pop"),
     VR_FIELD_END,
 };
