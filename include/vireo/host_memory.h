@@ -141,6 +141,8 @@ VIREO_API void vireo_shmem_destroy(struct vireo_shmem *mem);
  * page's precision; mem->len: none. What lies between reads as zero, and need not be read, which
  * would make the host find memory for it. */
 VIREO_API uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off);
+/* Bytes that the host has found memory for; UINT64_MAX: the host cannot tell (macOS, Windows). */
+VIREO_API uint64_t vireo_shmem_used(const struct vireo_shmem *mem);
 /* Zero [off, off+len), whole pages, and give the memory back to the host. -ERANGE, ... */
 VIREO_API int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
                                   struct vr_error *err) VIREO_MUST;

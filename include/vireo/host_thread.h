@@ -42,6 +42,8 @@ VIREO_API int vireo_thread_create(const char *name, void (*fn)(void *), void *ar
                                   struct vr_error *err) VIREO_MUST;
 /* Ask the host to end the calling thread's timed waits on time, not tens of microseconds later. */
 VIREO_API void vireo_thread_be_punctual(void);
+/* The calling thread's number as the host's tools show it (Linux: its TID). */
+VIREO_API uint64_t vireo_thread_host_id(void);
 VIREO_API void vireo_thread_join(struct vireo_thread *thread); /* waits, frees; NULL is fine */
 VIREO_API void vireo_thread_yield(void); /* let another thread have the host CPU, if one wants it */
 VIREO_API bool vireo_thread_is_current(const struct vireo_thread *thread);

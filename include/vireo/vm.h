@@ -140,6 +140,64 @@ VIREO_API enum vireo_state vireo_vm_state(struct vireo_vm *vm);
 /* Guest time since power-on, nanoseconds; stands still while paused. */
 VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
 
+/* ---- What happens, and what is counted ---------------------------------------------------- */
+
+/*
+ * Something that happened to a machine. Names and data are those of QMP (QEMU's qapi/) where it has
+ * such an event:
+ *   RESUME           it was started, or goes on
+ *   STOP             it was paused
+ *   RESET            it began anew; data: guest (whether it asked for it), reason
+ *   SHUTDOWN         it ended; data: guest, reason, and x-vireo-code when there is one
+ *   GUEST_PANICKED   the guest's kernel said so; data: action
+ * Others follow in later versions.
+ */
+struct vireo_event {
+    uint64_t seq;      /* 1, 2, 3, ... as they happened */
+    uint64_t real_ns;  /* when, since 1970-01-01 UTC */
+    uint64_t time_ns;  /* when, in guest time (vireo_vm_time_ns) */
+    const char *name;  /* "RESET" */
+    const char *cause; /* the reason among the data: guest-shutdown, guest-reset, guest-panic,
+                          host-signal, host-ui, host-qmp-quit, host-qmp-system-reset, host-error;
+                          "": none */
+    const char *data;  /* a JSON object, or "" */
+};
+
+/* Hear each event from now on, in order: on the machine's I/O thread, no locks held, soon after it
+ * happened; @event is valid during the call only. One listener; NULL: nobody. After return the old
+ * one is not called any more, unless this is called from it. */
+VIREO_API void vireo_vm_on_event(struct vireo_vm *vm,
+                                 void (*fn)(void *opaque, const struct vireo_event *event),
+                                 void *opaque);
+/* Call @fn, on this thread, for each event above number @after (0: all) that is still kept (the
+ * last 256 are), in order. Returns the number of the newest event, 0 before the first. Any thread.
+ */
+VIREO_API uint64_t vireo_vm_events(struct vireo_vm *vm, uint64_t after,
+                                   void (*fn)(void *opaque, const struct vireo_event *event),
+                                   void *opaque);
+
+enum vireo_stat_kind {
+    VIREO_STAT_TOTAL, /* only grows, from the machine's creation on */
+    VIREO_STAT_NOW,   /* goes up and down */
+};
+
+/* A number that a machine counts. */
+struct vireo_stat {
+    const char *group; /* "machine", "cpu", "device", "disk", "jit", ... */
+    const char *id;    /* which of the group: "0", "uart0", "disk0"; "": there is one */
+    const char *name;  /* "reads", "read_bytes", "time_ns": the unit is the end of it */
+    const char *help;  /* a line about it */
+    enum vireo_stat_kind kind;
+    uint64_t value;
+};
+
+/* Call @fn, on this thread, for each number that is counted, those of a group and id in a row;
+ * @stat is valid during the call only. Each is right, but they are not of one moment: the machine
+ * runs on. Groups and names are only added by later versions. Any thread, no callback. */
+VIREO_API void vireo_vm_stats(struct vireo_vm *vm,
+                              void (*fn)(void *opaque, const struct vireo_stat *stat),
+                              void *opaque);
+
 /* ---- Consoles ----------------------------------------------------------------------------- */
 
 /* Console 0 is the serial port ("console"); 1 and 2 are the ports of the virtio console

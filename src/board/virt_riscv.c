@@ -461,6 +461,11 @@ struct vr_chr *vr_virt_port(struct vr_virt *v, unsigned port)
     return port < VR_VIRT_PORTS ? v->port[port] : NULL;
 }
 
+struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk)
+{
+    return disk < VR_VIRT_DISKS ? v->blk[disk] : NULL;
+}
+
 void vr_virt_fdt(struct vr_virt *v, const void **ret_blob, size_t *ret_len)
 {
     *ret_blob = v->fdt_blob;

@@ -12,6 +12,8 @@
 
 enum { VR_VIRT_MMIO_SLOTS = 8, VR_VIRT_DISKS = 8, VR_VIRT_NETS = 8, VR_VIRT_PORTS = 2 };
 
+struct vr_blk;
+
 struct vr_virt_disk {
     const char *path;
     bool read_only;
@@ -74,9 +76,10 @@ void vr_virt_destroy(struct vr_virt *virt); /* stops it first; NULL is fine */
 struct vr_machine *vr_virt_machine(struct vr_virt *virt);
 struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none */
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
+struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk); /* NULL: none */
 /* Why code is interpreted, though AUTO asks for the JIT; "": it is compiled, or not asked for. */
 const char *vr_virt_no_jit(const struct vr_virt *virt);
-/* The JITs of all harts together; false: there are none. While the machine is stopped. */
+/* The JITs of all harts together; false: there are none. Any thread. */
 bool vr_virt_jit_stats(struct vr_virt *virt, struct vr_jit_stats *ret_stats);
 /* The device tree as the guest gets it; valid while the machine lives. */
 void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);

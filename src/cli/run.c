@@ -31,7 +31,7 @@ static void run_on_signal(void *opaque, int signum)
         vr_vm_restore_tty(run->vm);
         vireo_endsig_die(signum);
     }
-    vireo_vm_stop(run->vm, 0);
+    vr_vm_stop_as(run->vm, 0, "host-signal");
 }
 
 static void run_on_log(void *opaque, enum vireo_log_level level, const char *who, const char *line)

@@ -1,8 +1,8 @@
 /* The public face of a machine: from a configuration to a board, and its life. See vireo/vm.h. */
-#include "control/vm.h"
 #include "base/alloc.h"
 #include "board/catalog.h"
 #include "control/host.h"
+#include "control/vm_priv.h"
 #include "platform/stream.h"
 
 #include <errno.h>
@@ -11,33 +11,13 @@
 #include <string.h>
 #include <uv.h>
 
-struct vm_listener {
-    void (*fn)(void *opaque, const void *buf, size_t len);
-    void *opaque;
-};
-
-struct vireo_vm {
-    struct vr_virt *virt;
-    struct vr_machine *machine;
-    struct vr_log log;
-    void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
-    void *log_opaque;
-    FILE *trace_insn, *jit_perf;
-    unsigned cpus;
-    uint64_t memory_bytes;
-    bool idle;                                   /* only looked at */
-    bool mem[VIREO_CONSOLES];                    /* the console's host end is memory */
-    struct vm_listener listener[VIREO_CONSOLES]; /* I/O thread */
-    struct vr_chr *stdio;                        /* the console that is, or NULL */
-};
-
 static void vm_log(void *opaque, enum vr_level level, const char *who, const char *line)
 {
     struct vireo_vm *vm = opaque;
     vm->log_fn(vm->log_opaque, (enum vireo_log_level)level, who, line);
 }
 
-static struct vr_chr *vm_console(struct vireo_vm *vm, unsigned console)
+struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console)
 {
     return console == 0 ? vr_virt_serial(vm->virt) : vr_virt_port(vm->virt, console - 1);
 }
@@ -203,6 +183,7 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     }
     vm->idle = idle;
     vm->cpus = c->cpus;
+    vm->disk_count = c->disk_count;
     vm->memory_bytes = c->memory_bytes;
     vm->log_fn = c->log_fn;
     vm->log_opaque = c->log_opaque;
@@ -216,11 +197,16 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
         return r;
     }
     vm->machine = vr_virt_machine(vm->virt);
+    r = vr_events_create(vm->machine, &vm->events, err);
+    if (r < 0) {
+        vireo_vm_destroy(vm);
+        return r;
+    }
     for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
         const char *spec = i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "";
         vm->mem[i] = !idle && strcmp(spec, "mem") == 0;
         if (!idle && strcmp(spec, "stdio") == 0) {
-            vm->stdio = vm_console(vm, i);
+            vm->stdio = vr_vm_console(vm, i);
         }
     }
     uint64_t host_bytes = vr_host_memory_bytes();
@@ -252,6 +238,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
         return;
     }
     vr_virt_destroy(vm->virt);
+    vr_events_destroy(vm->events);
     if (vm->trace_insn) {
         (void)fclose(vm->trace_insn);
     }
@@ -285,13 +272,18 @@ int vireo_vm_resume(struct vireo_vm *vm, struct vr_error *err)
 void vireo_vm_reset(struct vireo_vm *vm)
 {
     if (vr_machine_state(vm->machine) != VR_STATE_STOPPED) {
-        vr_machine_request(vm->machine, VR_REQ_RESET, 0);
+        vr_machine_request_as(vm->machine, VR_REQ_RESET, 0, "host-ui");
     }
 }
 
 void vireo_vm_stop(struct vireo_vm *vm, unsigned code)
 {
     vr_machine_request(vm->machine, VR_REQ_QUIT, code);
+}
+
+void vr_vm_stop_as(struct vireo_vm *vm, unsigned code, const char *reason)
+{
+    vr_machine_request_as(vm->machine, VR_REQ_QUIT, code, reason);
 }
 
 bool vireo_vm_wait(struct vireo_vm *vm, uint64_t timeout_ns, enum vireo_end *ret_end,
@@ -328,12 +320,42 @@ uint64_t vireo_vm_time_ns(struct vireo_vm *vm)
     return vr_clock_now(vr_machine_clock(vm->machine));
 }
 
+/* Setting a listener happens on the I/O thread, where the old one would be called. */
+struct vm_on_event {
+    struct vireo_vm *vm;
+    struct vr_events_hear to;
+};
+
+static void vm_set_on_event(void *arg)
+{
+    struct vm_on_event *set = arg;
+    struct vireo_vm *vm = set->vm;
+    vr_events_unlisten(vm->events, &vm->on_event);
+    vm->on_event = set->to;
+    if (set->to.fn) {
+        vr_events_listen(vm->events, &vm->on_event);
+    }
+}
+
+void vireo_vm_on_event(struct vireo_vm *vm,
+                       void (*fn)(void *opaque, const struct vireo_event *event), void *opaque)
+{
+    struct vm_on_event set = {.vm = vm, .to = {.fn = fn, .opaque = opaque}};
+    vr_loop_call(vr_machine_loop(vm->machine), vm_set_on_event, &set);
+}
+
+uint64_t vireo_vm_events(struct vireo_vm *vm, uint64_t after,
+                         void (*fn)(void *opaque, const struct vireo_event *event), void *opaque)
+{
+    return vr_events_each(vm->events, after, fn, opaque);
+}
+
 size_t vireo_vm_feed(struct vireo_vm *vm, unsigned console, const void *buf, size_t len)
 {
     if (console >= VIREO_CONSOLES || !vm->mem[console]) {
         return 0;
     }
-    return vr_chr_mem_feed(vm_console(vm, console), buf, len);
+    return vr_chr_mem_feed(vr_vm_console(vm, console), buf, len);
 }
 
 static void vm_output(void *opaque, const uint8_t *buf, size_t len)
@@ -362,7 +384,7 @@ int vireo_vm_on_output(struct vireo_vm *vm, unsigned console,
     if (console >= VIREO_CONSOLES || !vm->mem[console]) {
         return vr_err(err, -EINVAL, "console %u: there is none whose host end is \"mem\"", console);
     }
-    struct vm_listen l = {.chr = vm_console(vm, console),
+    struct vm_listen l = {.chr = vr_vm_console(vm, console),
                           .at = &vm->listener[console],
                           .to = {.fn = fn, .opaque = opaque}};
     vr_loop_call(vr_machine_loop(vm->machine), vm_listen, &l);
@@ -371,7 +393,7 @@ int vireo_vm_on_output(struct vireo_vm *vm, unsigned console,
 
 const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console)
 {
-    struct vr_chr *chr = console < VIREO_CONSOLES ? vm_console(vm, console) : NULL;
+    struct vr_chr *chr = console < VIREO_CONSOLES ? vr_vm_console(vm, console) : NULL;
     return chr ? vr_chr_path(chr) : NULL;
 }
 

@@ -15,6 +15,8 @@ int vr_vm_create_idle(const struct vireo_config *config, struct vireo_vm **ret_v
 void vr_vm_restore_tty(struct vireo_vm *vm);
 /* Is a console on the terminal, listening for Ctrl-A keys? */
 bool vr_vm_has_keys(const struct vireo_vm *vm);
+/* vireo_vm_stop for @reason, static: a ShutdownCause of QMP, "host-signal". */
+void vr_vm_stop_as(struct vireo_vm *vm, unsigned code, const char *reason);
 struct vr_machine *vr_vm_machine(struct vireo_vm *vm);
 struct vr_virt *vr_vm_virt(struct vireo_vm *vm);
 /* The device tree as the guest gets it; lives as long as the machine. */
@@ -22,7 +24,7 @@ void vr_vm_fdt(struct vireo_vm *vm, const void **ret_blob, size_t *ret_len);
 /* One line for people about what runs: "riscv64 virt, 2 harts, 512 MiB, own engine (interp); KVM:
  * not used: ..." */
 void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size);
-/* One line about what the JIT did. While the machine is stopped. */
+/* One line about what the JIT did. */
 void vr_vm_jit_text(struct vireo_vm *vm, char *ret_text, size_t size);
 
 #endif

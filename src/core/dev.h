@@ -16,6 +16,7 @@
 #include "base/field.h"
 #include "base/log.h"
 #include "core/clock.h"
+#include "core/event.h"
 #include "core/fdt.h"
 #include "core/irq.h"
 #include "core/loop.h"
@@ -38,7 +39,9 @@ struct vr_env {
     struct vr_log *log;
     /* Guest asks the machine for something (power off, reset, panic); may be NULL. Any thread. */
     void (*request)(void *opaque, enum vr_request what, unsigned code);
-    void *opaque;
+    /* Tell what happened; may be NULL. Any thread, any lock held. */
+    void (*event)(void *opaque, const struct vr_event *event);
+    void *opaque; /* of both */
 };
 
 /*
@@ -123,6 +126,7 @@ struct vr_dev {
     struct vr_mutex lock;
     struct vr_view_cache dma; /* for vr_dma_* under the lock */
     uint64_t guest_errors;    /* counted, the first few logged */
+    uint64_t reads, writes;   /* of its windows */
     struct vr_dev_priv *priv; /* the core's */
 };
 

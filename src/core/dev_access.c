@@ -295,6 +295,7 @@ uint64_t vr_dev_read(struct vr_dev *dev, unsigned window, uint64_t off, unsigned
 {
     dev_check_access(dev, window, off, width);
     vr_dev_lock(dev);
+    dev->reads++;
     uint64_t v = VR_LIKELY(!dev->priv->dead) ? dev_read(dev, window, off, width) : 0;
     vr_dev_unlock(dev);
     return v;
@@ -304,6 +305,7 @@ void vr_dev_write(struct vr_dev *dev, unsigned window, uint64_t off, unsigned wi
 {
     dev_check_access(dev, window, off, width);
     vr_dev_lock(dev);
+    dev->writes++;
     if (VR_LIKELY(!dev->priv->dead)) {
         dev_write(dev, window, off, width, val & vr_width_mask(width));
     }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "core/machine_priv.h"
+#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +13,11 @@
 static void machine_on_request(void *opaque, enum vr_request what, unsigned code)
 {
     vr_machine_request(opaque, what, code);
+}
+
+static void machine_on_event(void *opaque, const struct vr_event *event)
+{
+    vr_machine_tell(opaque, event);
 }
 
 int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_thread,
@@ -27,6 +33,7 @@ int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_
     m->use.node = VIREO_NODE_ANY;
     m->env.log = log;
     m->env.request = machine_on_request;
+    m->env.event = machine_on_event;
     m->env.opaque = m;
     vr_mutex_init(&m->change);
     vr_mutex_init(&m->lock);
@@ -199,6 +206,19 @@ int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uin
     return 0;
 }
 
+void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used)
+{
+    *ret_len = *ret_used = 0;
+    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        if (ram->region.kind == VR_REGION_RAM) {
+            uint64_t used = vireo_shmem_used(&ram->ram->mem);
+            *ret_len += ram->ram->len;
+            *ret_used =
+                used == UINT64_MAX || *ret_used == UINT64_MAX ? UINT64_MAX : *ret_used + used;
+        }
+    }
+}
+
 int vr_machine_own(struct vr_machine *m, void (*fn)(void *opaque), void *opaque,
                    struct vr_error *err)
 {
@@ -216,4 +236,18 @@ void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr
 {
     m->on_reset = fn;
     m->on_reset_opaque = opaque;
+}
+
+void vr_machine_on_event(struct vr_machine *m,
+                         void (*fn)(void *opaque, const struct vr_event *event), void *opaque)
+{
+    m->on_event = fn;
+    m->on_event_opaque = opaque;
+}
+
+void vr_machine_tell(struct vr_machine *m, const struct vr_event *event)
+{
+    if (m->on_event) {
+        m->on_event(m->on_event_opaque, event);
+    }
 }

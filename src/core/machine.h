@@ -25,6 +25,7 @@ enum { VR_MAX_VCPUS = 64 };
 struct vr_exit {
     enum vr_request why; /* VR_REQ_POWEROFF, VR_REQ_FAIL, VR_REQ_PANIC, VR_REQ_QUIT, VR_REQ_RESET */
     unsigned code;       /* VR_REQ_FAIL: the guest's code; VR_REQ_QUIT: the caller's */
+    const char *reason; /* who wanted it: a ShutdownCause of QMP, "guest-shutdown", "host-signal" */
 };
 
 /* @log may be NULL. The clock is of @clock kind; the loop's thread is started by vr_machine_start
@@ -49,6 +50,12 @@ struct vr_dev *vr_machine_find_dev(struct vr_machine *m, const char *id);
 struct vr_dev *vr_machine_dev(struct vr_machine *m, unsigned i); /* NULL past the end */
 int vr_machine_add_vcpu(struct vr_machine *m, struct vr_vcpu *vcpu, struct vr_error *err) VR_MUST;
 struct vr_vcpu *vr_machine_vcpu(struct vr_machine *m, unsigned i); /* NULL past the end */
+/* What vCPU @i has used of the host's processors, ns; 0: there is none, or it was not started yet;
+ * UINT64_MAX: the host cannot tell. Any thread. */
+uint64_t vr_machine_cpu_ns(struct vr_machine *m, unsigned i);
+/* Bytes of guest RAM (ROM is not counted), and how many of them the host has found memory for;
+ * *ret_used UINT64_MAX: the host cannot tell. Any thread, once RAM was added. */
+void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used);
 /* From which pages of the host guest RAM comes, and where vCPU threads run: before RAM is added. */
 void vr_machine_use_host(struct vr_machine *m, const struct vireo_host_use *use);
 /* Guest RAM, owned by the machine from then on: created, and mapped at @gpa. */
@@ -80,9 +87,19 @@ enum vr_state vr_machine_state(struct vr_machine *m);
 /* Ask for something; returns at once; carried out soon. Any thread, any lock held. Before the first
  * start it waits for that; after the end it is dropped. */
 void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code);
+/* The same from outside the guest, for @reason (static, see struct vr_exit): a reset is the user's
+ * button then, which also revives a guest that panicked. */
+void vr_machine_request_as(struct vr_machine *m, enum vr_request what, unsigned code,
+                           const char *reason);
 /* The guest's kernel said that it panicked: when it asks for a reset next, that ends the machine
  * with VR_REQ_PANIC. Any thread, any lock held. */
 void vr_machine_panicked(struct vr_machine *m);
+/* Hear what happens: RESUME (starts count), STOP, RESET, SHUTDOWN, GUEST_PANICKED, and what devices
+ * tell. @fn runs on whatever thread it happens on, perhaps with locks of devices or of the machine
+ * held: it notes it, and calls nothing of the machine but its clock. Set before the machine starts.
+ */
+void vr_machine_on_event(struct vr_machine *m,
+                         void (*fn)(void *opaque, const struct vr_event *event), void *opaque);
 /* Wait until the machine ended; says why. @timeout_ns UINT64_MAX: for ever; false: still running.
  */
 bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *ret_exit);

@@ -30,6 +30,8 @@ struct vr_machine {
     struct vr_machine_owned *owned; /* newest first */
     int (*on_reset)(void *opaque, struct vr_error *err);
     void *on_reset_opaque;
+    void (*on_event)(void *opaque, const struct vr_event *event);
+    void *on_event_opaque;
 
     struct vr_mutex change; /* one change of run state at a time; taken before everything else */
     struct vireo_thread *control;
@@ -51,6 +53,8 @@ struct vr_machine {
     struct vr_exit exit;
 };
 
+/* Tell whoever listens; not with m->lock held. */
+void vr_machine_tell(struct vr_machine *m, const struct vr_event *event);
 /* Start the threads that are not there yet. */
 int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
 /* Stop vCPUs and clock; with @m->change held. */

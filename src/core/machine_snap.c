@@ -127,7 +127,7 @@ int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
         vr_mutex_unlock(&m->lock);
         vr_machine_set_state(m, VR_STATE_PAUSED);
     } else if (!was_stopped) { /* somebody may be waiting for its end */
-        vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1});
+        vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1, .reason = "host-error"});
     }
     vr_mutex_unlock(&m->change);
     return r;

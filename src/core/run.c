@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Is the caller one of the threads that these functions wait for? */
 static bool run_own_thread(struct vr_machine *m)
@@ -46,6 +47,7 @@ static void run_vcpu_main(void *opaque)
     struct vr_vcpu *vcpu = opaque;
     struct vr_machine *m = vcpu->machine;
     struct vr_error why = {.code = 0};
+    atomic_store(&vcpu->host_id, vireo_thread_host_id());
     if (m->use.policy != VIREO_PLACE_NONE) {
         (void)run_place(vcpu, &why);
     }
@@ -118,8 +120,25 @@ void vr_machine_set_state(struct vr_machine *m, enum vr_state state)
     vr_mutex_unlock(&m->lock);
 }
 
+/* RESET, SHUTDOWN. */
+static void run_tell_why(struct vr_machine *m, const char *name, struct vr_exit why)
+{
+    struct vr_event event = {
+        .name = name,
+        .field = {{.key = "guest",
+                   .type = VR_EVENT_BOOL,
+                   .number = strncmp(why.reason, "guest-", 6) == 0},
+                  {.key = "reason", .type = VR_EVENT_TEXT, .text = why.reason}}};
+    if (why.why == VR_REQ_FAIL || why.why == VR_REQ_QUIT) {
+        event.field[2] = (struct vr_event_field){
+            .key = "x-vireo-code", .type = VR_EVENT_NUMBER, .number = why.code};
+    }
+    vr_machine_tell(m, &event);
+}
+
 void vr_machine_end(struct vr_machine *m, struct vr_exit why)
 {
+    run_tell_why(m, "SHUTDOWN", why); /* before anybody is told that it has ended */
     vr_mutex_lock(&m->lock);
     m->state = VR_STATE_STOPPED;
     m->pending = (struct vr_exit){.why = VR_REQ_NONE};
@@ -161,8 +180,11 @@ static void run_carry_out(struct vr_machine *m, struct vr_exit ask, bool reboots
     vr_mutex_unlock(&m->lock);
     if (run_reset(m, &err) < 0) {
         vr_log(m->env.log, VR_ERROR, m->name, "reset failed: %s", err.msg);
-        vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1});
-    } else if (was_running) {
+        vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1, .reason = "host-error"});
+        return;
+    }
+    run_tell_why(m, "RESET", ask);
+    if (was_running) {
         vr_machine_go(m);
     }
 }
@@ -250,6 +272,7 @@ int vr_machine_start(struct vr_machine *m, struct vr_error *err)
         vr_mutex_lock(&m->lock);
         m->ended = m->panicked = false;
         vr_mutex_unlock(&m->lock);
+        vr_machine_tell(m, &(struct vr_event){.name = "RESUME"});
         vr_machine_go(m);
     }
     vr_mutex_unlock(&m->change);
@@ -265,6 +288,7 @@ int vr_machine_pause(struct vr_machine *m)
     if (state == VR_STATE_RUNNING) {
         vr_machine_halt(m);
         vr_machine_set_state(m, VR_STATE_PAUSED);
+        vr_machine_tell(m, &(struct vr_event){.name = "STOP"});
     } else if (state == VR_STATE_STOPPED) {
         r = -EINVAL;
     }
@@ -279,6 +303,7 @@ int vr_machine_resume(struct vr_machine *m)
     vr_mutex_lock(&m->change);
     enum vr_state state = vr_machine_state(m);
     if (state == VR_STATE_PAUSED) {
+        vr_machine_tell(m, &(struct vr_event){.name = "RESUME"});
         vr_machine_go(m);
     } else if (state == VR_STATE_STOPPED) {
         r = -EINVAL;
@@ -295,26 +320,49 @@ enum vr_state vr_machine_state(struct vr_machine *m)
     return state;
 }
 
-void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code)
+void vr_machine_request_as(struct vr_machine *m, enum vr_request what, unsigned code,
+                           const char *reason)
 {
     vr_mutex_lock(&m->lock);
     /* An end beats a reset; of two ends, the first says why. */
     bool open = m->pending.why == VR_REQ_NONE || m->pending.why == VR_REQ_RESET;
-    if (what == VR_REQ_RESET && m->panicked) {
-        what = VR_REQ_PANIC;
-    }
     if (what != VR_REQ_NONE && !m->ended && open) {
-        m->pending = (struct vr_exit){.why = what, .code = code};
+        m->pending = (struct vr_exit){.why = what, .code = code, .reason = reason};
         vr_cond_signal(&m->asked);
     }
     vr_mutex_unlock(&m->lock);
 }
 
+void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code)
+{
+    static const char *const reasons[] = {
+        [VR_REQ_NONE] = "none",         [VR_REQ_POWEROFF] = "guest-shutdown",
+        [VR_REQ_RESET] = "guest-reset", [VR_REQ_FAIL] = "guest-shutdown",
+        [VR_REQ_PANIC] = "guest-panic", [VR_REQ_QUIT] = "host-ui",
+    };
+    vr_mutex_lock(&m->lock);
+    if (what == VR_REQ_RESET && m->panicked) {
+        what = VR_REQ_PANIC;
+    }
+    vr_mutex_unlock(&m->lock);
+    if (what == VR_REQ_PANIC) {
+        vr_machine_panicked(m);
+    }
+    vr_machine_request_as(m, what, code, reasons[what]);
+}
+
 void vr_machine_panicked(struct vr_machine *m)
 {
+    static const struct vr_event event = {
+        .name = "GUEST_PANICKED",
+        .field = {{.key = "action", .type = VR_EVENT_TEXT, .text = "poweroff"}}};
     vr_mutex_lock(&m->lock);
+    bool first = !m->panicked;
     m->panicked = true;
     vr_mutex_unlock(&m->lock);
+    if (first) {
+        vr_machine_tell(m, &event);
+    }
 }
 
 bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *ret_exit)
@@ -342,6 +390,17 @@ void vr_machine_reboots(struct vr_machine *m, bool reboots)
     vr_mutex_lock(&m->lock);
     m->reboots = reboots;
     vr_mutex_unlock(&m->lock);
+}
+
+uint64_t vr_machine_cpu_ns(struct vr_machine *m, unsigned i)
+{
+    uint64_t ns = 0;
+    vr_mutex_lock(&m->lock);
+    if (i < m->vcpu_count && m->vcpus[i]->thread) {
+        ns = vireo_thread_cpu_ns(m->vcpus[i]->thread);
+    }
+    vr_mutex_unlock(&m->lock);
+    return ns;
 }
 
 void vr_machine_kill(struct vr_machine *m)

@@ -35,6 +35,7 @@ struct vr_vcpu {
     struct vr_machine *machine; /* NULL in engine unit tests */
     unsigned index;
     struct vireo_thread *thread; /* the machine's */
+    _Atomic uint64_t host_id;    /* of that thread (vireo_thread_host_id); 0: not there yet */
     struct vr_mutex lock;        /* guards sleeping; last in the lock order */
     struct vr_cond wake;
     atomic_bool kicked;    /* run() must return to the machine */

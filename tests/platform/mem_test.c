@@ -54,7 +54,11 @@ static void holes_are_known_and_can_be_made(void **state)
     assert_int_equal(vireo_shmem_create("test", 8 * MIB, NULL, &m, NULL), 0);
     uint8_t *bytes = m.hva;
     assert_int_equal(vireo_shmem_next_data(&m, 0), 8 * MIB);
+    uint64_t before = vireo_shmem_used(&m);
     bytes[5 * MIB + 10] = 1;
+    uint64_t after = vireo_shmem_used(&m);
+    assert_true(before == UINT64_MAX ? after == before : before == 0 && after >= PAGE);
+    assert_true(after == UINT64_MAX || after <= 8 * MIB);
     uint64_t at = vireo_shmem_next_data(&m, 0);
     assert_true(at <= 5 * MIB && vireo_shmem_next_data(&m, 5 * MIB) == 5 * MIB);
     assert_int_equal(vireo_shmem_next_data(&m, 8 * MIB), 8 * MIB);

@@ -1,164 +1,9 @@
 /* The public interface: configurations, and machines that run bare-metal programs of a few
  * instructions. Only vireo/vm.h is used, but for locks. */
-#include "test.h"
+#include "vm_guest.h"
 
-#include "base/bits.h"
-#include "platform/lock.h"
-#include "vireo/vm.h"
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#define RAM    UINT64_C(0x80000000)
-#define LONG_S UINT64_C(60000000000) /* a test that waits so long has failed */
-
-/* Sends back what it receives on the serial port; 'q' powers off. */
-static const uint32_t echo[] = {
-    0x100002b7, /* lui  t0, 0x10000    the 16550 */
-    0x07100e13, /* li   t3, 'q' */
-    0x0052c303, /* 0: lbu t1, 5(t0)    LSR */
-    0x00137313, /* andi t1, t1, 1 */
-    0xfe030ce3, /* beqz t1, 0b */
-    0x0002c303, /* lbu  t1, 0(t0)      RBR */
-    0x01c30663, /* beq  t1, t3, 1f */
-    0x00628023, /* sb   t1, 0(t0)      THR */
-    0xfe0004e3, /* j    0b */
-    0x001003b7, /* 1: lui t2, 0x100    the finisher */
-    0x00005337, /* lui  t1, 5 */
-    0x55530313, /* addi t1, t1, 0x555 */
-    0x0063a023, /* sw   t1, 0(t2) */
-    0x0000006f, /* j    . */
-};
-/* Says '!' and waits for ever. */
-static const uint32_t idle[] = {0x100002b7, 0x02100313, 0x00628023, 0x10500073, 0xfe000ee3};
-/* Reports failure 5. */
-static const uint32_t fails[] = {0x001003b7, 0x00053337, 0x33330313, 0x0063a023, 0x0000006f};
-/* Resets, again and again. */
-static const uint32_t resets[] = {0x001003b7, 0x00007337, 0x77730313, 0x0063a023, 0x0000006f};
-
-struct place {
-    char dir[32], path[64];
-};
-
-static void place_write(struct place *p, const void *body, size_t len)
-{
-    snprintf(p->dir, sizeof(p->dir), "/tmp/vireo-vm.XXXXXX");
-    assert_non_null(mkdtemp(p->dir));
-    snprintf(p->path, sizeof(p->path), "%s/program", p->dir);
-    FILE *f = fopen(p->path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(body, 1, len, f), len);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void place_remove(struct place *p)
-{
-    unlink(p->path);
-    rmdir(p->dir);
-}
-
-/* An ELF file of @count instructions. */
-static void place_program(struct place *p, const uint32_t *code, size_t count)
-{
-    uint8_t elf[512] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
-    enum { CODE = 128 };
-    vr_store_le16(elf + 16, 2);   /* executable */
-    vr_store_le16(elf + 18, 243); /* RISC-V */
-    vr_store_le32(elf + 20, 1);
-    vr_store_le64(elf + 24, RAM); /* entry */
-    vr_store_le64(elf + 32, 64);  /* program headers */
-    vr_store_le16(elf + 52, 64);
-    vr_store_le16(elf + 54, 56);
-    vr_store_le16(elf + 56, 1);
-    vr_store_le32(elf + 64, 1); /* load */
-    vr_store_le32(elf + 68, 7);
-    vr_store_le64(elf + 72, CODE);
-    vr_store_le64(elf + 80, RAM);
-    vr_store_le64(elf + 88, RAM);
-    vr_store_le64(elf + 96, count * 4);
-    vr_store_le64(elf + 104, count * 4);
-    for (size_t i = 0; i < count; i++) {
-        vr_store_le32(elf + CODE + i * 4, code[i]);
-    }
-    place_write(p, elf, CODE + count * 4);
-}
-
-static struct vireo_config *config_for(const char *path)
-{
-    struct vireo_config *config;
-    struct vr_error err;
-    assert_int_equal(vireo_config_create(&config, &err), 0);
-    assert_int_equal(vireo_config_set(config, "kernel", path, &err), 0);
-    assert_int_equal(vireo_config_set(config, "firmware", "none", &err), 0);
-    assert_int_equal(vireo_config_set(config, "memory", "16M", &err), 0);
-    return config;
-}
-
-/* A machine, what it said so far, and a way to wait for more. */
-struct guest {
-    struct vireo_vm *vm;
-    struct vr_mutex lock;
-    struct vr_cond grown;
-    char text[4096];
-    size_t len;
-};
-
-static void guest_output(void *opaque, const void *buf, size_t len)
-{
-    struct guest *g = opaque;
-    vr_mutex_lock(&g->lock);
-    assert_true(len < sizeof(g->text) - g->len);
-    memcpy(g->text + g->len, buf, len);
-    g->len += len;
-    vr_cond_broadcast(&g->grown);
-    vr_mutex_unlock(&g->lock);
-}
-
-static void guest_expect(struct guest *g, const char *text)
-{
-    vr_mutex_lock(&g->lock);
-    while (!strstr(g->text, text)) {
-        vr_cond_wait(&g->grown, &g->lock);
-    }
-    vr_mutex_unlock(&g->lock);
-}
-
-static void guest_start(struct guest *g, const struct vireo_config *config)
-{
-    struct vr_error err;
-    *g = (struct guest){.len = 0};
-    vr_mutex_init(&g->lock);
-    vr_cond_init(&g->grown);
-    assert_int_equal(vireo_vm_create(config, &g->vm, &err), 0);
-    assert_int_equal(vireo_vm_state(g->vm), VIREO_STOPPED);
-    assert_int_equal(vireo_vm_on_output(g->vm, 0, guest_output, g, &err), 0);
-    assert_int_equal(vireo_vm_start(g->vm, &err), 0);
-}
-
-static void guest_end(struct guest *g)
-{
-    vireo_vm_destroy(g->vm);
-    vr_cond_fini(&g->grown);
-    vr_mutex_fini(&g->lock);
-}
-
-static void guest_type(struct guest *g, const char *text)
-{
-    assert_int_equal(vireo_vm_feed(g->vm, 0, text, strlen(text)), strlen(text));
-}
-
-static void assert_ended(struct vireo_vm *vm, enum vireo_end expected_end, unsigned expected_code)
-{
-    enum vireo_end end;
-    unsigned code;
-    assert_true(vireo_vm_wait(vm, LONG_S, &end, &code));
-    assert_int_equal(end, expected_end);
-    assert_int_equal(code, expected_code);
-    assert_int_equal(vireo_vm_state(vm), VIREO_STOPPED);
-}
 
 static void test_settings(void **state)
 {
@@ -445,14 +290,183 @@ static void test_signals(void **state)
     place_remove(&p);
 }
 
+/* ---- Events and numbers ---- */
+
+struct heard {
+    struct vr_mutex lock;
+    struct vr_cond grown;
+    char text[512]; /* "RESUME:;STOP:;" */
+    uint64_t last;
+    uint64_t real_ns;
+};
+
+static void heard_note(void *opaque, const struct vireo_event *event)
+{
+    struct heard *h = opaque;
+    vr_mutex_lock(&h->lock);
+    size_t len = strlen(h->text);
+    snprintf(h->text + len, sizeof(h->text) - len, "%s:%s;", event->name, event->cause);
+    assert_int_equal(event->seq, h->last + 1);
+    assert_true(event->real_ns >= h->real_ns);
+    h->last = event->seq;
+    h->real_ns = event->real_ns;
+    vr_cond_broadcast(&h->grown);
+    vr_mutex_unlock(&h->lock);
+}
+
+static void heard_expect(struct heard *h, const char *text)
+{
+    vr_mutex_lock(&h->lock);
+    while (strlen(h->text) < strlen(text)) {
+        vr_cond_wait(&h->grown, &h->lock);
+    }
+    assert_string_equal(h->text, text);
+    vr_mutex_unlock(&h->lock);
+}
+
+static void event_count(void *opaque, const struct vireo_event *event)
+{
+    unsigned *count = opaque;
+    assert_true(event->seq > 0 && *event->name);
+    assert_true(*event->data == 0 || *event->data == '{');
+    ++*count;
+}
+
+static void test_events(void **state)
+{
+    struct place p;
+    struct guest g;
+    struct heard h = {.last = 0};
+    struct vr_error err;
+    unsigned count = 0;
+    (void)state;
+    vr_mutex_init(&h.lock);
+    vr_cond_init(&h.grown);
+    place_program(&p, echo, VR_COUNT(echo));
+    struct vireo_config *config = config_for(p.path);
+    assert_int_equal(vireo_vm_create(config, &g.vm, &err), 0);
+    assert_int_equal(vireo_vm_events(g.vm, 0, event_count, &count), 0);
+    vireo_vm_on_event(g.vm, heard_note, &h);
+    assert_int_equal(vireo_vm_start(g.vm, &err), 0);
+    assert_int_equal(vireo_vm_pause(g.vm, &err), 0);
+    assert_int_equal(vireo_vm_pause(g.vm, &err), 0); /* nothing new */
+    assert_int_equal(vireo_vm_resume(g.vm, &err), 0);
+    heard_expect(&h, "RESUME:;STOP:;RESUME:;");
+    vireo_vm_reset(g.vm);
+    heard_expect(&h, "RESUME:;STOP:;RESUME:;RESET:host-ui;");
+    vireo_vm_stop(g.vm, 3);
+    assert_ended(g.vm, VIREO_END_STOP, 3);
+    /* All are on record when the machine has ended. */
+    assert_int_equal(vireo_vm_events(g.vm, 0, event_count, &count), 5);
+    assert_int_equal(count, 5);
+    heard_expect(&h, "RESUME:;STOP:;RESUME:;RESET:host-ui;SHUTDOWN:host-ui;");
+    count = 0;
+    assert_int_equal(vireo_vm_events(g.vm, 3, event_count, &count), 5);
+    assert_int_equal(count, 2);
+    assert_int_equal(vireo_vm_events(g.vm, UINT64_MAX, event_count, &count), 5);
+    assert_int_equal(count, 2);
+    /* A second life; the guest's own end. Nobody listens any more. */
+    vireo_vm_on_event(g.vm, NULL, NULL);
+    assert_int_equal(vireo_vm_start(g.vm, &err), 0);
+    assert_int_equal(vireo_vm_feed(g.vm, 0, "q", 1), 1);
+    assert_ended(g.vm, VIREO_END_POWEROFF, 0);
+    h.last = 5;
+    assert_int_equal(vireo_vm_events(g.vm, 5, heard_note, &h), 7);
+    heard_expect(&h, "RESUME:;STOP:;RESUME:;RESET:host-ui;SHUTDOWN:host-ui;RESUME:;"
+                     "SHUTDOWN:guest-shutdown;");
+    vireo_vm_destroy(g.vm);
+    vireo_config_destroy(config);
+    vr_cond_fini(&h.grown);
+    vr_mutex_fini(&h.lock);
+    place_remove(&p);
+}
+
+/* More events than are kept: the last ones are. */
+static void test_events_many(void **state)
+{
+    struct place p;
+    struct guest g;
+    struct vr_error err;
+    unsigned count = 0;
+    (void)state;
+    place_program(&p, idle, VR_COUNT(idle));
+    struct vireo_config *config = config_for(p.path);
+    assert_int_equal(vireo_vm_create(config, &g.vm, &err), 0);
+    assert_int_equal(vireo_vm_start(g.vm, &err), 0);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(vireo_vm_pause(g.vm, &err), 0);
+        assert_int_equal(vireo_vm_resume(g.vm, &err), 0);
+    }
+    assert_int_equal(vireo_vm_events(g.vm, 0, event_count, &count), 401);
+    assert_int_equal(count, 256);
+    vireo_vm_destroy(g.vm); /* with listeners to tell */
+    vireo_config_destroy(config);
+    place_remove(&p);
+}
+
+struct stats_seen {
+    unsigned count;
+    uint64_t memory, used, uart_writes, cpu_ns;
+    bool running;
+};
+
+static void stat_look(void *opaque, const struct vireo_stat *s)
+{
+    struct stats_seen *seen = opaque;
+    assert_true(*s->group && s->id && *s->name && *s->help);
+    seen->count++;
+    if (strcmp(s->group, "machine") == 0 && strcmp(s->name, "memory_bytes") == 0) {
+        seen->memory = s->value;
+    } else if (strcmp(s->name, "memory_used_bytes") == 0) {
+        seen->used = s->value;
+    } else if (strcmp(s->id, "uart0") == 0 && strcmp(s->name, "writes") == 0) {
+        seen->uart_writes = s->value;
+    } else if (strcmp(s->group, "cpu") == 0 && strcmp(s->name, "time_ns") == 0) {
+        seen->cpu_ns = s->value;
+    } else if (strcmp(s->name, "running") == 0) {
+        seen->running = s->value;
+    }
+}
+
+static void test_stats(void **state)
+{
+    struct place p;
+    struct guest g;
+    struct vr_error err;
+    struct stats_seen before = {0}, running = {0}, after = {0};
+    (void)state;
+    place_program(&p, echo, VR_COUNT(echo));
+    struct vireo_config *config = config_for(p.path);
+    assert_int_equal(vireo_vm_create(config, &g.vm, &err), 0);
+    vireo_vm_stats(g.vm, stat_look, &before);
+    assert_true(before.count > 10 && !before.running);
+    assert_int_equal(before.memory, 16 << 20);
+    vireo_vm_destroy(g.vm);
+    guest_start(&g, config);
+    guest_type(&g, "abc");
+    guest_expect(&g, "abc");
+    vireo_vm_stats(g.vm, stat_look, &running); /* while it runs */
+    assert_true(running.running && running.count == before.count);
+    assert_int_equal(running.uart_writes, 3);
+    assert_true(running.cpu_ns > 0 && running.used > 0 && running.used <= running.memory);
+    guest_type(&g, "q");
+    assert_ended(g.vm, VIREO_END_POWEROFF, 0);
+    vireo_vm_stats(g.vm, stat_look, &after);
+    assert_true(!after.running && after.cpu_ns >= running.cpu_ns);
+    guest_end(&g);
+    vireo_config_destroy(config);
+    place_remove(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings), cmocka_unit_test(test_echo),
-        cmocka_unit_test(test_pause),    cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_consoles),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_many),
-        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_settings),    cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_pause),       cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_verdicts),    cmocka_unit_test(test_consoles),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_many),
+        cmocka_unit_test(test_signals),     cmocka_unit_test(test_events),
+        cmocka_unit_test(test_events_many), cmocka_unit_test(test_stats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

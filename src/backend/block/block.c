@@ -1,6 +1,7 @@
 /* What all image formats share: requests are checked, and are jobs in flight. */
 #include "backend/block/block_impl.h"
 #include "base/bits.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +42,26 @@ void vr_blk_fini(struct vr_blk *blk)
 
 void vr_blk_complete(struct vr_blk *blk, struct vr_blk_req *req, int result)
 {
-    vr_flight_complete(blk->flight, &req->job, result);
+    uint64_t ns = vireo_monotonic_ns() - req->begin_ns;
+    bool bytes = result >= 0 && req->op != VR_BLK_FLUSH;
+    atomic_fetch_add_explicit(&blk->done[req->op].count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&blk->done[req->op].failed, result < 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&blk->done[req->op].bytes, bytes ? req->len_bytes : 0,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&blk->done[req->op].ns, ns, memory_order_relaxed);
+    vr_flight_complete(blk->flight, &req->job, result); /* @blk and @req may be gone after */
+}
+
+void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BLK_OPS])
+{
+    for (unsigned op = 0; op < VR_BLK_OPS; op++) {
+        ret_counts[op] = (struct vr_blk_count){
+            .count = atomic_load_explicit(&blk->done[op].count, memory_order_relaxed),
+            .failed = atomic_load_explicit(&blk->done[op].failed, memory_order_relaxed),
+            .bytes = atomic_load_explicit(&blk->done[op].bytes, memory_order_relaxed),
+            .ns = atomic_load_explicit(&blk->done[op].ns, memory_order_relaxed),
+        };
+    }
 }
 
 static void block_run(void *opaque, struct vr_job *job)
@@ -88,6 +108,7 @@ void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
     vr_flight_begin(blk->flight);
     req->next = NULL;
     req->job.done = block_done;
+    req->begin_ns = vireo_monotonic_ns();
     int r = block_check(blk, req);
     if (r < 0) {
         vr_blk_complete(blk, req, r);

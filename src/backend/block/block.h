@@ -11,6 +11,7 @@
 #define VR_BACKEND_BLOCK_H
 
 #include "backend/work.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +37,14 @@ struct vr_blk_req {
     void *opaque;            /* the caller's */
     struct vr_blk_req *next; /* the backend's while in flight */
     struct vr_job job;       /* the same */
+    uint64_t begin_ns;       /* the same */
+};
+
+enum { VR_BLK_OPS = VR_BLK_WRITE_ZEROES + 1 };
+
+/* Requests that were completed, of one kind. */
+struct vr_blk_count {
+    uint64_t count, failed, bytes, ns; /* bytes of good ones; ns from submission on, summed */
 };
 
 struct vr_blk_ops {
@@ -48,11 +57,14 @@ struct vr_blk_ops {
 /* Embedded first in each backend's struct; read-only for users. */
 struct vr_blk {
     const struct vr_blk_ops *ops;
-    char *path;               /* as the user gave it */
-    uint64_t size_bytes;      /* multiple of sector_bytes */
-    uint32_t sector_bytes;    /* 512 */
-    uint32_t optimal_bytes;   /* preferred alignment and size of requests; 0 unknown */
-    bool read_only, discard;  /* discard: VR_BLK_DISCARD does something */
+    char *path;              /* as the user gave it */
+    uint64_t size_bytes;     /* multiple of sector_bytes */
+    uint32_t sector_bytes;   /* 512 */
+    uint32_t optimal_bytes;  /* preferred alignment and size of requests; 0 unknown */
+    bool read_only, discard; /* discard: VR_BLK_DISCARD does something */
+    struct {
+        _Atomic uint64_t count, failed, bytes, ns;
+    } done[VR_BLK_OPS];       /* struct vr_blk_count as it is counted */
     struct vr_flight *flight; /* block.c's: what is in flight */
 };
 
@@ -77,6 +89,8 @@ void vr_blk_close(struct vr_blk *blk);
 /* Out of range, overflow or misaligned requests complete with -EINVAL, writes to a read-only image
  * with -EROFS, DISCARD where it does nothing with -EOPNOTSUPP; none of these reaches the file. */
 void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req);
+/* What was done so far, by enum vr_blk_op; each number by itself is right. Any thread. */
+void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BLK_OPS]);
 /* Wait until nothing is in flight; done has been called for all. No device lock held. On the loop's
  * thread, or where the loop has none, done is called from here. */
 void vr_blk_drain(struct vr_blk *blk);

@@ -138,10 +138,10 @@ bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsi
     }
     for (unsigned i = 0; i < count; i++) {
         page->table[(blocks[i]->gpa & (VR_PAGE_SIZE - 1)) >> 1] = at[i];
-        jit->stats.insns += blocks[i]->insn_count;
+        vr_jit_count(&jit->counts.insns, blocks[i]->insn_count);
     }
-    jit->stats.blocks += count;
-    jit->stats.bytes += e.s.at - jit->used;
+    vr_jit_count(&jit->counts.blocks, count);
+    vr_jit_count(&jit->counts.bytes, e.s.at - jit->used);
     vireo_icache_flush(jit->mem.rw + jit->used, jit->mem.rx + jit->used, e.s.at - jit->used);
     jit->used = (e.s.at + 15) & ~(size_t)15;
     emit_settle(&e);

@@ -57,7 +57,16 @@ void vr_jit_destroy(struct vr_cpu *cpu)
 
 void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats)
 {
-    *ret_stats = cpu->jit ? cpu->jit->stats : (struct vr_jit_stats){0};
+    const struct vr_jit_counts *c = cpu->jit ? &cpu->jit->counts : NULL;
+    *ret_stats = (struct vr_jit_stats){0};
+    if (c) {
+        ret_stats->blocks = atomic_load_explicit(&c->blocks, memory_order_relaxed);
+        ret_stats->insns = atomic_load_explicit(&c->insns, memory_order_relaxed);
+        ret_stats->bytes = atomic_load_explicit(&c->bytes, memory_order_relaxed);
+        ret_stats->flushes = atomic_load_explicit(&c->flushes, memory_order_relaxed);
+        ret_stats->drops = atomic_load_explicit(&c->drops, memory_order_relaxed);
+        ret_stats->exits = atomic_load_explicit(&c->exits, memory_order_relaxed);
+    }
 }
 
 /* --- Links --- */
@@ -120,7 +129,7 @@ void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES])
             l->next = jit->links_free;
             jit->links_free = l;
         }
-        jit->stats.drops++;
+        vr_jit_count(&jit->counts.drops, 1);
     }
 }
 
@@ -143,7 +152,7 @@ void vr_jit_flush(struct vr_cpu *cpu)
         }
     }
     jit->used = jit->first;
-    jit->stats.flushes++;
+    vr_jit_count(&jit->counts.flushes, 1);
 }
 
 /* --- Compiling --- */
@@ -234,7 +243,7 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
 void vr_jit_run(struct vr_cpu *cpu, uint32_t code)
 {
     cpu->page_va = cpu->pc & ~(uint64_t)(VR_PAGE_SIZE - 1);
-    cpu->jit->stats.exits++;
+    vr_jit_count(&cpu->jit->counts.exits, 1);
     vr_jit_enter(cpu, code);
     vr_jit_fp_sync(cpu);
 }

@@ -52,7 +52,7 @@ const uint32_t *vr_jit_table(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);
 void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES]);
 void vr_jit_flush(struct vr_cpu *cpu);
 
-/* On the CPU's thread, or while it does not run. Zeros without a JIT. */
+/* Any thread; each number by itself is right. Zeros without a JIT. */
 void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats);
 
 #endif

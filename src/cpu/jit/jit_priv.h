@@ -24,6 +24,11 @@ struct vr_jit_chunk { /* of links */
     struct vr_jit_link link[JIT_CHUNK_LINKS];
 };
 
+/* struct vr_jit_stats, as it is counted. */
+struct vr_jit_counts {
+    _Atomic uint64_t blocks, insns, bytes, flushes, drops, exits;
+};
+
 struct vr_jit {
     struct vireo_jitmem mem;
     size_t used;  /* bytes of code memory */
@@ -36,8 +41,15 @@ struct vr_jit {
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */
     FILE *perf;                    /* NULL: off */
-    struct vr_jit_stats stats;
+    struct vr_jit_counts counts;
 };
+
+/* For what only the CPU's own thread counts, and anybody may read. */
+static inline void vr_jit_count(_Atomic uint64_t *count, uint64_t more)
+{
+    uint64_t was = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, was + more, memory_order_relaxed);
+}
 
 /* An instruction in compiled code, as its slow paths need it: offset in the page of the guest
  * instruction, how many of its block come after it, log2 of the access's width. */

@@ -14,6 +14,13 @@ void vr_thread_set_name(const char *name)
     pthread_setname_np(name);
 }
 
+uint64_t vireo_thread_host_id(void)
+{
+    uint64_t id = 0;
+    (void)pthread_threadid_np(NULL, &id);
+    return id;
+}
+
 void vireo_thread_be_punctual(void)
 {
     /* The host joins timers that lie close together unless a thread is of the first tier. */

@@ -1,5 +1,5 @@
-/* Memory files: what of one is in use (lseek(2), SEEK_DATA) and what is given back (fallocate(2),
- * FALLOC_FL_PUNCH_HOLE). */
+/* Memory files: what of one is in use (lseek(2), SEEK_DATA; fstat(2)) and what is given back
+ * (fallocate(2), FALLOC_FL_PUNCH_HOLE). */
 #include "base/bits.h"
 #include "base/err.h"
 #include "vireo/host_memory.h"
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
@@ -20,6 +21,16 @@ uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
         return errno == ENXIO ? mem->len : off; /* cannot tell: look at everything */
     }
     return (uint64_t)at < mem->len ? (uint64_t)at : mem->len;
+}
+
+uint64_t vireo_shmem_used(const struct vireo_shmem *mem)
+{
+    struct stat st;
+    if (fstat(mem->fd, &st) < 0) {
+        return UINT64_MAX;
+    }
+    uint64_t bytes = (uint64_t)st.st_blocks * 512;
+    return bytes < mem->len ? bytes : mem->len;
 }
 
 int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,

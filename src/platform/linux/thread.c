@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 void vr_thread_set_name(const char *name)
 {
@@ -16,6 +17,11 @@ void vr_thread_set_name(const char *name)
 void vireo_thread_be_punctual(void)
 {
     prctl(PR_SET_TIMERSLACK, 1UL);
+}
+
+uint64_t vireo_thread_host_id(void)
+{
+    return (uint64_t)gettid();
 }
 
 uint64_t vireo_thread_cpu_ns(const struct vireo_thread *thread)

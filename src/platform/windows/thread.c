@@ -60,6 +60,11 @@ int vireo_thread_create(const char *name, void (*fn)(void *), void *arg,
     return 0;
 }
 
+uint64_t vireo_thread_host_id(void)
+{
+    return GetCurrentThreadId();
+}
+
 void vireo_thread_be_punctual(void)
 {
     /* Timed waits use high-resolution timers, all of them: see lock.c. */

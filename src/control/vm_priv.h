@@ -1,0 +1,34 @@
+/* What the files that run a machine share; for nobody else. */
+#ifndef VR_CONTROL_VM_PRIV_H
+#define VR_CONTROL_VM_PRIV_H
+
+#include "board/virt_riscv.h"
+#include "control/events.h"
+#include "control/vm.h"
+
+struct vm_listener {
+    void (*fn)(void *opaque, const void *buf, size_t len);
+    void *opaque;
+};
+
+struct vireo_vm {
+    struct vr_virt *virt;
+    struct vr_machine *machine;
+    struct vr_log log;
+    void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
+    void *log_opaque;
+    FILE *trace_insn, *jit_perf;
+    unsigned cpus, disk_count;
+    uint64_t memory_bytes;
+    bool idle;                                   /* only looked at */
+    bool mem[VIREO_CONSOLES];                    /* the console's host end is memory */
+    struct vm_listener listener[VIREO_CONSOLES]; /* I/O thread */
+    struct vr_chr *stdio;                        /* the console that is, or NULL */
+    struct vr_events *events;                    /* NULL: idle */
+    struct vr_events_hear on_event;              /* I/O thread; fn NULL: nobody listens */
+};
+
+/* Console @console's host end, or NULL. */
+struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console);
+
+#endif
