@@ -22,6 +22,7 @@ struct vr_fdt_at {
     /* For interrupt controllers: interrupts-extended cells (phandle, irq) pairs, harts in order. */
     const uint32_t *irqs_extended;
     unsigned irqs_extended_count; /* cells */
+    uint32_t msi_parent;          /* phandle of who takes its messages; 0: it sends none */
     uint32_t phandle;             /* this node's own, if the board gave it one */
 };
 

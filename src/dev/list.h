@@ -3,6 +3,8 @@
 VR_DEV(clint)
 VR_DEV(aclint_sswi)
 VR_DEV(plic)
+VR_DEV(aplic)
+VR_DEV(imsic)
 VR_DEV(uart16550)
 VR_DEV(goldfish_rtc)
 VR_DEV(htif)

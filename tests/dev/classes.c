@@ -4,7 +4,9 @@
 #include "base/bits.h"
 #include "dev/char/uart16550.h"
 #include "dev/irqchip/aclint_sswi.h"
+#include "dev/irqchip/aplic.h"
 #include "dev/irqchip/clint.h"
+#include "dev/irqchip/imsic.h"
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/timer/goldfish_rtc.h"
@@ -65,6 +67,66 @@ static void plic_outside(struct dut *dut, uint64_t seed)
     vr_plic_set(dut->dev, 1 + seed % VR_PLIC_SOURCES, seed >> 32 & 1);
 }
 
+static unsigned aplic_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
+{
+    for (unsigned i = 0; i < 2 * HARTS; i++) {
+        ret_wires[i] = vr_aplic_out(dev, i % 2 ? VR_APLIC_S : VR_APLIC_M, i / 2);
+    }
+    return 2 * HARTS;
+}
+
+/* A source's wire moves; or a driver turns it on, which random accesses seldom do. */
+static void aplic_outside(struct dut *dut, uint64_t seed)
+{
+    unsigned source = 1 + seed % VR_APLIC_SOURCES, window = seed >> 8 & 1;
+    uint32_t idc = 0x4000 + 32 * (uint32_t)(seed >> 12 & 3);
+    switch (seed >> 16 & 3) {
+    case 0:
+        vr_dev_write(dut->dev, 0, 4 * source, 4, window ? 0x400 : seed >> 20 & 7);
+        vr_dev_write(dut->dev, window, 4 * source, 4, seed >> 20 & 7);
+        vr_dev_write(dut->dev, window, 0x1edc, 4, source);
+        vr_dev_write(dut->dev, window, 0x3000 + 4 * source, 4, seed & 0xc03ff);
+        break;
+    case 1:
+        vr_dev_write(dut->dev, window, 0, 4, 0x100 | (seed >> 20 & 4));
+        vr_dev_write(dut->dev, window, idc, 4, 1);
+        (void)vr_dev_read(dut->dev, window, idc + 0x1c, 4);
+        break;
+    default:
+        vr_aplic_set(dut->dev, source, seed >> 32 & 1);
+    }
+}
+
+static unsigned imsic_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
+{
+    for (unsigned i = 0; i < HARTS; i++) {
+        ret_wires[i] = vr_imsic_out(dev, i);
+    }
+    return HARTS;
+}
+
+/* A hart uses its interrupt file, or a message comes. */
+static void imsic_outside(struct dut *dut, uint64_t seed)
+{
+    struct vr_irq_file file = vr_imsic_file(dut->dev, seed % HARTS);
+    unsigned sel = seed >> 8 & 1 ? 0x70 + (seed >> 12) % 0x90 : 0x80 + (seed >> 12) % 9;
+    uint64_t old, ones = seed >> 9 & 1 ? UINT64_MAX : seed;
+    switch (seed >> 40 & 3) {
+    case 0:
+        (void)file.reg(file.chip, file.index, sel, ones, seed >> 10 & 1 ? seed : UINT64_MAX, &old);
+        break;
+    case 1:
+        (void)file.reg(file.chip, file.index, 0x70, UINT64_MAX, seed >> 10 & 1, &old);
+        (void)file.reg(file.chip, file.index, 0xc0 + (seed >> 12 & 6), ones, UINT64_MAX, &old);
+        break;
+    case 2:
+        (void)file.top(file.chip, file.index, seed >> 8 & 1);
+        break;
+    default:
+        vr_dev_write(dut->dev, 0, seed % HARTS * VR_IMSIC_PAGE, 4, seed >> 20 & 0xff);
+    }
+}
+
 static void fw_plug(struct dut *dut)
 {
     static const uint8_t data[300] = "some firmware table";
@@ -92,6 +154,8 @@ static const struct class_hooks hooks[] = {
     {.cls = &vr_clint_class, .opts = "harts=3", .wires = clint_wires},
     {.cls = &vr_aclint_sswi_class, .opts = "harts=3", .wires = sswi_wires},
     {.cls = &vr_plic_class, .opts = "contexts=6", .wires = plic_wires, .outside = plic_outside},
+    {.cls = &vr_aplic_class, .opts = "harts=3,msi", .wires = aplic_wires, .outside = aplic_outside},
+    {.cls = &vr_imsic_class, .opts = "harts=3", .wires = imsic_wires, .outside = imsic_outside},
     {.cls = &vr_uart16550_class, .wires = uart_wires},
     {.cls = &vr_goldfish_rtc_class, .opts = "epoch_ns=0x123456789abcdef", .wires = rtc_wires},
     {.cls = &vr_fw_cfg_class, .plug = fw_plug, .outside = fw_outside},

@@ -1,7 +1,9 @@
 /* What the platform devices tell Linux: their nodes, read back with libfdt. */
 #include "dev/char/uart16550.h"
 #include "dev/irqchip/aclint_sswi.h"
+#include "dev/irqchip/aplic.h"
 #include "dev/irqchip/clint.h"
+#include "dev/irqchip/imsic.h"
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/sifive_test.h"
@@ -159,11 +161,74 @@ static void power_and_firmware(void **state)
     vr_fdt_destroy(t.fdt);
 }
 
+/* Bindings riscv,imsics.yaml and riscv,aplic.yaml of Linux. */
+static void message_controllers(void **state)
+{
+    static const uint32_t wires[] = {1, 9, 2, 9};
+    struct vr_fdt_at at = {.gpa = {0x28000000},
+                           .len = {0x2000},
+                           .irqs_extended = wires,
+                           .irqs_extended_count = 4,
+                           .phandle = 7};
+    struct tree t;
+    (void)state;
+    describe(&t, &vr_imsic_class, "harts=2", &at);
+    int off = node(&t, "/interrupt-controller@28000000", "riscv,imsics");
+    check_reg(&t, off, &at);
+    assert_int_equal(cell(&t, off, "interrupts-extended", 3), 9);
+    assert_int_equal(cell(&t, off, "riscv,num-ids", 0), 255);
+    assert_int_equal(cell(&t, off, "#interrupt-cells", 0), 0);
+    assert_int_equal(cell(&t, off, "#msi-cells", 0), 0);
+    assert_int_equal(cell(&t, off, "phandle", 0), 7);
+    assert_true(has(&t, off, "interrupt-controller") && has(&t, off, "msi-controller"));
+    vr_fdt_destroy(t.fdt);
+}
+
+static void aplic_domains(void **state)
+{
+    static const uint32_t wires[] = {1, 11, 1, 9, 2, 11, 2, 9};
+    struct vr_fdt_at at = {.gpa = {0xc000000, 0xd000000},
+                           .len = {0x8000, 0x8000},
+                           .irqs_extended = wires,
+                           .irqs_extended_count = 8,
+                           .phandle = 7};
+    struct tree t;
+    (void)state;
+    describe(&t, &vr_aplic_class, "harts=2,sources=50", &at);
+    int m = node(&t, "/interrupt-controller@c000000", "riscv,aplic");
+    int s = node(&t, "/interrupt-controller@d000000", "riscv,aplic");
+    check_reg(&t, m, &at);
+    assert_int_equal(cell(&t, m, "riscv,children", 0), 8);
+    assert_int_equal(cell(&t, m, "riscv,delegation", 0), 8);
+    assert_int_equal(cell(&t, m, "riscv,delegation", 1), 1);
+    assert_int_equal(cell(&t, m, "riscv,delegation", 2), 50);
+    assert_int_equal(cell(&t, m, "phandle", 0), 7);
+    assert_int_equal(cell(&t, s, "phandle", 0), 8);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(cell(&t, m, "interrupts-extended", i), i % 2 ? 11 : 1 + i / 2);
+        assert_int_equal(cell(&t, s, "interrupts-extended", i), i % 2 ? 9 : 1 + i / 2);
+    }
+    assert_int_equal(cell(&t, s, "#interrupt-cells", 0), 2);
+    assert_int_equal(cell(&t, s, "riscv,num-sources", 0), 50);
+    assert_true(has(&t, s, "interrupt-controller"));
+    assert_false(has(&t, s, "riscv,children") || has(&t, s, "msi-parent"));
+    vr_fdt_destroy(t.fdt);
+
+    at.msi_parent = 3; /* with IMSICs; and without machine level */
+    at.len[0] = 0;
+    describe(&t, &vr_aplic_class, "harts=2,direct=off,msi", &at);
+    assert_true(fdt_path_offset(t.blob, "/interrupt-controller@c000000") < 0);
+    s = node(&t, "/interrupt-controller@d000000", "riscv,aplic");
+    assert_int_equal(cell(&t, s, "msi-parent", 0), 4);
+    assert_false(has(&t, s, "interrupts-extended"));
+    vr_fdt_destroy(t.fdt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(interrupt_controllers),
-        cmocka_unit_test(serial_and_clock),
+        cmocka_unit_test(interrupt_controllers), cmocka_unit_test(message_controllers),
+        cmocka_unit_test(aplic_domains),         cmocka_unit_test(serial_and_clock),
         cmocka_unit_test(power_and_firmware),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
