@@ -51,8 +51,8 @@ VIREO_API void vireo_config_destroy(struct vireo_config *config); /* NULL is fin
 /*
  * Set @key to @value; both are copied. The keys are the long options of `vireo run` and take the
  * same values (`vireo help run` lists them): kernel, initrd, append, firmware, flash, flash-vars,
- * memory, cpus, disk, net, publish, console, virtio-console, name, engine, ... Flags take on or
- * off. Setting a key again replaces its value, but for those that repeat (disk, net, publish,
+ * memory, cpus, disk, net, publish, console, virtio-console, name, engine, balloon, ... Flags take
+ * on or off. Setting a key again replaces its value, but for those that repeat (disk, net, publish,
  * virtio-console: one more each time; append: one more word). Defaults are the library's: console
  * mem, net none (the command's are stdio and user).
  *
@@ -219,6 +219,56 @@ VIREO_API int vireo_vm_on_output(struct vireo_vm *vm, unsigned console,
 /* Where to connect to a console of kind "pty", "unix:..." or "file:...": its path, valid while the
  * machine lives; "" for other kinds, NULL if there is no such console. */
 VIREO_API const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console);
+
+/* ---- Memory that the guest can do without --------------------------------------------------- */
+
+/* What a guest tells of its memory, in the order of the specification's tags (VIRTIO 1.3, 5.5.6.4,
+ * and Linux's linux/virtio_balloon.h). Bytes, or how often something happened since it booted. */
+enum vireo_balloon_stat {
+    VIREO_BALLOON_SWAP_IN_BYTES,
+    VIREO_BALLOON_SWAP_OUT_BYTES,
+    VIREO_BALLOON_MAJOR_FAULTS,
+    VIREO_BALLOON_MINOR_FAULTS,
+    VIREO_BALLOON_FREE_BYTES,
+    VIREO_BALLOON_TOTAL_BYTES,
+    VIREO_BALLOON_AVAILABLE_BYTES, /* for new programs, without swapping */
+    VIREO_BALLOON_CACHE_BYTES,     /* that it can drop at once */
+    VIREO_BALLOON_HUGE_ALLOCS,
+    VIREO_BALLOON_HUGE_FAILURES,
+    VIREO_BALLOON_OOM_KILLS,
+    VIREO_BALLOON_ALLOC_STALLS,
+    VIREO_BALLOON_ASYNC_SCANS,
+    VIREO_BALLOON_DIRECT_SCANS,
+    VIREO_BALLOON_ASYNC_RECLAIMS,
+    VIREO_BALLOON_DIRECT_RECLAIMS,
+    VIREO_BALLOON_STATS,
+};
+
+struct vireo_balloon {
+    uint64_t target_bytes;   /* what the guest shall keep in the balloon */
+    uint64_t actual_bytes;   /* what its driver says it does */
+    uint64_t given_bytes;    /* that this host got back so far: out of the balloon, */
+    uint64_t reported_bytes; /* and as free pages that the driver reported */
+    uint64_t stats_ns;       /* guest time of the statistics; 0: there were none yet */
+    uint32_t stats_known;    /* which of them the guest gave: bits 1 << enum vireo_balloon_stat */
+    uint64_t stat[32];       /* by enum vireo_balloon_stat */
+};
+
+/*
+ * The memory balloon (key "balloon"): the guest's driver puts pages into it and does without them,
+ * and this host has their memory back at once. Free page reporting gives back what the guest frees
+ * without anybody asking.
+ *
+ * vireo_vm_balloon_set: the guest shall keep @bytes in the balloon, whole pages of 4096; it does so
+ * as it can, soon; vireo_vm_balloon_get tells how far it is. Holds until it is set again, across
+ * resets too. vireo_vm_balloon_ask has the guest give new statistics and waits for them, at most
+ * @timeout_ns. -ENODEV: the machine has no balloon; -ERANGE: more than its memory; -ETIMEDOUT: no
+ * statistics came (no driver yet, or the machine is paused).
+ */
+VIREO_API int vireo_vm_balloon_set(struct vireo_vm *vm, uint64_t bytes, struct vr_error *err);
+VIREO_API int vireo_vm_balloon_get(struct vireo_vm *vm, struct vireo_balloon *ret_balloon,
+                                   struct vr_error *err);
+VIREO_API int vireo_vm_balloon_ask(struct vireo_vm *vm, uint64_t timeout_ns, struct vr_error *err);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #include "dev/misc/htif.h"
 #include "dev/misc/sifive_test.h"
 #include "dev/timer/goldfish_rtc.h"
+#include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
 #include "dev/virtio/mmio.h"
@@ -360,6 +361,11 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     }
     if (r == 0) {
         r = virt_add_ports(v, o, &slot, err);
+    }
+    if (r == 0 && o->balloon) {
+        r = virt_add_virtio(v, &vr_virtio_balloon_mmio_class, "balloon", o->balloon_opts, &slot,
+                            &v->balloon, err);
+        r = r < 0 ? r : vr_virt_balloon_set(v, o->balloon_bytes, err);
     }
     if (r == 0) {
         r = vr_random_bytes(v->rng_seed, sizeof(v->rng_seed), err);

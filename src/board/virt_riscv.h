@@ -8,6 +8,7 @@
 #include "backend/chr/chr.h"
 #include "core/machine.h"
 #include "cpu/jit/jit_opts.h"
+#include "vireo/vm.h"
 #include <stdio.h>
 
 enum { VR_VIRT_MMIO_SLOTS = 8, VR_VIRT_DISKS = 8, VR_VIRT_NETS = 8, VR_VIRT_PORTS = 2 };
@@ -56,6 +57,9 @@ struct vr_virt_opts {
     unsigned port_count;
     const struct vireo_host_use *use; /* of the host; NULL: nothing special */
     bool no_rng;                      /* leave virtio-rng out */
+    bool balloon;                     /* a virtio-balloon; */
+    const char *balloon_opts;         /* options of its class, or NULL */
+    uint64_t balloon_bytes;           /* to take from the guest at the start */
     uint64_t epoch_ns;                /* wall time at power-on; 0: the host's now */
     FILE *trace_insn;                 /* instruction trace; borrowed; NULL: off */
     bool end_on_reset;                /* a reset by the guest ends the machine */
@@ -77,6 +81,11 @@ struct vr_machine *vr_virt_machine(struct vr_virt *virt);
 struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none */
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
 struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk); /* NULL: none */
+/* What vireo_vm_balloon_* do (vireo/vm.h). */
+int vr_virt_balloon_set(struct vr_virt *virt, uint64_t bytes, struct vr_error *err) VR_MUST;
+int vr_virt_balloon_get(struct vr_virt *virt, struct vireo_balloon *ret_balloon,
+                        struct vr_error *err) VR_MUST;
+int vr_virt_balloon_ask(struct vr_virt *virt, uint64_t timeout_ns, struct vr_error *err) VR_MUST;
 /* Why code is interpreted, though AUTO asks for the JIT; "": it is compiled, or not asked for. */
 const char *vr_virt_no_jit(const struct vr_virt *virt);
 /* The JITs of all harts together; false: there are none. Any thread. */

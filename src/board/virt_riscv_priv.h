@@ -51,6 +51,7 @@ struct vr_virt {
     struct virt_dev dev[VIRT_DEVS];
     unsigned dev_count;
     struct vr_dev *clint, *plic, *uart, *test;
+    struct vr_dev *balloon; /* NULL: none */
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct vr_blk *blk[VR_VIRT_DISKS];
     struct vr_net *net[VR_VIRT_NETS];

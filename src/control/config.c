@@ -58,6 +58,7 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c->console);
     free(c->trace_insn);
     free(c->publish);
+    free(c->balloon_opts);
     free(c);
 }
 

@@ -35,7 +35,9 @@ struct vireo_config {
     struct vr_config_net net[VR_VIRT_NETS];
     struct vireo_host_use use;
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
-    bool no_reboot, no_rng;
+    bool no_reboot, no_rng, balloon;
+    char *balloon_opts; /* of the device class, or NULL */
+    uint64_t balloon_bytes;
     uint64_t given; /* bit i: row i of vr_config_opts was set */
     struct vr_config_said *said;
     unsigned said_count;

@@ -376,6 +376,46 @@ static int opts_jit(void *target, const struct vr_opt *opt, const char *text, st
     return r;
 }
 
+/* ---- --balloon on|off|KEY[=VALUE],... ---- */
+
+static int opts_balloon_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
+                            const char *value, struct vr_error *err)
+{
+    if (strcmp(key, "take") == 0) {
+        return value && vr_parse_size(value, &c->balloon_bytes) == 0
+                   ? 0
+                   : vr_err(err, -EINVAL, "take=%s: expected a size such as 256M",
+                            value ? value : "");
+    }
+    int r = opts_of_class(opt, key, value, &c->balloon_opts, err);
+    return r < 0 ? r : r == 1 ? 0 : opts_unknown(opt, key, err);
+}
+
+static int opts_balloon(void *target, const struct vr_opt *opt, const char *text,
+                        struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    bool on;
+    free(c->balloon_opts);
+    c->balloon_opts = NULL;
+    c->balloon_bytes = 0;
+    if (vr_parse_bool(text, &on) == 0) {
+        c->balloon = on;
+        return 0;
+    }
+    char *key, *value;
+    int r;
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        r = opts_balloon_key(c, opt, key, value, err);
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    c->balloon = r == 0;
+    return r;
+}
+
 static int opts_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     struct vireo_config *c = target;
@@ -471,6 +511,11 @@ static const struct vr_opt_key opts_jit_keys[] = {
     {"code", "SIZE", "memory for code, for each hart; when it is full, all is compiled anew"},
     {"perf", NULL, "tell perf(1) the names of compiled code, in /tmp/perf-PID.map"},
     {"stats", NULL, "one line in the end: what was compiled, and how often it was dropped"},
+    {NULL, NULL, NULL},
+};
+
+static const struct vr_opt_key opts_balloon_keys[] = {
+    {"take", "SIZE", "memory that the guest shall keep in it from the start"},
     {NULL, NULL, NULL},
 };
 
@@ -613,6 +658,16 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      OPTS_AT(no_rng),
      .help = "leave out the source of random numbers (virtio-rng)"},
+    {.name = "balloon",
+     .kind = VR_OPT_TEXT,
+     .value = "on|off|KEY[=VALUE],...",
+     .group = OPTS_MACHINE,
+     .apply = opts_balloon,
+     .keys = opts_balloon_keys,
+     .cls = "virtio-balloon-mmio",
+     .words = "on off",
+     .help = "a memory balloon (virtio-balloon): what the guest frees goes back to the host, and "
+             "it can be asked to do with less"},
     {.name = "trace-insn",
      .kind = VR_OPT_FILE,
      .value = "FILE",

@@ -139,6 +139,9 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
         .port_count = c->port_count,
         .use = vm->idle ? NULL : &c->use,
         .no_rng = c->no_rng,
+        .balloon = c->balloon,
+        .balloon_opts = c->balloon_opts,
+        .balloon_bytes = c->balloon_bytes,
         .trace_insn = vm->trace_insn,
         .end_on_reset = c->no_reboot,
         .clock = VR_CLOCK_REAL,
@@ -395,6 +398,22 @@ const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console)
 {
     struct vr_chr *chr = console < VIREO_CONSOLES ? vr_vm_console(vm, console) : NULL;
     return chr ? vr_chr_path(chr) : NULL;
+}
+
+int vireo_vm_balloon_set(struct vireo_vm *vm, uint64_t bytes, struct vr_error *err)
+{
+    return vr_virt_balloon_set(vm->virt, bytes, err);
+}
+
+int vireo_vm_balloon_get(struct vireo_vm *vm, struct vireo_balloon *ret_balloon,
+                         struct vr_error *err)
+{
+    return vr_virt_balloon_get(vm->virt, ret_balloon, err);
+}
+
+int vireo_vm_balloon_ask(struct vireo_vm *vm, uint64_t timeout_ns, struct vr_error *err)
+{
+    return vr_virt_balloon_ask(vm->virt, timeout_ns, err);
 }
 
 void vr_vm_restore_tty(struct vireo_vm *vm)

@@ -141,6 +141,26 @@ void vr_dma_wrote(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa,
     }
 }
 
+int vr_dma_discard(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,
+                   uint64_t *ret_bytes, struct vr_error *err)
+{
+    struct dma_walk w;
+    struct vr_ram *ram;
+    uint64_t off, n, gave, sum = 0;
+    if (!dma_begin(&w, s, cache, gpa, len, true) || !dma_all(w)) {
+        return vr_err(err, -EFAULT, "not all of it is memory");
+    }
+    while (w.left && dma_next(&w, &ram, &off, &n)) {
+        int r = vr_ram_discard(s, ram, off, n, &gave, err);
+        if (r < 0) {
+            return r;
+        }
+        sum += gave;
+    }
+    *ret_bytes = sum;
+    return 0;
+}
+
 void *vr_dma_ptr(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,
                  bool write)
 {

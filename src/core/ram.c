@@ -85,6 +85,26 @@ void vr_ram_wrote(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_t
     }
 }
 
+int vr_ram_discard(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_t len,
+                   uint64_t *ret_bytes, struct vr_error *err)
+{
+    uint64_t page = ram->mem.map.page_bytes;
+    vr_assert(vr_in_range(off, len, ram->len) && vr_is_pow2(page));
+    /* The end of RAM may lie inside a huge page; then that page stays. */
+    uint64_t from = (off + page - 1) & ~(page - 1), to = vr_align_down(off + len, page);
+    if (from >= to) {
+        *ret_bytes = 0;
+        return 0;
+    }
+    int r = vireo_shmem_discard(&ram->mem, from, to - from, err);
+    if (r < 0) {
+        return r;
+    }
+    vr_ram_wrote(s, ram, from, to - from);
+    *ret_bytes = to - from;
+    return 0;
+}
+
 /* Aligned accesses are single-copy atomic, as guests with several CPUs expect. */
 static uint64_t ram_load(const uint8_t *p, unsigned width)
 {

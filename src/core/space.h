@@ -126,6 +126,11 @@ void vr_ram_destroy(struct vr_ram *ram);
 /* Every writer of guest RAM calls this after writing [off, off+len): pages with VR_PAGE_CODE lose
  * it, and are reported to every vr_space_on_code_written listener. Cheap when no flag is set. */
 void vr_ram_wrote(struct vr_space *space, struct vr_ram *ram, uint64_t off, uint64_t len);
+/* Give the host's pages that lie wholly in [off, off+len) back to it; they read as zero from then
+ * on, and come back when they are written. The rest of the range stays as it is. *ret_bytes: how
+ * many were given. Code in them is reported as if they were written. Errors are the host's. */
+int vr_ram_discard(struct vr_space *space, struct vr_ram *ram, uint64_t off, uint64_t len,
+                   uint64_t *ret_bytes, struct vr_error *err) VR_MUST;
 
 /*
  * DMA: RAM only. A range that is not wholly RAM (reads: RAM or ROM) is refused with -EFAULT, so a
@@ -143,6 +148,10 @@ int vr_dma_write(struct vr_space *space, struct vr_view_cache *cache, uint64_t g
 int vr_dma_map(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,
                bool write, struct iovec *iov, unsigned max) VR_MUST;
 void vr_dma_wrote(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len);
+/* vr_ram_discard for a range of guest memory, whose contents the guest gives up. -EFAULT: it is not
+ * all RAM, and nothing was done; else the host's errors. */
+int vr_dma_discard(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,
+                   uint64_t *ret_bytes, struct vr_error *err) VR_MUST;
 /* A host pointer to @len bytes (aligned, naturally, to len <= 8, or any range inside one RAM
  * region) for atomic access to rings; NULL if not RAM. */
 void *vr_dma_ptr(struct vr_space *space, struct vr_view_cache *cache, uint64_t gpa, uint64_t len,

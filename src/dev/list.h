@@ -15,5 +15,6 @@ VR_DEV(virtio_blk_mmio)
 VR_DEV(virtio_net_mmio)
 VR_DEV(virtio_console_mmio)
 VR_DEV(virtio_rng_mmio)
+VR_DEV(virtio_balloon_mmio)
 
 #undef VR_DEV

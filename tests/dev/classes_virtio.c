@@ -4,6 +4,7 @@
 #include "backend/block/block_impl.h"
 #include "backend/net/net.h"
 #include "base/bits.h"
+#include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
@@ -161,6 +162,28 @@ static void virtio_net_outside(struct dut *dut, uint64_t seed)
     (void)net->user.on_frame(net->user.opaque, frame, 60 + seed % 190);
 }
 
+/* Page numbers, free pages, statistics: what they say is random, but memory. */
+static void virtio_balloon_outside(struct dut *dut, uint64_t seed)
+{
+    uint8_t *ram = dut->rig.ram->hva;
+    if (rig_random(&seed) % 4 == 0) {
+        virtio_setup(dut);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned queue = rig_random(&seed) % 5, head = rig_random(&seed) % VQ_SIZE;
+        uint64_t at = 0x1000 + rig_random(&seed) % 0x1000;
+        uint8_t *desc = ram + VQ_AT + queue * VQ_STEP + head * 16;
+        for (unsigned k = 0; k < 8; k++) { /* pages beside the rings */
+            vr_store_le32(ram + at + 4 * k,
+                          (uint32_t)(RIG_RAM_GPA >> 12) + 4 + rig_random(&seed) % 16);
+        }
+        vr_store_le64(desc, RIG_RAM_GPA + (queue < 3 ? at : 0x4000 + at));
+        vr_store_le32(desc + 8, queue == 2 ? 30 : queue < 2 ? 32 : 0x3000);
+        vr_store_le16(desc + 12, queue < 3 ? 0 : 2);
+        virtio_offer(dut, queue, (uint16_t)head);
+    }
+}
+
 static unsigned virtio_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
 {
     ret_wires[0] = vr_virtio_mmio_irq(dev);
@@ -294,6 +317,14 @@ static const struct class_hooks hooks[] = {
         .unplug = cable_unplug,
         .setup = virtio_setup,
         .outside = virtio_net_outside,
+        .wires = virtio_wires,
+        .work = virtio_work,
+    },
+    {
+        .cls = &vr_virtio_balloon_mmio_class,
+        .opts = "reporting=on",
+        .setup = virtio_setup,
+        .outside = virtio_balloon_outside,
         .wires = virtio_wires,
         .work = virtio_work,
     },

@@ -3,6 +3,7 @@
 
 #include "backend/chr/chr.h"
 #include "base/bits.h"
+#include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
 #include "dev/virtio/net.h"
@@ -13,10 +14,8 @@
      VR_VIRTIO_F_IN_ORDER | VR_VIRTIO_F_NOTIFICATION_DATA | VR_VIRTIO_F_RING_RESET)
 
 static const struct vr_dev_class *const victim_class[VICTIM_COUNT] = {
-    &vr_virtio_blk_mmio_class,
-    &vr_virtio_net_mmio_class,
-    &vr_virtio_console_mmio_class,
-    &vr_virtio_rng_mmio_class,
+    &vr_virtio_blk_mmio_class, &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
+    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class,
 };
 
 static void victim_output(void *opaque, const uint8_t *buf, size_t len)
@@ -133,6 +132,9 @@ void victim_serves(struct victim *v)
         (void)vr_chr_mem_feed(v->chr[0], raw, 1);
         victim_turn(v);
         assert_true(vd_used(d, 0, NULL, NULL));
+        break;
+    case VICTIM_BALLOON:
+        assert_int_equal(vd_do(d, 0, bufs, 1), 0);
         break;
     default:
         assert_int_equal(vd_do(d, 0, &in, 1), 1600);

@@ -13,6 +13,7 @@
 #include "backend/net/net.h"
 #include "base/bits.h"
 #include "core/snap.h"
+#include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
 #include "dev/virtio/mmio.h"
@@ -36,7 +37,7 @@ enum op {
     OP_HOLD,     /* u8: the disk keeps requests, or fails them */
     OP_SNAPSHOT, /* save and load */
     OP_RESTART,  /* u8 ring features, u8 other features */
-    OP_RESIZE,   /* u16 columns, u16 rows; link up or down */
+    OP_RESIZE,   /* u16 columns, u16 rows; link up or down; balloon: u32 target */
     OP_COUNT,
 };
 /* Where a descriptor points. */
@@ -64,10 +65,8 @@ struct fuzz {
 };
 
 static const struct vr_dev_class *const kinds[] = {
-    &vr_virtio_blk_mmio_class,
-    &vr_virtio_net_mmio_class,
-    &vr_virtio_console_mmio_class,
-    &vr_virtio_rng_mmio_class,
+    &vr_virtio_blk_mmio_class, &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
+    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class,
 };
 
 static uint64_t take(struct fuzz *f, unsigned width)
@@ -326,6 +325,9 @@ static void run(struct fuzz *f)
         default:
             if (f->kind == 1) {
                 f->net.user.on_link(f->net.user.opaque, take(f, 1) & 1);
+            } else if (f->kind == 4) {
+                vr_virtio_balloon_target(f->dev, take(f, 4));
+                vr_assert(vr_virtio_balloon_ask(f->dev, 0, NULL) != 1);
             }
             break;
         }
@@ -519,6 +521,22 @@ static void seed_console(struct writer *w)
     put(w, OP_SNAPSHOT, 1);
 }
 
+static void seed_balloon(struct writer *w)
+{
+    static const uint8_t pages[] = {0x18, 0, 8, 0, 0x19, 0, 8, 0, 0x1f, 0, 8, 0};
+    static const uint8_t stats[] = {4, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+    put_poke(w, DATA, pages, sizeof(pages));
+    put_desc(w, 0, 0, 0, sizeof(pages), 0);
+    put_publish(w, 0, 0);
+    put_poke(w, DATA + 64, stats, sizeof(stats));
+    put_desc(w, 2, 0, 64, sizeof(stats), 0);
+    put_publish(w, 2, 0);
+    put_desc(w, 4, 0, 4096, 8192, 2);
+    put_publish(w, 4, 0);
+    put(w, OP_RESIZE, 1);
+    put(w, 0x3000, 4);
+}
+
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
 {
     static const uint8_t types[] = {0, 1, 4, 8, 11, 13};
@@ -544,6 +562,10 @@ size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
         put(&w, OP_WRITE, 1);
         put(&w, 0x44, 2);
         put(&w, 0, 4);
+    } else if (what == VR_COUNT(types) + 3) {
+        put(&w, 4, 1);
+        put(&w, ring, 1);
+        seed_balloon(&w);
     }
     return w.len;
 }

@@ -225,6 +225,38 @@ static void writes_to_code_are_told(void **state)
     assert_int_equal(m->told, 4);
 }
 
+/* Pages go back to the host whole, and only where all of the range is memory. */
+static void memory_is_given_back(void **state)
+{
+    struct map *m = *state;
+    struct vr_error err;
+    uint64_t gave = 7;
+    memset(m->a->hva, 0x11, 2 * P);
+    memset(m->b->hva, 0x11, 3 * P);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, DEV - 4, 8, &gave, &err), -EFAULT);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, ROM, P, &gave, &err), -EFAULT);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, B, 3 * P, &gave, &err), -EFAULT);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, UINT64_MAX - 4, P, &gave, &err), -EFAULT);
+    assert_int_equal(gave, 7);
+    assert_int_equal(m->b->hva[0], 0x11);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, A + 1, P, &gave, &err), 0); /* no whole page */
+    assert_int_equal(gave, 0);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, HOLE, 0, &gave, &err), 0);
+    atomic_store(&m->a->page_flags[1], VR_PAGE_CODE);
+    assert_int_equal(vr_dma_discard(m->s, &m->c, A + 8, 3 * P, &gave, &err), 0);
+    assert_int_equal(gave, 2 * P); /* the second page of a, and the first of b */
+    assert_int_equal(m->a->hva[P - 1], 0x11);
+    assert_int_equal(m->b->hva[P], 0x11);
+    for (unsigned i = 0; i < P; i++) {
+        assert_int_equal(m->a->hva[P + i] | m->b->hva[i], 0);
+    }
+    assert_int_equal(m->told, 1); /* code in it is gone too */
+    assert_int_equal(m->told_off, P);
+    assert_int_equal(vireo_shmem_next_data(&m->b->mem, 0), 0); /* the look at it above */
+    assert_int_equal(vr_ram_discard(m->s, m->b, 0, P, &gave, &err), 0);
+    assert_int_equal(vireo_shmem_next_data(&m->b->mem, 0), P);
+}
+
 static void single_accesses(void **state)
 {
     struct map *m = *state;
@@ -266,10 +298,10 @@ static void bad_memory_sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MAP_TEST(copies_cross_memories),    MAP_TEST(ranges_that_leave_memory_are_refused_whole),
-        MAP_TEST(map_gives_iovecs),         MAP_TEST(pointers_stay_in_one_region),
-        MAP_TEST(writes_to_code_are_told),  MAP_TEST(single_accesses),
-        cmocka_unit_test(bad_memory_sizes),
+        MAP_TEST(copies_cross_memories),   MAP_TEST(ranges_that_leave_memory_are_refused_whole),
+        MAP_TEST(map_gives_iovecs),        MAP_TEST(pointers_stay_in_one_region),
+        MAP_TEST(writes_to_code_are_told), MAP_TEST(memory_is_given_back),
+        MAP_TEST(single_accesses),         cmocka_unit_test(bad_memory_sizes),
     };
     return cmocka_run_group_tests_name("dma", tests, NULL, NULL);
 }

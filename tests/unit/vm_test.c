@@ -19,6 +19,12 @@ static void test_settings(void **state)
         {"cpus", "4", 0, NULL},
         {"no-rng", "on", 0, NULL},
         {"no-rng", "off", 0, NULL},
+        {"balloon", "on", 0, NULL},
+        {"balloon", "take=128M,reporting=off,deflate_on_oom", 0, NULL},
+        {"balloon", "off", 0, NULL},
+        {"balloon", "tkae=1M", -EINVAL, "did you mean 'take'?"},
+        {"balloon", "take=some", -EINVAL, "expected a size"},
+        {"balloon", "reporting=1,2", -EINVAL, "unknown key '2'"},
         {"console", "null", 0, NULL},
         {"console", "mem", 0, NULL},
         {"disk", "a=b.img,ro,serial=S1", 0, NULL},
@@ -135,6 +141,42 @@ static void test_reset(void **state)
     vireo_vm_reset(g.vm);
     assert_ended(g.vm, VIREO_END_RESET, 0);
     guest_end(&g);
+    vireo_config_destroy(config);
+    place_remove(&p);
+}
+
+/* A balloon without a driver, and none at all. */
+static void test_balloon(void **state)
+{
+    struct place p;
+    struct vireo_vm *vm = NULL;
+    struct vireo_balloon b = {.target_bytes = 1};
+    struct vr_error err;
+    (void)state;
+    place_program(&p, idle, VR_COUNT(idle));
+    struct vireo_config *config = config_for(p.path);
+    assert_int_equal(vireo_vm_create(config, &vm, &err), 0);
+    assert_int_equal(vireo_vm_balloon_set(vm, 0, &err), -ENODEV);
+    assert_int_equal(vireo_vm_balloon_get(vm, &b, NULL), -ENODEV);
+    assert_int_equal(vireo_vm_balloon_ask(vm, 0, &err), -ENODEV);
+    assert_non_null(strstr(err.msg, "--balloon"));
+    assert_int_equal(b.target_bytes, 1);
+    vireo_vm_destroy(vm);
+    assert_int_equal(vireo_config_set(config, "balloon", "take=4M", &err), 0);
+    assert_int_equal(vireo_vm_create(config, &vm, &err), 0);
+    assert_int_equal(vireo_vm_balloon_get(vm, &b, &err), 0);
+    assert_int_equal(b.target_bytes, 4 << 20);
+    assert_int_equal(b.actual_bytes | b.given_bytes | b.stats_known, 0);
+    assert_int_equal(vireo_vm_balloon_set(vm, UINT64_MAX, &err), -ERANGE);
+    assert_int_equal(vireo_vm_balloon_set(vm, 8 << 20, &err), 0);
+    assert_int_equal(vireo_vm_balloon_get(vm, &b, &err), 0);
+    assert_int_equal(b.target_bytes, 8 << 20);
+    assert_int_equal(vireo_vm_balloon_ask(vm, 0, &err), -ETIMEDOUT);
+    vireo_vm_destroy(vm);
+    assert_int_equal(vireo_config_set(config, "balloon", "take=4T", &err), 0);
+    vm = NULL;
+    assert_int_equal(vireo_vm_create(config, &vm, &err), -ERANGE);
+    assert_null(vm);
     vireo_config_destroy(config);
     place_remove(&p);
 }
@@ -467,6 +509,7 @@ int main(void)
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_many),
         cmocka_unit_test(test_signals),     cmocka_unit_test(test_events),
         cmocka_unit_test(test_events_many), cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_balloon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,365 @@
+/*
+ * Virtio memory balloon (the traditional one): memory that the guest can do without goes back to
+ * the host.
+ *
+ * Pages that the driver puts into the balloon, and free pages that it reports, are given back at
+ * once (vr_dma_discard); they come back by being written, so deflating is just noted, and drivers
+ * need not tell before they use a page (no MUST_TELL_HOST). Where the host's pages are larger than
+ * the 4 KiB of the protocol, neighbours of one request are joined, and only whole pages go.
+ *
+ * The driver's one statistics buffer stays in its ring until the next ones are wanted: it is looked
+ * at and put back, so no chain is ever held.
+ *
+ * A driver that fills free pages with a value and relies on it (PAGE_POISON) keeps the pages that
+ * it reports, unless the value is the zero that a page has when it comes back.
+ *
+ * Queue 3 takes reports as well: a driver that does not count queues it does not use (Linux before
+ * 6.11) has the reporting queue there.
+ *
+ * Left out: FREE_PAGE_HINT, which allows a page to be dropped only if the guest has not written to
+ * it since the device asked (5.5.6.5.2). That takes a record of written pages, which migration will
+ * bring; reporting gives the same memory back, and needs none.
+ * Specification: VIRTIO 1.3, section 5.5.
+ */
+#include "dev/virtio/balloon.h"
+
+#include "base/bits.h"
+#include "dev/virtio/mmio.h"
+#include "vireo/host_time.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    QUEUE_SIZE = 128,
+    PAGE_SHIFT = 12,
+    BATCH = 1024,            /* page numbers looked at together */
+    REQUEST_PAGES = 1 << 18, /* of one request (1 GiB); the rest of a longer one is left alone */
+    STAT_BYTES = 10,         /* le16 tag, le64 value */
+    STATS_MAX = 64,          /* looked at in one buffer */
+    ID = 5,
+};
+_Static_assert((int)VIREO_BALLOON_STATS <= 32, "room in struct vireo_balloon");
+
+enum {
+    F_STATS_VQ = 1 << 1,
+    F_DEFLATE_ON_OOM = 1 << 2,
+    F_PAGE_POISON = 1 << 4,
+    F_PAGE_REPORTING = 1 << 5,
+};
+
+enum { C_NUM_PAGES = 0, C_ACTUAL = 4, C_POISON = 12, CONFIG_LEN = 16 };
+
+enum { Q_INFLATE, Q_DEFLATE, Q_STATS, Q_REPORT_OLD, Q_REPORT, QUEUES };
+
+struct balloon {
+    struct vr_dev dev;
+    struct vr_virtio v;
+    struct vr_virtq vq[QUEUES];
+    bool reporting, deflate_on_oom;     /* config */
+    uint32_t num_pages, actual, poison; /* state, from here on */
+    uint32_t stats_known;
+    uint64_t stats_ns;
+    uint64_t stats[VIREO_BALLOON_STATS];
+    uint32_t wanted_pages; /* host, from here on */
+    unsigned answers;      /* statistics that came */
+    struct vr_cond answered;
+    uint64_t given_bytes, reported_bytes, kept_pages, failures;
+};
+#define BALLOON(d) ((struct balloon *)(d))
+
+/* [gpa, gpa + len) is the host's again. */
+static uint64_t balloon_give(struct balloon *s, uint64_t gpa, uint64_t len)
+{
+    struct vr_error err;
+    uint64_t bytes = 0;
+    int r = vr_dma_discard(s->dev.env->mem, &s->dev.dma, gpa, len, &bytes, &err);
+    if (r == -EFAULT) {
+        vr_guest_error(&s->dev, "page 0x%" PRIx64 ", %" PRIu64 " bytes: not memory", gpa, len);
+    } else if (r < 0 && s->failures++ == 0) {
+        vr_log(s->dev.env->log, VR_WARN, s->dev.id, "%s", err.msg);
+    }
+    return bytes;
+}
+
+static int balloon_by_number(const void *a, const void *b)
+{
+    uint32_t x = vr_load_le32(a), y = vr_load_le32(b);
+    return x < y ? -1 : x > y;
+}
+
+/* @count page numbers, in any order: neighbours go together. */
+static void balloon_batch(struct balloon *s, uint8_t *pfns, size_t count)
+{
+    uint64_t from = 0, to = 0; /* pages that are due */
+    qsort(pfns, count, 4, balloon_by_number);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t pfn = vr_load_le32(pfns + 4 * i);
+        if (pfn > to || from == to) {
+            s->given_bytes += balloon_give(s, from << PAGE_SHIFT, (to - from) << PAGE_SHIFT);
+            from = pfn;
+        }
+        to = pfn + 1;
+    }
+    s->given_bytes += balloon_give(s, from << PAGE_SHIFT, (to - from) << PAGE_SHIFT);
+}
+
+static void balloon_inflate(struct balloon *s, struct vr_virtq *q, const struct vr_chain *chain)
+{
+    uint8_t pfns[BATCH * 4];
+    uint64_t off = 0;
+    if (chain->read_bytes % 4 || chain->read_bytes / 4 > REQUEST_PAGES) {
+        vr_guest_error(&s->dev, "page numbers in %" PRIu64 " bytes", chain->read_bytes);
+    }
+    while (off < (uint64_t)REQUEST_PAGES * 4) {
+        size_t len = vr_chain_read(q, chain, off, pfns, sizeof(pfns));
+        balloon_batch(s, pfns, len / 4);
+        off += len;
+        if (len < sizeof(pfns)) {
+            break;
+        }
+    }
+}
+
+/* Free pages, as the writable part of a chain. */
+static void balloon_report(struct balloon *s, const struct vr_chain *chain)
+{
+    for (unsigned i = 0; i < chain->write_count; i++) {
+        const struct iovec *piece = &vr_chain_writable(chain)[i];
+        if (s->poison && vr_virtio_has(&s->v, F_PAGE_POISON)) {
+            s->kept_pages += piece->iov_len >> PAGE_SHIFT;
+        } else {
+            s->reported_bytes += balloon_give(s, chain->gpa[chain->read_count + i], piece->iov_len);
+        }
+    }
+}
+
+/* The driver's statistics buffer came (back). */
+static void balloon_hear_stats(struct balloon *s)
+{
+    struct vr_virtq *q = &s->vq[Q_STATS];
+    struct vr_chain *chain = s->v.host.chain;
+    uint8_t stat[STAT_BYTES];
+    if (!vr_virtq_pop(q, chain)) {
+        return;
+    }
+    s->stats_known = 0;
+    for (unsigned i = 0; i < STATS_MAX; i++) {
+        if (vr_chain_read(q, chain, (uint64_t)i * STAT_BYTES, stat, STAT_BYTES) < STAT_BYTES) {
+            break;
+        }
+        uint16_t tag = vr_load_le16(stat);
+        if (tag < VIREO_BALLOON_STATS) { /* others are to be ignored (5.5.6.3.2) */
+            s->stats[tag] = vr_load_le64(stat + 2);
+            s->stats_known |= UINT32_C(1) << tag;
+        }
+    }
+    s->stats_ns = vr_clock_now(s->dev.env->clock);
+    s->answers++;
+    vr_virtq_unpop(q, chain->tag);
+    vr_cond_broadcast(&s->answered);
+}
+
+/* Give the buffer back, which asks for the next one. */
+static void balloon_ask(struct balloon *s)
+{
+    struct vr_virtq *q = &s->vq[Q_STATS];
+    struct vr_chain *chain = s->v.host.chain;
+    if (!vr_virtq_pop(q, chain)) {
+        return; /* on its way already */
+    }
+    vr_virtq_push(q, chain->tag, 0);
+    vr_virtq_notify(q);
+    balloon_hear_stats(s); /* so that the driver notifies us of the next one, if it is not there */
+}
+
+static void balloon_handle(struct vr_dev *d, unsigned queue)
+{
+    struct balloon *s = BALLOON(d);
+    struct vr_virtq *q = &s->vq[queue];
+    struct vr_chain *chain = s->v.host.chain;
+    if (queue == Q_STATS) {
+        balloon_hear_stats(s);
+        return;
+    }
+    while (vr_virtq_pop(q, chain)) {
+        if ((queue <= Q_DEFLATE ? chain->read_bytes : chain->write_bytes) == 0) {
+            q->host.stats.errors++;
+            vr_virtio_break(&s->v, "queue %u: a request without pages", queue);
+            return;
+        }
+        if (queue == Q_INFLATE) {
+            balloon_inflate(s, q, chain);
+        } else if (queue != Q_DEFLATE) {
+            balloon_report(s, chain);
+        }
+        vr_virtq_push(q, chain->tag, 0);
+    }
+    vr_virtq_notify(q);
+}
+
+static uint64_t balloon_features(struct vr_dev *d)
+{
+    const struct balloon *s = BALLOON(d);
+    return F_STATS_VQ | F_PAGE_POISON | (s->reporting ? F_PAGE_REPORTING : 0) |
+           (s->deflate_on_oom ? F_DEFLATE_ON_OOM : 0);
+}
+
+static void balloon_config_read(struct vr_dev *d, uint8_t *config)
+{
+    const struct balloon *s = BALLOON(d);
+    vr_store_le32(config + C_NUM_PAGES, s->num_pages);
+    vr_store_le32(config + C_ACTUAL, s->actual);
+    vr_store_le32(config + C_POISON, s->poison);
+}
+
+static bool balloon_config_write(struct vr_dev *d, uint32_t off, unsigned width, uint64_t val)
+{
+    struct balloon *s = BALLOON(d);
+    if (width != 4 || (off != C_ACTUAL && off != C_POISON)) {
+        return false;
+    }
+    if (off == C_ACTUAL) {
+        s->actual = (uint32_t)val;
+        return true;
+    }
+    /* 5.5.6.6.1: with the feature, and before DRIVER_OK. */
+    if (!vr_virtio_has(&s->v, F_PAGE_POISON) || (s->v.status & VR_VIRTIO_DRIVER_OK)) {
+        return false;
+    }
+    s->poison = (uint32_t)val;
+    return true;
+}
+
+static void balloon_reset(struct vr_dev *d)
+{
+    BALLOON(d)->num_pages = BALLOON(d)->wanted_pages;
+}
+
+static const uint16_t balloon_queue_sizes[QUEUES] = {QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE,
+                                                     QUEUE_SIZE};
+
+static const struct vr_virtio_class balloon_class = {
+    .name = "balloon",
+    .device_id = ID,
+    .queue_count = QUEUES,
+    .queue_sizes = balloon_queue_sizes,
+    .config_len = CONFIG_LEN,
+    .features = balloon_features,
+    .config_read = balloon_config_read,
+    .config_write = balloon_config_write,
+    .handle = balloon_handle,
+    .reset = balloon_reset,
+};
+
+static int balloon_mmio_init(struct vr_dev *d, struct vr_error *err)
+{
+    vr_cond_init(&BALLOON(d)->answered);
+    int r = vr_virtio_init(d, &balloon_class, &vr_virtio_mmio, BALLOON(d)->vq, err);
+    if (r < 0) {
+        vr_cond_fini(&BALLOON(d)->answered);
+    }
+    return r;
+}
+
+static int balloon_loaded(struct vr_dev *d, struct vr_error *err)
+{
+    BALLOON(d)->wanted_pages = BALLOON(d)->num_pages;
+    return vr_virtio_loaded(d, err);
+}
+
+static void balloon_fini(struct vr_dev *d)
+{
+    vr_virtio_fini(d);
+    vr_cond_fini(&BALLOON(d)->answered);
+}
+
+void vr_virtio_balloon_target(struct vr_dev *dev, uint64_t bytes)
+{
+    struct balloon *s = BALLOON(dev);
+    uint64_t pages = bytes >> PAGE_SHIFT;
+    vr_dev_lock(dev);
+    s->wanted_pages = pages < UINT32_MAX ? (uint32_t)pages : UINT32_MAX;
+    if (s->num_pages != s->wanted_pages) {
+        s->num_pages = s->wanted_pages;
+        vr_virtio_config_changed(&s->v);
+    }
+    vr_dev_unlock(dev);
+}
+
+void vr_virtio_balloon_info(struct vr_dev *dev, struct vireo_balloon *ret_info)
+{
+    struct balloon *s = BALLOON(dev);
+    vr_dev_lock(dev);
+    *ret_info = (struct vireo_balloon){
+        .target_bytes = (uint64_t)s->num_pages << PAGE_SHIFT,
+        .actual_bytes = (uint64_t)s->actual << PAGE_SHIFT,
+        .given_bytes = s->given_bytes,
+        .reported_bytes = s->reported_bytes,
+        .stats_ns = s->stats_ns,
+        .stats_known = s->stats_known,
+    };
+    memcpy(ret_info->stat, s->stats, sizeof(s->stats));
+    vr_dev_unlock(dev);
+}
+
+int vr_virtio_balloon_ask(struct vr_dev *dev, uint64_t timeout_ns, struct vr_error *err)
+{
+    struct balloon *s = BALLOON(dev);
+    uint64_t now = vireo_monotonic_ns();
+    uint64_t until = timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
+    vr_dev_lock(dev);
+    unsigned before = s->answers;
+    bool late = false;
+    balloon_ask(s);
+    while (s->answers == before && !late) {
+        late = !vr_cond_wait_until(&s->answered, &dev->lock, until);
+    }
+    bool came = s->answers != before;
+    vr_dev_unlock(dev);
+    return came ? 0
+                : vr_err(err, -ETIMEDOUT,
+                         "%s: the guest gave no statistics: has it a driver for the balloon, and "
+                         "does it run?",
+                         dev->id);
+}
+
+#define VR_SELF struct balloon
+static const struct vr_field balloon_fields[] = {
+    VR_VIRTIO_FIELDS(vq),
+    VR_CONFIG(reporting, "offer free page reporting: what the guest frees goes back by itself",
+              .def = true),
+    VR_CONFIG(deflate_on_oom, "the guest may take pages back before it kills programs",
+              .def = true),
+    VR_STATE(num_pages, "pages that shall be in the balloon"),
+    VR_STATE(actual, "pages that are, as the driver says"),
+    VR_STATE(poison, "what the driver fills free pages with"),
+    VR_STATE(stats_known, "statistics that the driver gave, a bit each",
+             .max = (UINT32_C(1) << VIREO_BALLOON_STATS) - 1),
+    VR_STATE(stats_ns, "guest time of the statistics"),
+    VR_STATE_ARRAY(stats, "statistics by tag"),
+    VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),
+    VR_HOST(answers, "statistics that came, for those who wait for them"),
+    VR_HOST(answered, "wakes them"),
+    VR_HOST(given_bytes, "statistics"),
+    VR_HOST(reported_bytes, "statistics"),
+    VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"),
+    VR_HOST(failures, "statistics: the host did not take pages back"),
+    VR_FIELD_END,
+};
+
+const struct vr_dev_class vr_virtio_balloon_mmio_class = {
+    .name = "virtio-balloon-mmio",
+    .help = "virtio memory balloon",
+    .size = sizeof(struct balloon),
+    .version = 1,
+    .fields = balloon_fields,
+    .windows = {VR_VIRTIO_MMIO_WINDOW},
+    .init = balloon_mmio_init,
+    .reset = vr_virtio_reset,
+    .loaded = balloon_loaded,
+    .quiesce = vr_virtio_quiesce,
+    .fini = balloon_fini,
+    .describe = vr_virtio_mmio_describe,
+};
