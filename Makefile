@@ -11,7 +11,9 @@
 #: make coverage   what the in-process tests reach, as a report
 #: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
 #: make lab        vireo platform on hosts made with QEMU, of three architectures: IOMMU, SR-IOV, VFIO, KVM
-#: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo qemu7 native"
+#: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo native ./other/vireo /opt/bin/qemu-system-riscv64"
+#: make bench-history  what earlier runs found, and what the last one changed
+#: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make bench-platform  the platform layer next to bare system calls, as ratios
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
@@ -22,7 +24,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest lab bench bench-platform install clean help
+.PHONY: build run test lint fuzz coverage cputest lab bench bench-history bench-platform stress install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -55,6 +57,14 @@ lab:
 bench: build
 	@tools/deps.sh test
 	@bench/bench.py $(PEERS)
+
+bench-history:
+	@bench/history.py
+
+stress: build
+	@tools/deps.sh test
+	@PYTHONPATH=tests:tests/guest tests/stress/stress.py --minutes $(or $(MINUTES),30) --engine $(or $(ENGINE),jit) \
+	    $(if $(SEED),--seed $(SEED)) $(if $(HARTS),--harts $(HARTS)) $(if $(ONLY),--only '$(ONLY)') --confirm qemu
 
 bench-platform: build
 	@ninja -C $(BUILD) bench/bench_platform >/dev/null </dev/null

@@ -1,44 +1,34 @@
 #!/usr/bin/env python3
 """`make bench`: Vireo next to its peers, interleaved in one run, as ratios.
 
-  bench.py [-b MODE[;MODE...]] [-r REPS] [-t SECS] [-m MIB] [-s SMP] [PEER...]
+  bench.py [-b MODE[;MODE...]] [-r REPS] [-t SECS] [-m MIB] [-s SMP] [--conf FILE] [--no-history] [PEER...]
 
 MODE is what one guest does: boot, idle, startup, blk, net, root (see rootfs.sh), or benchmarks and
-their groups (int fp mem sys smp) with commas between. PEERs are of peers.conf; the first is what the
-others are divided by. Everything generated, and results.jsonl, goes to $BENCH_DIR (build/bench)."""
+their groups (int fp mem sys smp) with commas between; smp has two harts at least. PEERs are names of peers.conf (or of
+FILE), or paths of a vireo or a QEMU ([NAME=]PATH); the first is what the others are divided by. Default: qemu10 vireo
+native. Everything generated, and results.jsonl, goes to $BENCH_DIR (build/bench); a run of all computing groups goes
+into the history (see history.py). The last line is `geomean vs QEMU: N.NN`, over all programs of int, fp, mem and sys."""
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import pathlib
-import shlex
-import shutil
+import platform
 import signal
 import socket
 import subprocess
 import sys
 
+import history
 import measure
+import peers as who
 import report
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-MODES = "startup;boot;idle;int,fp;mem;sys;blk;net"
-
-
-def read_peers():
-    peers = {}
-    for line in (HERE / "peers.conf").read_text().splitlines():
-        if line.strip() and not line.startswith("#"):
-            name, *columns = (column.strip() for column in line.split("|"))
-            peers[name] = (columns + [""] * 4)[:4]
-    return peers
-
-
-def tool(*argv):
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                          check=True).stdout.strip()
+MODES = "startup;boot;idle;int,fp;mem;sys;smp;blk;net"
 
 
 @contextlib.contextmanager
@@ -57,20 +47,78 @@ def server(bench_dir):
 
 def command_of(peer, mode, args, values):
     """The argument list that runs MODE on PEER, or None where the peer cannot."""
-    command, disk, net, _ = peer
+    command = peer.command
     in_guest = "{kernel}" in command
     needs = set(mode.split(","))
     if not in_guest and needs & {"boot", "idle", "blk", "net", "root"}:
         return None, in_guest
     if needs & {"blk", "root"}:
-        command += " " + disk
+        command += " " + peer.disk
     if "net" in needs:
-        command += " " + net
+        command += " " + peer.net
     image = values["bench_dir"] / ("root.img" if "root" in needs else "disk.img")
     cmdline = f"console=ttyS0 earlycon bench={mode} bt={args.secs} port={values['port']}"
-    filled = command.format(**values, cmdline="\0", disk=image, mem=args.mem, smp=args.smp, secs=args.secs,
-                            bench=mode.replace(",", " "))
-    return [word.replace("\0", cmdline) for word in shlex.split(filled)], in_guest
+    more = {**values, "cmdline": cmdline, "disk": image, "mem": args.mem, "smp": harts_of(mode, args), "secs": args.secs}
+    argv = who.arguments(command.replace("{bench}", mode.replace(",", " ")), peer, more)
+    return argv, in_guest
+
+
+def harts_of(mode, args):
+    return max(args.smp, 2) if "smp" in mode.split(",") else args.smp
+
+
+def host():
+    model = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")]
+    return {"cpu": (model or [platform.processor() or platform.machine()])[0], "cores": os.cpu_count(),
+            "kernel": platform.release(), "load": os.getloadavg()[0]}
+
+
+def commit():
+    git = ["git", "-C", ROOT, "-c", f"safe.directory={ROOT}"]
+    head = who.said_by(*git, "rev-parse", "--short=10", "HEAD")
+    return (head or "unknown") + ("+" if who.said_by(*git, "status", "--porcelain") else "")
+
+
+def run_all(chosen, modes, args, values):
+    """(records, what startup gave) of all runs, interleaved."""
+    records, started = [], []
+    for mode in modes:
+        for rep in range(args.reps):
+            for peer in chosen if rep % 2 == 0 else chosen[::-1]:
+                if mode == "startup":
+                    if rep == 0 and peer.start:
+                        more = {**values, "mem": args.mem, "smp": 1}
+                        started.append((peer.name, measure.startup(who.arguments(peer.start, peer, more), 9)))
+                    continue
+                argv, in_guest = command_of(peer, mode, args, values)
+                if argv is None:
+                    continue
+                print(f"bench: {mode}: {peer.name}, {rep + 1} of {args.reps}", file=sys.stderr)
+                smp = harts_of(mode, args)
+                log = values["bench_dir"] / "log" / f"{peer.name}.{mode.replace(',', '+')}.smp{smp}.{rep}.log"
+                for record in measure.Guest(argv, args.mem, in_guest).run(log, args.timeout):
+                    records.append({"peer": peer.name, "mode": mode, "smp": smp, "rep": rep, **record})
+                    if record["name"] == "fail":
+                        print(f"bench: {peer.name}: {record['what']}", file=sys.stderr)
+    return records, started
+
+
+def make_inputs(bench_dir, modes):
+    """What guests boot and read, in $BENCH_DIR; gives the names for peers.conf."""
+    (bench_dir / "log").mkdir(parents=True, exist_ok=True)
+    os.environ["BENCH_DIR"] = str(bench_dir)
+    subprocess.run([HERE / "guest.sh"], stdin=subprocess.DEVNULL, check=True)
+    if "root" in modes and not (bench_dir / "root.img").exists():
+        subprocess.run([HERE / "rootfs.sh"], stdin=subprocess.DEVNULL, check=True)
+    disk = bench_dir / "disk.img"
+    if not disk.exists() and "blk" in modes:
+        with open(disk, "wb") as image:
+            for _ in range(512):
+                image.write(os.urandom(1 << 20))
+    guest = bench_dir / "guest"
+    return {"root": ROOT, "bench_dir": bench_dir, "guest": guest, "kernel": guest / "Image", "initrd": guest / "initrd.gz",
+            "bios": guest / "fw_dynamic.bin", "off": guest / "off.elf"}
 
 
 def main():
@@ -81,57 +129,48 @@ def main():
     parser.add_argument("-m", "--mem", type=int, default=512)
     parser.add_argument("-s", "--smp", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=900)
-    parser.add_argument("peers", nargs="*", default=["qemu10", "vireo"])
+    parser.add_argument("--conf", action="append", default=[])
+    parser.add_argument("--no-history", action="store_true")
+    parser.add_argument("peers", nargs="*", default=["qemu10", "vireo", "native"])
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what we started, too
-    peers = read_peers()
-    for name in args.peers:
-        if name not in peers:
-            parser.error(f"no peer {name}; there are {', '.join(peers)}")
-
-    bench_dir = pathlib.Path(os.environ.get("BENCH_DIR", ROOT / "build/bench")).resolve()
-    (bench_dir / "log").mkdir(parents=True, exist_ok=True)
-    os.environ["BENCH_DIR"] = str(bench_dir)
-    subprocess.run([HERE / "guest.sh"], stdin=subprocess.DEVNULL, check=True)
-    guest = bench_dir / "guest"
-    values = {"bench_dir": bench_dir, "guest": guest, "kernel": guest / "Image", "initrd": guest / "initrd.gz",
-              "bios": guest / "fw_dynamic.bin", "off": guest / "off.elf", "vireo": ROOT / "build/vireo",
-              "qemu7": shutil.which("qemu-system-riscv64"), "qemu10": ""}
-    if "qemu10" in args.peers:
-        values["qemu10"] = tool(ROOT / "tools/guest/fetch.sh", "qemu10")
     modes = args.bench.split(";")
-    if "root" in modes and not (bench_dir / "root.img").exists():
-        subprocess.run([HERE / "rootfs.sh"], stdin=subprocess.DEVNULL, check=True)
-    disk = bench_dir / "disk.img"
-    if not disk.exists() and "blk" in modes:
-        with open(disk, "wb") as image:
-            for _ in range(512):
-                image.write(os.urandom(1 << 20))
+    bench_dir = pathlib.Path(os.environ.get("BENCH_DIR", ROOT / "build/bench")).resolve()
+    values = make_inputs(bench_dir, modes)
+    try:
+        lines = who.read(args.conf)
+        chosen = [who.find(word, lines, values) for word in args.peers]
+    except (who.Unknown, OSError) as wrong:
+        parser.error(str(wrong))
+    names = [peer.name for peer in chosen]
+    if len(set(names)) < len(names):
+        parser.error(f"two peers have one name: {', '.join(names)}; say NAME=PATH")
 
-    records, started = [], []
+    about = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "commit": commit(),
+             "host": host(), "versions": {peer.name: peer.version for peer in chosen},
+             "settings": {"bench": args.bench, "reps": args.reps, "secs": args.secs, "mem": args.mem, "smp": args.smp}}
     with server(bench_dir) as values["port"]:
-        for mode in modes:
-            for rep in range(args.reps):
-                for name in args.peers if rep % 2 == 0 else args.peers[::-1]:
-                    if mode == "startup":
-                        if rep == 0 and peers[name][3]:
-                            off = peers[name][3].format(**values, mem=args.mem, smp=1)
-                            started.append((name, measure.startup(off, 9)))
-                        continue
-                    argv, in_guest = command_of(peers[name], mode, args, values)
-                    if argv is None:
-                        continue
-                    print(f"bench: {mode}: {name}, {rep + 1} of {args.reps}", file=sys.stderr)
-                    log = bench_dir / "log" / f"{name}.{mode.replace(',', '+')}.smp{args.smp}.{rep}.log"
-                    for record in measure.Guest(argv, args.mem, in_guest).run(log, args.timeout):
-                        records.append({"peer": name, "mode": mode, "smp": args.smp, "rep": rep, **record})
-                        if record["name"] == "fail":
-                            print(f"bench: {name}: {record['what']}", file=sys.stderr)
+        records, started = run_all(chosen, modes, args, values)
     with open(bench_dir / "results.jsonl", "a") as results:
         for record in records:
             results.write(json.dumps(record) + "\n")
-    report.show(records, started, args.peers)
-    return 1 if any(record["name"] == "fail" for record in records) or not (records or started) else 0
+    if not (records or started):
+        print("bench: nothing was measured", file=sys.stderr)
+        return 1
+    run = {**about, **report.summary(records, started, names)}
+    failed = any(record["name"] == "fail" for record in records)
+    moved = None
+    # Parts of the programs have other means, and what failed has none: neither belongs into the trend.
+    if not args.no_history and not failed and set(report.COMPUTING) <= set(run["groups"]):
+        path = history.place()
+        try:
+            history.append(path, run)
+            moved = history.last_change(history.read(path))
+        except (history.Damaged, OSError) as wrong:
+            print(f"bench: the history is not kept: {wrong}", file=sys.stderr)
+    tables, _, end = report.text(run).rpartition("\n\n")
+    print("\n" + "\n\n".join(part for part in (tables, moved, end) if part))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

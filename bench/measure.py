@@ -3,11 +3,11 @@
 CPU time is the monitor's whole process (all threads) between the guest's #BEGIN and #END lines, which
 makes results comparable on a machine that other work shares; wall time is recorded too."""
 
+import math
 import os
 import pty
 import re
 import select
-import shlex
 import subprocess
 import time
 
@@ -43,13 +43,22 @@ def memory_of(pid, ram_bytes):
     return sum(run["rss"] for run in runs), max(ram, default=0)
 
 
+def read_end(words):
+    """(operations, wall seconds, CPU seconds) of an #END line's last three words; a ValueError where they cannot be
+    what a program measured (a console may lose or mix characters)."""
+    operations, seconds, cpu = map(float, words)
+    if not all(map(math.isfinite, (operations, seconds, cpu))) or operations <= 0 or seconds <= 0 or cpu < 0:
+        raise ValueError("not a measurement")
+    return operations, seconds, cpu
+
+
 class Guest:
-    """One run: feed() takes the console's output, records() is what was measured."""
+    """One run: feed() takes the console's output, records is what was measured."""
 
     def __init__(self, argv, mem_mib, in_guest):
         self.argv, self.mem_mib, self.in_guest = argv, mem_mib, in_guest
         self.seen, self.begun, self.records = {}, {}, []
-        self.rest, self.idle_at = b"", None
+        self.rest, self.idle_at, self.done = b"", None, False
 
     def feed(self, data, now, cpu):
         self.seen.setdefault("first_output", (now, cpu))
@@ -64,18 +73,31 @@ class Guest:
                 self.seen["user"] = (now, cpu)
             elif words[0] == "#RUN" and words[1:] == ["idle"]:
                 self.idle_at = now + 3  # let the boot's last work end; then watch for 4 s
-            elif words[0] == "#BEGIN":
+            elif words[0] == "#BEGIN" and len(words) == 2:
                 self.begun[words[1]] = (now, cpu)
-            elif words[0] == "#END" and len(words) == 5 and words[1] in self.begun:
-                self.ended(words[1], *(float(word) for word in words[2:]), now, cpu)
+            elif words[0] in ("#BEGIN", "#END"):
+                try:
+                    self.ended(words[1], *read_end(words[2:]), now, cpu)
+                except (ValueError, IndexError, KeyError):
+                    self.fail(f"damaged line: {text}")
+            elif words[0] == "#DONE":
+                self.done = True
             elif words[0] == "#FAIL":
-                self.records.append({"name": "fail", "what": text})
+                self.fail(text)
+
+    def fail(self, what):
+        self.records.append({"name": "fail", "what": what})
 
     def ended(self, bench, operations, seconds, inner_cpu, now, cpu):
         _, cpu_before = self.begun.pop(bench)
-        used = (cpu - cpu_before) if self.in_guest else inner_cpu
+        used = inner_cpu
+        if self.in_guest:
+            used = 0 if cpu is None or cpu_before is None else cpu - cpu_before
+        if used <= 0:
+            self.fail(f"{bench}: its first and last line came together; this machine is too busy, or -t too short")
+            return
         self.records.append({"name": "bench", "bench": bench, "rate_wall": operations / seconds,
-                             "rate_cpu": operations / used if used > 0 else None})
+                             "rate_cpu": operations / used})
 
     def run(self, log_path, timeout):
         master, slave = pty.openpty()
@@ -90,7 +112,9 @@ class Guest:
         status = process.wait()
         os.close(master)
         if status:
-            self.records.append({"name": "fail", "what": f"exit code {status}, see {log_path}"})
+            self.fail(f"exit code {status}, see {log_path}")
+        elif self.begun or self.in_guest and not self.done:
+            self.fail(f"ended before its work did ({', '.join(self.begun) or 'boot'}), see {log_path}")
         if self.in_guest and "user" in self.seen:
             boot = {"name": "boot"}
             for what, (wall, cpu) in self.seen.items():
@@ -104,7 +128,7 @@ class Guest:
             while True:
                 now = time.monotonic() - start
                 if now > timeout:
-                    self.records.append({"name": "fail", "what": f"still running after {timeout} s"})
+                    self.fail(f"still running after {timeout} s, see {log_path}")
                     process.kill()
                     break
                 if self.idle_at and now >= self.idle_at:
@@ -131,12 +155,12 @@ class Guest:
                                  "idle_cpu_pct": 100 * (cpu - before[1]) / (now - before[0])})
 
 
-def startup(command, times):
+def startup(argv, times):
     """Median (wall ms, CPU ms, peak RSS MiB) of a guest that powers off at its first instructions."""
     results = []
     for _ in range(times):
         start = time.monotonic()
-        process = subprocess.Popen(shlex.split(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status

@@ -7,6 +7,7 @@ A script reaches its guest in a second cpio archive behind the initramfs, as /te
 length does not matter and the disk is written by the guest alone. The guest prints what `section NAME COMMAND`
 ran between marks; Run.sections holds it by name."""
 
+import collections
 import contextlib
 import fcntl
 import hashlib
@@ -32,7 +33,10 @@ MODULES = "virtio_mmio,virtio_blk,virtio_net,virtio_rng,ext4"
 PACKAGES = """base-files bash busybox-static coreutils curl dash diffutils findutils gcc grep gzip iproute2 iputils-ping
     libc6-dev libpython3-stdlib mawk mount netcat-openbsd openssl perl-base procps python3-minimal sed util-linux
     e2fsprogs""".split()
-SIZE = 1 << 30
+
+# A root disk: its name in the cache, what is on it, its size, and what is left out beside DROPPED.
+Disk = collections.namedtuple("Disk", "name packages size dropped")
+ROOT_DISK = Disk("root", PACKAGES, 1 << 30, [])
 
 # What no test needs and takes most of the room.
 DROPPED = """usr/share/doc usr/share/man usr/share/info usr/share/locale usr/share/lintian usr/share/zoneinfo
@@ -72,10 +76,10 @@ def run(*args, **kw):
     return done.stdout
 
 
-def unpack(debs, root):
+def unpack(debs, root, dropped):
     for deb in debs:
         run("dpkg-deb", "-x", deb, root)
-    for pattern in DROPPED:
+    for pattern in [*DROPPED, *dropped]:
         for path in root.glob(pattern):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for name in ("proc", "sys", "dev", "run", "mnt", "root", "test", "tmp", "var/tmp"):
@@ -101,14 +105,14 @@ def own_by_root(image):
     run("debugfs", "-w", "-f", "-", image, stdin=None, input="\n".join(lines).encode())
 
 
-def make_image(debs, out):
+def make_image(debs, disk, out):
     with tempfile.TemporaryDirectory(dir=out.parent) as tmp:
         root = pathlib.Path(tmp) / "root"
         root.mkdir(mode=0o755)
-        unpack(debs, root)
+        unpack(debs, root, disk.dropped)
         new = pathlib.Path(tmp) / "image"
         with open(new, "wb") as file:
-            file.truncate(SIZE)
+            file.truncate(disk.size)
         run("mkfs.ext4", "-q", "-F", "-m", "0", "-L", "debian", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d",
             root, new)
         if os.geteuid():
@@ -121,27 +125,27 @@ def make_image(debs, out):
         new.replace(out)
 
 
-def image():
-    """The path of the pristine disk image; nobody writes to it."""
+def image(disk=ROOT_DISK):
+    """The path of the pristine image of @disk; nobody writes to it."""
     folder = cache()
-    out, stamp = folder / "root.img", folder / "root.stamp"
+    out, stamp = folder / f"{disk.name}.img", folder / f"{disk.name}.stamp"
     with lock(folder):
-        debs = vm.fetched("debs", *PACKAGES)
-        recipe = [*(pathlib.Path(deb).name for deb in debs), str((SIZE, DROPPED, FILES, LINKS)),
+        debs = vm.fetched("debs", *disk.packages)
+        recipe = [*(pathlib.Path(deb).name for deb in debs), str((disk.size, DROPPED, disk.dropped, FILES, LINKS)),
                   *map(inspect.getsource, (unpack, own_by_root, make_image))]
         said = hashlib.sha256("\n".join(recipe).encode()).hexdigest()
         if not (out.exists() and stamp.exists() and stamp.read_text() == said):
             print("# making the Debian disk image", flush=True)
             stamp.unlink(missing_ok=True)
-            make_image(debs, out)
+            make_image(debs, disk, out)
             stamp.write_text(said)
     return out
 
 
-def copy(folder, name="root.img"):
+def copy(folder, name="root.img", disk=ROOT_DISK):
     """A disk of one's own in @folder, which costs room only where it is written to if the host can."""
     out = pathlib.Path(folder) / name
-    run("cp", "--reflink=auto", "--sparse=always", image(), out)
+    run("cp", "--reflink=auto", "--sparse=always", image(disk), out)
     return out
 
 

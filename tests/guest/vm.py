@@ -40,13 +40,14 @@ def run_arg(script):
 
 
 class Vm:
-    """A running `vireo run`. Use as a context manager; leaving it ends the process."""
+    """A running `vireo run`, or @command where another emulator is to run the guest. Use as a context manager; leaving
+    it ends the process."""
 
-    def __init__(self, *args, deadline_s=240, stdin=True):
+    def __init__(self, *args, deadline_s=240, stdin=True, command=None):
         self.deadline = time.monotonic() + deadline_s
         self.text = ""
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([VIREO, "run", *map(str, args)],
+        self.process = subprocess.Popen(command or [VIREO, "run", *map(str, args)],
                                         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=self.log)
 

@@ -12,6 +12,7 @@
 #   fetch.sh user-arm64    user-mode emulator for arm64, likewise
 #   fetch.sh qemu10 [CPU]  system emulator for riscv64, x86_64 or aarch64 (default riscv64) with its
 #                          libraries; prints its path
+#   fetch.sh compiler      the guest's compiler as programs of this host; prints the folder (cc1, as)
 #   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
 #   fetch.sh debs N..      downloads riscv64 packages and all that they depend on; prints the .deb files
 #   fetch.sh sysroot       the libraries that vireo is built with, for arm64, of Debian 12 as the cross
@@ -167,7 +168,38 @@ make_user_arm64() {
     rm -rf "$dir"
 }
 
-# The system emulator wants its own C library, so it runs under its own loader.
+# Unpacks packages "$@" for this host, and all that they depend on, into $new/root.
+closure() {
+    apt_ready "$host"
+    say "$1 and its libraries"
+    private_apt "$host" apt-get install -qq -y --download-only "$@" \
+        >"$new/log" 2>&1 || { cat "$new/log" >&2; die "cannot download $*"; }
+    mkdir "$new/root"
+    for deb in "$cache/apt-$host"/cache/archives/*.deb; do
+        dpkg-deb -x "$deb" "$new/root"
+    done
+    private_apt "$host" apt-get clean
+}
+
+# Makes $new/$1, which starts $new/root/$2 under the C library and the loader of that root, which are newer than this
+# system's. The rest are arguments that stand before its own, in which $root is that folder.
+alone() {
+    name=$1
+    program=$2
+    shift 2
+    cat >"$new/$name" <<EOF
+#!/bin/sh
+root=\$(dirname "\$(readlink -f "\$0")")/root
+libc=\$(echo "\$root"/usr/lib/*-linux-gnu/libc.so.6)
+libs=\${libc%/*}
+for ld in "\$libs"/ld-*.so.* "\$root"/usr/lib/ld-*.so.*; do
+    [ -e "\$ld" ] && break
+done
+exec "\$ld" --library-path "\$libs" --argv0 "\$0" "\$root/$program" $* "\$@"
+EOF
+    chmod 755 "$new/$name"
+}
+
 make_qemu10() {
     case $cpu in
     riscv64) package=qemu-system-riscv ;;
@@ -175,26 +207,16 @@ make_qemu10() {
     aarch64) package=qemu-system-arm ;;
     *) die "no emulator for '$cpu': riscv64, x86_64 or aarch64" ;;
     esac
-    apt_ready "$host"
-    say "$package and its libraries"
-    private_apt "$host" apt-get install -qq -y --download-only "$package" \
-        >"$new/log" 2>&1 || { cat "$new/log" >&2; die "cannot download $package"; }
-    mkdir "$new/root"
-    for deb in "$cache/apt-$host"/cache/archives/*.deb; do
-        dpkg-deb -x "$deb" "$new/root"
-    done
-    private_apt "$host" apt-get clean
-    cat >"$new/qemu-system-$cpu" <<'EOF'
-#!/bin/sh
-root=$(dirname "$(readlink -f "$0")")/root
-libc=$(echo "$root"/usr/lib/*-linux-gnu/libc.so.6)
-for ld in "${libc%/*}"/ld-*.so.* "$root"/usr/lib/ld-*.so.*; do
-    [ -e "$ld" ] && break
-done
-exec "$ld" --library-path "${libc%/*}" --argv0 "$0" "$root/usr/bin/${0##*/}" \
-    -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu" "$@"
-EOF
-    chmod 755 "$new/qemu-system-$cpu"
+    closure "$package"
+    alone "qemu-system-$cpu" "usr/bin/qemu-system-$cpu" '-L "$root/usr/share/qemu"' \
+        '-L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu"'
+}
+
+# The guest's own compiler and assembler (same version, same output) as programs of this host.
+make_compiler() {
+    closure cpp-14-riscv64-linux-gnu binutils-riscv64-linux-gnu
+    alone cc1 "$(cd "$new/root" && echo usr/libexec/gcc-cross/riscv64-linux-gnu/14/cc1)"
+    alone as usr/bin/riscv64-linux-gnu-as
 }
 
 # Libraries with what they need to run, and a cross file by which programs run under qemu-user. Its -L
@@ -265,6 +287,7 @@ qemu10)
     case $cpu in riscv64) folder=qemu10 ;; *) folder=qemu10-$cpu ;; esac
     want "$folder" make_qemu10 "qemu-system-$cpu"
     ;;
+compiler) host=$(dpkg --print-architecture); want compiler make_compiler ;;
 sysroot)
     suite=bookworm
     cache=${cache%/*}/$suite
