@@ -103,6 +103,7 @@ enum { VR_DEV_WINDOWS = 6 };
 struct vr_dev_class {
     const char *name, *help;
     size_t size;      /* of the whole device struct; vr_dev comes first */
+    uint32_t pci;     /* offset of its struct vr_pci (dev/pci/pci.h); 0: not a PCI function */
     uint16_t version; /* of the saved state */
     const struct vr_field *fields;
     struct vr_window windows[VR_DEV_WINDOWS];              /* until len is 0 */
@@ -164,6 +165,10 @@ static inline void vr_dev_unlock(struct vr_dev *dev)
 /* Take the lock and access a window. width 1, 2, 4, 8; off + width inside the window. */
 uint64_t vr_dev_read(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width);
 void vr_dev_write(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width, uint64_t val);
+/* The same for who holds the lock: a device's second door to its own registers. */
+uint64_t vr_dev_read_locked(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width);
+void vr_dev_write_locked(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width,
+                         uint64_t val);
 
 /* One section named by the device's id. Save: quiesced before. A load that fails leaves the device
  * as it was if the section is bad, and reset if the class's loaded hook refused the state. */

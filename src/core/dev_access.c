@@ -291,23 +291,34 @@ static void dev_check_access(const struct vr_dev *dev, unsigned window, uint64_t
     vr_assert(vr_in_range(off, width, dev->cls->windows[window].len));
 }
 
-uint64_t vr_dev_read(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width)
+uint64_t vr_dev_read_locked(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width)
 {
     dev_check_access(dev, window, off, width);
+    return VR_LIKELY(!dev->priv->dead) ? dev_read(dev, window, off, width) : 0;
+}
+
+void vr_dev_write_locked(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width,
+                         uint64_t val)
+{
+    dev_check_access(dev, window, off, width);
+    if (VR_LIKELY(!dev->priv->dead)) {
+        dev_write(dev, window, off, width, val & vr_width_mask(width));
+    }
+}
+
+uint64_t vr_dev_read(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width)
+{
     vr_dev_lock(dev);
     dev->reads++;
-    uint64_t v = VR_LIKELY(!dev->priv->dead) ? dev_read(dev, window, off, width) : 0;
+    uint64_t v = vr_dev_read_locked(dev, window, off, width);
     vr_dev_unlock(dev);
     return v;
 }
 
 void vr_dev_write(struct vr_dev *dev, unsigned window, uint64_t off, unsigned width, uint64_t val)
 {
-    dev_check_access(dev, window, off, width);
     vr_dev_lock(dev);
     dev->writes++;
-    if (VR_LIKELY(!dev->priv->dead)) {
-        dev_write(dev, window, off, width, val & vr_width_mask(width));
-    }
+    vr_dev_write_locked(dev, window, off, width, val);
     vr_dev_unlock(dev);
 }
