@@ -72,7 +72,7 @@ static void virtio_offer(struct dut *dut, unsigned queue, uint16_t head)
 /* One chain of up to four descriptors in a queue, mostly sound, and a notification. */
 static void virtio_chain(struct dut *dut, uint64_t *seed)
 {
-    unsigned queues = vr_virtio_of(dut->dev)->host.cls->queue_count;
+    unsigned queues = vr_virtio_of(dut->dev)->host.queue_count;
     unsigned queue = rig_random(seed) % (queues < 8 ? queues : 8), len = 1 + rig_random(seed) % 4;
     uint8_t *at = dut->rig.ram->hva + VQ_AT + queue * VQ_STEP;
     unsigned head = rig_random(seed) % VQ_SIZE, readable = rig_random(seed) % (len + 1);
@@ -194,7 +194,7 @@ static uint64_t virtio_work(struct vr_dev *dev)
 {
     const struct vr_virtio *v = vr_virtio_of(dev);
     uint64_t chains = 0;
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         chains += v->host.vq[i].host.stats.chains;
     }
     return chains;

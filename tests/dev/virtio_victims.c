@@ -57,7 +57,7 @@ void victim_init(struct victim *v, unsigned kind)
     }
     vd_init(&v->d, &v->rig, v->dev);
     v->features = vd_offered(&v->d) & ~RING & ~VR_VIRTIO_F_VERSION_1;
-    v->queues = vr_virtio_of(v->dev)->host.cls->queue_count;
+    v->queues = vr_virtio_of(v->dev)->host.queue_count;
 }
 
 void victim_fini(struct victim *v)

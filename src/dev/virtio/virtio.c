@@ -75,7 +75,7 @@ static void virtio_later(void *arg)
 {
     struct vr_virtio *v = vr_virtio_of(arg);
     uint64_t todo = v->deferred;
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         if (todo >> i & 1) {
             vr_virtio_handle(v, i);
         }
@@ -96,7 +96,7 @@ static void virtio_resume(void *arg)
 {
     struct vr_virtio *v = vr_virtio_of(arg);
     v->host.paused = false;
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         vr_virtio_handle(v, i);
     }
 }
@@ -104,9 +104,8 @@ static void virtio_resume(void *arg)
 void vr_virtio_kick(struct vr_virtio *v, uint32_t val)
 {
     uint32_t queue = vr_virtio_has(v, VR_VIRTIO_F_NOTIFICATION_DATA) ? val & UINT16_MAX : val;
-    if (queue >= v->host.cls->queue_count) {
-        vr_guest_error(v->host.dev, "notification of queue %u of %u", queue,
-                       v->host.cls->queue_count);
+    if (queue >= v->host.queue_count) {
+        vr_guest_error(v->host.dev, "notification of queue %u of %u", queue, v->host.queue_count);
         return;
     }
     struct vr_virtq *q = &v->host.vq[queue];
@@ -169,7 +168,7 @@ static bool virtio_features_ok(struct vr_virtio *v)
 static void virtio_pick_format(struct vr_virtio *v)
 {
     bool packed = (v->status & VR_VIRTIO_FEATURES_OK) && vr_virtio_has(v, VR_VIRTIO_F_RING_PACKED);
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         v->host.vq[i].host.format = packed ? &vr_virtq_packed : &vr_virtq_split;
     }
 }
@@ -182,7 +181,7 @@ static void virtio_driver_ok(struct vr_virtio *v)
         cls->ready(v->host.dev);
     }
     /* Buffers may wait already, some drivers even notified us of them. */
-    for (unsigned i = 0; i < cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         vr_virtio_handle(v, i);
     }
 }
@@ -221,12 +220,11 @@ void vr_virtio_status_write(struct vr_virtio *v, uint8_t val)
 
 struct vr_virtq *vr_virtio_selected(struct vr_virtio *v, bool write)
 {
-    if (v->queue_sel < v->host.cls->queue_count) {
+    if (v->queue_sel < v->host.queue_count) {
         return &v->host.vq[v->queue_sel];
     }
     if (write) {
-        vr_guest_error(v->host.dev, "set-up of queue %u of %u", v->queue_sel,
-                       v->host.cls->queue_count);
+        vr_guest_error(v->host.dev, "set-up of queue %u of %u", v->queue_sel, v->host.queue_count);
     }
     return NULL;
 }
@@ -371,7 +369,8 @@ int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
     struct vr_virtio *v = vr_virtio_of(dev);
     vr_assert(cls->config_len <= VR_VIRTIO_CONFIG_MAX && (!cls->config_len || cls->config_read));
     vr_assert(cls->queue_count <= VR_VIRTIO_QUEUES_MAX);
-    v->host = (struct vr_virtio_host){.dev = dev, .cls = cls, .transport = transport, .vq = vq};
+    v->host = (struct vr_virtio_host){
+        .dev = dev, .cls = cls, .transport = transport, .vq = vq, .queue_count = cls->queue_count};
     v->host.chain = vr_zalloc(sizeof(*v->host.chain));
     if (!v->host.chain) {
         return vr_err(err, -ENOMEM, "no memory");
@@ -422,7 +421,7 @@ void vr_virtio_reset(struct vr_dev *dev)
     vr_timer_cancel(&v->host.later);
     vr_timer_cancel(&v->host.resume);
     v->host.paused = false;
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         vr_virtq_stop(&v->host.vq[i]);
         v->host.vq[i].size = v->host.vq[i].host.size_max;
     }
@@ -436,7 +435,6 @@ void vr_virtio_reset(struct vr_dev *dev)
 /* Rules between fields that a snapshot must keep. */
 static int virtio_check(struct vr_virtio *v, struct vr_error *err)
 {
-    const struct vr_virtio_class *cls = v->host.cls;
     if (v->status & ~(STATUS_KNOWN | VR_VIRTIO_NEEDS_RESET)) {
         return vr_err(err, -ERANGE, "device status 0x%02x has unknown bits", v->status);
     }
@@ -450,10 +448,10 @@ static int virtio_check(struct vr_virtio *v, struct vr_error *err)
     } else if (v->status & VR_VIRTIO_DRIVER_OK) {
         return vr_err(err, -ERANGE, "DRIVER_OK without FEATURES_OK");
     }
-    if (cls->queue_count < 64 && v->deferred >> cls->queue_count) {
-        return vr_err(err, -ERANGE, "deferred queues beyond %u", cls->queue_count);
+    if (v->host.queue_count < 64 && v->deferred >> v->host.queue_count) {
+        return vr_err(err, -ERANGE, "deferred queues beyond %u", v->host.queue_count);
     }
-    for (unsigned i = 0; i < cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         struct vr_virtq *q = &v->host.vq[i];
         if (!vr_virtq_sound(q) || (q->ready && !(v->status & VR_VIRTIO_FEATURES_OK))) {
             return vr_err(err, -ERANGE, "queue %u (%s, %u entries) is not as it may be", i,
@@ -467,7 +465,7 @@ int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
     virtio_pick_format(v);
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         v->host.vq[i].host.staged = v->host.vq[i].host.staged_descs = 0;
         v->host.vq[i].host.mapped = false;
         v->host.vq[i].host.epoch++;

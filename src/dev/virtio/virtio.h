@@ -74,6 +74,7 @@ struct vr_virtio_host {
     const struct vr_virtio_class *cls;
     const struct vr_virtio_transport *transport;
     struct vr_virtq *vq;
+    unsigned queue_count;   /* that this one has: the class's, or fewer if its init says so */
     struct vr_chain *chain; /* scratch for the device's handlers, owned */
     struct vr_irq irq;      /* for transports with one wire */
     struct vr_timer later;  /* goes on with deferred queues */
