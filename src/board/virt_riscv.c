@@ -420,6 +420,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->ram_bytes = o->ram_bytes;
     v->append = o->append ? strdup(o->append) : NULL;
     rv_config_default(&v->config);
+    v->config.ext &= ~(UINT64_C(1) << RV_EXT_smaia | UINT64_C(1) << RV_EXT_ssaia);
     v->config.builtin_sbi = !o->firmware;
     virt_choose_engine(v, o);
     r = o->append && !v->append ? vr_err(err, -ENOMEM, "no memory for a machine")

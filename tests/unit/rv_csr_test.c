@@ -27,7 +27,7 @@ static void csr_fields_hold_what_they_may(void **state)
         {CSR_MCOUNTEREN, UINT64_MAX, 0xffffffff},
         {CSR_MENVCFG, UINT64_MAX, 0xe0000000000000f1},
         {CSR_MENVCFG, 0x20, 0x30}, /* CBIE 2 is none: it stays 3 */
-        {CSR_MSTATEEN0, UINT64_MAX, 0xc000000000000000},
+        {CSR_MSTATEEN0, UINT64_MAX, 0xd800000000000000},
         {0x30d, UINT64_MAX, 0x8000000000000000},
         {CSR_MSECCFG, UINT64_MAX, 0x300},
         {CSR_SENVCFG, UINT64_MAX, 0xf1},

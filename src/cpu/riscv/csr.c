@@ -26,6 +26,8 @@ struct csr {
     uint64_t (*read)(struct rv_hart *hart, unsigned num);
     void (*write)(struct rv_hart *hart, unsigned num,
                   uint64_t val); /* NULL and not stored: ignored */
+    /* Instead of both, where others change the register too: in one step. */
+    uint64_t (*swap)(struct rv_hart *hart, unsigned num, bool write, uint64_t mask, uint64_t val);
 };
 
 /* --- Floating point --- */
@@ -175,14 +177,22 @@ static void csr_write_mideleg(struct rv_hart *hart, unsigned num, uint64_t val)
     rv_recheck(hart);
 }
 
+/* Interrupts that are S's, but virtual: sip shows mvip, and sie is its own. */
+static uint64_t csr_virtual(const struct rv_hart *hart)
+{
+    return hart->mvien & ~hart->mideleg;
+}
+
 static uint64_t csr_read_sie(struct rv_hart *hart, unsigned num)
 {
     (void)num;
-    return hart->mie & hart->mideleg;
+    return (hart->mie & hart->mideleg) | (hart->sie_own & csr_virtual(hart));
 }
 
 static void csr_write_sie(struct rv_hart *hart, unsigned num, uint64_t val)
 {
+    uint64_t own = csr_virtual(hart);
+    hart->sie_own = (hart->sie_own & ~own) | (val & own);
     csr_write_mie(hart, num, (hart->mie & ~hart->mideleg) | (val & hart->mideleg));
 }
 
@@ -199,6 +209,7 @@ static uint64_t csr_read_mip(struct rv_hart *hart, unsigned num)
 static void csr_write_mip(struct rv_hart *hart, unsigned num, uint64_t val)
 {
     uint64_t mask = RV_MIP_S & ~(rv_stce(hart) ? RV_BIT(RV_STI) : 0);
+    mask &= ~(hart->mvien & RV_BIT(RV_SEI));
     (void)num;
     hart->mip_soft = (hart->mip_soft & ~mask) | (val & mask);
     rv_recheck(hart);
@@ -206,7 +217,8 @@ static void csr_write_mip(struct rv_hart *hart, unsigned num, uint64_t val)
 
 static uint64_t csr_read_sip(struct rv_hart *hart, unsigned num)
 {
-    return csr_read_mip(hart, num) & hart->mideleg;
+    uint64_t own = csr_virtual(hart), v = csr_read_mip(hart, num) & hart->mideleg;
+    return own ? v | (rv_mvip(hart) & own) : v;
 }
 
 static void csr_write_sip(struct rv_hart *hart, unsigned num, uint64_t val)
@@ -214,6 +226,8 @@ static void csr_write_sip(struct rv_hart *hart, unsigned num, uint64_t val)
     uint64_t mask = RV_BIT(RV_SSI) & hart->mideleg;
     (void)num;
     hart->mip_soft = (hart->mip_soft & ~mask) | (val & mask);
+    mask = RV_BIT(RV_SSI) & csr_virtual(hart);
+    hart->mvip = (hart->mvip & ~mask) | (val & mask);
     rv_recheck(hart);
 }
 
@@ -278,7 +292,13 @@ static uint64_t csr_read_mstateen(struct rv_hart *hart, unsigned num)
 
 static void csr_write_mstateen(struct rv_hart *hart, unsigned num, uint64_t val)
 {
-    hart->mstateen[num & 3] = val & (RV_STATEEN_SE | ((num & 3) == 0 ? RV_STATEEN_ENVCFG : 0));
+    uint64_t mask = RV_STATEEN_SE;
+    if ((num & 3) == 0) {
+        mask |= RV_STATEEN_ENVCFG;
+        mask |= RV_HAS(&hart->config, smaia) ? RV_STATEEN_AIA | RV_STATEEN_CSRIND : 0;
+        mask |= hart->file_s.reg ? RV_STATEEN_IMSIC : 0;
+    }
+    hart->mstateen[num & 3] = val & mask;
 }
 
 static void csr_write_mseccfg(struct rv_hart *hart, unsigned num, uint64_t val)
@@ -461,6 +481,7 @@ enum { CSR_SEED = 0x015, CSR_MIP = 0x344 };
 #define RW(fn)                   .read = csr_read_##fn, .write = csr_write_##fn
 #define RO(fn)                   .read = csr_read_##fn
 #define IF(fn)                   .allowed = csr_##fn
+#define AIA(fn)                  .allowed = rv_##fn##_allowed
 
 static const struct csr csr_table[] = {
     { AT(0x001, "fflags", f), IF(fp_on), RW(fflags) },
@@ -479,6 +500,9 @@ static const struct csr csr_table[] = {
     { AT(0x143, "stval", i), STORED(stval, UINT64_MAX) },
     { AT(0x144, "sip", i), RW(sip) },
     { AT(0x14d, "stimecmp", sstc), IF(stimecmp_allowed), STORED(stimecmp, 0), .write = csr_write_stimecmp },
+    { AT(0x150, "siselect", ssaia), AIA(siselect), STORED(siselect, RV_ISELECT) },
+    { AT(RV_CSR_SIREG, "sireg", ssaia), AIA(sireg), .swap = rv_swap_ireg },
+    { AT(RV_CSR_STOPEI, "stopei", ssaia), AIA(stopei), .swap = rv_swap_topei },
     { AT(0x180, "satp", i), IF(satp_allowed), STORED(satp, 0), .write = csr_write_satp },
     { AT(0x300, "mstatus", i), RW(mstatus) },
     { AT(0x301, "misa", i), RO(misa) },
@@ -487,6 +511,8 @@ static const struct csr csr_table[] = {
     { AT(0x304, "mie", i), STORED(mie, 0), .write = csr_write_mie },
     { AT(0x305, "mtvec", i), STORED(mtvec, ~UINT64_C(2)) },
     { AT(0x306, "mcounteren", i), STORED(mcounteren, 0xffffffff) },
+    { AT(0x308, "mvien", smaia), STORED(mvien, 0), .write = rv_write_mvien },
+    { AT(0x309, "mvip", smaia), .read = rv_read_mvip, .write = rv_write_mvip },
     { AT(0x30a, "menvcfg", i), STORED(menvcfg, 0), .write = csr_write_menvcfg },
     { RANGE(0x30c, 4, "mstateen", smstateen), RW(mstateen) },
     { AT(0x320, "mcountinhibit", i), STORED(mcountinhibit, 0), .write = csr_write_mcountinhibit },
@@ -496,6 +522,9 @@ static const struct csr csr_table[] = {
     { AT(0x342, "mcause", i), STORED(mcause, UINT64_MAX) },
     { AT(0x343, "mtval", i), STORED(mtval, UINT64_MAX) },
     { AT(CSR_MIP, "mip", i), RW(mip) },
+    { AT(0x350, "miselect", smaia), STORED(miselect, RV_ISELECT) },
+    { AT(0x351, "mireg", smaia), AIA(mireg), .swap = rv_swap_ireg },
+    { AT(0x35c, "mtopei", smaia), AIA(mtopei), .swap = rv_swap_topei },
     { RANGE(0x3a0, 4, "pmpcfg", i), IF(pmpcfg_allowed), RW(pmpcfg) },
     { RANGE(0x3b0, RV_PMP_COUNT, "pmpaddr", i), RW(pmpaddr) },
     { AT(0x747, "mseccfg", i), STORED(mseccfg, 0), .write = csr_write_mseccfg },
@@ -509,11 +538,13 @@ static const struct csr csr_table[] = {
     { AT(0xc01, "time", zicntr), IF(counter_allowed), RO(time) },
     { AT(0xc02, "instret", zicntr), IF(counter_allowed), RO(instret) },
     { RANGE(0xc03, 29, "hpmcounter", zihpm), IF(counter_allowed), RO(zero) },
+    { AT(0xdb0, "stopi", ssaia), AIA(stopi), .read = rv_read_stopi },
     { AT(0xf11, "mvendorid", i), RO(zero) },
     { AT(0xf12, "marchid", i), RO(zero) },
     { AT(0xf13, "mimpid", i), RO(zero) },
     { AT(0xf14, "mhartid", i), RO(mhartid) },
     { AT(0xf15, "mconfigptr", i), RO(zero) },
+    { AT(0xfb0, "mtopi", smaia), .read = rv_read_mtopi },
 };
 /* clang-format on */
 
@@ -548,6 +579,9 @@ static const struct csr *csr_access(const struct rv_hart *hart, unsigned num, bo
 static uint64_t csr_get(struct rv_hart *hart, const struct csr *c, unsigned num)
 {
     uint64_t v;
+    if (c->swap) {
+        return c->swap(hart, num, false, 0, 0);
+    }
     if (c->read) {
         return c->read(hart, num);
     }
@@ -557,7 +591,9 @@ static uint64_t csr_get(struct rv_hart *hart, const struct csr *c, unsigned num)
 
 static void csr_set(struct rv_hart *hart, const struct csr *c, unsigned num, uint64_t val)
 {
-    if (c->write) {
+    if (c->swap) {
+        (void)c->swap(hart, num, true, UINT64_MAX, val);
+    } else if (c->write) {
         c->write(hart, num, val);
     } else if (c->stored) {
         val &= c->wmask;
@@ -604,7 +640,7 @@ bool rv_csr_legal(const struct rv_hart *hart)
     return !(hart->mstatus & ~(MSTATUS_WRITABLE | RV_MSTATUS_FS | fixed)) &&
            !(hart->mideleg & ~RV_MIP_S) && !(hart->mie & ~(RV_MIP_S | RV_MIP_M)) &&
            !(hart->mip_soft & ~RV_MIP_S) && !(hart->lines & ~(RV_MIP_S | RV_MIP_M)) &&
-           !((hart->mepc | hart->sepc | hart->cpu.pc | hart->start_pc) & 1);
+           rv_aia_legal(hart) && !((hart->mepc | hart->sepc | hart->cpu.pc | hart->start_pc) & 1);
 }
 
 bool rv_csr_helper(struct vr_cpu *cpu, const struct vr_ir *ir)
@@ -618,6 +654,10 @@ bool rv_csr_helper(struct vr_cpu *cpu, const struct vr_ir *ir)
 
     if (!c || (num == CSR_SEED && !write)) {
         return rv_illegal_bits(hart, ir);
+    }
+    if (c->swap) {
+        cpu->r[ir->d] = c->swap(hart, num, write, swap ? UINT64_MAX : src, op == 3 ? 0 : src);
+        return true;
     }
     if (!swap || rd != 0) {
         old = csr_get(hart, c, num);

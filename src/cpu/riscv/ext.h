@@ -12,8 +12,9 @@
     X(zabha, "zabha") X(zacas, "zacas") X(zalrsc, "zalrsc") X(zawrs, "zawrs") X(zfa, "zfa") \
     X(zfh, "zfh") X(zfhmin, "zfhmin") X(zca, "zca") X(zcb, "zcb") X(zcd, "zcd") \
     X(zcmop, "zcmop") X(zba, "zba") X(zbb, "zbb") X(zbc, "zbc") X(zbs, "zbs") X(zkr, "zkr") \
-    X(smstateen, "smstateen") X(ssstateen, "ssstateen") X(sstc, "sstc") X(svadu, "svadu") \
-    X(svade, "svade") X(svinval, "svinval") X(svnapot, "svnapot") X(svpbmt, "svpbmt")
+    X(smaia, "smaia") X(smstateen, "smstateen") X(ssaia, "ssaia") X(ssstateen, "ssstateen") \
+    X(sstc, "sstc") X(svadu, "svadu") X(svade, "svade") X(svinval, "svinval") \
+    X(svnapot, "svnapot") X(svpbmt, "svpbmt")
 /* clang-format on */
 
 #define RV_EXT_ENUM(id, name) RV_EXT_##id,

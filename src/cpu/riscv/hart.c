@@ -118,7 +118,7 @@ void rv_attention(struct vr_cpu *cpu)
     for (;;) {
         hart_serve(hart, ~0u);
         unsigned hsm = atomic_load(&hart->hsm);
-        if (hsm == RV_HSM_SUSPENDED && rv_mip(hart) & hart->mie) {
+        if (hsm == RV_HSM_SUSPENDED && (rv_due_m(hart) || rv_due_s(hart))) {
             atomic_store(&hart->hsm, RV_HSM_STARTED);
             break;
         }
@@ -209,6 +209,10 @@ static void hart_sbi_state(struct rv_hart *hart)
                     (RV_HAS(c, zicbom) ? RV_ENVCFG_CBIE | RV_ENVCFG_CBCFE : 0) |
                     (RV_HAS(c, zicboz) ? RV_ENVCFG_CBZE : 0);
     hart->mstateen[0] = RV_STATEEN_SE | RV_STATEEN_ENVCFG;
+    if (RV_HAS(c, smaia)) {
+        hart->mstateen[0] |= RV_STATEEN_AIA | RV_STATEEN_CSRIND;
+        hart->mstateen[0] |= hart->file_s.reg ? RV_STATEEN_IMSIC : 0;
+    }
     for (unsigned i = 1; i < 4; i++) {
         hart->mstateen[i] = RV_STATEEN_SE;
     }
@@ -313,6 +317,13 @@ static const struct vr_field hart_fields[] = {
     VR_STATE(menvcfg, "environment of S"),
     VR_STATE(mseccfg, "security configuration"),
     VR_STATE_ARRAY(mstateen, "state that S may use"),
+    VR_STATE(mvien, "virtual interrupts of S"),
+    VR_STATE(mvip, "virtual interrupts that are pending"),
+    VR_STATE(miselect, "register behind mireg", .max = RV_ISELECT),
+    VR_STATE(siselect, "register behind sireg", .max = RV_ISELECT),
+    VR_STATE(sie_own, "virtual interrupts that are enabled"),
+    VR_STATE_ARRAY(iprio_m, "priorities of interrupts to M"),
+    VR_STATE_ARRAY(iprio_s, "priorities of interrupts to S"),
     VR_STATE(stvec, "supervisor trap vector"),
     VR_STATE(sepc, "supervisor exception pc"),
     VR_STATE(scause, "supervisor trap cause"),
@@ -340,6 +351,8 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(ctx_floor, "TLB bookkeeping"),
     VR_HOST(ctx_mode, "TLB bookkeeping"),
     VR_HOST(asid_ctx, "TLB bookkeeping"),
+    VR_HOST(file_m, "wiring"),
+    VR_HOST(file_s, "wiring"),
     VR_HOST(stimer, "from stimecmp"),
     VR_HOST(stimer_fired, "from stimecmp"),
     VR_HOST(time, "wiring"),

@@ -9,6 +9,7 @@
 #include "base/field.h"
 #include "core/clock.h"
 #include "core/irq.h"
+#include "core/irq_file.h"
 #include "cpu/ir/cpu.h"
 #include "cpu/jit/jit_opts.h"
 #include "cpu/riscv/ext.h"
@@ -21,7 +22,7 @@ enum rv_irq { RV_SSI = 1, RV_MSI = 3, RV_STI = 5, RV_MTI = 7, RV_SEI = 9, RV_MEI
 /* MMU modes: index of the TLB set, see rv_regime(). */
 enum { RV_MMU_U, RV_MMU_S, RV_MMU_S_SUM, RV_MMU_M };
 
-enum { RV_PMP_COUNT = 16, RV_ASID_BITS = 9 };
+enum { RV_PMP_COUNT = 16, RV_ASID_BITS = 9, RV_IPRIOS = 16 };
 #define RV_PMP_ALL ((UINT64_C(1) << 56) - 1) /* every physical address of RV64 */
 
 /* Helpers that the decoder calls by index; imm is the instruction word unless said. They finish by
@@ -69,6 +70,9 @@ struct rv_hart {
     uint64_t mip_soft; /* the bits of mip that software may set: SSIP STIP SEIP */
     uint64_t mtvec, mepc, mcause, mtval, mscratch, mcounteren, mcountinhibit, menvcfg, mseccfg;
     uint64_t mstateen[4];
+    uint64_t mvien, mvip, miselect, siselect; /* mvip: the bits that are not in mip_soft */
+    uint64_t sie_own; /* the bits of sie that are not in mie: of virtual interrupts */
+    uint8_t iprio_m[RV_IPRIOS], iprio_s[RV_IPRIOS]; /* priority numbers, by interrupt */
     uint64_t stvec, sepc, scause, stval, sscratch, scounteren, senvcfg, satp, stimecmp;
     uint8_t pmpcfg[RV_PMP_COUNT];
     uint64_t pmpaddr[RV_PMP_COUNT];
@@ -85,9 +89,10 @@ struct rv_hart {
     uint16_t ctx_floor; /* TLB contexts below it are dead */
     uint8_t ctx_mode;   /* satp mode that the others belong to */
     uint16_t asid_ctx[1 << RV_ASID_BITS];
-    struct vr_timer stimer;         /* fires at stimecmp */
-    atomic_bool stimer_fired;       /* any thread */
-    uint64_t (*time)(void *opaque); /* mtime ticks; any thread */
+    struct vr_irq_file file_m, file_s; /* of the external interrupt controller; zero: unknown */
+    struct vr_timer stimer;            /* fires at stimecmp */
+    atomic_bool stimer_fired;          /* any thread */
+    uint64_t (*time)(void *opaque);    /* mtime ticks; any thread */
     void *time_opaque;
     rv_sbi_fn sbi;
     void *sbi_opaque;
@@ -119,6 +124,9 @@ void rv_hart_reset(struct rv_hart *hart);
 /* An interrupt wire: chip = the hart, pin = enum rv_irq. For vr_irq_connect. Any thread. RV_SSI is
  * an edge: raising it makes the interrupt pending, the guest clears it. */
 void rv_hart_irq(void *hart, unsigned pin, bool level);
+/* Whom to ask about external interrupts at level @priv (M or S): their priorities, and, if it has
+ * interrupt files, what the AIA's CSRs lead to. Before the machine runs. */
+void rv_hart_set_irq_file(struct rv_hart *hart, enum rv_priv priv, const struct vr_irq_file *file);
 /* The time that stimecmp is compared with was set: deadlines are reckoned anew. Any thread. */
 void rv_hart_time_was_set(struct rv_hart *hart);
 /* Begin at @pc in @priv with a0, a1. From on_reset or before the machine runs; or from another

@@ -42,6 +42,9 @@ enum { RV_MPP_SHIFT = 11 };
 #define RV_MSECCFG_SSEED RV_BIT(9)
 
 /* mstateen0 */
+#define RV_STATEEN_IMSIC  RV_BIT(58)
+#define RV_STATEEN_AIA    RV_BIT(59)
+#define RV_STATEEN_CSRIND RV_BIT(60)
 #define RV_STATEEN_ENVCFG RV_BIT(62)
 #define RV_STATEEN_SE     RV_BIT(63)
 
@@ -81,8 +84,34 @@ void rv_pmp_update(struct rv_hart *hart);
 
 /* Look at the interrupts before the next instruction: something that decides them changed. */
 void rv_recheck(struct rv_hart *hart);
-/* Interrupts that could be taken now; 0: none. */
-uint64_t rv_deliverable(const struct rv_hart *hart);
+/* Interrupts that could be taken now, all of them to S or to M; 0: none. */
+uint64_t rv_deliverable(const struct rv_hart *hart, bool *ret_to_s);
+
+/* Advanced Interrupt Architecture (aia.c). Interrupts that are pending and enabled for M, and for
+ * S, whether or not they can be taken now; the one of @due that comes first at a level. */
+uint64_t rv_due_m(const struct rv_hart *hart);
+uint64_t rv_due_s(const struct rv_hart *hart);
+unsigned rv_top_irq(const struct rv_hart *hart, bool s, uint64_t due);
+uint64_t rv_mvip(const struct rv_hart *hart);
+void rv_set_mvip(struct rv_hart *hart, uint64_t val);
+bool rv_aia_legal(const struct rv_hart *hart);
+/* Hooks of its CSRs. A swap returns what was there and, if @write, changes the bits of @mask. */
+#define RV_MVIEN   (RV_BIT(RV_SSI) | RV_BIT(RV_SEI))
+#define RV_ISELECT 0x1ff
+enum { RV_CSR_SIREG = 0x151, RV_CSR_STOPEI = 0x15c };
+bool rv_mireg_allowed(const struct rv_hart *hart, unsigned num);
+bool rv_siselect_allowed(const struct rv_hart *hart, unsigned num);
+bool rv_sireg_allowed(const struct rv_hart *hart, unsigned num);
+bool rv_mtopei_allowed(const struct rv_hart *hart, unsigned num);
+bool rv_stopei_allowed(const struct rv_hart *hart, unsigned num);
+bool rv_stopi_allowed(const struct rv_hart *hart, unsigned num);
+uint64_t rv_read_mtopi(struct rv_hart *hart, unsigned num);
+uint64_t rv_read_stopi(struct rv_hart *hart, unsigned num);
+uint64_t rv_read_mvip(struct rv_hart *hart, unsigned num);
+void rv_write_mvip(struct rv_hart *hart, unsigned num, uint64_t val);
+void rv_write_mvien(struct rv_hart *hart, unsigned num, uint64_t val);
+uint64_t rv_swap_ireg(struct rv_hart *hart, unsigned num, bool write, uint64_t mask, uint64_t val);
+uint64_t rv_swap_topei(struct rv_hart *hart, unsigned num, bool write, uint64_t mask, uint64_t val);
 
 bool rv_stce(const struct rv_hart *hart); /* is stimecmp in use? */
 uint64_t rv_time(const struct rv_hart *hart);

@@ -105,7 +105,7 @@ static bool sys_wfi(struct vr_cpu *cpu, const struct vr_ir *ir)
     if (hart->priv == RV_U || (hart->priv == RV_S && hart->mstatus & RV_MSTATUS_TW)) {
         return rv_illegal_bits(hart, ir);
     }
-    if (!(rv_mip(hart) & hart->mie)) {
+    if (!rv_due_m(hart) && !rv_due_s(hart)) {
         vr_vcpu_sleep(&cpu->vcpu);
     }
     return true;

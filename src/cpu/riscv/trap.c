@@ -60,38 +60,37 @@ uint64_t rv_mip(const struct rv_hart *hart)
     if (rv_stce(hart)) {
         soft &= ~RV_BIT(RV_STI); /* stimecmp alone decides */
     }
-    return soft | lines;
+    return (soft & ~(hart->mvien & RV_BIT(RV_SEI))) | lines;
 }
 
-uint64_t rv_deliverable(const struct rv_hart *hart)
+uint64_t rv_deliverable(const struct rv_hart *hart, bool *ret_to_s)
 {
-    uint64_t pending = rv_mip(hart) & hart->mie;
-    uint64_t m = pending & ~hart->mideleg, s = pending & hart->mideleg;
+    uint64_t m = rv_due_m(hart);
+    *ret_to_s = false;
     if (m && (hart->priv < RV_M || hart->mstatus & RV_MSTATUS_MIE)) {
         return m;
     }
-    if (s && (hart->priv < RV_S || (hart->priv == RV_S && hart->mstatus & RV_MSTATUS_SIE))) {
-        return s;
+    *ret_to_s = true;
+    if (hart->priv < RV_S || (hart->priv == RV_S && hart->mstatus & RV_MSTATUS_SIE)) {
+        return rv_due_s(hart);
     }
     return 0;
 }
 
 bool rv_interrupt(struct rv_hart *hart)
 {
-    static const uint8_t order[] = {RV_MEI, RV_MSI, RV_MTI, RV_SEI, RV_SSI, RV_STI};
-    uint64_t due = rv_deliverable(hart);
-    for (unsigned i = 0; due && i < sizeof(order); i++) {
-        if (due >> order[i] & 1) {
-            trap_enter(hart, hart->mideleg >> order[i] & 1, RV_CAUSE_INTERRUPT | order[i], 0);
-            return true;
-        }
+    bool to_s;
+    uint64_t due = rv_deliverable(hart, &to_s);
+    if (due) {
+        trap_enter(hart, to_s, RV_CAUSE_INTERRUPT | rv_top_irq(hart, to_s, due), 0);
     }
-    return false;
+    return due;
 }
 
 void rv_recheck(struct rv_hart *hart)
 {
-    if (rv_deliverable(hart)) {
+    bool to_s;
+    if (rv_deliverable(hart, &to_s)) {
         atomic_store(&hart->cpu.vcpu.attention, true);
     }
 }
