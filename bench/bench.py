@@ -3,11 +3,12 @@
 
   bench.py [-b MODE[;MODE...]] [-r REPS] [-t SECS] [-m MIB] [-s SMP] [--conf FILE] [--no-history] [PEER...]
 
-MODE is what one guest does: boot, idle, startup, blk, net, root (see rootfs.sh), or benchmarks and
-their groups (int fp mem sys smp) with commas between; smp has two harts at least. PEERs are names of peers.conf (or of
-FILE), or paths of a vireo or a QEMU ([NAME=]PATH); the first is what the others are divided by. Default: qemu10 vireo
-native. Everything generated, and results.jsonl, goes to $BENCH_DIR (build/bench); a run of all computing groups goes
-into the history (see history.py). The last line is `geomean vs QEMU: N.NN`, over all programs of int, fp, mem and sys."""
+MODE is what one guest does: boot, idle, startup, blk (image on a disk), blkmem (image in memory), net, fs, root (see
+rootfs.sh), or benchmarks and their groups (int fp mem sys smp) with commas between; smp has two harts at least. PEERs
+are names of peers.conf (or of FILE), or paths of a vireo or a QEMU ([NAME=]PATH); the first is what the others are
+divided by. Default: qemu10 vireo native. Everything generated, and results.jsonl, goes to $BENCH_DIR (build/bench); a
+run of all computing groups goes into the history (see history.py). The last line is `geomean vs QEMU: N.NN`, over all
+programs of int, fp, mem and sys."""
 
 import argparse
 import contextlib
@@ -20,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 import history
 import measure
@@ -28,7 +30,9 @@ import report
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-MODES = "startup;boot;idle;int,fp;mem;sys;smp;blk;net"
+MODES = "startup;boot;idle;int,fp;mem;sys;smp;blk;blkmem;net"
+IN_GUEST = {"boot", "idle", "blk", "blkmem", "net", "fs", "root"}  # what native code has no twin of
+DISK_MIB = 512
 
 
 @contextlib.contextmanager
@@ -45,18 +49,39 @@ def server(bench_dir):
         process.wait()
 
 
+@contextlib.contextmanager
+def share(peer, values):
+    """A folder for the guest, and where the emulator does not serve it itself, who does."""
+    with tempfile.TemporaryDirectory(dir=values["bench_dir"]) as folder, contextlib.ExitStack() as stack:
+        more = {"share": pathlib.Path(folder) / "share", "socket": pathlib.Path(folder) / "socket"}
+        more["share"].mkdir()
+        if "{socket}" in peer.share:
+            program = who.said_by(ROOT / "tools/guest/fetch.sh", "virtiofsd").splitlines()[-1]
+            listener = socket.socket(socket.AF_UNIX)  # ours, so that the emulator can connect before virtiofsd is up
+            listener.bind(str(more["socket"]))
+            listener.listen(1)
+            process = subprocess.Popen([program, f"--fd={listener.fileno()}", f"--shared-dir={more['share']}",
+                                        "--sandbox=none", "--log-level=error"], pass_fds=[listener.fileno()])
+            listener.close()
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield more
+
+
 def command_of(peer, mode, args, values):
     """The argument list that runs MODE on PEER, or None where the peer cannot."""
     command = peer.command
     in_guest = "{kernel}" in command
     needs = set(mode.split(","))
-    if not in_guest and needs & {"boot", "idle", "blk", "net", "root"}:
+    if not in_guest and needs & IN_GUEST:
         return None, in_guest
-    if needs & {"blk", "root"}:
-        command += " " + peer.disk
-    if "net" in needs:
-        command += " " + peer.net
-    image = values["bench_dir"] / ("root.img" if "root" in needs else "disk.img")
+    for devices, wanted in ((peer.disk, needs & {"blk", "blkmem", "root"}), (peer.net, "net" in needs),
+                            (peer.share, "fs" in needs)):
+        if wanted:
+            command += " " + devices
+            if not devices:
+                return None, in_guest
+    image = values["images"]["blk" if "blk" in needs else "blkmem" if "blkmem" in needs else "root"]
     cmdline = f"console=ttyS0 earlycon bench={mode} bt={args.secs} port={values['port']}"
     more = {**values, "cmdline": cmdline, "disk": image, "mem": args.mem, "smp": harts_of(mode, args), "secs": args.secs}
     argv = who.arguments(command.replace("{bench}", mode.replace(",", " ")), peer, more)
@@ -91,13 +116,15 @@ def run_all(chosen, modes, args, values):
                         more = {**values, "mem": args.mem, "smp": 1}
                         started.append((peer.name, measure.startup(who.arguments(peer.start, peer, more), 9)))
                     continue
-                argv, in_guest = command_of(peer, mode, args, values)
-                if argv is None:
-                    continue
-                print(f"bench: {mode}: {peer.name}, {rep + 1} of {args.reps}", file=sys.stderr)
-                smp = harts_of(mode, args)
-                log = values["bench_dir"] / "log" / f"{peer.name}.{mode.replace(',', '+')}.smp{smp}.{rep}.log"
-                for record in measure.Guest(argv, args.mem, in_guest).run(log, args.timeout):
+                with share(peer, values) if mode == "fs" else contextlib.nullcontext({}) as more:
+                    argv, in_guest = command_of(peer, mode, args, {**values, **more})
+                    if argv is None:
+                        continue
+                    print(f"bench: {mode}: {peer.name}, {rep + 1} of {args.reps}", file=sys.stderr)
+                    smp = harts_of(mode, args)
+                    log = values["bench_dir"] / "log" / f"{peer.name}.{mode.replace(',', '+')}.smp{smp}.{rep}.log"
+                    found = measure.Guest(argv, args.mem, in_guest).run(log, args.timeout)
+                for record in found:
                     records.append({"peer": peer.name, "mode": mode, "smp": smp, "rep": rep, **record})
                     if record["name"] == "fail":
                         print(f"bench: {peer.name}: {record['what']}", file=sys.stderr)
@@ -111,13 +138,14 @@ def make_inputs(bench_dir, modes):
     subprocess.run([HERE / "guest.sh"], stdin=subprocess.DEVNULL, check=True)
     if "root" in modes and not (bench_dir / "root.img").exists():
         subprocess.run([HERE / "rootfs.sh"], stdin=subprocess.DEVNULL, check=True)
-    disk = bench_dir / "disk.img"
-    if not disk.exists() and "blk" in modes:
-        with open(disk, "wb") as image:
-            for _ in range(512):
+    images = {"blk": bench_dir / "disk.img", "root": bench_dir / "root.img",
+              "blkmem": pathlib.Path(f"/dev/shm/vireo-bench-{os.getuid()}.img")}
+    for mode in {"blk", "blkmem"} & set(modes):
+        with open(images[mode], "r+b" if images[mode].exists() else "w+b") as image:
+            while image.seek(0, os.SEEK_END) < DISK_MIB << 20:
                 image.write(os.urandom(1 << 20))
     guest = bench_dir / "guest"
-    return {"root": ROOT, "bench_dir": bench_dir, "guest": guest, "kernel": guest / "Image", "initrd": guest / "initrd.gz",
+    return {"root": ROOT, "bench_dir": bench_dir, "images": images, "guest": guest, "kernel": guest / "Image", "initrd": guest / "initrd.gz",
             "bios": guest / "fw_dynamic.bin", "off": guest / "off.elf"}
 
 
@@ -149,8 +177,11 @@ def main():
     about = {"date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "commit": commit(),
              "host": host(), "versions": {peer.name: peer.version for peer in chosen},
              "settings": {"bench": args.bench, "reps": args.reps, "secs": args.secs, "mem": args.mem, "smp": args.smp}}
-    with server(bench_dir) as values["port"]:
-        records, started = run_all(chosen, modes, args, values)
+    try:
+        with server(bench_dir) as values["port"]:
+            records, started = run_all(chosen, modes, args, values)
+    finally:
+        values["images"]["blkmem"].unlink(missing_ok=True)
     with open(bench_dir / "results.jsonl", "a") as results:
         for record in records:
             results.write(json.dumps(record) + "\n")

@@ -15,7 +15,7 @@ ln -sfn "$firmware/fw_dynamic.bin" "$guest/fw_dynamic.bin"
 flags="-std=c17 -D_GNU_SOURCE -O2 -fno-tree-vectorize -Wall -Wextra -static -pthread"
 native=
 [ "$(uname -m)" != x86_64 ] || native=-march=x86-64-v3
-for program in bench blk net; do
+for program in bench blk net fs; do
     sources=$here/guest/$program.c
     [ $program != bench ] || sources=$(echo "$here"/guest/bench*.c)
     riscv64-linux-gnu-gcc $flags -march=rv64gc -o "$guest/$program.rv" $sources -lm
@@ -25,5 +25,6 @@ riscv64-linux-gnu-gcc -march=rv64imac -mabi=lp64 -nostdlib -static -Wl,-Ttext=0x
     -Wl,--build-id=none -o "$guest/off.elf" "$here/guest/off.S"
 
 "$tools/initramfs.py" --gzip -k "$kernel" -o "$guest/initrd.gz" -i "$here/guest/init" \
-    -m virtio_mmio,virtio_blk,virtio_net,ext4 \
-    -f "$guest/bench.rv:bin/bench" -f "$guest/blk.rv:bin/blk" -f "$guest/net.rv:bin/net" >/dev/null
+    -m virtio_mmio,virtio_blk,virtio_net,virtiofs,ext4 \
+    -f "$guest/bench.rv:bin/bench" -f "$guest/blk.rv:bin/blk" -f "$guest/net.rv:bin/net" \
+    -f "$guest/fs.rv:bin/fs" >/dev/null

@@ -14,7 +14,7 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-FIELDS = ("name", "program", "command", "disk", "net", "start")
+FIELDS = ("name", "program", "command", "disk", "net", "share", "start")
 Peer = collections.namedtuple("Peer", (*FIELDS, "version"))
 
 
@@ -29,7 +29,7 @@ def said_by(*argv):
 
 
 def read(paths=()):
-    """{name: [program, command, disk, net, start]} of peers.conf and of further files."""
+    """{name: [program, command, disk, net, share, start]} of peers.conf and of further files."""
     found = {}
     for path in (HERE / "peers.conf", *map(pathlib.Path, paths)):
         for number, line in enumerate(path.read_text().splitlines(), 1):

@@ -1,25 +1,18 @@
 /* TCP benchmark. Host: net server PORT   Guest: net client IP PORT SECONDS
  * up: client to server MB/s, down: server to client MB/s, rr: one-byte round trips/s, conn:
  * connections/s */
+#include "io.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec * 1e-9;
-}
 static char buf[1 << 18];
 static void serve(int s)
 {
@@ -96,8 +89,7 @@ int main(int argc, char **argv)
         static const char *const names[] = {"up", "down", "rr", "conn"};
         char c = 'x';
         int s = m == 3 ? -1 : dial("UDP"[m]);
-        printf("#BEGIN net_%s\n", names[m]);
-        double t0 = now(), t, n = 0;
+        double began = io_begin("net", names[m]), n = 0;
         do {
             if (m == 0) {
                 ssize_t r = write(s, buf, sizeof buf);
@@ -124,13 +116,11 @@ int main(int argc, char **argv)
                 close(s);
                 n++;
             }
-            t = now() - t0;
-        } while (t < secs);
-        t = now() - t0;
+        } while (io_now() < began + secs);
         if (m != 3) {
             close(s);
         }
-        printf("#END net_%s %.3f %.6f 0\n", names[m], n, t);
+        io_end("net", names[m], n, began);
     }
     return 0;
 }

@@ -199,7 +199,7 @@ with tap.test("peers: names, paths, files, and what is none of these"):
         conf.write_text(f"# mine\nmine | {folder}/other | {{program}} -k {{kernel}}\ntwo | {folder}/other | like mine\n")
         lines = peers.read([conf])
         assert peers.find("two", lines, values)[:3] == ("two", f"{folder}/other", "{program} -k {kernel}")
-        for bad in ("x | y", "x | y | z | 1 | 2 | 3 | 4", "x | y | like nothing"):
+        for bad in ("x | y", "x | y | z | 1 | 2 | 3 | 4 | 5", "x | y | like nothing"):
             conf.write_text(bad + "\n")
             assert f"{conf}:1" in raises(peers.Unknown, peers.read, [conf]), bad
 

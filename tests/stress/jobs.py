@@ -50,7 +50,7 @@ def python_jobs():
     for skipped in NOT_PYTHON.values():
         modules -= set(skipped.split())
     for name in sorted(modules):
-        yield Job(f"python/{name}", "python", LIMIT_S * (3 if name in SLOW else 1), f"python3 -m test -q test_{name}")
+        yield Job(f"python/{name}", "python", LIMIT_S * (3 if name in SLOW else 1), f"python3 -m test -W test_{name}")
 
 
 def openssl_jobs():

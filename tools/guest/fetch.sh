@@ -12,6 +12,7 @@
 #   fetch.sh user-arm64    user-mode emulator for arm64, likewise
 #   fetch.sh qemu10 [CPU]  system emulator for riscv64, x86_64 or aarch64 (default riscv64) with its
 #                          libraries; prints its path
+#   fetch.sh virtiofsd     serves a folder to the emulator of qemu10; prints its path
 #   fetch.sh compiler      the guest's compiler as programs of this host; prints the folder (cc1, as)
 #   fetch.sh packages N..  unpacks riscv64 packages; prints one folder a name, in the same order
 #   fetch.sh debs N..      downloads riscv64 packages and all that they depend on; prints the .deb files
@@ -212,6 +213,11 @@ make_qemu10() {
         '-L "$root/usr/share/seabios" -L "$root/usr/lib/ipxe/qemu"'
 }
 
+make_virtiofsd() {
+    closure virtiofsd
+    alone virtiofsd usr/libexec/virtiofsd
+}
+
 # The guest's own compiler and assembler (same version, same output) as programs of this host.
 make_compiler() {
     closure cpp-14-riscv64-linux-gnu binutils-riscv64-linux-gnu
@@ -287,6 +293,7 @@ qemu10)
     case $cpu in riscv64) folder=qemu10 ;; *) folder=qemu10-$cpu ;; esac
     want "$folder" make_qemu10 "qemu-system-$cpu"
     ;;
+virtiofsd) host=$(dpkg --print-architecture); want virtiofsd make_virtiofsd virtiofsd ;;
 compiler) host=$(dpkg --print-architecture); want compiler make_compiler ;;
 sysroot)
     suite=bookworm
