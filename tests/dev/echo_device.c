@@ -95,6 +95,11 @@ static void echo_stopped(struct vr_dev *d, unsigned queue)
     ECHO(d)->stops++;
 }
 
+static bool echo_busy(struct vr_dev *d, unsigned queue)
+{
+    return queue == 1 && ECHO(d)->kept_count;
+}
+
 static const uint16_t echo_sizes[] = {ECHO_SIZE, ECHO_SIZE};
 static const struct vr_virtio_class echo_virtio = {
     .name = "echo",
@@ -109,6 +114,7 @@ static const struct vr_virtio_class echo_virtio = {
     .ready = echo_ready,
     .handle = echo_handle,
     .queue_stopped = echo_stopped,
+    .queue_busy = echo_busy,
     .reset = echo_reset,
 };
 

@@ -57,6 +57,36 @@ static void flip(void *arg)
     }
 }
 
+/* The same in packed rings. */
+static void add_some_packed(struct victim *v, uint64_t area, uint64_t *seed)
+{
+    struct vd *d = &v->d;
+    for (unsigned queue = 0; queue < v->queues; queue++) {
+        for (unsigned n = 0; n < 4; n++) {
+            unsigned count = 1 + rig_random(seed) % 4;
+            bool indirect = rig_random(seed) % 2;
+            uint64_t table = area + (rig_random(seed) % 64) * 64;
+            for (unsigned i = 0; i < count; i++) {
+                bool write =
+                    i || v->kind == VICTIM_RNG || (v->kind != VICTIM_BLK && queue % 2 == 0);
+                uint16_t flags = write ? VD_WRITE : 0;
+                uint64_t gpa = area + 4096 + rig_random(seed) % 4096;
+                uint32_t len = i == 0 ? 16 : i + 1 < count ? 512 : 1 + 1600 * (queue % 2 == 0);
+                if (indirect) {
+                    vd_desc_at(d, table, i, gpa, len, 0, flags);
+                } else {
+                    flags |= i + 1 < count ? VD_NEXT : 0;
+                    vd_packed_put(d, queue, gpa, len, flags, (uint16_t)n);
+                }
+            }
+            if (indirect) {
+                vd_packed_put(d, queue, table, 16 * count, VD_INDIRECT, (uint16_t)n);
+            }
+        }
+        vd_set(d, VD_QUEUE_NOTIFY, queue);
+    }
+}
+
 /* Sound chains in every queue, with table and header and data where the other CPU writes. */
 static void add_some(struct victim *v, uint64_t area, uint64_t *seed)
 {
@@ -90,23 +120,22 @@ static void add_some(struct victim *v, uint64_t area, uint64_t *seed)
     }
 }
 
-static void row_7_memory_changes_while_the_device_works(void **state)
+static void memory_changes(uint64_t ring)
 {
-    (void)state;
     for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
         struct victim v;
         struct flipper f = {.v = &v, .seed = 1 + kind};
         uint64_t seed = 99 + kind, broken = 0, served = 0;
         uint8_t frame[600] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
         victim_init(&v, kind);
-        victim_start(&v, VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX, 16);
+        victim_start(&v, ring, 16);
         uint64_t area = vd_alloc(&v.d, 16384, 4096);
         f.lo = v.d.q[0].desc;
         f.hi = area + 16384;
         assert_int_equal(vireo_thread_create("flipper", flip, &f, &f.thread, NULL), 0);
         for (unsigned round = 0; round < 4000; round++) {
             uint64_t chains = 0;
-            add_some(&v, area, &seed);
+            (v.d.packed ? add_some_packed : add_some)(&v, area, &seed);
             if (kind == VICTIM_NET) {
                 (void)fake_net_offer(&v.net, frame, 60 + rig_random(&seed) % 500);
             } else if (kind == VICTIM_CONSOLE) {
@@ -119,8 +148,7 @@ static void row_7_memory_changes_while_the_device_works(void **state)
             if (vd_needs_reset(&v.d)) {
                 /* The same rings again: vd_start would read back what the other CPU wrote. */
                 broken++;
-                assert_true(vd_negotiate(&v.d, v.features | VR_VIRTIO_F_INDIRECT_DESC |
-                                                   VR_VIRTIO_F_EVENT_IDX));
+                assert_true(vd_negotiate(&v.d, v.features | ring));
                 for (unsigned i = 0; i < v.queues; i++) {
                     struct vd_queue *q = &v.d.q[i];
                     const uint64_t gpa[] = {q->desc, q->avail, q->used};
@@ -131,6 +159,7 @@ static void row_7_memory_changes_while_the_device_works(void **state)
                         vd_set(&v.d, VD_DESC + 16 * k + 4, (uint32_t)(gpa[k] >> 32));
                     }
                     q->avail_idx = q->used_idx = q->kicked = 0;
+                    q->place = q->used_place = 1 << 15;
                     memset(vd_hva(&v.d, q->avail), 0, 4);
                     vd_set(&v.d, VD_QUEUE_READY, 1);
                 }
@@ -147,6 +176,18 @@ static void row_7_memory_changes_while_the_device_works(void **state)
         victim_serves(&v);
         victim_fini(&v);
     }
+}
+
+static void row_7_memory_changes_while_the_device_works(void **state)
+{
+    (void)state;
+    memory_changes(VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX);
+}
+
+static void row_7_memory_changes_under_packed_rings(void **state)
+{
+    (void)state;
+    memory_changes(VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX | VR_VIRTIO_F_RING_PACKED);
 }
 
 /* --- Row 8: reset, unplug and snapshot with requests in flight --- */
@@ -191,7 +232,10 @@ static void row_8_reset_with_requests_in_flight(void **state)
     assert_int_equal(vireo_thread_create("slow", slow_end, &s, &s.thread, NULL), 0);
     struct vr_snap snap;
     for (unsigned round = 0; round < 400; round++) {
-        victim_start(&v, VR_VIRTIO_F_INDIRECT_DESC, 256);
+        victim_start(&v,
+                     VR_VIRTIO_F_INDIRECT_DESC | (round / 5 % 2 ? VR_VIRTIO_F_RING_PACKED : 0) |
+                         (round / 10 % 2 ? VR_VIRTIO_F_IN_ORDER : 0),
+                     256);
         for (unsigned n = 0; n < 5; n++) {
             in_flight(&v, 50);
         }
@@ -339,6 +383,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(row_7_memory_changes_while_the_device_works),
+        cmocka_unit_test(row_7_memory_changes_under_packed_rings),
         cmocka_unit_test(row_8_reset_with_requests_in_flight),
         cmocka_unit_test(row_8_reset_while_input_arrives),
         cmocka_unit_test(row_17_floods_find_bounds),

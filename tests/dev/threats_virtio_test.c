@@ -6,78 +6,15 @@
  */
 #include "virtio_victims.h"
 
-#include "backend/chr/chr.h"
 #include "base/bits.h"
 
 #include <errno.h>
-
-typedef void (*attack_fn)(struct victim *v, unsigned queue);
-
-/* For the direction that a queue is not made for, any chain is as good. */
-static struct vd_buf room(struct victim *v, uint32_t len, bool write)
-{
-    struct vd_buf buf = vd_in(&v->d, len);
-    buf.write = write;
-    return buf;
-}
-
-static bool takes_when_kicked(const struct victim *v, unsigned queue)
-{
-    /* Receive queues are looked at when something is received. */
-    return !(v->kind == VICTIM_NET && queue == 0) && !(v->kind == VICTIM_CONSOLE && queue % 2 == 0);
-}
-
-/* Make the device look at @queue. */
-static void provoke(struct victim *v, unsigned queue)
-{
-    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    vd_set(&v->d, VD_QUEUE_NOTIFY, queue);
-    if (v->kind == VICTIM_NET && queue == 0) {
-        (void)fake_net_offer(&v->net, frame, sizeof(frame));
-    } else if (v->kind == VICTIM_CONSOLE && queue == 2) {
-        uint8_t ready[8] = {0, 0, 0, 0, 0, 0, 1, 0};
-        struct vd_buf out = vd_out(&v->d, ready, 8);
-        vd_add(&v->d, 3, &out, 1);
-        vd_set(&v->d, VD_QUEUE_NOTIFY, 3);
-    } else if (v->kind == VICTIM_CONSOLE && queue % 2 == 0) {
-        (void)vr_chr_mem_feed(v->chr[queue ? 1 : 0], frame, sizeof(frame));
-    }
-    victim_turn(v);
-}
-
-/* Run @attack on each queue of each device; the device must ask for a reset, say so by an
- * interrupt, and serve again. */
-static void attack_all(attack_fn attack, uint64_t ring)
-{
-    for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
-        struct victim v;
-        victim_init(&v, kind);
-        for (unsigned queue = 0; queue < v.queues; queue++) {
-            victim_start(&v, ring, 16);
-            vd_isr(&v.d);
-            uint64_t errors = v.dev->guest_errors;
-            attack(&v, queue);
-            provoke(&v, queue);
-            if (!vd_needs_reset(&v.d)) {
-                fail_msg("device %u, queue %u: went on", kind, queue);
-            }
-            assert_true(v.dev->guest_errors > errors);
-            assert_true(vd_isr(&v.d) & VR_VIRTIO_ISR_CONFIG);
-            provoke(&v, queue); /* dead until it is reset */
-            assert_int_equal(vd_isr(&v.d), 0);
-            assert_int_equal(v.disk.submitted, 0);
-            victim_serves(&v);
-            v.disk.submitted = 0;
-        }
-        victim_fini(&v);
-    }
-}
 
 /* --- Row 2: chains and rings --- */
 
 static void loop_to_self(struct victim *v, unsigned queue)
 {
-    struct vd_buf b = room(v, 64, true);
+    struct vd_buf b = victim_room(v, 64, true);
     vd_desc(&v->d, queue, 0, b.gpa, 1, VD_NEXT | VD_WRITE, 0);
     vd_publish(&v->d, queue, 0);
 }
@@ -91,7 +28,7 @@ static void loop_of_empty_descriptors(struct victim *v, unsigned queue)
 
 static void longer_than_the_queue(struct victim *v, unsigned queue)
 {
-    struct vd_buf b = room(v, 64, true);
+    struct vd_buf b = victim_room(v, 64, true);
     for (unsigned i = 0; i < 16; i++) {
         vd_desc(&v->d, queue, i, b.gpa, 1, VD_NEXT | VD_WRITE, (uint16_t)((i + 1) % 16));
     }
@@ -100,7 +37,7 @@ static void longer_than_the_queue(struct victim *v, unsigned queue)
 
 static void next_beyond_the_table(struct victim *v, unsigned queue)
 {
-    struct vd_buf b = room(v, 64, true);
+    struct vd_buf b = victim_room(v, 64, true);
     vd_desc(&v->d, queue, 0, b.gpa, 1, VD_NEXT | VD_WRITE, 16);
     vd_publish(&v->d, queue, 0);
 }
@@ -117,7 +54,7 @@ static void head_65535(struct victim *v, unsigned queue)
 
 static void indirect_loop(struct victim *v, unsigned queue)
 {
-    struct vd_buf b = room(v, 64, true);
+    struct vd_buf b = victim_room(v, 64, true);
     uint64_t table = vd_alloc(&v->d, 32, 16);
     vd_desc_at(&v->d, table, 0, b.gpa, 1, VD_NEXT | VD_WRITE, 1);
     vd_desc_at(&v->d, table, 1, b.gpa, 1, VD_NEXT | VD_WRITE, 0);
@@ -143,7 +80,7 @@ static void indirect_next_beyond(struct victim *v, unsigned queue)
 
 static void indirect_with_next(struct victim *v, unsigned queue)
 {
-    struct vd_buf b = room(v, 64, true);
+    struct vd_buf b = victim_room(v, 64, true);
     uint64_t table = vd_alloc(&v->d, 16, 16);
     vd_desc_at(&v->d, table, 0, b.gpa, 64, VD_WRITE, 0);
     vd_desc(&v->d, queue, 0, table, 16, VD_INDIRECT | VD_NEXT, 1);
@@ -200,27 +137,27 @@ static void index_goes_back(struct victim *v, unsigned queue)
 static void row_2_chains_that_loop_or_lie(void **state)
 {
     (void)state;
-    attack_all(loop_to_self, 0);
-    attack_all(loop_of_empty_descriptors, 0);
-    attack_all(longer_than_the_queue, 0);
-    attack_all(next_beyond_the_table, 0);
-    attack_all(head_beyond_the_table, 0);
-    attack_all(head_65535, VR_VIRTIO_F_EVENT_IDX);
-    attack_all(indirect_with_next, 0); /* the feature was not negotiated */
+    victim_attack(loop_to_self, 0);
+    victim_attack(loop_of_empty_descriptors, 0);
+    victim_attack(longer_than_the_queue, 0);
+    victim_attack(next_beyond_the_table, 0);
+    victim_attack(head_beyond_the_table, 0);
+    victim_attack(head_65535, VR_VIRTIO_F_EVENT_IDX);
+    victim_attack(indirect_with_next, 0); /* the feature was not negotiated */
     const uint64_t ring = VR_VIRTIO_F_INDIRECT_DESC;
-    attack_all(indirect_with_next, ring);
-    attack_all(indirect_loop, ring);
-    attack_all(indirect_in_indirect, ring);
-    attack_all(indirect_next_beyond, ring);
-    attack_all(indirect_len_0, ring);
-    attack_all(indirect_len_15, ring);
-    attack_all(indirect_len_17, ring);
-    attack_all(indirect_len_16400, ring);
-    attack_all(indirect_len_4294967280, ring);
-    attack_all(indirect_len_4294967295, ring);
-    attack_all(index_jumps_by_size_and_one, 0);
-    attack_all(index_jumps_far, VR_VIRTIO_F_EVENT_IDX);
-    attack_all(index_goes_back, 0);
+    victim_attack(indirect_with_next, ring);
+    victim_attack(indirect_loop, ring);
+    victim_attack(indirect_in_indirect, ring);
+    victim_attack(indirect_next_beyond, ring);
+    victim_attack(indirect_len_0, ring);
+    victim_attack(indirect_len_15, ring);
+    victim_attack(indirect_len_17, ring);
+    victim_attack(indirect_len_16400, ring);
+    victim_attack(indirect_len_4294967280, ring);
+    victim_attack(indirect_len_4294967295, ring);
+    victim_attack(index_jumps_by_size_and_one, 0);
+    victim_attack(index_jumps_far, VR_VIRTIO_F_EVENT_IDX);
+    victim_attack(index_goes_back, 0);
 }
 
 /* The same heads again and again while they are in flight: no more are taken than the ring holds.
@@ -495,7 +432,7 @@ static void row_4_chains_longer_than_4_gib(void **state)
                 }
                 vd_desc(&v.d, queue, 0, table, COUNT * 16, VD_INDIRECT, 0);
                 vd_publish(&v.d, queue, 0);
-                provoke(&v, queue);
+                victim_provoke(&v, queue);
                 assert_int_equal(vd_needs_reset(&v.d), !less);
                 assert_int_equal(vd_used(&v.d, queue, NULL, NULL), less);
                 victim_serves(&v);
@@ -512,7 +449,7 @@ static void row_4_chains_longer_than_4_gib(void **state)
 
 static void writable_first(struct victim *v, unsigned queue)
 {
-    struct vd_buf b = room(v, 64, true);
+    struct vd_buf b = victim_room(v, 64, true);
     vd_desc(&v->d, queue, 0, b.gpa, 32, VD_WRITE | VD_NEXT, 1);
     vd_desc(&v->d, queue, 1, b.gpa + 32, 32, 0, 0);
     vd_publish(&v->d, queue, 0);
@@ -524,7 +461,7 @@ static void wrong_way(struct victim *v, unsigned queue)
     bool device_writes = v->kind == VICTIM_RNG || (v->kind == VICTIM_NET && queue == 0) ||
                          (v->kind == VICTIM_CONSOLE && queue % 2 == 0) ||
                          (v->kind == VICTIM_BALLOON && queue >= 3);
-    struct vd_buf b = room(v, 600, !device_writes);
+    struct vd_buf b = victim_room(v, 600, !device_writes);
     vd_add(&v->d, queue, &b, 1);
 }
 
@@ -537,7 +474,7 @@ static void nothing_at_all(struct victim *v, unsigned queue)
 static void row_5_wrong_directions(void **state)
 {
     (void)state;
-    attack_all(writable_first, 0);
+    victim_attack(writable_first, 0);
     for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
         struct victim v;
         victim_init(&v, kind);
@@ -545,7 +482,7 @@ static void row_5_wrong_directions(void **state)
             for (unsigned i = 0; i < 2; i++) {
                 victim_start(&v, 0, 16);
                 (i ? nothing_at_all : wrong_way)(&v, queue);
-                provoke(&v, queue);
+                victim_provoke(&v, queue);
                 /* Bytes that go out, and statistics, may be none; everything else lacks what it
                  * must have. */
                 bool bytes = (v.kind == VICTIM_CONSOLE && queue % 2 && queue != 3) ||
@@ -641,14 +578,14 @@ static void row_6_dma_into_devices(void **state)
 {
     (void)state;
     const uint64_t ring = VR_VIRTIO_F_INDIRECT_DESC;
-    attack_all(data_in_own_window, ring);
-    attack_all(data_runs_into_own_window, ring);
-    attack_all(data_in_rom, ring);
-    attack_all(data_nowhere, ring);
-    attack_all(data_beyond_ram, ring);
-    attack_all(data_at_the_end_of_the_world, ring);
-    attack_all(table_in_own_window, ring);
-    attack_all(table_at_the_end_of_the_world, ring);
+    victim_attack(data_in_own_window, ring);
+    victim_attack(data_runs_into_own_window, ring);
+    victim_attack(data_in_rom, ring);
+    victim_attack(data_nowhere, ring);
+    victim_attack(data_beyond_ram, ring);
+    victim_attack(data_at_the_end_of_the_world, ring);
+    victim_attack(table_in_own_window, ring);
+    victim_attack(table_at_the_end_of_the_world, ring);
 }
 
 /* A ring that leaves RAM while it runs (the map changed). */
@@ -661,7 +598,7 @@ static void row_6_rings_that_leave_ram(void **state)
         victim_start(&v, 0, 16);
         vr_space_remove(v.rig.env.mem, &v.rig.region);
         for (unsigned queue = 0; queue < v.queues; queue++) {
-            if (takes_when_kicked(&v, queue)) {
+            if (victim_takes_when_kicked(&v, queue)) {
                 vd_set(&v.d, VD_QUEUE_NOTIFY, queue);
             }
         }

@@ -142,3 +142,59 @@ void victim_serves(struct victim *v)
     }
     assert_false(vd_needs_reset(d));
 }
+
+struct vd_buf victim_room(struct victim *v, uint32_t len, bool write)
+{
+    struct vd_buf buf = vd_in(&v->d, len);
+    buf.write = write;
+    return buf;
+}
+
+bool victim_takes_when_kicked(const struct victim *v, unsigned queue)
+{
+    /* Receive queues are looked at when something is received. */
+    return !(v->kind == VICTIM_NET && queue == 0) && !(v->kind == VICTIM_CONSOLE && queue % 2 == 0);
+}
+
+void victim_provoke(struct victim *v, unsigned queue)
+{
+    uint8_t frame[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    vd_set(&v->d, VD_QUEUE_NOTIFY, queue);
+    if (v->kind == VICTIM_NET && queue == 0) {
+        (void)fake_net_offer(&v->net, frame, sizeof(frame));
+    } else if (v->kind == VICTIM_CONSOLE && queue == 2) {
+        uint8_t ready[8] = {0, 0, 0, 0, 0, 0, 1, 0};
+        struct vd_buf out = vd_out(&v->d, ready, 8);
+        vd_add(&v->d, 3, &out, 1);
+        vd_set(&v->d, VD_QUEUE_NOTIFY, 3);
+    } else if (v->kind == VICTIM_CONSOLE && queue % 2 == 0) {
+        (void)vr_chr_mem_feed(v->chr[queue ? 1 : 0], frame, sizeof(frame));
+    }
+    victim_turn(v);
+}
+
+void victim_attack(void (*attack)(struct victim *v, unsigned queue), uint64_t ring)
+{
+    for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
+        struct victim v;
+        victim_init(&v, kind);
+        for (unsigned queue = 0; queue < v.queues; queue++) {
+            victim_start(&v, ring, 16);
+            vd_isr(&v.d);
+            uint64_t errors = v.dev->guest_errors;
+            attack(&v, queue);
+            victim_provoke(&v, queue);
+            if (!vd_needs_reset(&v.d)) {
+                fail_msg("device %u, queue %u: went on", kind, queue);
+            }
+            assert_true(v.dev->guest_errors > errors);
+            assert_true(vd_isr(&v.d) & VR_VIRTIO_ISR_CONFIG);
+            victim_provoke(&v, queue); /* dead until it is reset */
+            assert_int_equal(vd_isr(&v.d), 0);
+            assert_int_equal(v.disk.submitted, 0);
+            victim_serves(&v);
+            v.disk.submitted = 0;
+        }
+        victim_fini(&v);
+    }
+}

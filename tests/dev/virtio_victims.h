@@ -36,5 +36,14 @@ void victim_start(struct victim *v, uint64_t ring, unsigned size);
 /* It still serves: restart it, and a good request of each kind works. */
 void victim_serves(struct victim *v);
 void victim_turn(struct victim *v);
+/* For the direction that a queue is not made for, any chain is as good. */
+struct vd_buf victim_room(struct victim *v, uint32_t len, bool write);
+/* Receive queues are looked at when something is received. */
+bool victim_takes_when_kicked(const struct victim *v, unsigned queue);
+/* Make the device look at @queue. */
+void victim_provoke(struct victim *v, unsigned queue);
+/* Run @attack on each queue of each device, started with @ring features; the device must ask for a
+ * reset, say so by an interrupt, and serve again. */
+void victim_attack(void (*attack)(struct victim *v, unsigned queue), uint64_t ring);
 
 #endif

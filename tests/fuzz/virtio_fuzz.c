@@ -27,19 +27,21 @@ enum { RAM_LEN = 1 << 17, DISK_LEN = 1 << 16, QUEUE_LEN = 0x1000, TABLES = 0x800
 #define WINDOW  UINT64_C(0x10001000)
 
 enum op {
-    OP_WRITE,    /* u16 offset, u32 value: a register */
-    OP_READ,     /* u16 offset */
-    OP_POKE,     /* u32 offset, u8 len, bytes: RAM */
-    OP_DESC,     /* u8 queue, u8 index, u8 where, u32 offset, u32 len, u8 flags, u8 next */
+    OP_WRITE, /* u16 offset, u32 value: a register */
+    OP_READ,  /* u16 offset */
+    OP_POKE,  /* u32 offset, u8 len, bytes: RAM */
+    OP_DESC,  /* u8 queue, u8 index, u8 where, u32 offset, u32 len, u8 flags, u8 next
+               */
     OP_PUBLISH,  /* u8 queue, u8 head, u8 kick */
     OP_INPUT,    /* u8 port, u16 len: from the host end */
     OP_TURN,     /* time goes by, the loop turns, held disk requests are done */
     OP_HOLD,     /* u8: the disk keeps requests, or fails them */
     OP_SNAPSHOT, /* save and load */
-    OP_RESTART,  /* u8 ring features, u8 other features */
+    OP_RESTART,  /* u8 ring features (enum ring), u8 other features */
     OP_RESIZE,   /* u16 columns, u16 rows; link up or down; balloon: u32 target */
     OP_COUNT,
 };
+enum ring { RING_INDIRECT = 1, RING_EVENT = 2, RING_PACKED = 4, RING_IN_ORDER = 8, RING_DATA = 16 };
 /* Where a descriptor points. */
 enum { AT_DATA, AT_TABLE, AT_RAM, AT_WINDOW, AT_WILD, AT_COUNT };
 
@@ -61,7 +63,10 @@ struct fuzz {
     struct vr_chr *chr[VR_VIRTIO_CONSOLE_PORTS];
     struct vr_dev *dev;
     unsigned kind;
-    uint64_t sum; /* of the bytes that came out, so that all of them are read */
+    bool packed;
+    uint8_t chains[8][32][16]; /* packed: descriptors, until they are published */
+    unsigned place[8];         /* packed: how many were published in all */
+    uint64_t sum;              /* of the bytes that came out, so that all of them are read */
 };
 
 static const struct vr_dev_class *const kinds[] = {
@@ -173,12 +178,14 @@ static void restart(struct fuzz *f, uint8_t ring, uint8_t other)
         set(f, 0x14, i);
         offered |= vr_dev_read(f->dev, 0, 0x10, 4) << (32 * i);
     }
-    if (!(ring & 1)) {
-        offered &= ~VR_VIRTIO_F_INDIRECT_DESC;
+    static const uint64_t ring_features[] = {VR_VIRTIO_F_INDIRECT_DESC, VR_VIRTIO_F_EVENT_IDX,
+                                             VR_VIRTIO_F_RING_PACKED, VR_VIRTIO_F_IN_ORDER,
+                                             VR_VIRTIO_F_NOTIFICATION_DATA};
+    for (unsigned i = 0; i < VR_COUNT(ring_features); i++) {
+        offered &= ring >> i & 1 ? UINT64_MAX : ~ring_features[i];
     }
-    if (!(ring & 2)) {
-        offered &= ~VR_VIRTIO_F_EVENT_IDX;
-    }
+    f->packed = ring & RING_PACKED;
+    memset(f->place, 0, sizeof(f->place));
     offered &= ~(uint64_t)other; /* some of the device's own */
     for (unsigned i = 0; i < 2; i++) {
         set(f, 0x24, i);
@@ -210,10 +217,31 @@ static void op_desc(struct fuzz *f)
     uint64_t at =
         queue & 0x80 ? TABLES + (uint64_t)(queue & 0x7f) % 16 * 512 : queue_gpa(queue) - RAM_GPA;
     uint8_t *p = f->ram->hva + at + index % 32 * 16;
+    if (f->packed && !(queue & 0x80)) {
+        p = f->chains[queue % 8][index % 32];
+    }
     vr_store_le64(p, gpa);
     vr_store_le32(p + 8, (uint32_t)len);
-    vr_store_le16(p + 12, (uint16_t)flags);
-    vr_store_le16(p + 14, (uint16_t)next);
+    vr_store_le16(p + (f->packed ? 14 : 12), (uint16_t)flags);
+    vr_store_le16(p + (f->packed ? 12 : 14), (uint16_t)next);
+}
+
+/* The chain that begins at @head, into the ring. */
+static void publish_packed(struct fuzz *f, unsigned queue, unsigned head)
+{
+    uint8_t *ring = f->ram->hva + (queue_gpa(queue) - RAM_GPA);
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned place = f->place[queue]++;
+        uint8_t *from = f->chains[queue][(head + i) % 32], *to = ring + place % 16 * 16;
+        uint16_t flags = vr_load_le16(from + 14);
+        memcpy(to, from, 14);
+        /* Bit 7 of what the program gave makes the mark a wrong one. */
+        bool lap = (place / 16 % 2 == 0) != (flags >> 7 & 1);
+        vr_store_le16(to + 14, (uint16_t)((flags & 0x7f) | (lap ? 1 << 7 : 1 << 15)));
+        if (!(flags & 1)) {
+            break;
+        }
+    }
 }
 
 static void op_publish(struct fuzz *f)
@@ -221,8 +249,12 @@ static void op_publish(struct fuzz *f)
     unsigned queue = (unsigned)take(f, 1), head = (unsigned)take(f, 1);
     uint8_t *avail = f->ram->hva + (queue_gpa(queue) - RAM_GPA) + 0x400;
     uint16_t index = vr_load_le16(avail + 2);
-    vr_store_le16(avail + 4 + index % 16 * 2, (uint16_t)head);
-    vr_store_le16(avail + 2, (uint16_t)(index + 1));
+    if (f->packed) {
+        publish_packed(f, queue % 8, head);
+    } else {
+        vr_store_le16(avail + 4 + index % 16 * 2, (uint16_t)head);
+        vr_store_le16(avail + 2, (uint16_t)(index + 1));
+    }
     if (take(f, 1) & 1) {
         set(f, 0x50, queue % 8);
     }
@@ -343,7 +375,8 @@ static void fuzz_init(struct fuzz *f)
     f->region = (struct vr_region){
         .name = "ram", .kind = VR_REGION_RAM, .gpa = RAM_GPA, .len = RAM_LEN, .ram = f->ram};
     vr_assert(vr_space_add(f->env.mem, &f->region, NULL) == 0);
-    vr_assert(vr_dev_create(kinds[f->kind], "v", NULL, &f->env, &f->dev, NULL) == 0);
+    vr_assert(vr_dev_create(kinds[f->kind], "v", "packed=on,in_order=on", &f->env, &f->dev, NULL) ==
+              0);
     vr_assert(vr_dev_map(f->dev, 0, f->env.mem, WINDOW, NULL) == 0);
     vr_assert(vr_blk_init(&f->blk.blk, &fuzz_blk_ops, "fuzz", f->env.loop, NULL) == 0);
     f->blk.blk.size_bytes = DISK_LEN;
@@ -541,7 +574,7 @@ size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
 {
     static const uint8_t types[] = {0, 1, 4, 8, 11, 13};
     struct writer w = {.buf = buf, .cap = cap};
-    unsigned ring = n % 4, what = n / 4;
+    unsigned ring = n % 8, what = n / 8;
     if (what < VR_COUNT(types)) {
         put(&w, 0, 1);
         put(&w, ring, 1);
