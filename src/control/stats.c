@@ -71,6 +71,36 @@ static void stats_cpus(struct vireo_vm *vm, struct stats_to *to)
     }
 }
 
+/* What devices count themselves: all of theirs, or of their queues. */
+struct stats_of_dev {
+    struct vr_counts counts;
+    const struct stats_to *to;
+    const struct vr_dev *dev;
+    bool queues;
+};
+
+static void stats_dev_put(struct vr_counts *counts, int queue, const char *name, bool total,
+                          uint64_t value, const char *help)
+{
+    const struct stats_of_dev *s = (const struct stats_of_dev *)counts;
+    if ((queue >= 0) == s->queues) {
+        struct stats_to to = *s->to;
+        char id[48];
+        snprintf(id, sizeof(id), "%s.%d", s->dev->id, queue);
+        to.id = s->queues ? id : s->dev->id;
+        stats_put(&to, name, total ? VIREO_STAT_TOTAL : VIREO_STAT_NOW, value, help);
+    }
+}
+
+static void stats_of_dev(struct vr_dev *dev, const struct stats_to *to, bool queues)
+{
+    struct stats_of_dev s = {
+        .counts = {.put = stats_dev_put}, .to = to, .dev = dev, .queues = queues};
+    if (dev->cls->counts) {
+        dev->cls->counts(dev, &s.counts);
+    }
+}
+
 static void stats_devices(struct vireo_vm *vm, struct stats_to *to)
 {
     struct vr_dev *dev;
@@ -83,6 +113,16 @@ static void stats_devices(struct vireo_vm *vm, struct stats_to *to)
         stats_put(to, "writes", VIREO_STAT_TOTAL, writes, "accesses to registers, writing");
         stats_put(to, "guest_errors", VIREO_STAT_TOTAL, errors,
                   "things the guest did that a driver must not");
+        stats_of_dev(dev, to, false);
+    }
+}
+
+/* Virtqueues and the like; the id is the device's and the queue's number. */
+static void stats_queues(struct vireo_vm *vm, struct stats_to *to)
+{
+    struct vr_dev *dev;
+    for (unsigned i = 0; (dev = vr_machine_dev(vm->machine, i)); i++) {
+        stats_of_dev(dev, to, true);
     }
 }
 
@@ -139,8 +179,8 @@ static const struct {
     const char *group;
     void (*put)(struct vireo_vm *vm, struct stats_to *to);
 } stats_rows[] = {
-    {"machine", stats_machine}, {"cpu", stats_cpus}, {"device", stats_devices},
-    {"disk", stats_disks},      {"jit", stats_jit},
+    {"machine", stats_machine}, {"cpu", stats_cpus},   {"device", stats_devices},
+    {"queue", stats_queues},    {"disk", stats_disks}, {"jit", stats_jit},
 };
 
 void vireo_vm_stats(struct vireo_vm *vm, void (*fn)(void *opaque, const struct vireo_stat *stat),

@@ -100,6 +100,14 @@ struct vr_window {
 };
 enum { VR_DEV_WINDOWS = 6 };
 
+/* Where a device's counters go. */
+struct vr_counts {
+    /* @queue: of which queue, or -1: of the whole device. @total: it only grows; else it goes up
+     * and down. @name ends with the unit ("copied_bytes"), @help is a line about it. */
+    void (*put)(struct vr_counts *to, int queue, const char *name, bool total, uint64_t value,
+                const char *help);
+};
+
 struct vr_dev_class {
     const char *name, *help;
     size_t size;      /* of the whole device struct; vr_dev comes first */
@@ -115,6 +123,8 @@ struct vr_dev_class {
     void (*quiesce)(struct vr_dev *dev); /* before save: nothing in flight when it returns; called
                                             WITHOUT the lock; may wait for the loop. May be NULL */
     void (*fini)(struct vr_dev *dev);
+    /* Tell what it counts. Called without the lock, which the hook may take. May be NULL. */
+    void (*counts)(struct vr_dev *dev, struct vr_counts *to);
     /* Add this device's node(s) to the device tree; the board passes addresses and interrupt via
      * @at. */
     int (*describe)(struct vr_dev *dev, struct vr_fdt *fdt, const struct vr_fdt_at *at);

@@ -148,4 +148,5 @@ const struct vr_dev_class echo_class = {
     .reset = vr_virtio_reset,
     .loaded = vr_virtio_loaded,
     .fini = vr_virtio_fini,
+    .counts = vr_virtio_counts,
 };

@@ -447,7 +447,7 @@ static void test_events_many(void **state)
 }
 
 struct stats_seen {
-    unsigned count;
+    unsigned count, queues;
     uint64_t memory, used, uart_writes, cpu_ns;
     bool running;
 };
@@ -465,6 +465,8 @@ static void stat_look(void *opaque, const struct vireo_stat *s)
         seen->uart_writes = s->value;
     } else if (strcmp(s->group, "cpu") == 0 && strcmp(s->name, "time_ns") == 0) {
         seen->cpu_ns = s->value;
+    } else if (strcmp(s->group, "queue") == 0 && strcmp(s->name, "copied_bytes") == 0) {
+        seen->queues += strcmp(s->id, "rng.0") == 0;
     } else if (strcmp(s->name, "running") == 0) {
         seen->running = s->value;
     }
@@ -483,6 +485,7 @@ static void test_stats(void **state)
     vireo_vm_stats(g.vm, stat_look, &before);
     assert_true(before.count > 10 && !before.running);
     assert_int_equal(before.memory, 16 << 20);
+    assert_int_equal(before.queues, 1);
     vireo_vm_destroy(g.vm);
     guest_start(&g, config);
     guest_type(&g, "abc");

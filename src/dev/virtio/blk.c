@@ -365,7 +365,7 @@ static void blk_begin(struct blk *s, const struct vr_chain *chain)
     struct vr_virtq *q = &s->vq[0];
     uint8_t header[HEADER];
     if (chain->write_bytes == 0 || chain->read_bytes < HEADER) {
-        q->host.stats.errors++;
+        vr_tally(&q->host.stats.errors, 1);
         vr_virtio_break(&s->v, "request without %s", chain->write_bytes ? "header" : "status");
         return;
     }
@@ -542,5 +542,6 @@ const struct vr_dev_class vr_virtio_blk_mmio_class = {
     .loaded = vr_virtio_loaded,
     .quiesce = blk_quiesce,
     .fini = blk_fini,
+    .counts = vr_virtio_counts,
     .describe = vr_virtio_mmio_describe,
 };

@@ -121,7 +121,7 @@ static bool console_tell(struct console *s, unsigned port, unsigned event)
         len += name_len;
     }
     if (chain->write_bytes < len) {
-        q->host.stats.errors++;
+        vr_tally(&q->host.stats.errors, 1);
         vr_virtio_break(&s->v, "control buffer of %u bytes", (unsigned)chain->write_bytes);
         return false;
     }
@@ -205,7 +205,7 @@ static void console_hear_all(struct console *s)
     while (vr_virtq_pop(q, chain)) {
         uint8_t msg[CONTROL_BYTES];
         if (vr_chain_read(q, chain, 0, msg, sizeof(msg)) < sizeof(msg)) {
-            q->host.stats.errors++;
+            vr_tally(&q->host.stats.errors, 1);
             vr_virtio_break(&s->v, "control message of %u bytes", (unsigned)chain->read_bytes);
             return;
         }
@@ -280,7 +280,7 @@ static size_t console_on_input(void *opaque, const uint8_t *buf, size_t len)
     while (took < len && console_listens(s, port) && vr_virtq_pop(q, s->v.host.chain)) {
         size_t n = vr_chain_write(q, s->v.host.chain, 0, buf + took, len - took);
         if (n == 0) {
-            q->host.stats.errors++;
+            vr_tally(&q->host.stats.errors, 1);
             vr_virtio_break(&s->v, "receive buffer without room");
             break;
         }
@@ -473,5 +473,6 @@ const struct vr_dev_class vr_virtio_console_mmio_class = {
     .loaded = console_loaded,
     .quiesce = vr_virtio_quiesce,
     .fini = console_fini,
+    .counts = vr_virtio_counts,
     .describe = vr_virtio_mmio_describe,
 };

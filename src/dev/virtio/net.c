@@ -150,7 +150,7 @@ static void net_tx_all(struct net *s)
     struct vr_chain *chain = s->v.host.chain;
     while (vr_virtq_pop(q, chain)) {
         if (chain->read_bytes < HEADER) {
-            q->host.stats.errors++;
+            vr_tally(&q->host.stats.errors, 1);
             vr_virtio_break(&s->v, "frame without header");
             return;
         }
@@ -184,7 +184,7 @@ static int net_rx_fill(struct net *s, const uint8_t *frame, size_t len)
         }
         uint64_t off = count ? 0 : HEADER;
         if (chain->write_bytes <= off) {
-            q->host.stats.errors++;
+            vr_tally(&q->host.stats.errors, 1);
             vr_virtio_break(&s->v, "receive buffer of %u bytes", (unsigned)chain->write_bytes);
             return 0;
         }
@@ -286,7 +286,7 @@ static void net_control_all(struct net *s)
         uint8_t head[2];
         if (chain->write_bytes == 0 ||
             vr_chain_read(q, chain, 0, head, sizeof(head)) != sizeof(head)) {
-            q->host.stats.errors++;
+            vr_tally(&q->host.stats.errors, 1);
             vr_virtio_break(&s->v, "control command without %s",
                             chain->write_bytes ? "class" : "room for its answer");
             return;
@@ -489,5 +489,6 @@ const struct vr_dev_class vr_virtio_net_mmio_class = {
     .loaded = vr_virtio_loaded,
     .quiesce = vr_virtio_quiesce,
     .fini = net_fini,
+    .counts = vr_virtio_counts,
     .describe = vr_virtio_mmio_describe,
 };

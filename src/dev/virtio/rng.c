@@ -46,7 +46,7 @@ static void rng_handle(struct vr_dev *d, unsigned queue)
     struct vr_chain *chain = s->v.host.chain;
     while (vr_virtq_pop(q, chain)) {
         if (chain->write_bytes == 0) {
-            q->host.stats.errors++;
+            vr_tally(&q->host.stats.errors, 1);
             vr_virtio_break(&s->v, "request without a writable buffer"); /* 5.4.6.1 */
             return;
         }
@@ -88,5 +88,6 @@ const struct vr_dev_class vr_virtio_rng_mmio_class = {
     .loaded = vr_virtio_loaded,
     .quiesce = vr_virtio_quiesce,
     .fini = vr_virtio_fini,
+    .counts = vr_virtio_counts,
     .describe = vr_virtio_mmio_describe,
 };

@@ -109,7 +109,7 @@ void vr_virtio_kick(struct vr_virtio *v, uint32_t val)
         return;
     }
     struct vr_virtq *q = &v->host.vq[queue];
-    q->host.stats.kicks++;
+    vr_tally(&q->host.stats.kicks, 1);
     if (!(v->status & VR_VIRTIO_DRIVER_OK)) {
         vr_guest_error(v->host.dev, "queue %u notified before DRIVER_OK", queue);
     } else if (!q->ready) {
@@ -480,6 +480,35 @@ int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err)
     }
     v->host.transport->sync(dev);
     return 0;
+}
+
+void vr_virtio_counts(struct vr_dev *dev, struct vr_counts *to)
+{
+    struct vr_virtio *v = vr_virtio_of(dev);
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+        const struct vr_virtq_stats *s = &v->host.vq[i].host.stats;
+        const struct {
+            const char *name, *help;
+            const uint64_t *val;
+        } totals[] = {
+            {"chains", "buffers that the device took", &s->chains},
+            {"bytes", "bytes of them", &s->bytes},
+            {"copied_bytes", "bytes that the device copied itself; the rest is zero-copy",
+             &s->copied},
+            {"kicks", "notifications by the driver", &s->kicks},
+            {"interrupts", "notifications to the driver", &s->interrupts},
+            {"errors", "broken rings and requests", &s->errors},
+            {"latency_ns", "time from taking a buffer to giving it back, summed up",
+             &s->latency.sum_ns},
+        };
+        for (unsigned k = 0; k < VR_COUNT(totals); k++) {
+            to->put(to, (int)i, totals[k].name, true, vr_tally_get(totals[k].val), totals[k].help);
+        }
+        to->put(to, (int)i, "latency_p50_ns", false, vr_hist_quantile_ns(&s->latency, 500),
+                "half of the buffers took at most as long, up to a quarter less");
+        to->put(to, (int)i, "latency_p99_ns", false, vr_hist_quantile_ns(&s->latency, 990),
+                "all but one in a hundred took at most as long, up to a quarter less");
+    }
 }
 
 #define VR_SELF struct vr_virtio

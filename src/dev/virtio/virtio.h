@@ -144,6 +144,7 @@ void vr_virtio_halt(struct vr_dev *dev);
 void vr_virtio_quiesce(struct vr_dev *dev);
 void vr_virtio_reset(struct vr_dev *dev);
 int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err);
+void vr_virtio_counts(struct vr_dev *dev, struct vr_counts *to); /* each queue's */
 
 /* For devices. */
 bool vr_virtio_running(const struct vr_virtio *v); /* DRIVER_OK, not broken, not paused */

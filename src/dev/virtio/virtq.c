@@ -31,7 +31,7 @@ static bool virtq_usable(struct vr_virtq *q)
         return false;
     }
     if (VR_UNLIKELY(!virtq_map(q))) {
-        q->host.stats.errors++;
+        vr_tally(&q->host.stats.errors, 1);
         vr_virtio_break(q->host.v, "queue %u: the ring is not in RAM any more", q->host.index);
         return false;
     }
@@ -125,9 +125,36 @@ bool vr_virtq_sound(const struct vr_virtq *q)
 
 /* --- Running --- */
 
+/* Time costs more than a small request does: it is read at the first pop after a notify, and when
+ * chains are shown to the driver or other ones are pushed, and counts for all in between. */
+static uint64_t virtq_now_ns(const struct vr_virtq *q)
+{
+    uint64_t ns = vr_clock_now(q->host.v->host.dev->env->clock);
+    return ns ? ns : 1;
+}
+
+static void virtq_take_time(struct vr_virtq *q)
+{
+    if (q->host.batch_count && q->host.batch_ns) {
+        uint64_t now = virtq_now_ns(q);
+        vr_hist_add(&q->host.stats.latency, now > q->host.batch_ns ? now - q->host.batch_ns : 0,
+                    q->host.batch_count);
+    }
+    q->host.batch_count = 0;
+}
+
+static void virtq_count_push(struct vr_virtq *q, struct vr_virtq_tag tag)
+{
+    if (q->host.batch_count && q->host.batch_ns != tag.popped_ns) {
+        virtq_take_time(q);
+    }
+    q->host.batch_ns = tag.popped_ns;
+    q->host.batch_count++;
+}
+
 static bool virtq_refuse(struct vr_virtq *q, const char *why)
 {
-    q->host.stats.errors++;
+    vr_tally(&q->host.stats.errors, 1);
     vr_virtio_break(q->host.v, "queue %u: %s", q->host.index, why);
     return false;
 }
@@ -156,6 +183,7 @@ void vr_virtq_stop(struct vr_virtq *q)
     q->host.staged = q->host.staged_descs = 0;
     q->host.mapped = false;
     q->host.epoch++;
+    q->host.pop_ns = q->host.batch_count = 0;
     virtq_early_free(q);
 }
 
@@ -177,17 +205,21 @@ bool vr_virtq_pop(struct vr_virtq *q, struct vr_chain *chain)
     chain->read_bytes = chain->write_bytes = 0;
     int r = q->host.format->fetch(q, chain);
     if (r < 0) {
-        q->host.stats.errors++;
+        vr_tally(&q->host.stats.errors, 1);
     }
     if (r <= 0) {
         return false;
     }
+    if (q->host.pop_ns == 0) {
+        q->host.pop_ns = virtq_now_ns(q);
+    }
+    chain->tag.popped_ns = q->host.pop_ns;
     chain->tag.seq = q->next_seq++;
     if (q->host.budget != UINT32_MAX) {
         q->host.budget--;
     }
-    q->host.stats.chains++;
-    q->host.stats.bytes += chain->read_bytes + chain->write_bytes;
+    vr_tally(&q->host.stats.chains, 1);
+    vr_tally(&q->host.stats.bytes, chain->read_bytes + chain->write_bytes);
     return true;
 }
 
@@ -195,6 +227,7 @@ void vr_virtq_unpop(struct vr_virtq *q, struct vr_virtq_tag tag)
 {
     /* Between a pop and its unpop the ring may have been found broken; then it does not matter. */
     q->next_seq--;
+    q->host.pop_ns = 0;
     q->host.format->unfetch(q, tag);
 }
 
@@ -203,6 +236,7 @@ void vr_virtq_push(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written
     if (!virtq_usable(q)) {
         return;
     }
+    virtq_count_push(q, tag);
     if (virtq_in_order(q)) {
         virtq_stage_in_order(q, tag, written);
     } else {
@@ -212,6 +246,8 @@ void vr_virtq_push(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written
 
 void vr_virtq_notify(struct vr_virtq *q)
 {
+    q->host.pop_ns = 0;
+    virtq_take_time(q);
     if (q->host.staged == 0 || !virtq_usable(q)) {
         q->host.staged = q->host.staged_descs = 0;
         return;
@@ -219,7 +255,7 @@ void vr_virtq_notify(struct vr_virtq *q)
     bool wanted = q->host.format->publish(q);
     q->host.staged = q->host.staged_descs = 0;
     if (wanted) {
-        q->host.stats.interrupts++;
+        vr_tally(&q->host.stats.interrupts, 1);
         q->host.v->host.transport->used(q->host.v->host.dev, q->host.index);
     }
 }
@@ -320,7 +356,7 @@ size_t vr_chain_read(struct vr_virtq *q, const struct vr_chain *chain, uint64_t 
                      size_t len)
 {
     size_t n = vr_iov_get(chain->iov, chain->read_count, off, buf, len);
-    q->host.stats.copied += n;
+    vr_tally(&q->host.stats.copied, n);
     return n;
 }
 
@@ -347,7 +383,7 @@ size_t vr_chain_write(struct vr_virtq *q, const struct vr_chain *chain, uint64_t
 {
     size_t n = vr_iov_put(vr_chain_writable(chain), chain->write_count, off, buf, len);
     chain_wrote(q, chain, off, n);
-    q->host.stats.copied += n;
+    vr_tally(&q->host.stats.copied, n);
     return n;
 }
 
@@ -381,5 +417,6 @@ const struct vr_field vr_virtq_tag_fields[] = {
     VR_STATE(id, "its name in the ring"),
     VR_STATE(desc_count, "descriptors"),
     VR_STATE(seq, "number of its pop"),
+    VR_HOST(popped_ns, "when: for statistics of this host"),
     VR_FIELD_END,
 };

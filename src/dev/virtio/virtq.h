@@ -25,6 +25,7 @@
 
 #include "base/bits.h"
 #include "base/field.h"
+#include "base/hist.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,7 @@ struct vr_virtq_tag {
     uint16_t id;         /* split ring: the head descriptor; packed: the buffer id */
     uint16_t desc_count; /* descriptors in the ring (packed rings count them) */
     uint16_t seq;        /* counts pops, for IN_ORDER */
+    uint64_t popped_ns;  /* when, in guest time; 0: not known */
 };
 extern const struct vr_field vr_virtq_tag_fields[];
 
@@ -56,13 +58,15 @@ struct vr_chain {
     uint64_t gpa[VR_CHAIN_SEGS_MAX]; /* where each piece is in guest memory */
 };
 
+/* Written under the device's lock by vr_tally, read by anyone with vr_tally_get (base/hist.h). */
 struct vr_virtq_stats {
-    uint64_t chains;     /* popped */
-    uint64_t bytes;      /* that the driver offered in them, or that a device says it moved */
-    uint64_t copied;     /* of these, copied by the device itself; the rest is zero-copy */
-    uint64_t kicks;      /* notifications by the driver */
-    uint64_t interrupts; /* notifications to the driver */
-    uint64_t errors;     /* broken rings and requests */
+    uint64_t chains;        /* popped */
+    uint64_t bytes;         /* that the driver offered in them, or that a device says it moved */
+    uint64_t copied;        /* of these, copied by the device itself; the rest is zero-copy */
+    uint64_t kicks;         /* notifications by the driver */
+    uint64_t interrupts;    /* notifications to the driver */
+    uint64_t errors;        /* broken rings and requests */
+    struct vr_hist latency; /* from pop to push, or to the notify behind it */
 };
 
 /* A ring format: how descriptors are fetched and given back. */
@@ -101,6 +105,9 @@ struct vr_virtq_host {
     /* Split ring: descriptor table, available and used ring. Packed: the ring, and the driver's and
      * our event suppression. */
     uint8_t *desc, *driver, *device;
+    uint64_t pop_ns;      /* when the pops since the last notify were; 0: no pop yet */
+    uint64_t batch_ns;    /* when the pushed chains below were popped */
+    uint64_t batch_count; /* pushed, and their time not taken yet */
     struct vr_virtq_stats stats;
 };
 
