@@ -27,11 +27,11 @@ enum { RAM_LEN = 1 << 17, DISK_LEN = 1 << 16, QUEUE_LEN = 0x1000, TABLES = 0x800
 #define WINDOW  UINT64_C(0x10001000)
 
 enum op {
-    OP_WRITE, /* u16 offset, u32 value: a register */
-    OP_READ,  /* u16 offset */
-    OP_POKE,  /* u32 offset, u8 len, bytes: RAM */
-    OP_DESC,  /* u8 queue, u8 index, u8 where, u32 offset, u32 len, u8 flags, u8 next
-               */
+    OP_WRITE,    /* u16 offset, u32 value: a register */
+    OP_READ,     /* u16 offset */
+    OP_POKE,     /* u32 offset, u8 len, bytes: RAM */
+    OP_DESC,     /* u8 queue, u8 index, u8 where, u32 offset, u32 len, u8 flags, u8 next
+                  */
     OP_PUBLISH,  /* u8 queue, u8 head, u8 kick */
     OP_INPUT,    /* u8 port, u16 len: from the host end */
     OP_TURN,     /* time goes by, the loop turns, held disk requests are done */

@@ -361,5 +361,6 @@ const struct vr_dev_class vr_virtio_balloon_mmio_class = {
     .loaded = balloon_loaded,
     .quiesce = vr_virtio_quiesce,
     .fini = balloon_fini,
+    .counts = vr_virtio_counts,
     .describe = vr_virtio_mmio_describe,
 };
