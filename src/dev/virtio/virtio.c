@@ -408,7 +408,7 @@ void vr_virtio_fini(struct vr_dev *dev)
     vr_virtio_halt(dev);
     vr_timer_fini(&v->host.later);
     vr_timer_fini(&v->host.resume);
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         vr_virtq_fini(&v->host.vq[i]);
     }
     free(v->host.chain);
@@ -485,7 +485,7 @@ int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err)
 void vr_virtio_counts(struct vr_dev *dev, struct vr_counts *to)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) {
+    for (unsigned i = 0; i < v->host.queue_count; i++) {
         const struct vr_virtq_stats *s = &v->host.vq[i].host.stats;
         const struct {
             const char *name, *help;
