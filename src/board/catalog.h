@@ -23,10 +23,10 @@ const struct vr_catalog_machine *vr_catalog_machine(unsigned i); /* NULL past th
 int vr_catalog_jit(struct vr_error *err) VR_MUST;
 
 /* What `vireo run FILE` makes of a file. */
-enum vr_catalog_use { VR_USE_KERNEL, VR_USE_DISK };
+enum vr_catalog_use { VR_USE_KERNEL, VR_USE_DISK, VR_USE_ROOT };
 
 /* Look at @path's first bytes. *ret_what: "a RISC-V Linux Image", static. A message that says what
- * it looks like and what to do instead: -EISDIR, -ENOTSUP (formats and architectures that do not
+ * it looks like and what to do instead: -ENOTSUP (formats and architectures that do not
  * work), -EINVAL (empty, nothing known); -ENOENT, -EACCES, -EIO, ... */
 int vr_catalog_identify(const char *path, enum vr_catalog_use *ret_use, const char **ret_what,
                         struct vr_error *err) VR_MUST;

@@ -90,10 +90,9 @@ int vr_catalog_identify(const char *path, enum vr_catalog_use *ret_use, const ch
         return vr_err(err, -errno, "%s: %s", path, strerror(errno));
     }
     if (S_ISDIR(st.st_mode)) {
-        return vr_err(err, -EISDIR,
-                      "%s: is a directory, which cannot be the root disk yet in this version; give "
-                      "a kernel (--kernel, --initrd) or a disk image",
-                      path);
+        *ret_use = VR_USE_ROOT;
+        *ret_what = "a directory";
+        return 0;
     }
     if (S_ISREG(st.st_mode) && st.st_size == 0) {
         return vr_err(err, -EINVAL, "%s: is empty: expected a kernel or a disk image", path);

@@ -15,6 +15,7 @@
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
+#include "dev/virtio/fs.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
@@ -113,6 +114,11 @@ static void close_chr(void *chr)
 static void close_blk(void *blk)
 {
     vr_blk_close(blk);
+}
+
+static void close_fs(void *fs)
+{
+    vr_fs_close(fs);
 }
 
 static void close_net(void *net)
@@ -279,6 +285,40 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsign
     return r;
 }
 
+_Static_assert((int)VR_VIRT_TAG_MAX == (int)VR_VIRTIO_FS_TAG_MAX, "a tag has one length");
+
+static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
+                           struct vr_error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < o->share_count; i++) {
+        const struct vr_virt_share *share = &o->share[i];
+        struct vr_fs_dir_opts dir = {.path = share->path,
+                                     .read_only = share->read_only,
+                                     .cache = share->cache,
+                                     .host_locks = share->host_locks,
+                                     .uid = share->uid,
+                                     .gid = share->gid,
+                                     .log = o->log};
+        char id[16], opts[64];
+        struct vr_dev *dev;
+        struct vr_fs *fs;
+        snprintf(id, sizeof(id), "share%u", i);
+        snprintf(opts, sizeof(opts), "tag=%s", share->tag);
+        r = vr_fs_open_dir(&dir, vr_machine_loop(v->machine), &fs, err);
+        if (r == 0) {
+            r = virt_own(v, close_fs, fs, err);
+        }
+        if (r == 0) {
+            r = virt_add_virtio(v, &vr_virtio_fs_mmio_class, id, opts, slot, &dev, err);
+        }
+        if (r == 0) {
+            vr_virtio_fs_attach(dev, fs);
+        }
+    }
+    return r;
+}
+
 static int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
                           struct vr_error *err)
 {
@@ -355,6 +395,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     }
     if (r == 0) {
         r = virt_add_nets(v, o, &slot, err);
+    }
+    if (r == 0) {
+        r = virt_add_shares(v, o, &slot, err);
     }
     if (r == 0 && !o->no_rng) {
         r = virt_add_virtio(v, &vr_virtio_rng_mmio_class, "rng", NULL, &slot, &dev, err);

@@ -6,12 +6,19 @@
 #define VR_BOARD_VIRT_RISCV_H
 
 #include "backend/chr/chr.h"
+#include "backend/fs/fs.h"
 #include "core/machine.h"
 #include "cpu/jit/jit_opts.h"
 #include "vireo/vm.h"
 #include <stdio.h>
 
-enum { VR_VIRT_MMIO_SLOTS = 8, VR_VIRT_DISKS = 8, VR_VIRT_NETS = 8, VR_VIRT_PORTS = 2 };
+enum {
+    VR_VIRT_MMIO_SLOTS = 8,
+    VR_VIRT_DISKS = 8,
+    VR_VIRT_NETS = 8,
+    VR_VIRT_PORTS = 2,
+    VR_VIRT_SHARES = 8
+};
 
 struct vr_blk;
 
@@ -25,6 +32,15 @@ struct vr_virt_disk {
 struct vr_virt_net {
     const char *backend; /* "user" and its options, e.g. "hostfwd=tcp::2222-:22" ; NULL: none */
     const char *opts;    /* options of the virtio-net class, or NULL */
+};
+
+enum { VR_VIRT_TAG_MAX = 36 }; /* of a share's tag */
+
+struct vr_virt_share {
+    char *path, *tag;
+    bool read_only, host_locks;
+    enum vr_fs_cache cache;
+    uint32_t uid, gid; /* in the guest, of what belongs to our user */
 };
 
 /* How guest code runs. AUTO: compiled where this host can, else interpreted. */
@@ -52,6 +68,8 @@ struct vr_virt_opts {
     unsigned disk_count;
     struct vr_virt_net net[VR_VIRT_NETS];
     unsigned net_count;
+    struct vr_virt_share share[VR_VIRT_SHARES + 1]; /* and the root */
+    unsigned share_count;
     struct vr_chr_opts serial; /* the 16550's host end; spec NULL: nothing plugged in */
     struct vr_chr_opts port[VR_VIRT_PORTS]; /* virtio-console ports */
     unsigned port_count;

@@ -41,6 +41,10 @@ void vireo_config_destroy(struct vireo_config *c)
     for (unsigned i = 0; i < c->net_count; i++) {
         vr_config_net_fini(&c->net[i]);
     }
+    for (unsigned i = 0; i < c->share_count; i++) {
+        vr_config_share_fini(&c->share[i]);
+    }
+    vr_config_share_fini(&c->root);
     for (unsigned i = 0; i < c->port_count; i++) {
         free(c->port[i]);
     }
@@ -168,7 +172,7 @@ int vr_config_identify(const char *path, const char **ret_key, const char **ret_
     enum vr_catalog_use use;
     int r = vr_catalog_identify(path, &use, ret_what, err);
     if (r == 0) {
-        *ret_key = use == VR_USE_KERNEL ? "kernel" : "disk";
+        *ret_key = use == VR_USE_KERNEL ? "kernel" : use == VR_USE_ROOT ? "root" : "disk";
     }
     return r;
 }

@@ -16,6 +16,8 @@ struct vr_config_net {
     char *backend, *opts;
 };
 
+#define VR_CONFIG_ROOT_TAG "root" /* of the share that --root makes */
+
 /* A setting as it was made. */
 struct vr_config_said {
     const struct vr_opt *opt;
@@ -33,6 +35,8 @@ struct vireo_config {
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];
     struct vr_config_net net[VR_VIRT_NETS];
+    struct vr_virt_share share[VR_VIRT_SHARES], root; /* root: no path, no such share */
+    unsigned share_count;
     struct vireo_host_use use;
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
     bool no_reboot, no_rng, balloon;
@@ -59,6 +63,16 @@ bool vr_config_given(const struct vireo_config *config, const char *key);
 /* Free what a disk or network setting owns. */
 void vr_config_disk_fini(struct vr_config_disk *disk);
 void vr_config_net_fini(struct vr_config_net *net);
+void vr_config_share_fini(struct vr_virt_share *share);
+/* For the files of the table: the values of --share and --root, */
+extern const struct vr_opt_key vr_config_share_keys[];
+int vr_config_share(void *config, const struct vr_opt *opt, const char *text,
+                    struct vr_error *err) VR_MUST;
+int vr_config_root(void *config, const struct vr_opt *opt, const char *text,
+                   struct vr_error *err) VR_MUST;
+/* a key that may have a value on or off, and the message about one that there is not. */
+int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err) VR_MUST;
+int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err) VR_MUST;
 /* Key @i that a compound value of @opt may have, its device class's options included; false past
  * the end. */
 bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key);

@@ -49,7 +49,7 @@ bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_
 }
 
 /* "unknown key 'x'": with the nearest of those there are. */
-static int opts_unknown(const struct vr_opt *opt, const char *key, struct vr_error *err)
+int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err)
 {
     enum { KEYS = 48 };
     struct vr_opt_key k;
@@ -86,7 +86,7 @@ static int opts_of_class(const struct vr_opt *opt, const char *key, const char *
     return r < 0 ? r : 1;
 }
 
-static int opts_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err)
+int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err)
 {
     *ret_val = true;
     if (value && vr_parse_bool(value, ret_val) < 0) {
@@ -101,10 +101,10 @@ static int opts_disk_key(struct vr_config_disk *d, const struct vr_opt *opt, con
                          const char *value, struct vr_error *err)
 {
     if (strcmp(key, "ro") == 0) {
-        return opts_bool(key, value, &d->read_only, err);
+        return vr_config_bool(key, value, &d->read_only, err);
     }
     if (strcmp(key, "raw") == 0) {
-        return opts_bool(key, value, &d->raw, err);
+        return vr_config_bool(key, value, &d->raw, err);
     }
     if (strcmp(key, "format") == 0) {
         if (!value || strcmp(value, "raw") != 0) {
@@ -114,7 +114,7 @@ static int opts_disk_key(struct vr_config_disk *d, const struct vr_opt *opt, con
         return 0;
     }
     int r = opts_of_class(opt, key, value, &d->opts, err);
-    return r < 0 ? r : r == 1 ? 0 : opts_unknown(opt, key, err);
+    return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
 }
 
 void vr_config_disk_fini(struct vr_config_disk *d)
@@ -338,10 +338,10 @@ static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const 
 {
     uint64_t n;
     if (strcmp(key, "perf") == 0) {
-        return opts_bool(key, value, &c->jit_perf, err);
+        return vr_config_bool(key, value, &c->jit_perf, err);
     }
     if (strcmp(key, "stats") == 0) {
-        return opts_bool(key, value, &c->jit_stats, err);
+        return vr_config_bool(key, value, &c->jit_stats, err);
     }
     if (strcmp(key, "hot") == 0) {
         if (!value || vr_parse_u64(value, &n) < 0 || n < 1 || n > VR_JIT_HOT_MAX) {
@@ -359,7 +359,7 @@ static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const 
         c->jit.code_bytes = (uint32_t)n;
         return 0;
     }
-    return opts_unknown(opt, key, err);
+    return vr_config_unknown_key(opt, key, err);
 }
 
 static int opts_jit(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
@@ -388,7 +388,7 @@ static int opts_balloon_key(struct vireo_config *c, const struct vr_opt *opt, co
                             value ? value : "");
     }
     int r = opts_of_class(opt, key, value, &c->balloon_opts, err);
-    return r < 0 ? r : r == 1 ? 0 : opts_unknown(opt, key, err);
+    return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
 }
 
 static int opts_balloon(void *target, const struct vr_opt *opt, const char *text,
@@ -546,6 +546,14 @@ const struct vr_opt vr_config_opts[] = {
      .repeat = true,
      .apply = opts_append,
      .help = "kernel command line; several are joined with blanks"},
+    {.name = "root",
+     .kind = VR_OPT_FILE,
+     .value = "DIR[,ro][,KEY=VALUE...]",
+     .group = OPTS_START,
+     .apply = vr_config_root,
+     .keys = vr_config_share_keys,
+     .help = "a directory as the guest's root file system (virtio-fs), started with the newest "
+             "kernel in its boot folder unless there is --kernel"},
     {.name = "firmware",
      .kind = VR_OPT_FILE,
      .value = "FILE|none",
@@ -698,6 +706,15 @@ const struct vr_opt vr_config_opts[] = {
      .words = "user none",
      .why = "reaches what the host reaches, without privileges",
      .help = "network card: user, a network of the guest's own behind the host's; none"},
+    {.name = "share",
+     .kind = VR_OPT_FILE,
+     .value = "DIR[:TAG][,ro][,KEY=VALUE...]",
+     .repeat = true,
+     .group = OPTS_DEVICES,
+     .apply = vr_config_share,
+     .keys = vr_config_share_keys,
+     .help = "share a directory of the host with the guest (virtio-fs), which mounts it by its "
+             "tag (share, share1, ...)"},
     {.name = "publish",
      .letter = 'p',
      .kind = VR_OPT_TEXT,

@@ -1,6 +1,7 @@
 /* The public face of a machine: from a configuration to a board, and its life. See vireo/vm.h. */
 #include "base/alloc.h"
 #include "board/catalog.h"
+#include "board/rootdir.h"
 #include "control/host.h"
 #include "control/vm_priv.h"
 #include "platform/stream.h"
@@ -117,9 +118,28 @@ static int vm_check_host(const struct vireo_config *c, struct vr_error *err)
     return r;
 }
 
+/* A directory as root: the kernel in it, if none was given, and the command line that mounts it.
+ * Both are the caller's. */
+static int vm_plan_root(const struct vireo_config *c, char **ret_kernel, char **ret_append,
+                        struct vr_error *err)
+{
+    const char *more = c->append ? c->append : "";
+    size_t size = strlen(more) + 80;
+    int r = c->kernel || c->flash ? 0 : vr_rootdir_kernel(c->root.path, ret_kernel, err);
+    if (r == 0) {
+        *ret_append = vr_zalloc(size);
+        r = *ret_append ? 0 : vr_err(err, -ENOMEM, "no memory for a machine");
+    }
+    if (r == 0) {
+        snprintf(*ret_append, size, "rootfstype=virtiofs root=%s %s%s%s", VR_CONFIG_ROOT_TAG,
+                 c->root.read_only ? "ro" : "rw", *more ? " " : "", more);
+    }
+    return r;
+}
+
 static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
 {
-    char *nets[VR_VIRT_NETS] = {NULL};
+    char *nets[VR_VIRT_NETS] = {NULL}, *kernel = NULL, *append = NULL;
     struct vr_virt_opts o = {
         .name = c->name,
         .cpus = c->cpus,
@@ -155,6 +175,15 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
     if (r == 0) {
         r = vm_check_host(c, err);
     }
+    if (r == 0 && c->root.path) {
+        r = vm_plan_root(c, &kernel, &append, err);
+        o.kernel = kernel ? kernel : c->kernel;
+        o.append = append;
+        o.share[o.share_count++] = c->root;
+    }
+    for (unsigned i = 0; i < c->share_count; i++) {
+        o.share[o.share_count++] = c->share[i];
+    }
     for (unsigned i = 0; i < o.disk_count; i++) {
         o.disk[i] = (struct vr_virt_disk){.path = c->disk[i].path,
                                           .read_only = c->disk[i].read_only || vm->idle,
@@ -171,6 +200,8 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
         o.port[i] = vm_chr_opts(vm, c->port[i]);
     }
     r = r < 0 ? r : vr_virt_create(&o, &vm->virt, err);
+    free(kernel);
+    free(append);
     for (unsigned i = 0; i < o.net_count; i++) {
         free(nets[i]);
     }

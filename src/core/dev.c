@@ -206,7 +206,12 @@ void vr_dev_unmap(struct vr_dev *dev, unsigned window, struct vr_space *space)
 int vr_dev_save(struct vr_dev *dev, struct vr_snap *snap, struct vr_error *err)
 {
     vr_dev_lock(dev);
-    int r = vr_snap_save(snap, dev->id, dev->cls->version, dev, dev->cls->fields, err);
+    int r = dev->cls->saving ? dev->cls->saving(dev, err) : 0;
+    if (r < 0) {
+        vr_err_in(err, r, "saving %s", dev->id);
+    } else {
+        r = vr_snap_save(snap, dev->id, dev->cls->version, dev, dev->cls->fields, err);
+    }
     vr_dev_unlock(dev);
     return r;
 }

@@ -120,6 +120,8 @@ struct vr_dev_class {
     int (*loaded)(struct vr_dev *dev,
                   struct vr_error *err); /* state came from a snapshot: check cross-field
                                             rules, re-arm timers, drive wires */
+    /* Fill in what is state only when it is saved (quiesced before), or refuse. May be NULL. */
+    int (*saving)(struct vr_dev *dev, struct vr_error *err);
     void (*quiesce)(struct vr_dev *dev); /* before save: nothing in flight when it returns; called
                                             WITHOUT the lock; may wait for the loop. May be NULL */
     void (*fini)(struct vr_dev *dev);

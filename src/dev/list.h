@@ -18,5 +18,6 @@ VR_DEV(virtio_net_mmio)
 VR_DEV(virtio_console_mmio)
 VR_DEV(virtio_rng_mmio)
 VR_DEV(virtio_balloon_mmio)
+VR_DEV(virtio_fs_mmio)
 
 #undef VR_DEV

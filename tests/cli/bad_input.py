@@ -64,7 +64,7 @@ for name, path, code, says in KERNELS:
 FILES = [
     ("is missing", tmp / "missing", 5, "No such file"),
     ("is empty", empty, 2, "is empty"),
-    ("is a directory", tmp, 2, "is a directory, which cannot be the root disk yet"),
+    ("is a directory without a kernel", tmp, 5, "has no kernel"),
     ("is of four bytes", tmp / "tiny", 2, "cut off"),
     ("is for another architecture", tmp / "x86.elf", 2, "another architecture"),
     ("is a gzip file without a kernel", file("text.gz", gzip.compress(os.urandom(1000))), 2, "gzip"),

@@ -1,0 +1,240 @@
+/*
+ * Owners and modes. The process that runs us cannot give files away, and should not make
+ * set-user-ID programs or devices on the host for a guest. So a file on the host belongs to our
+ * user, with a mode that lets us work and gives others no right to write, and what differs for the
+ * guest is kept in the attribute user.vireo.stat: "UID GID MODE RDEV", MODE octal and with the
+ * type. A file without it is what it looks like, our user being `uid` and `gid` (root) in the
+ * guest.
+ *
+ * What the host's user may not or should not make is a regular file with such an attribute:
+ * devices, FIFOs, sockets (empty), and symbolic links of other owners (the text).
+ *
+ * Attributes that only root may set are kept under user.vireo.x.: security.*, trusted.*.
+ */
+#include "backend/fs/server.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OWNER_XATTR "user.vireo.stat"
+#define OWNER_OURS  "user.vireo."
+#define OWNER_OTHER "user.vireo.x."
+enum { OWNER_TEXT = 64, OWNER_NOBODY = 65534, OWNER_BITS = 07777 };
+
+/* As it looks, without the attribute. */
+static void owner_plain(const struct dir_fs *d, const struct stat *st, struct fs_owner *o)
+{
+    *o = (struct fs_owner){
+        .uid = st->st_uid == d->user_uid ? d->uid
+               : d->root_user            ? st->st_uid
+                                         : OWNER_NOBODY,
+        .gid = st->st_gid == d->user_gid ? d->gid
+               : d->root_user            ? st->st_gid
+                                         : OWNER_NOBODY,
+        .mode = st->st_mode,
+        .rdev = (uint32_t)st->st_rdev,
+    };
+    if (S_ISLNK(st->st_mode)) {
+        o->mode = S_IFLNK | 0777;
+    }
+}
+
+static bool owner_parse(const char *text, const struct stat *st, struct fs_owner *o)
+{
+    struct fs_owner got;
+    int end = -1;
+    if (sscanf(text, "%10u %10u %7o %10u%n", &got.uid, &got.gid, &got.mode, &got.rdev, &end) != 4 ||
+        end < 0 || text[end]) {
+        return false;
+    }
+    mode_t type = got.mode & S_IFMT;
+    bool special = type == S_IFLNK || type == S_IFCHR || type == S_IFBLK || type == S_IFIFO ||
+                   type == S_IFSOCK;
+    if (type != (st->st_mode & S_IFMT) && !(special && S_ISREG(st->st_mode))) {
+        return false;
+    }
+    *o = got;
+    return true;
+}
+
+static bool owner_may_have_xattr(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) || S_ISDIR(st->st_mode);
+}
+
+void fs_owner_get(const struct dir_fs *d, int handle, const struct stat *st,
+                  struct fs_owner *ret_owner)
+{
+    char text[OWNER_TEXT];
+    owner_plain(d, st, ret_owner);
+    if (owner_may_have_xattr(st)) {
+        ssize_t len = vr_jail_xattr_get(handle, OWNER_XATTR, text, sizeof(text) - 1);
+        if (len > 0) {
+            text[len] = '\0';
+            (void)owner_parse(text, st, ret_owner); /* damaged: as if it were not there */
+        }
+    }
+}
+
+mode_t fs_owner_host_mode(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return (mode & 0755) | 0700;
+    case S_IFREG:
+        return (mode & 0755) | 0600;
+    default:
+        return 0600;
+    }
+}
+
+bool fs_owner_plain(const struct dir_fs *d, const struct fs_owner *want)
+{
+    return want->uid == d->uid && want->gid == d->gid;
+}
+
+int fs_owner_set(const struct dir_fs *d, int handle, const struct fs_owner *want, bool fresh)
+{
+    struct stat st;
+    struct fs_owner plain;
+    char text[OWNER_TEXT];
+    int r = vr_jail_stat(handle, &st);
+    if (r < 0) {
+        return r;
+    }
+    if (!owner_may_have_xattr(&st)) {
+        owner_plain(d, &st, &plain);
+        return want->uid == plain.uid && want->gid == plain.gid ? 0 : -EPERM;
+    }
+    mode_t mode = fs_owner_host_mode(want->mode);
+    if (!fresh && (st.st_mode & OWNER_BITS) != mode) {
+        r = vr_jail_chmod(d->jail, handle, mode);
+        if (r < 0) {
+            return r;
+        }
+        st.st_mode = (st.st_mode & S_IFMT) | mode;
+    }
+    owner_plain(d, &st, &plain);
+    if (memcmp(&plain, want, sizeof(plain)) == 0) {
+        r = fresh ? 0 : vr_jail_xattr_remove(d->jail, handle, OWNER_XATTR);
+        return r == -ENODATA || r == -EOPNOTSUPP ? 0 : r;
+    }
+    int len =
+        snprintf(text, sizeof(text), "%u %u %o %u", want->uid, want->gid, want->mode, want->rdev);
+    r = vr_jail_xattr_set(d->jail, handle, OWNER_XATTR, text, (size_t)len, 0);
+    if (r == -EOPNOTSUPP) {
+        /* This file system keeps no attributes, which was said when it was opened. */
+        r = fresh && (plain.mode & S_IFMT) == (want->mode & S_IFMT) ? 0 : -EPERM;
+        if (!fresh && plain.uid == want->uid && plain.gid == want->gid) {
+            r = 0; /* a mode, as near as the host's comes */
+        }
+    }
+    return r;
+}
+
+int fs_owner_kill_priv(const struct dir_fs *d, int handle)
+{
+    struct stat st;
+    struct fs_owner o;
+    int r = vr_jail_stat(handle, &st);
+    if (r < 0 || !S_ISREG(st.st_mode)) {
+        return r;
+    }
+    char name[FS_XATTR_NAME];
+    r = fs_xattr_name("security.capability", name);
+    r = r < 0 ? r : vr_jail_xattr_remove(d->jail, handle, name);
+    r = r == -ENODATA || r == -EOPNOTSUPP ? 0 : r;
+    fs_owner_get(d, handle, &st, &o);
+    uint32_t old = o.mode;
+    o.mode &= ~(uint32_t)S_ISUID;
+    if (o.mode & S_IXGRP) {
+        o.mode &= ~(uint32_t)S_ISGID;
+    }
+    return r < 0 || o.mode == old ? r : fs_owner_set(d, handle, &o, false);
+}
+
+uint32_t fs_owner_type_at(int dir, const char *name)
+{
+    char text[OWNER_TEXT];
+    struct stat reg = {.st_mode = S_IFREG};
+    struct fs_owner o;
+    ssize_t len = vr_jail_xattr_at(dir, name, OWNER_XATTR, text, sizeof(text) - 1);
+    if (len <= 0) {
+        return DT_REG;
+    }
+    text[len] = '\0';
+    return owner_parse(text, &reg, &o) ? IFTODT(o.mode) : DT_REG;
+}
+
+void fs_attr_fill(const struct dir_fs *d, int handle, const struct stat *st,
+                  struct fuse_attr *ret_attr)
+{
+    struct fs_owner o;
+    fs_owner_get(d, handle, st, &o);
+    *ret_attr = (struct fuse_attr){
+        /* Numbers of other file systems that are mounted below must not meet ours. */
+        .ino = st->st_dev == d->dev ? st->st_ino : st->st_ino ^ (uint64_t)st->st_dev << 44,
+        .size = (uint64_t)st->st_size,
+        .blocks = (uint64_t)st->st_blocks,
+        .atime = (uint64_t)st->st_atim.tv_sec,
+        .mtime = (uint64_t)st->st_mtim.tv_sec,
+        .ctime = (uint64_t)st->st_ctim.tv_sec,
+        .atimensec = (uint32_t)st->st_atim.tv_nsec,
+        .mtimensec = (uint32_t)st->st_mtim.tv_nsec,
+        .ctimensec = (uint32_t)st->st_ctim.tv_nsec,
+        .mode = o.mode,
+        .nlink = (uint32_t)st->st_nlink,
+        .uid = o.uid,
+        .gid = o.gid,
+        .rdev = o.rdev,
+        .blksize = (uint32_t)st->st_blksize,
+    };
+}
+
+bool fs_lift(struct fs_call *c, struct fs_node *n)
+{
+    struct stat st;
+    struct fs_owner o;
+    struct dir_fs *d = c->d;
+    if (d->read_only || !vr_jail_has_xattrs(d->jail) || vr_jail_stat(n->fd, &st) < 0 ||
+        st.st_uid != d->user_uid || !owner_may_have_xattr(&st)) {
+        return false;
+    }
+    mode_t now = st.st_mode & OWNER_BITS, mode = now | (S_ISDIR(st.st_mode) ? 0700 : 0600);
+    fs_owner_get(d, n->fd, &st, &o);
+    /* For the attribute, too, it has to be writable first. */
+    return mode != now && vr_jail_chmod(d->jail, n->fd, mode) == 0 &&
+           fs_owner_set(d, n->fd, &o, false) == 0;
+}
+
+int fs_open(struct fs_call *c, struct fs_node *n, int flags, int *ret_fd)
+{
+    int r = vr_jail_reopen(c->d->jail, n->fd, flags, ret_fd);
+    return r == -EACCES && fs_lift(c, n) ? vr_jail_reopen(c->d->jail, n->fd, flags, ret_fd) : r;
+}
+
+int fs_xattr_name(const char *guest, char host[FS_XATTR_NAME])
+{
+    bool root = strncmp(guest, "security.", 9) == 0 || strncmp(guest, "trusted.", 8) == 0;
+    if (!root && strncmp(guest, "user.", 5) != 0) {
+        return -EOPNOTSUPP; /* system.posix_acl_*, for one */
+    }
+    if (strncmp(guest, OWNER_OURS, sizeof(OWNER_OURS) - 1) == 0) {
+        return -EPERM;
+    }
+    int len = snprintf(host, FS_XATTR_NAME, "%s%s", root ? OWNER_OTHER : "", guest);
+    return len >= FS_XATTR_NAME ? -ERANGE : 0;
+}
+
+const char *fs_xattr_guest(const char *host)
+{
+    size_t other = sizeof(OWNER_OTHER) - 1;
+    if (strncmp(host, OWNER_OTHER, other) == 0) {
+        return host + other;
+    }
+    bool ours = strncmp(host, OWNER_OURS, sizeof(OWNER_OURS) - 1) == 0;
+    return !ours && strncmp(host, "user.", 5) == 0 ? host : NULL;
+}
