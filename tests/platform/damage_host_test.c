@@ -7,7 +7,6 @@
 #include "vireo/host_pci.h"
 #include "vireo/platform.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,18 +24,6 @@ static const struct {
     {"arm64.txt", 1},   {"firecracker.txt", 1}, {"numa.txt", 7},
     {"pc-busy.txt", 2}, {"riscv64.txt", 1},
 };
-
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir)) {
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
 
 static void has_words(int r, const struct vr_error *err)
 {
@@ -109,7 +96,7 @@ static unsigned look_at_devices(const struct tree *t)
 static void any_file_may_be_damaged(void **state)
 {
     (void)state;
-    unsigned before = open_files();
+    unsigned before = tree_open_files();
     for (unsigned n = 0; n < sizeof(trees) / sizeof(trees[0]); n++) {
         struct tree t = tree_replay(trees[n].name);
         struct tree_files files = tree_files(&t);
@@ -130,7 +117,7 @@ static void any_file_may_be_damaged(void **state)
         tree_files_free(&files);
         tree_destroy(&t);
     }
-    assert_int_equal(open_files(), before);
+    assert_int_equal(tree_open_files(), before);
 }
 
 struct race {
@@ -165,7 +152,7 @@ static void *come_and_go(void *opaque)
 static void files_may_come_and_go(void **state)
 {
     (void)state;
-    unsigned before = open_files();
+    unsigned before = tree_open_files();
     struct tree t = tree_replay("pc-busy.txt");
     struct tree_files files = tree_files(&t);
     struct race r = {.tree = &t, .files = &files};
@@ -181,7 +168,7 @@ static void files_may_come_and_go(void **state)
     assert_int_equal(look_at_host(&t) + look_at_devices(&t), whole);
     tree_files_free(&files);
     tree_destroy(&t);
-    assert_int_equal(open_files(), before);
+    assert_int_equal(tree_open_files(), before);
 }
 
 int main(void)

@@ -7,24 +7,11 @@
 #include "vireo/host_mdev.h"
 #include "vireo/host_sriov.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { ROUNDS = 3 };
-
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir)) {
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
 
 static void has_words(int r, const struct vr_error *err)
 {
@@ -92,7 +79,7 @@ static void any_file_may_be_damaged(void **state)
     files = tree_files(&t);
     assert_true(files.count > 300);
     look_at_all(&t);
-    unsigned before = open_files();
+    unsigned before = tree_open_files();
     for (unsigned i = 0; i < files.count * ROUNDS; i++) {
         unsigned at = i % files.count;
         tree_damage(&t, files.paths[at],
@@ -101,7 +88,7 @@ static void any_file_may_be_damaged(void **state)
         tree_repair(&t, files.paths[at]);
     }
     tree_files_free(&files);
-    assert_int_equal(open_files(), before);
+    assert_int_equal(tree_open_files(), before);
     tree_destroy(&t);
 }
 

@@ -2,7 +2,6 @@
 
 #include "tree.h"
 #include "vireo/host_pci.h"
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -12,18 +11,6 @@
 
 #define DEVICES "sys/bus/pci/devices/"
 #define DEV     DEVICES "0000:03:00.0/"
-
-static unsigned open_files(void)
-{
-    unsigned count = 0;
-    DIR *dir = opendir("/proc/self/fd");
-    assert_non_null(dir);
-    while (readdir(dir)) {
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
 
 static struct vireo_pci *scan(const struct tree *t)
 {
@@ -183,7 +170,7 @@ static void damaged_attributes_are_told(void **state)
         for (size_t k = 0; k < sizeof(texts) / sizeof(texts[0]) + 1; k++) {
             struct tree t = one_device();
             char path[128];
-            unsigned before = open_files();
+            unsigned before = tree_open_files();
             snprintf(path, sizeof(path), DEV "%s", attrs[i]);
             if (k < sizeof(texts) / sizeof(texts[0])) {
                 tree_write(&t, path, texts[k]);
@@ -198,7 +185,7 @@ static void damaged_attributes_are_told(void **state)
             assert_non_null(strstr(vireo_pci_problem(pci, 0), attrs[i]));
             assert_null(vireo_pci_problem(pci, 1));
             vireo_pci_destroy(pci);
-            assert_int_equal(open_files(), before);
+            assert_int_equal(tree_open_files(), before);
             tree_destroy(&t);
         }
     }
@@ -230,7 +217,7 @@ static void what_is_missing_is_said(void **state)
     struct vireo_pci_options o = {.root = t.root};
     struct vireo_pci *pci = (void *)&t;
     struct vr_error err;
-    unsigned before = open_files();
+    unsigned before = tree_open_files();
     (void)state;
     assert_int_equal(vireo_pci_scan(&o, &pci, &err), -ENOENT);
     assert_non_null(strstr(err.msg, "no PCI"));
@@ -242,7 +229,7 @@ static void what_is_missing_is_said(void **state)
     o.ids_path = "/nonexistent/pci.ids";
     assert_int_equal(vireo_pci_scan(&o, &pci, &err), -ENOENT);
     assert_ptr_equal(pci, &t); /* untouched */
-    assert_int_equal(open_files(), before);
+    assert_int_equal(tree_open_files(), before);
     vireo_pci_destroy(NULL);
     tree_destroy(&t);
 }
@@ -271,7 +258,7 @@ static void devices_may_vanish_at_any_time(void **state)
     struct comings c = {.tree = one_device()};
     pthread_t thread;
     (void)state;
-    unsigned before = open_files();
+    unsigned before = tree_open_files();
     assert_int_equal(pthread_create(&thread, NULL, comings_and_goings, &c), 0);
     for (unsigned i = 0; i < 2000; i++) {
         struct vireo_pci *pci = scan(&c.tree);
@@ -284,7 +271,7 @@ static void devices_may_vanish_at_any_time(void **state)
     }
     atomic_store(&c.done, true);
     pthread_join(thread, NULL);
-    assert_int_equal(open_files(), before);
+    assert_int_equal(tree_open_files(), before);
     tree_destroy(&c.tree);
 }
 

@@ -2,6 +2,7 @@
 
 #include "tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -211,6 +212,18 @@ void tree_files_free(struct tree_files *files)
     }
     free(files->paths);
     *files = (struct tree_files){.count = 0};
+}
+
+unsigned tree_open_files(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir)) {
+        count++;
+    }
+    closedir(dir);
+    return count;
 }
 
 static const char *tree_kept(const struct tree *t, char buf[96])

@@ -26,6 +26,8 @@ struct tree_files {
 };
 struct tree_files tree_files(const struct tree *t);
 void tree_files_free(struct tree_files *files);
+/* How many files this process has open. */
+unsigned tree_open_files(void);
 
 enum tree_damage {
     TREE_EMPTY,

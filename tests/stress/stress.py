@@ -2,6 +2,7 @@
 """`make stress`: Debian in guests of 1, 2 and 4 harts, at work for long, with every result checked.
 
   stress.py [--harts 1,2,4] [--minutes M] [--engine E] [--only GLOB,...] [--seed N] [--confirm interp|qemu] [-m MIB]
+            [--jit KEY=VALUE,...]
 
 What runs (jobs.py lists it): gcc, whose output is compared with what the same version of the compiler gives natively;
 python3's own test suite; OpenSSL's self tests, and published answers; stress-ng --verify. As many jobs at once as there
@@ -66,10 +67,11 @@ class Report:
         return 1 if self.failed or not self.passed else 0
 
 
-def command(engine, harts, mem, machine, disk):
+def command(engine, harts, mem, machine, disk, jit=None):
     """The command that boots @machine (of debian.machine) with one engine, or on QEMU."""
     if engine != "qemu":
-        return [vm.VIREO, "run", *map(str, machine), "--disk", str(disk), "--engine", engine, "-c", str(harts), "-m", f"{mem}M"]
+        return [vm.VIREO, "run", *map(str, machine), "--disk", str(disk), "--engine", engine, "-c", str(harts),
+                "-m", f"{mem}M", *(["--jit", jit] if jit and engine == "jit" else [])]
     kernel, initrd, line = machine[1], machine[3], machine[5]
     return [vm.fetched("qemu10")[0], "-M", "virt", "-accel", "tcg,thread=multi", "-m", str(mem), "-smp", str(harts),
             "-nographic", "-monitor", "none", "-nodefaults", "-no-user-config", "-serial", "stdio",
@@ -88,7 +90,7 @@ def run_guest(engine, harts, todo, inputs, args, report, log_dir, slower=1):
     files = {"jobs": "\n".join(lines + [""]).encode(), "inputs.tar": inputs, **jobs.files()}
     with debian.scratch() as tmp:
         disk = debian.copy(tmp, disk=jobs.DISK)
-        argv = command(engine, harts, args.mem, debian.machine(tmp, main, files), disk)
+        argv = command(engine, harts, args.mem, debian.machine(tmp, main, files), disk, args.jit)
         with vm.Vm(command=argv, deadline_s=deadline) as guest:
             at, seen = 0, set()
             try:
@@ -135,6 +137,7 @@ def main():
     parser.add_argument("--only", default="*")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100000)
     parser.add_argument("--confirm", choices=["interp", "qemu"])
+    parser.add_argument("--jit")
     parser.add_argument("-m", "--mem", type=int, default=2048)
     args = parser.parse_args()
     log_dir = pathlib.Path(os.environ.get("STRESS_DIR", vm.ROOT / "build/stress")).resolve()
