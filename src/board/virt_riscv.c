@@ -444,8 +444,25 @@ bool vr_virt_jit_stats(struct vr_virt *v, struct vr_jit_stats *ret_stats)
         ret_stats->flushes += s.flushes;
         ret_stats->drops += s.drops;
         ret_stats->exits += s.exits;
+        ret_stats->direct += s.direct;
+        ret_stats->mirrored += s.mirrored;
     }
     return v->config.jit;
+}
+
+/* The greatest satp mode. Linux maps all memory into half of a quarter of its address space. */
+static uint8_t virt_satp_max(const struct vr_virt_opts *o)
+{
+    switch (o->mmu) {
+    case VR_VIRT_MMU_SV39:
+        return 8;
+    case VR_VIRT_MMU_SV48:
+        return 9;
+    case VR_VIRT_MMU_SV57:
+        return 10;
+    default:
+        return o->ram_bytes > UINT64_C(64) << 30 ? 9 : 8;
+    }
 }
 
 int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)
@@ -465,6 +482,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     rv_config_default(&v->config);
     v->config.ext &= ~(UINT64_C(1) << RV_EXT_smaia | UINT64_C(1) << RV_EXT_ssaia);
     v->config.builtin_sbi = !o->firmware;
+    v->config.satp_max = virt_satp_max(o);
     virt_choose_engine(v, o);
     r = o->append && !v->append ? vr_err(err, -ENOMEM, "no memory for a machine")
                                 : virt_build(v, o, err);

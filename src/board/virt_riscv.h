@@ -46,16 +46,19 @@ struct vr_virt_share {
 /* How guest code runs. AUTO: compiled where this host can, else interpreted. */
 enum vr_virt_engine { VR_VIRT_ENGINE_AUTO, VR_VIRT_ENGINE_INTERP, VR_VIRT_ENGINE_JIT };
 
+enum vr_virt_mmu { VR_VIRT_MMU_AUTO, VR_VIRT_MMU_SV39, VR_VIRT_MMU_SV48, VR_VIRT_MMU_SV57 };
+
 /* What to build. Strings are read during create only. */
 struct vr_virt_opts {
     const char *name;
     unsigned cpus; /* 1..VR_MAX_VCPUS */
     enum vr_virt_engine engine;
     struct vr_jit_opts jit;
-    uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
-    const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
-    const char *initrd; /* or NULL */
-    const char *append; /* kernel command line, or NULL */
+    enum vr_virt_mmu mmu; /* the largest address spaces; AUTO: Sv39, with much memory Sv48 */
+    uint64_t ram_bytes;   /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
+    const char *kernel;   /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
+    const char *initrd;   /* or NULL */
+    const char *append;   /* kernel command line, or NULL */
     /* NULL: the built-in SBI; "none": the kernel is a bare-metal program for M-mode; else a file.
      */
     const char *firmware;

@@ -29,6 +29,7 @@ struct vireo_config {
     char *name, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
     char *console, *port[VR_VIRT_PORTS], *trace_insn;
     enum vr_virt_engine engine;
+    enum vr_virt_mmu mmu;
     struct vr_jit_opts jit;
     bool jit_perf, jit_stats;
     unsigned cpus, port_count, disk_count, net_count;

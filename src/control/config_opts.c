@@ -331,6 +331,40 @@ static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
     return vr_err(err, -EINVAL, "expected auto, jit or interp, the engines that this version has");
 }
 
+static int opts_mirror(void *target, const struct vr_opt *opt, const char *text,
+                       struct vr_error *err)
+{
+    static const char *const names[] = {[VR_JIT_MIRROR_OFF] = "off",
+                                        [VR_JIT_MIRROR_AUTO] = "auto",
+                                        [VR_JIT_MIRROR_ALWAYS] = "always"};
+    struct vireo_config *c = target;
+    (void)opt;
+    for (unsigned i = 0; i < VR_COUNT(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            c->jit.mirror = (enum vr_jit_mirror)i;
+            return 0;
+        }
+    }
+    return vr_err(err, -EINVAL, "expected auto, off or always");
+}
+
+static int opts_mmu(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    static const char *const names[] = {[VR_VIRT_MMU_AUTO] = "auto",
+                                        [VR_VIRT_MMU_SV39] = "sv39",
+                                        [VR_VIRT_MMU_SV48] = "sv48",
+                                        [VR_VIRT_MMU_SV57] = "sv57"};
+    struct vireo_config *c = target;
+    (void)opt;
+    for (unsigned i = 0; i < VR_COUNT(names); i++) {
+        if (strcmp(text, names[i]) == 0) {
+            c->mmu = (enum vr_virt_mmu)i;
+            return 0;
+        }
+    }
+    return vr_err(err, -EINVAL, "expected auto, sv39, sv48 or sv57");
+}
+
 /* ---- --jit hot=N,code=SIZE,perf,stats ---- */
 
 static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
@@ -632,6 +666,16 @@ const struct vr_opt vr_config_opts[] = {
      .help = "which processors of the host harts run on: none, as the host likes; local, those of "
              "one NUMA node (of --numa-node, if that is given); spread, a core each; compact, "
              "neighbours"},
+    {.name = "mmu",
+     .kind = VR_OPT_TEXT,
+     .value = "MODE",
+     .def = "auto",
+     .group = OPTS_MACHINE,
+     .apply = opts_mmu,
+     .words = "auto sv39 sv48 sv57",
+     .why = "sv39 runs fastest, and is what most RISC-V hardware has",
+     .help = "the largest address spaces that the guest can use: sv39, 512 GiB; sv48, 256 TiB; "
+             "sv57, 128 PiB; auto, sv39, with more than 64 GiB of memory sv48"},
     {.name = "engine",
      .kind = VR_OPT_TEXT,
      .value = "NAME",
@@ -641,6 +685,18 @@ const struct vr_opt vr_config_opts[] = {
      .words = "auto jit interp",
      .why = "compiled where Vireo makes code for the host's processor, else interpreted",
      .help = "how Vireo's own CPU runs guest code: jit, compiled; interp, interpreted; auto"},
+    {.name = "mirror",
+     .kind = VR_OPT_TEXT,
+     .value = "WHEN",
+     .def = "off",
+     .cmd_def = "auto",
+     .group = OPTS_MACHINE,
+     .apply = opts_mirror,
+     .words = "auto off always",
+     .why = "memory accesses of busy programs are then as fast as the host's own",
+     .help = "engine jit, guests in sv39: let the host's MMU translate the addresses of user "
+             "programs: auto, of those that run long; off; always, for tests; needs a handler of "
+             "SIGSEGV in the process, so programs that embed Vireo have to ask for it"},
     {.name = "jit",
      .kind = VR_OPT_TEXT,
      .value = "KEY[=VALUE],...",

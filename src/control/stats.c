@@ -173,6 +173,10 @@ static void stats_jit(struct vireo_vm *vm, struct stats_to *to)
               "pages of guest code that were forgotten because they were written to");
     stats_put(to, "flushes", VIREO_STAT_TOTAL, s.flushes,
               "times everything was forgotten because code memory was full");
+    stats_put(to, "direct_pages", VIREO_STAT_TOTAL, s.direct,
+              "pages of guest code whose accesses the host's MMU translates");
+    stats_put(to, "mirrored_pages", VIREO_STAT_TOTAL, s.mirrored,
+              "pages of guest memory that were mapped for them");
 }
 
 static const struct {

@@ -143,6 +143,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
     struct vr_virt_opts o = {
         .name = c->name,
         .cpus = c->cpus,
+        .mmu = c->mmu,
         .engine = c->engine,
         .jit = c->jit,
         .ram_bytes = c->memory_bytes,
@@ -488,8 +489,9 @@ void vr_vm_jit_text(struct vireo_vm *vm, char *ret_text, size_t size)
     snprintf(ret_text, size,
              "JIT: %" PRIu64 " blocks, %" PRIu64 " instructions, %" PRIu64
              " bytes of code; entered %" PRIu64 " times; pages dropped %" PRIu64
-             ", everything dropped %" PRIu64,
-             s.blocks, s.insns, s.bytes, s.exits, s.drops, s.flushes);
+             ", everything dropped %" PRIu64 "; pages of direct code %" PRIu64
+             ", pages mirrored %" PRIu64,
+             s.blocks, s.insns, s.bytes, s.exits, s.drops, s.flushes, s.direct, s.mirrored);
 }
 
 void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)

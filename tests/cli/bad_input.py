@@ -160,6 +160,8 @@ WORDS = [
     ("an unknown engine", ["run", "--engine", "warp"], "expected auto, jit or interp"),
     ("an unknown key of the JIT", ["run", "--jit", "hott=1"], "did you mean 'hot'?"),
     ("a JIT that never compiles", ["run", "--jit", "hot=0"], "expected 1 to 60000"),
+    ("a JIT with a strange mirror", ["run", "--mirror", "on"], "expected auto, off or always"),
+    ("an MMU that there is not", ["run", "--mmu", "sv64"], "expected auto, sv39, sv48 or sv57"),
     ("a JIT without a number", ["run", "--jit", "hot"], "expected 1 to 60000"),
     ("a JIT with too little memory", ["run", "--jit", "code=4K"], "expected 64K to 256M"),
     ("a JIT with too much memory", ["run", "--jit", "code=4G"], "expected 64K to 256M"),

@@ -64,6 +64,7 @@ ENGINES = {
     "interp": ["--engine", "interp"],
     "jit": ["--engine", "jit", "--jit", "hot=1"],
     "jit-warm": ["--engine", "jit", "--jit", "hot=3"],
+    "jit-mirror": ["--engine", "jit", "--jit", "hot=1", "--mirror", "always"],
     "jit-small": ["--engine", "jit", "--jit", "hot=1,code=64K"],
 }
 
@@ -78,7 +79,7 @@ def run(argv, deadline=60):
 
 
 def on_vireo(elf, harts, engine):
-    return run([VIREO, "run", "-q", "--firmware", "none", "-c", harts, "--kernel", elf, *ENGINES[engine]])
+    return run([VIREO, "run", "-q", "--firmware", "none", "--mmu", "sv57", "-c", harts, "--kernel", elf, *ENGINES[engine]])
 
 
 def on_qemu(elf, harts, options):

@@ -83,7 +83,9 @@ with tempfile.TemporaryDirectory() as name:
                 (5, "compiled", "jit", []), (6, "compiled, through Sv39", "jit,paged", []),
                 (7, "compiled, interrupted", "jit,paged,irq", ["--no-lrsc"]),
                 (8, "interpreted and compiled in turns", "jit,paged,warm", []),
-                (9, "compiled into 64 KiB", "jit,paged,small", [])):
+                (9, "compiled into 64 KiB", "jit,paged,small", []),
+                (10, "compiled, mirrored", "jit,paged,mirror", []),
+                (11, "compiled, mirrored, interrupted", "jit,paged,mirror,irq", ["--no-lrsc"])):
             with tap.test(f"{what}: the same"):
                 if no_jit:
                     raise Skip(no_jit)

@@ -363,6 +363,7 @@ int main(int argc, char **argv)
         e.irq = strstr(argv[2], "irq") != NULL;
         e.jit = strstr(argv[2], "jit") != NULL;
         e.jit_opts.hot = strstr(argv[2], "warm") ? 3 : 1; /* warm: the engines take turns */
+        e.jit_opts.mirror = strstr(argv[2], "mirror") ? VR_JIT_MIRROR_ALWAYS : VR_JIT_MIRROR_OFF;
         e.jit_opts.code_bytes = strstr(argv[2], "small") ? VR_JIT_CODE_MIN : 0;
         snprintf(name, sizeof(name), "vireo (%s)", argv[2]);
         argc -= 2;
@@ -387,6 +388,10 @@ int main(int argc, char **argv)
         printf("# compiled %" PRIu64 " blocks, %" PRIu64 " instructions; entered %" PRIu64
                " times, flushed %" PRIu64 " times\n",
                stats.blocks, stats.insns, stats.exits, stats.flushes);
+        if (e.jit_opts.mirror == VR_JIT_MIRROR_ALWAYS && stats.mirrored == 0) {
+            fprintf(stderr, "engine: no mirror was used\n");
+            rc = rc ? rc : 1;
+        }
         rc = rc ? rc : stats.exits == 0 || (e.jit_opts.code_bytes && stats.flushes < 20);
     }
     engine_close(&e);

@@ -73,7 +73,12 @@ look_up: /* cpu->pc is exact */
             return;
         }
         vr_code_drain(cpu);
+        bool user = cpu->mode == VR_MMU_USER;
+        pc = cpu->pc;
         cpu->isa->attention(cpu);
+        if (user && cpu->mode != VR_MMU_USER) { /* an interrupt was taken */
+            vr_jit_tick(cpu, pc);
+        }
         if (cpu->single) {
             atomic_store(&vcpu->attention, true);
         }

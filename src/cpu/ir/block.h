@@ -35,6 +35,9 @@ struct vr_jit_page;
 /* The JIT's part of the page of @gpa; NULL: nothing is translated there. */
 struct vr_jit_page *vr_code_jit_page(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);
 
+/* Forget the compiled code of the page of @gpa for @mode, not the blocks. */
+void vr_code_uncompile(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);
+
 /* Counts every time blocks were dropped: pointers kept from before may be dead. */
 uint64_t vr_code_epoch(const struct vr_cpu *cpu);
 

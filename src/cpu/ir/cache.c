@@ -129,7 +129,9 @@ static void cache_drop_page(struct vr_cpu *cpu, uint64_t gpa)
         n->block->gpa = VR_NO_GPA;                      /* and whoever remembers it finds it gone */
         memset(n->block->native, 0, sizeof(n->block->native));
     }
-    vr_jit_drop(cpu, p->jit);
+    for (unsigned m = 0; m < VR_MMU_MODES; m++) {
+        vr_jit_drop(cpu, &p->jit[m]);
+    }
     p->nodes = NULL; /* the page stays known: code that is rewritten comes back */
     c->epoch++;
 }
@@ -290,6 +292,17 @@ struct vr_jit_page *vr_code_jit_page(struct vr_cpu *cpu, uint64_t gpa, unsigned 
 {
     struct code_page *p = cache_find_page(cpu->cache, vr_align_down(gpa, VR_PAGE_SIZE));
     return p ? &p->jit[mode] : NULL;
+}
+
+void vr_code_uncompile(struct vr_cpu *cpu, uint64_t gpa, unsigned mode)
+{
+    struct code_page *p = cache_find_page(cpu->cache, vr_align_down(gpa, VR_PAGE_SIZE));
+    for (struct code_node *n = p ? p->nodes : NULL; n; n = n->next) {
+        n->block->native[mode] = 0;
+    }
+    if (p) {
+        vr_jit_drop(cpu, &p->jit[mode]);
+    }
 }
 
 static void cache_add_to_page(struct vr_cpu *cpu, struct vr_block *b, uint64_t gpa)

@@ -23,7 +23,7 @@ enum vr_access { VR_READ, VR_WRITE, VR_EXEC };
 /* TLB: direct-mapped, one set of entries per MMU mode. A tag is the virtual page | the context (12
  * bits): a look-up compares it with (address of the access's last byte's page | current context),
  * so an access that crosses a page misses. Context 0 never occurs. */
-enum { VR_TLB_BITS = 11, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4 };
+enum { VR_TLB_BITS = 11, VR_TLB_SIZE = 1 << VR_TLB_BITS, VR_MMU_MODES = 4, VR_MMU_USER = 0 };
 /* The second place of an entry is its index with this bit changed. It is not a neighbour: there an
  * access over a page border would find the next page, whose tag it asks for. */
 enum { VR_TLB_SECOND = VR_TLB_SIZE / 2 };
@@ -90,6 +90,11 @@ struct vr_isa {
     void (*access_fault)(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
     /* An atomic was misaligned: takes the exception. */
     void (*misaligned)(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
+    /* What @va translates to for data in the current mode, changing nothing. false: an access would
+     * fault, or change a page table. ret_x->prot: rights that need no change either. */
+    bool (*probe)(struct vr_cpu *cpu, uint64_t va, struct vr_xlate *ret_x);
+    /* Bits of the lower half of the virtual addresses in the current mode; 0: not translated. */
+    unsigned (*low_va_bits)(const struct vr_cpu *cpu);
     /* FP is off, or the rounding mode is bad: takes the exception, and returns false; true: go on.
      */
     bool (*fp_check)(struct vr_cpu *cpu);
@@ -133,6 +138,10 @@ struct vr_cpu {
     uint16_t jit_hot;                /* blocks entered this often are compiled */
     uint64_t page_va;                /* compiled code: the page that pc is in */
     uint32_t host_fp;                /* compiled code: the host's FP flags while C runs */
+    struct vr_mirrors *mirrors;      /* cpu/jit/mirror.h; NULL: none */
+    uint64_t mirror_limit;           /* addresses below may be used directly; 0: none */
+    uintptr_t mirror_addend;         /* from them to the host's */
+    uint16_t mirror_ctx;             /* the TLB context of user mode that these two are of */
     uint8_t mode;                    /* MMU mode of data and fetch; VR_NO_MODE: they differ */
     bool fp_live;     /* compiled code: f registers are the host's, which rounds as the guest */
     bool interp_once; /* compiled code gave up: the next block is to be interpreted */

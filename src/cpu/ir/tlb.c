@@ -1,6 +1,7 @@
 /* The TLB of Vireo's own engine: see cpu/ir/cpu.h for its shape. */
 #include "cpu/ir/cpu.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/mirror.h"
 #include <string.h>
 
 enum { TLB_PART = VR_TLB_SIZE / 64 };
@@ -17,6 +18,9 @@ void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned i
     cpu->dctx = dctx;
     cpu->ictx = ictx;
     cpu->mode = dmode == imode && dctx == ictx ? (uint8_t)dmode : VR_NO_MODE;
+    if (cpu->mirrors && cpu->mode == VR_MMU_USER && dctx != cpu->mirror_ctx) {
+        vr_mirror_select(cpu, dctx);
+    }
 }
 
 void vr_tlb_flush(struct vr_cpu *cpu)
@@ -31,6 +35,7 @@ void vr_tlb_flush(struct vr_cpu *cpu)
         memset(tlb->victim, 0, sizeof(tlb->victim));
     }
     cpu->has_large = false;
+    vr_mirror_flush(cpu);
 }
 
 static bool tlb_covers(const struct vr_tlb_entry *e, uint64_t va)
@@ -45,6 +50,7 @@ static bool tlb_covers(const struct vr_tlb_entry *e, uint64_t va)
 
 void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va)
 {
+    vr_mirror_flush_page(cpu, va);
     if (cpu->has_large && (va & cpu->large_mask) == cpu->large_base) {
         vr_tlb_flush(cpu); /* it may be part of a superpage, whose entries are many */
         return;
@@ -67,6 +73,7 @@ void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va)
 void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa)
 {
     gpa &= ~(uint64_t)(VR_PAGE_SIZE - 1);
+    vr_mirror_protect(cpu, gpa);
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
         struct vr_tlb *tlb = &cpu->tlb[m];
         for (unsigned i = 0; i < VR_TLB_SIZE; i++) {

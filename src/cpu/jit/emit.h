@@ -31,6 +31,8 @@ struct emit_slow {
     unsigned group;  /* of the access; 0: none */
     unsigned groups; /* that the block has */
     bool leads;
+    bool direct;
+    size_t fault; /* the instruction that uses a mirror; 0: none */
     bool uncount; /* SLOW_EXIT: the block's last instruction has not run */
 };
 

@@ -2,9 +2,79 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "cpu/jit/jit_priv.h"
+#include "cpu/jit/mirror.h"
+#include "vireo/host_fault.h"
 
 #include <errno.h>
 #include <inttypes.h>
+
+/* --- Direct accesses --- */
+
+bool vr_jit_add_site(struct vr_jit *jit, size_t at, size_t slow)
+{
+    if (jit->site_count == jit->site_room) {
+        unsigned room = jit->site_room ? jit->site_room * 2 : 1024;
+        struct vr_jit_site *sites = vr_zalloc_array(room, sizeof(*sites));
+        if (!sites) {
+            return false;
+        }
+        if (jit->site_count) {
+            memcpy(sites, jit->sites, jit->site_count * sizeof(*sites));
+        }
+        free(jit->sites);
+        jit->sites = sites;
+        jit->site_room = room;
+    }
+    vr_assert(!jit->site_count || jit->sites[jit->site_count - 1].at < at);
+    jit->sites[jit->site_count++] = (struct vr_jit_site){(uint32_t)at, (uint32_t)slow};
+    return true;
+}
+
+/* A fault of code of ours: on the hart's thread, which does nothing else meanwhile. */
+static bool jit_fault(void *opaque, struct vireo_fault *fault)
+{
+    const struct vr_jit *jit = opaque;
+    uintptr_t at = fault->pc - (uintptr_t)jit->mem.rx;
+    if (!fault->can_set_pc || at >= jit->used) {
+        return false;
+    }
+    unsigned lo = 0, hi = jit->site_count;
+    while (lo < hi) {
+        unsigned mid = lo + (hi - lo) / 2;
+        if (jit->sites[mid].at < at) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    if (lo == jit->site_count || jit->sites[lo].at != at) {
+        return false;
+    }
+    fault->pc = (uintptr_t)jit->mem.rx + jit->sites[lo].slow;
+    return true;
+}
+
+void vr_jit_tick(struct vr_cpu *cpu, uint64_t pc)
+{
+    const struct vr_tlb *tlb = &cpu->tlb[VR_MMU_USER];
+    unsigned i = (unsigned)(pc >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
+    if (!cpu->mirrors) {
+        return;
+    }
+    vr_mirror_sample(cpu);
+    if (tlb->entry[i].tag[VR_EXEC] != ((pc & ~(uint64_t)(VR_PAGE_SIZE - 1)) | cpu->mirror_ctx)) {
+        return;
+    }
+    struct vr_jit_page *page = vr_code_jit_page(cpu, tlb->gpa[i], VR_MMU_USER);
+    if (page && page->table && !page->direct && cpu->mirror_limit &&
+        ++page->samples >= JIT_DIRECT_SAMPLES) {
+        vr_code_uncompile(cpu, tlb->gpa[i], VR_MMU_USER);
+        page->direct = true;
+        vr_jit_count(&cpu->jit->counts.direct, 1);
+    }
+}
+
+/* --- Life --- */
 
 int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_error *err)
 {
@@ -32,6 +102,11 @@ int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_
     vireo_icache_flush(jit->mem.rw, jit->mem.rx, jit->first);
     cpu->jit = jit;
     cpu->jit_hot = (uint16_t)(opts->hot ? opts->hot : VR_JIT_HOT);
+    jit->fault_id = -1;
+    if (vr_jit_has_direct && opts->mirror != VR_JIT_MIRROR_OFF &&
+        vireo_fault_add(jit_fault, jit, &jit->fault_id, NULL) == 0) {
+        vr_mirrors_create(cpu, opts->mirror == VR_JIT_MIRROR_ALWAYS);
+    }
     vr_jit_fp_sync(cpu);
     return 0;
 }
@@ -43,6 +118,11 @@ void vr_jit_destroy(struct vr_cpu *cpu)
         return;
     }
     vr_jit_flush(cpu);
+    vr_mirrors_destroy(cpu);
+    if (jit->fault_id >= 0) {
+        vireo_fault_remove(jit->fault_id);
+    }
+    free(jit->sites);
     for (unsigned i = 0; i < jit->table_count; i++) {
         free(jit->tables[i]);
     }
@@ -66,6 +146,8 @@ void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats)
         ret_stats->flushes = atomic_load_explicit(&c->flushes, memory_order_relaxed);
         ret_stats->drops = atomic_load_explicit(&c->drops, memory_order_relaxed);
         ret_stats->exits = atomic_load_explicit(&c->exits, memory_order_relaxed);
+        ret_stats->direct = atomic_load_explicit(&c->direct, memory_order_relaxed);
+        ret_stats->mirrored = atomic_load_explicit(&c->mirrored, memory_order_relaxed);
     }
 }
 
@@ -114,23 +196,23 @@ static uint32_t *jit_table_new(struct vr_jit *jit)
     return jit->tables[jit->tables_used++];
 }
 
-void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES])
+void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page *page)
 {
     struct vr_jit *jit = cpu->jit;
-    for (unsigned m = 0; jit && m < VR_MMU_MODES; m++) {
-        if (!pages[m].table) {
-            continue;
-        }
-        /* The TLB's entries keep the table, now empty: finding them would take long. */
-        memset(pages[m].table, 0, JIT_TABLE_LEN * sizeof(*pages[m].table));
-        while (pages[m].links) {
-            struct vr_jit_link *l = pages[m].links;
-            pages[m].links = l->next;
-            l->next = jit->links_free;
-            jit->links_free = l;
-        }
-        vr_jit_count(&jit->counts.drops, 1);
+    if (!jit || !page->table) {
+        return;
     }
+    /* The TLB's entries keep the table, now empty: finding them would take long. */
+    memset(page->table, 0, JIT_TABLE_LEN * sizeof(*page->table));
+    while (page->links) {
+        struct vr_jit_link *l = page->links;
+        page->links = l->next;
+        l->next = jit->links_free;
+        jit->links_free = l;
+    }
+    page->samples = 0;
+    page->direct = page->direct && vr_mirrors_always(cpu);
+    vr_jit_count(&jit->counts.drops, 1);
 }
 
 void vr_jit_flush(struct vr_cpu *cpu)
@@ -152,6 +234,7 @@ void vr_jit_flush(struct vr_cpu *cpu)
         }
     }
     jit->used = jit->first;
+    jit->site_count = 0;
     vr_jit_count(&jit->counts.flushes, 1);
 }
 
@@ -225,6 +308,7 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
             jit_make_room(cpu);
             return;
         }
+        page->direct = mode == VR_MMU_USER && vr_mirrors_always(cpu);
         vr_tlb_set_code(cpu, mode, b->gpa, page->table);
     }
     unsigned count = jit_gather(b, mode, blocks);

@@ -29,6 +29,8 @@ struct vr_jit_page {
     uint32_t *table;           /* offset in code memory by half word of the page; 0: none. NULL: no
                                   code at all */
     struct vr_jit_link *links; /* jumps that wait for a block of this page */
+    uint8_t samples;           /* how often an interrupt found the guest here */
+    bool direct;               /* compile accesses through the mirror (mirror.h) */
 };
 
 /* Does this build make code for this host? 0, or -ENOTSUP and why not. */
@@ -45,11 +47,15 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b);
  * interpreter is needed. cpu->pc is exact again. */
 void vr_jit_run(struct vr_cpu *cpu, uint32_t code);
 
+/* An interrupt found the guest in user mode at @pc: where it spends its time is compiled for that.
+ */
+void vr_jit_tick(struct vr_cpu *cpu, uint64_t pc);
+
 /* What the TLB entry of an executable page at @gpa holds in @mode. Never NULL; without a JIT: NULL.
  */
 const uint32_t *vr_jit_table(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);
 /* The blocks of a page are gone; all blocks are. */
-void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page pages[VR_MMU_MODES]);
+void vr_jit_drop(struct vr_cpu *cpu, struct vr_jit_page *page);
 void vr_jit_flush(struct vr_cpu *cpu);
 
 /* Any thread; each number by itself is right. Zeros without a JIT. */

@@ -13,18 +13,27 @@ enum {
     VR_JIT_CODE_MAX = 256 << 20,
 };
 
+/* Whether the host's MMU translates addresses for user mode (mirror.h). */
+enum vr_jit_mirror {
+    VR_JIT_MIRROR_OFF,    /* every address is looked up in the TLB */
+    VR_JIT_MIRROR_AUTO,   /* where that pays; the process gets a handler of faults for it */
+    VR_JIT_MIRROR_ALWAYS, /* wherever it can, whatever it costs: for tests */
+};
+
 /* Zeros: its own choices. */
 struct vr_jit_opts {
     uint32_t hot; /* blocks entered this often are compiled, 1..VR_JIT_HOT_MAX; 0: VR_JIT_HOT */
     uint32_t code_bytes; /* of code memory a hart, VR_JIT_CODE_MIN.._MAX; 0: VR_JIT_CODE_BYTES */
-    FILE *perf;          /* borrowed: gets a line for each compiled block, in the form of perf's map
-                            files (Linux, tools/perf/Documentation/jit-interface.txt); NULL: off */
+    enum vr_jit_mirror mirror;
+    FILE *perf; /* borrowed: gets a line for each compiled block, in the form of perf's map
+                   files (Linux, tools/perf/Documentation/jit-interface.txt); NULL: off */
 };
 
 struct vr_jit_stats {
     uint64_t blocks, insns, bytes; /* compiled */
     uint64_t flushes, drops;       /* of everything, because memory was full; of a page's code */
     uint64_t exits;                /* returns to the interpreter */
+    uint64_t direct, mirrored;     /* pages of code that use mirrors; pages put into mirrors */
 };
 
 #endif

@@ -9,6 +9,7 @@ enum {
     JIT_TABLE_LEN = VR_PAGE_SIZE / 2,
     JIT_TABLES_MAX = 2048,  /* 16 MiB of them */
     JIT_REGION_BLOCKS = 64, /* compiled together */
+    JIT_DIRECT_SAMPLES = 2, /* a page found running this often is compiled direct */
 };
 
 /* A jump in compiled code to a block of the same page that is not compiled. */
@@ -16,6 +17,11 @@ struct vr_jit_link {
     uint32_t site;   /* where its operand is */
     uint16_t target; /* offset in the page */
     struct vr_jit_link *next;
+};
+
+/* An instruction that uses a mirror: a fault of it is a jump. */
+struct vr_jit_site {
+    uint32_t at, slow; /* offsets in code memory */
 };
 
 enum { JIT_CHUNK_LINKS = 256 };
@@ -26,7 +32,7 @@ struct vr_jit_chunk { /* of links */
 
 /* struct vr_jit_stats, as it is counted. */
 struct vr_jit_counts {
-    _Atomic uint64_t blocks, insns, bytes, flushes, drops, exits;
+    _Atomic uint64_t blocks, insns, bytes, flushes, drops, exits, direct, mirrored;
 };
 
 struct vr_jit {
@@ -40,7 +46,10 @@ struct vr_jit {
     struct vr_jit_chunk *chunks;
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */
-    FILE *perf;                    /* NULL: off */
+    struct vr_jit_site *sites;     /* accesses that may fault, by offset */
+    unsigned site_count, site_room;
+    int fault_id; /* of vr_jit's fault handler; -1: none */
+    FILE *perf;   /* NULL: off */
     struct vr_jit_counts counts;
 };
 
@@ -57,6 +66,8 @@ static inline void vr_jit_count(_Atomic uint64_t *count, uint64_t more)
     ((uint32_t)(off) | (uint32_t)(left) << 12 | (uint32_t)(log2_width) << 20)
 
 /* --- The back end (one folder a host) --- */
+/* Can it compile accesses through mirrors? */
+extern const bool vr_jit_has_direct;
 /* Write the shared parts; sets jit->first, exit_off. */
 void vr_jit_emit_shared(struct vr_jit *jit);
 /* Compile @blocks, which lie in one page, for @mode at jit->used. Fills the table and links of
@@ -86,6 +97,12 @@ const void *vr_jit_helper(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t i
 const void *vr_jit_helper_end(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info);
 /* The first FP instruction of a block, and the FP state is not in host registers. */
 const void *vr_jit_fp_on(struct vr_cpu *cpu, uint32_t info);
+
+/* Direct code faulted at @va. */
+void vr_jit_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write);
+
+/* Note a site; they come in the order of their addresses. false: no memory. */
+bool vr_jit_add_site(struct vr_jit *jit, size_t at, size_t slow);
 
 /* A link, and where links wait. NULL: no memory. */
 struct vr_jit_link *vr_jit_link_new(struct vr_jit *jit);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+const bool vr_jit_has_direct = false;
+
 int vr_jit_available(struct vr_error *err)
 {
     return vr_err(err, -ENOTSUP, "the JIT makes no code for this kind of processor yet");

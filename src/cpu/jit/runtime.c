@@ -2,6 +2,7 @@
 #include "base/bits.h"
 #include "cpu/interp/fpx.h"
 #include "cpu/jit/jit_priv.h"
+#include "cpu/jit/mirror.h"
 
 enum { INFO_OFF = 0xfff };
 
@@ -57,6 +58,11 @@ const void *vr_jit_store(struct vr_cpu *cpu, uint64_t va, uint64_t val, uint32_t
     return VR_LIKELY(vr_mem_store(cpu, va, width, val & vr_width_mask(width)))
                ? NULL
                : run_stopped(cpu, info);
+}
+
+void vr_jit_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write)
+{
+    vr_mirror_fault(cpu, va, write);
 }
 
 const void *vr_jit_op(struct vr_cpu *cpu, const struct vr_ir *ir, uint32_t info)

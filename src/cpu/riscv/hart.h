@@ -163,6 +163,8 @@ void rv_regime(struct rv_hart *hart);
 void rv_set_priv(struct rv_hart *hart, enum rv_priv priv);
 bool rv_translate(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access,
                   struct vr_xlate *ret_x);
+bool rv_probe(struct vr_cpu *cpu, uint64_t va, struct vr_xlate *ret_x);
+unsigned rv_low_va_bits(const struct vr_cpu *cpu);
 /* PMP alone, for @len bytes at @gpa in mode @priv: bits 1 << enum vr_access allowed for the whole
  * range. */
 uint8_t rv_pmp_rights(const struct rv_hart *hart, uint64_t gpa, uint64_t len, enum rv_priv priv);

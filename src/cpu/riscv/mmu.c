@@ -83,16 +83,17 @@ static bool mmu_well_formed(const struct rv_hart *hart, uint64_t pte)
 }
 
 /* Set A, and D for a write, in the leaf at @gpa, which still is *pte. RV_WALK_PAGE: the leaf
- * changed, or software sets these bits itself; *ret_again tells the first. */
+ * changed, or software sets these bits itself (or nobody is to: !@may); *ret_again tells the
+ * first. */
 static enum rv_walk mmu_mark(struct rv_hart *hart, uint64_t gpa, uint64_t *pte,
-                             enum vr_access access, bool *ret_again)
+                             enum vr_access access, bool may, bool *ret_again)
 {
     uint64_t want = PTE_A | (access == VR_WRITE ? PTE_D : 0), old = *pte;
     *ret_again = false;
     if ((old & want) == want) {
         return RV_WALK_OK;
     }
-    if (!(hart->menvcfg & RV_ENVCFG_ADUE)) {
+    if (!may || !(hart->menvcfg & RV_ENVCFG_ADUE)) {
         return RV_WALK_PAGE;
     }
     if (!(rv_pmp_rights(hart, gpa, 8, RV_S) & 1 << VR_WRITE)) {
@@ -147,7 +148,7 @@ static enum rv_walk mmu_find(struct rv_hart *hart, uint64_t va, uint64_t *ret_pt
 }
 
 static enum rv_walk mmu_translate(struct rv_hart *hart, uint64_t va, enum vr_access access,
-                                  enum rv_priv priv, struct vr_xlate *x)
+                                  enum rv_priv priv, bool may_mark, struct vr_xlate *x)
 {
     uint64_t pte, gpa;
     unsigned level;
@@ -169,7 +170,7 @@ static enum rv_walk mmu_translate(struct rv_hart *hart, uint64_t va, enum vr_acc
         if (pte & PTE_N && (level != 0 || (ppn & vr_mask(NAPOT_BITS)) != 8)) {
             return RV_WALK_PAGE;
         }
-        why = mmu_mark(hart, gpa, &pte, access, &again);
+        why = mmu_mark(hart, gpa, &pte, access, may_mark, &again);
     } while (again);
     if (why != RV_WALK_OK) {
         return why;
@@ -188,8 +189,8 @@ static enum rv_walk mmu_translate(struct rv_hart *hart, uint64_t va, enum vr_acc
     return RV_WALK_OK;
 }
 
-enum rv_walk rv_walk(struct rv_hart *hart, uint64_t va, unsigned len, enum vr_access access,
-                     struct vr_xlate *ret_x)
+static enum rv_walk mmu_walk(struct rv_hart *hart, uint64_t va, unsigned len, enum vr_access access,
+                             bool may_mark, struct vr_xlate *ret_x)
 {
     enum rv_priv priv = access == VR_EXEC ? (enum rv_priv)hart->priv : rv_data_priv(hart);
     uint8_t rights;
@@ -199,7 +200,7 @@ enum rv_walk rv_walk(struct rv_hart *hart, uint64_t va, unsigned len, enum vr_ac
                                    .prot = 1 << VR_READ | 1 << VR_WRITE | 1 << VR_EXEC,
                                    .page_bytes = VR_PAGE_SIZE};
     } else {
-        enum rv_walk why = mmu_translate(hart, va, access, priv, ret_x);
+        enum rv_walk why = mmu_translate(hart, va, access, priv, may_mark, ret_x);
         if (why != RV_WALK_OK) {
             return why;
         }
@@ -212,6 +213,24 @@ enum rv_walk rv_walk(struct rv_hart *hart, uint64_t va, unsigned len, enum vr_ac
     }
     ret_x->prot &= rights;
     return rights & 1 << access ? RV_WALK_OK : RV_WALK_ACCESS;
+}
+
+enum rv_walk rv_walk(struct rv_hart *hart, uint64_t va, unsigned len, enum vr_access access,
+                     struct vr_xlate *ret_x)
+{
+    return mmu_walk(hart, va, len, access, true, ret_x);
+}
+
+bool rv_probe(struct vr_cpu *cpu, uint64_t va, struct vr_xlate *ret_x)
+{
+    return mmu_walk(RV_HART(cpu), va, 1, VR_READ, false, ret_x) == RV_WALK_OK;
+}
+
+unsigned rv_low_va_bits(const struct vr_cpu *cpu)
+{
+    const struct rv_hart *hart = (const struct rv_hart *)cpu;
+    unsigned mode = mmu_satp_mode(hart);
+    return hart->priv == RV_M || mode == 0 ? 0 : 12 + 9 * (mode - 5) - 1;
 }
 
 void rv_page_fault(struct rv_hart *hart, enum rv_walk why, uint64_t va, enum vr_access access)

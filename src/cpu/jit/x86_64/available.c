@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+const bool vr_jit_has_direct = true;
+
 int vr_jit_available(struct vr_error *err)
 {
     static const char *const needs[] = {"avx", "bmi1", "bmi2", "fma", "popcnt", "abm", "sse4_1"};

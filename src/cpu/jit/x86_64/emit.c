@@ -109,6 +109,9 @@ static void slow_loaded(struct emit *e, const struct vr_ir *ir)
 void emit_slow_path(struct emit *e, const struct emit_slow *slow)
 {
     struct vr_asm *s = &e->s;
+    if (slow->fault) {
+        emit_slow_faulted(e, slow);
+    }
     asm_patch(s, slow->site, s->at);
     switch (slow->kind) {
     case SLOW_LOAD:

@@ -32,7 +32,7 @@ struct emit_shared {
     uint32_t enter;
     uint32_t exit_rax; /* rax: pc */
     uint32_t exit_off; /* rax: pc's offset from page_va */
-    uint32_t load, store, op, helper, helper_end, fp_on;
+    uint32_t load, store, mirror, op, helper, helper_end, fp_on;
 };
 
 /* The host register of a guest one; NO_REG: in memory. */
@@ -50,6 +50,7 @@ void emit_put(struct emit *e, unsigned slot, int reg);
 
 void emit_find_groups(struct emit *e);
 /* The cold halves of loads and stores. */
+void emit_slow_faulted(struct emit *e, const struct emit_slow *slow);
 void emit_slow_look_up(struct emit *e, const struct emit_slow *slow);
 void emit_slow_forget_groups(struct emit *e, const struct emit_slow *slow);
 

@@ -4,6 +4,7 @@
  * The TLB look-up (cpu/ir/cpu.h): the tag that an access needs is made from the address of its last
  * byte, so an access over a page border misses, and one compare decides everything.
  */
+#include "cpu/jit/mirror.h"
 #include "cpu/jit/x86_64/emit.h"
 
 static int64_t mem_set(const struct emit *e)
@@ -101,6 +102,9 @@ void emit_find_groups(struct emit *e)
     const struct vr_block *b = e->b;
     e->group_count = 0;
     memset(e->group_of, 0, b->ir_count);
+    if (e->page->direct) {
+        return; /* looking up is cheap */
+    }
     for (unsigned i = 0; i < b->ir_count && e->group_count < EMIT_GROUPS; i++) {
         const struct vr_ir *ir = &b->ir[i];
         unsigned width, members = 1;
@@ -150,6 +154,12 @@ static void group_forget(struct vr_asm *s, struct vr_asm_mem m)
     asm_u32(s, 0);
 }
 
+/* So near to its base that it is in the mirror, or on the guards, if that is. */
+static bool mem_is_near(int64_t imm)
+{
+    return imm >= -(VR_MIRROR_GUARD / 2) && imm <= VR_MIRROR_GUARD / 2;
+}
+
 /*
  * Look an access up: afterwards rdx leads from the guest's address to the host's, and the address
  * is the register that is returned plus the op's imm. The slow path that @ret_slow tells of is the
@@ -164,7 +174,12 @@ static int mem_look_up(struct emit *e, unsigned width, enum vr_access access,
     const struct emit_group *g = number ? &e->group[number - 1] : NULL;
     int base = emit_src(e, ip->a, RAX);
     size_t miss;
-    if (g && g->leader != (unsigned)(ip - e->b->ir)) {
+    bool direct = e->page->direct && mem_is_near(ip->imm);
+    if (direct) {
+        asm_alu_mem(s, true, ALU_CMP, base, EMIT_FIELD(mirror_limit));
+        miss = asm_jcc(s, CC_AE);
+        asm_load(s, RDX, EMIT_FIELD(mirror_addend));
+    } else if (g && g->leader != (unsigned)(ip - e->b->ir)) {
         asm_load(s, RDX, group_place(number));
         asm_test(s, true, RDX, RDX);
         miss = asm_jcc(s, CC_E);
@@ -186,6 +201,7 @@ static int mem_look_up(struct emit *e, unsigned width, enum vr_access access,
     slow->group = g ? number : 0;
     slow->leads = g && g->leader == (unsigned)(ip - e->b->ir);
     slow->groups = e->group_count;
+    slow->direct = direct;
     *ret_slow = slow;
     return base;
 }
@@ -199,7 +215,7 @@ void emit_slow_look_up(struct emit *e, const struct emit_slow *slow)
     if (slow->leads) {
         group_forget(s, group_place(slow->group));
     }
-    if (slow->group) {
+    if (slow->group || slow->direct) {
         mem_compare(e, slow->reg, first, last, slow->access);
         size_t other = asm_jcc(s, CC_NE);
         mem_take_addend(e);
@@ -214,6 +230,22 @@ void emit_slow_look_up(struct emit *e, const struct emit_slow *slow)
     asm_patch(s, miss, s->at);
     if (slow->reg != RAX || first) {
         asm_lea(s, true, RAX, asm_at(slow->reg, first));
+    }
+}
+
+/* A mirror was used where it has nothing, or nothing that may be written: it may get it; and then
+ * as if there were none. */
+void emit_slow_faulted(struct emit *e, const struct emit_slow *slow)
+{
+    struct vr_asm *s = &e->s;
+    if (!vr_jit_add_site(e->jit, slow->fault, s->at)) {
+        e->failed = true;
+    }
+    asm_lea(s, true, RAX, asm_at(slow->reg, slow->ir->imm));
+    asm_li(s, RDX, slow->access == VR_WRITE);
+    asm_call_to(s, e->shared->mirror);
+    if (slow->reg == RAX) {
+        emit_get(e, RAX, slow->ir->a);
     }
 }
 
@@ -236,6 +268,7 @@ static void mem_load(struct emit *e, unsigned width, unsigned op, bool w)
     int base = mem_look_up(e, width, VR_READ, &slow, SLOW_LOAD);
     struct vr_asm_mem at = asm_at_index(base, RDX, 0, ip->imm);
 
+    slow->fault = slow->direct ? s->at : 0;
     if (ip->op == VR_IR_ldbox32 && x != NO_REG) {
         asm_vrm(s, MAP_0F, PP_F3, false, 0x10, x, 0, at); /* vmovss: zeros above */
         asm_vrm(s, MAP_0F, PP_NONE, false, 0x56, x, x, asm_at(NO_REG, EMIT_BOX32)); /* vorps */
@@ -269,12 +302,13 @@ static void mem_store(struct emit *e, unsigned width)
     int base = mem_look_up(e, width, VR_WRITE, &slow, SLOW_STORE);
     struct vr_asm_mem at = asm_at_index(base, RDX, 0, ip->imm);
 
+    int v = x != NO_REG && width >= 4 ? x : emit_src(e, ip->b, RCX);
+    slow->fault = slow->direct ? s->at : 0;
     if (x != NO_REG && width == 8) {
         asm_vrm(s, MAP_0F, PP_F2, false, 0x11, x, 0, at);
     } else if (x != NO_REG && width == 4) {
         asm_vrm(s, MAP_0F, PP_F3, false, 0x11, x, 0, at);
     } else {
-        int v = emit_src(e, ip->b, RCX);
         if (width == 2) {
             asm_u8(s, 0x66);
         }

@@ -91,6 +91,21 @@ static void shared_access(struct vr_asm *s, bool load)
     shared_return(s, load ? RDX : RAX);
 }
 
+/* rax: address, edx: a store? Comes back; the scratch registers are lost. */
+static void shared_mirror(struct vr_asm *s)
+{
+    asm_alu_imm(s, true, ALU_SUB, RSP, 8);
+    shared_gprs(s, true, true);
+    shared_icount(s, true);
+    shared_fp(s, true, false);
+    asm_mov(s, RSI, RAX);
+    shared_call(s, (const void *)(uintptr_t)vr_jit_mirror_fault);
+    shared_fp(s, false, false);
+    shared_gprs(s, false, true);
+    asm_alu_imm(s, true, ALU_ADD, RSP, 8);
+    asm_ret(s);
+}
+
 /* rdx: op, ecx: info. */
 static void shared_op(struct vr_asm *s, const void *fn)
 {
@@ -197,6 +212,8 @@ void vr_jit_emit_shared(struct vr_jit *jit)
     shared_access(&s, true);
     x.store = (uint32_t)s.at;
     shared_access(&s, false);
+    x.mirror = (uint32_t)s.at;
+    shared_mirror(&s);
     x.op = (uint32_t)s.at;
     shared_op(&s, (const void *)(uintptr_t)vr_jit_op);
     x.helper = (uint32_t)s.at;
