@@ -10,8 +10,11 @@
  * flush before it is reported (5.2.6.2). A request that is in flight when the driver resets the
  * device ends without touching the ring; a read may still arrive in its buffers then.
  *
- * Left out: GEOMETRY, SIZE_MAX (there is no limit), MQ, LIFETIME, SECURE_ERASE, ZONED.
- * Specification: VIRTIO 1.2, section 5.2.
+ * All queues stand under the device's lock; several of them spare a guest with several CPUs its own
+ * locks, and give each an interrupt.
+ *
+ * Left out: LIFETIME and SECURE_ERASE (nothing is worn out or erased for good in a file), ZONED.
+ * Specification: VIRTIO 1.3, section 5.2.
  */
 #include "dev/virtio/blk.h"
 
@@ -24,11 +27,15 @@
 #include <errno.h>
 
 enum {
+    QUEUES = 16,
     QUEUE_SIZE = 256,
     SECTOR = 512,
     HEADER = 16,
     ID_BYTES = 20,
     RANGE_BYTES = 16,
+    SIZE_MAX_MIN = 4096, /* a page: less makes no driver happy */
+    HEADS = 16,          /* the geometry that everybody makes up */
+    TRACK_SECTORS = 63,
     RANGES = 16,             /* of one discard or write-zeroes request */
     RANGE_SECTORS = 1 << 22, /* 2 GiB */
     SEGS_KEPT = 64,          /* pieces that a request at rest keeps room for */
@@ -36,12 +43,15 @@ enum {
 };
 
 enum {
+    F_SIZE_MAX = 1 << 1,
     F_SEG_MAX = 1 << 2,
+    F_GEOMETRY = 1 << 4,
     F_RO = 1 << 5,
     F_BLK_SIZE = 1 << 6,
     F_FLUSH = 1 << 9,
     F_TOPOLOGY = 1 << 10,
     F_CONFIG_WCE = 1 << 11,
+    F_MQ = 1 << 12,
     F_DISCARD = 1 << 13,
     F_WRITE_ZEROES = 1 << 14,
 };
@@ -52,11 +62,17 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 /* struct virtio_blk_config (5.2.4) */
 enum {
     C_CAPACITY = 0,
+    C_SIZE_MAX = 8,
     C_SEG_MAX = 12,
+    C_CYLINDERS = 16,
+    C_HEADS = 18,
+    C_TRACK_SECTORS = 19,
     C_BLK_SIZE = 20,
     C_PHYSICAL_EXP = 24,
+    C_MIN_IO = 26,
     C_OPT_IO = 28,
     C_WRITEBACK = 32,
+    C_QUEUES = 34,
     C_MAX_DISCARD = 36,
     C_MAX_DISCARD_SEG = 40,
     C_DISCARD_ALIGN = 44,
@@ -78,6 +94,7 @@ struct blk_req {
     struct vr_blk_req io;
     struct blk *s;
     struct blk_req *next;
+    unsigned queue;
     struct vr_virtq_tag tag;
     uint32_t epoch; /* of the queue when it was taken */
     uint32_t type;
@@ -99,13 +116,16 @@ struct blk_counters {
 struct blk {
     struct vr_dev dev;
     struct vr_virtio v;
-    struct vr_virtq vq[1];
+    struct vr_virtq vq[QUEUES];
     char serial[ID_BYTES + 1]; /* config */
-    bool writeback;            /* state */
-    struct vr_blk *blk;        /* host, from here on */
+    uint16_t queues;
+    uint32_t size_max;
+    uint32_t seg_max;
+    bool writeback;     /* state */
+    struct vr_blk *blk; /* host, from here on */
     struct blk_req *free;
-    unsigned in_flight; /* with those orphaned by a reset; at most QUEUE_SIZE */
-    bool stalled;       /* the queue waits for that */
+    uint16_t in_flight[QUEUES]; /* with those orphaned by a reset; at most QUEUE_SIZE */
+    bool stalled[QUEUES];       /* the queue waits for that */
     struct blk_counters counters;
 };
 #define BLK(d) ((struct blk *)(d))
@@ -170,9 +190,9 @@ static bool blk_room(struct blk_req *r, unsigned segs)
 /* Give the request back to the driver; the interrupt is the caller's. */
 static void blk_finish(struct blk *s, struct blk_req *r, uint8_t status)
 {
-    struct vr_virtq *q = &s->vq[0];
+    struct vr_virtq *q = &s->vq[r->queue];
     if (status != S_OK) {
-        s->counters.failures++;
+        vr_tally(&s->counters.failures, 1);
     }
     if (r->epoch == q->host.epoch) {
         *r->status = status;
@@ -198,7 +218,7 @@ static void blk_submit(struct blk *s, struct blk_req *r, enum vr_blk_op op, uint
         .done = blk_done,
         .opaque = r,
     };
-    s->in_flight++;
+    s->in_flight[r->queue]++;
     vr_blk_submit(s->blk, &r->io);
 }
 
@@ -219,14 +239,15 @@ static void blk_done(struct vr_blk_req *io, int result)
 {
     struct blk_req *r = io->opaque;
     struct blk *s = r->s;
+    unsigned queue = r->queue;
     vr_dev_lock(&s->dev);
-    s->in_flight--;
+    s->in_flight[queue]--;
     if (r->type == T_IN) {
         for (unsigned i = 0; i < r->segs; i++) {
             vr_dma_wrote(s->dev.env->mem, &s->dev.dma, r->gpa[i], r->iov[i].iov_len);
         }
     }
-    bool ours = r->epoch == s->vq[0].host.epoch;
+    bool ours = r->epoch == s->vq[queue].host.epoch;
     if (ours && result == 0 && r->range < r->ranges) {
         blk_submit_range(s, r);
     } else if (ours && result == 0 && r->flush_after) {
@@ -235,9 +256,9 @@ static void blk_done(struct vr_blk_req *io, int result)
         blk_submit(s, r, VR_BLK_FLUSH, 0, 0, false);
     } else {
         blk_finish(s, r, blk_status(result));
-        vr_virtq_notify(&s->vq[0]);
-        if (s->stalled) {
-            vr_virtio_handle(&s->v, 0);
+        vr_virtq_notify(&s->vq[queue]);
+        if (s->stalled[queue]) {
+            vr_virtio_handle(&s->v, queue);
         }
     }
     vr_dev_unlock(&s->dev);
@@ -277,10 +298,10 @@ static int blk_start_rw(struct blk *s, struct blk_req *r, const struct vr_chain 
     }
     if (in) {
         r->written = (uint32_t)(len + 1);
-        s->counters.reads++;
+        vr_tally(&s->counters.reads, 1);
     } else {
         r->flush_after = blk_stable_writes(s);
-        s->counters.writes++;
+        vr_tally(&s->counters.writes, 1);
     }
     blk_submit(s, r, in ? VR_BLK_READ : VR_BLK_WRITE, sector * SECTOR, len, false);
     return -1;
@@ -300,7 +321,8 @@ static int blk_start_ranges(struct blk *s, struct blk_req *r, const struct vr_ch
     }
     for (unsigned i = 0; i < len / RANGE_BYTES; i++) {
         uint8_t raw[RANGE_BYTES] = {0};
-        vr_chain_read(&s->vq[0], chain, HEADER + (uint64_t)i * RANGE_BYTES, raw, sizeof(raw));
+        vr_chain_read(&s->vq[r->queue], chain, HEADER + (uint64_t)i * RANGE_BYTES, raw,
+                      sizeof(raw));
         uint64_t sector = vr_load_le64(raw);
         uint32_t count = vr_load_le32(raw + 8), flags = vr_load_le32(raw + 12);
         if (flags > 1 || (discard && flags)) {
@@ -317,7 +339,7 @@ static int blk_start_ranges(struct blk *s, struct blk_req *r, const struct vr_ch
             };
         }
     }
-    s->counters.discards++;
+    vr_tally(&s->counters.discards, 1);
     if (r->ranges == 0) {
         return S_OK;
     }
@@ -330,7 +352,7 @@ static int blk_get_id(struct blk *s, struct blk_req *r, const struct vr_chain *c
 {
     uint64_t room = chain->write_bytes - 1;
     size_t len = room < ID_BYTES ? (size_t)room : ID_BYTES;
-    vr_chain_write(&s->vq[0], chain, 0, s->serial, len);
+    vr_chain_write(&s->vq[r->queue], chain, 0, s->serial, len);
     r->written = room == len ? (uint32_t)len + 1 : (uint32_t)len;
     return S_OK;
 }
@@ -347,7 +369,7 @@ static int blk_start(struct blk *s, struct blk_req *r, const struct vr_chain *ch
         if (!s->blk) {
             return S_IOERR;
         }
-        s->counters.flushes++;
+        vr_tally(&s->counters.flushes, 1);
         blk_submit(s, r, VR_BLK_FLUSH, 0, 0, false);
         return -1;
     case T_GET_ID:
@@ -360,9 +382,9 @@ static int blk_start(struct blk *s, struct blk_req *r, const struct vr_chain *ch
     }
 }
 
-static void blk_begin(struct blk *s, const struct vr_chain *chain)
+static void blk_begin(struct blk *s, unsigned queue, const struct vr_chain *chain)
 {
-    struct vr_virtq *q = &s->vq[0];
+    struct vr_virtq *q = &s->vq[queue];
     uint8_t header[HEADER];
     if (chain->write_bytes == 0 || chain->read_bytes < HEADER) {
         vr_tally(&q->host.stats.errors, 1);
@@ -379,6 +401,7 @@ static void blk_begin(struct blk *s, const struct vr_chain *chain)
     vr_chain_read(q, chain, 0, header, sizeof(header));
     unsigned last = chain->read_count + chain->write_count - 1;
     size_t last_off = chain->iov[last].iov_len - 1;
+    r->queue = queue;
     r->tag = chain->tag;
     r->epoch = q->host.epoch;
     r->type = vr_load_le32(header);
@@ -395,12 +418,13 @@ static void blk_begin(struct blk *s, const struct vr_chain *chain)
 static void blk_handle(struct vr_dev *d, unsigned queue)
 {
     struct blk *s = BLK(d);
-    s->stalled = false;
-    while (!s->stalled) {
-        if (s->in_flight >= QUEUE_SIZE) {
-            s->stalled = true; /* a driver that resets us again and again finds a bound, too */
+    s->stalled[queue] = false;
+    while (!s->stalled[queue]) {
+        if (s->in_flight[queue] >= QUEUE_SIZE) {
+            /* A driver that resets us again and again finds a bound, too. */
+            s->stalled[queue] = true;
         } else if (vr_virtq_pop(&s->vq[queue], s->v.host.chain)) {
-            blk_begin(s, s->v.host.chain);
+            blk_begin(s, queue, s->v.host.chain);
         } else {
             break;
         }
@@ -408,10 +432,17 @@ static void blk_handle(struct vr_dev *d, unsigned queue)
     vr_virtq_notify(&s->vq[queue]);
 }
 
+static bool blk_busy(struct vr_dev *d, unsigned queue)
+{
+    return BLK(d)->in_flight[queue] > 0;
+}
+
 static uint64_t blk_features(struct vr_dev *d)
 {
-    const struct vr_blk *blk = BLK(d)->blk;
-    uint64_t f = F_SEG_MAX | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE;
+    const struct blk *s = BLK(d);
+    const struct vr_blk *blk = s->blk;
+    uint64_t f = F_SEG_MAX | F_GEOMETRY | F_BLK_SIZE | F_FLUSH | F_TOPOLOGY | F_CONFIG_WCE |
+                 (s->size_max ? F_SIZE_MAX : 0) | (s->queues > 1 ? F_MQ : 0);
     if (blk && blk->read_only) {
         return f | F_RO;
     }
@@ -433,12 +464,20 @@ static void blk_config_read(struct vr_dev *d, uint8_t *config)
     while (best >> (exp + 1) && exp < 3) { /* physical blocks of up to 4 KiB */
         exp++;
     }
-    vr_store_le64(config + C_CAPACITY, s->blk ? s->blk->size_bytes / SECTOR : 0);
-    vr_store_le32(config + C_SEG_MAX, QUEUE_SIZE - 2); /* beside header and status */
+    uint64_t sectors = s->blk ? s->blk->size_bytes / SECTOR : 0;
+    uint64_t cylinders = sectors / (HEADS * TRACK_SECTORS);
+    vr_store_le64(config + C_CAPACITY, sectors);
+    vr_store_le32(config + C_SIZE_MAX, s->size_max);
+    vr_store_le32(config + C_SEG_MAX, s->seg_max);
+    vr_store_le16(config + C_CYLINDERS, cylinders < UINT16_MAX ? (uint16_t)cylinders : UINT16_MAX);
+    config[C_HEADS] = HEADS;
+    config[C_TRACK_SECTORS] = TRACK_SECTORS;
     vr_store_le32(config + C_BLK_SIZE, sector);
     config[C_PHYSICAL_EXP] = exp;
+    vr_store_le16(config + C_MIN_IO, (uint16_t)(1u << exp));
     vr_store_le32(config + C_OPT_IO, best);
     config[C_WRITEBACK] = s->writeback;
+    vr_store_le16(config + C_QUEUES, s->queues);
     if (blk_features(d) & F_DISCARD) {
         vr_store_le32(config + C_MAX_DISCARD, RANGE_SECTORS);
         vr_store_le32(config + C_MAX_DISCARD_SEG, RANGES);
@@ -460,12 +499,13 @@ static bool blk_config_write(struct vr_dev *d, uint32_t off, unsigned width, uin
     return true;
 }
 
-static const uint16_t blk_queue_sizes[] = {QUEUE_SIZE};
+#define FOUR QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE, QUEUE_SIZE
+static const uint16_t blk_queue_sizes[QUEUES] = {FOUR, FOUR, FOUR, FOUR};
 
 static const struct vr_virtio_class blk_class = {
     .name = "blk",
     .device_id = ID,
-    .queue_count = 1,
+    .queue_count = QUEUES,
     .queue_sizes = blk_queue_sizes,
     .config_len = CONFIG_LEN,
     .features = blk_features,
@@ -473,11 +513,27 @@ static const struct vr_virtio_class blk_class = {
     .config_read = blk_config_read,
     .config_write = blk_config_write,
     .handle = blk_handle,
+    .queue_busy = blk_busy,
 };
+
+static int blk_init(struct vr_dev *d, const struct vr_virtio_transport *transport,
+                    struct vr_error *err)
+{
+    struct blk *s = BLK(d);
+    if (s->size_max && s->size_max < SIZE_MAX_MIN) {
+        return vr_err(err, -ERANGE, "size_max %u: at least %d, or 0 for no limit", s->size_max,
+                      SIZE_MAX_MIN);
+    }
+    int r = vr_virtio_init(d, &blk_class, transport, s->vq, err);
+    if (r == 0) {
+        s->v.host.queue_count = s->queues;
+    }
+    return r;
+}
 
 static int blk_mmio_init(struct vr_dev *d, struct vr_error *err)
 {
-    return vr_virtio_init(d, &blk_class, &vr_virtio_mmio, BLK(d)->vq, err);
+    return blk_init(d, &vr_virtio_mmio, err);
 }
 
 static void blk_drain(struct vr_dev *d)
@@ -498,13 +554,28 @@ static void blk_fini(struct vr_dev *d)
     struct blk *s = BLK(d);
     vr_virtio_halt(d);
     blk_drain(d);
-    vr_assert(s->in_flight == 0);
+    for (unsigned i = 0; i < QUEUES; i++) {
+        vr_assert(s->in_flight[i] == 0);
+    }
     vr_virtio_fini(d);
     while (s->free) {
         struct blk_req *r = s->free;
         s->free = r->next;
         blk_free_req(r);
     }
+}
+
+static void blk_counts(struct vr_dev *d, struct vr_counts *to)
+{
+    const struct blk_counters *c = &BLK(d)->counters;
+    to->put(to, -1, "read_requests", true, vr_tally_get(&c->reads), "requests to read");
+    to->put(to, -1, "write_requests", true, vr_tally_get(&c->writes), "requests to write");
+    to->put(to, -1, "flush_requests", true, vr_tally_get(&c->flushes), "requests to flush");
+    to->put(to, -1, "range_requests", true, vr_tally_get(&c->discards),
+            "requests to discard, or to write zeroes");
+    to->put(to, -1, "failed_requests", true, vr_tally_get(&c->failures),
+            "requests that were refused or failed");
+    vr_virtio_counts(d, to);
 }
 
 void vr_virtio_blk_attach(struct vr_dev *dev, struct vr_blk *blk)
@@ -521,6 +592,10 @@ static const struct vr_field blk_fields[] = {
     VR_VIRTIO_FIELDS(vq),
     VR_CONFIG_STR(serial,
                   "serial number, up to 20 characters; Linux shows it in /sys/block/vda/serial"),
+    VR_CONFIG(queues, "request queues", .def = 1, .min = 1, .max = QUEUES),
+    VR_CONFIG(size_max, "largest piece of a request that the guest is told, bytes; 0: no limit"),
+    VR_CONFIG(seg_max, "most pieces of a request that the guest is told, beside header and status",
+              .def = QUEUE_SIZE - 2, .min = 1, .max = VR_CHAIN_SEGS_MAX - 2),
     VR_STATE(writeback, "writes may stay in the host's cache until a flush", .def = true),
     VR_HOST(blk, "the disk, attached by the board"),
     VR_HOST(free, "requests at rest"),
@@ -542,6 +617,6 @@ const struct vr_dev_class vr_virtio_blk_mmio_class = {
     .loaded = vr_virtio_loaded,
     .quiesce = blk_quiesce,
     .fini = blk_fini,
-    .counts = vr_virtio_counts,
+    .counts = blk_counts,
     .describe = vr_virtio_mmio_describe,
 };
