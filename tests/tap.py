@@ -5,9 +5,17 @@
         assert digest == expected, f"read {digest}"
     tap.finish()"""
 
+import atexit
 import contextlib
+import os
+import shutil
 import sys
+import tempfile
 import traceback
+
+# Machines of a test have a runtime folder of their own: their names are not taken by those of other tests.
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="vireo-run.")
+atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
 
 
 class Skip(Exception):

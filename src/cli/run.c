@@ -65,14 +65,14 @@ static int run_positional(struct cli *cli)
     return CLI_OK;
 }
 
-static int run_ended(const struct cli *cli, enum vireo_end end, unsigned code)
+static int run_ended(const char *name, enum vireo_end end, unsigned code)
 {
     switch (end) {
     case VIREO_END_FAIL:
-        cli_say("%s: the guest failed, with code %u", cli->config->name, code);
+        cli_say("%s: the guest failed, with code %u", name, code);
         return CLI_GUEST;
     case VIREO_END_PANIC:
-        cli_say("%s: the guest's kernel panicked; its console says why", cli->config->name);
+        cli_say("%s: the guest's kernel panicked; its console says why", name);
         return CLI_GUEST;
     case VIREO_END_STOP:
         return (int)code;
@@ -91,6 +91,9 @@ static void run_banner(const struct cli *cli, struct vireo_vm *vm)
     }
     vr_vm_banner(vm, text, sizeof(text));
     cli_say("%s", text);
+    if (strcmp(vr_vm_name(vm), cli->config->name) != 0) {
+        cli_say("this is machine %s", vr_vm_name(vm));
+    }
     for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
         const char *path = vireo_vm_console_path(vm, i);
         if (path && *path) {
@@ -113,6 +116,7 @@ static int run_machine(struct cli *cli)
     struct vr_error err = {0};
     enum vireo_end end = VIREO_END_STOP;
     unsigned code = 0;
+    char name[64];
     int crash;
     vireo_config_on_log(cli->config, cli->quiet ? VIREO_LOG_ERROR : VIREO_LOG_WARN, run_on_log,
                         NULL);
@@ -120,6 +124,7 @@ static int run_machine(struct cli *cli)
     if (r < 0) {
         return cli_fail(&err);
     }
+    snprintf(name, sizeof(name), "%s", vr_vm_name(run.vm));
     r = vireo_fault_add(run_on_crash, run.vm, &crash, &err);
     if (r < 0) {
         vireo_vm_destroy(run.vm);
@@ -144,7 +149,7 @@ static int run_machine(struct cli *cli)
     if (atomic_load(&run.signum)) {
         vireo_endsig_die(atomic_load(&run.signum));
     }
-    return r < 0 ? cli_fail(&err) : run_ended(cli, end, code);
+    return r < 0 ? cli_fail(&err) : run_ended(name, end, code);
 }
 
 int cli_run(struct cli *cli)

@@ -53,6 +53,7 @@ void vireo_config_destroy(struct vireo_config *c)
     }
     free(c->said);
     free(c->name);
+    free(c->control);
     free(c->kernel);
     free(c->initrd);
     free(c->append);

@@ -26,7 +26,7 @@ struct vr_config_said {
 };
 
 struct vireo_config {
-    char *name, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
+    char *name, *control, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
     char *console, *port[VR_VIRT_PORTS], *trace_insn;
     enum vr_virt_engine engine;
     enum vr_virt_mmu mmu;

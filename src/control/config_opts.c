@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "board/catalog.h"
 #include "control/config.h"
+#include "control/rundir.h"
 #include "core/dev.h"
 #include "vr_config.h"
 
@@ -312,6 +313,40 @@ static int opts_console(void *target, const struct vr_opt *opt, const char *text
         c->port[c->port_count++] = copy;
     }
     return 0;
+}
+
+static int opts_copy(char **text, const char *value, struct vr_error *err)
+{
+    char *copy = strdup(value);
+    if (!copy) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    free(*text);
+    *text = copy;
+    return 0;
+}
+
+static int opts_name(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    (void)opt;
+    if (!vr_name_good(text)) {
+        return vr_err(
+            err, -EINVAL,
+            "expected up to %d letters, digits, '.', '_' and '-', a letter or digit first",
+            VR_NAME_MAX);
+    }
+    return opts_copy(&((struct vireo_config *)target)->name, text, err);
+}
+
+static int opts_control(void *target, const struct vr_opt *opt, const char *text,
+                        struct vr_error *err)
+{
+    (void)opt;
+    if (strcmp(text, "auto") != 0 && strcmp(text, "none") != 0 &&
+        (strncmp(text, "unix:", 5) != 0 || !text[5])) {
+        return vr_err(err, -EINVAL, "expected auto, none or unix:PATH");
+    }
+    return opts_copy(&((struct vireo_config *)target)->control, text, err);
 }
 
 static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
@@ -709,9 +744,20 @@ const struct vr_opt vr_config_opts[] = {
      .kind = VR_OPT_TEXT,
      .value = "NAME",
      .def = "vm",
+     .why = "the first of vm, vm2, vm3, ... that no machine has",
      .group = OPTS_MACHINE,
-     OPTS_AT(name),
-     .help = "what to call the machine in messages"},
+     .apply = opts_name,
+     .help = "what to call the machine, in messages and to 'vireo ps', 'vireo stop' and others"},
+    {.name = "control",
+     .kind = VR_OPT_TEXT,
+     .value = "auto|none|unix:PATH",
+     .def = "none",
+     .cmd_def = "auto",
+     .why = "by its name in the user's runtime folder, for this user alone",
+     .group = OPTS_MACHINE,
+     .apply = opts_control,
+     .words = "auto none unix:",
+     .help = "the socket by which programs (in QMP) and 'vireo ps' and others reach the machine"},
     {.name = "no-reboot",
      .kind = VR_OPT_FLAG,
      .group = OPTS_MACHINE,

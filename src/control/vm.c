@@ -3,8 +3,12 @@
 #include "board/catalog.h"
 #include "board/rootdir.h"
 #include "control/host.h"
+#include "control/rundir.h"
+#include "control/server.h"
 #include "control/vm_priv.h"
+#include "platform/random.h"
 #include "platform/stream.h"
+#include "vireo/host_time.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -137,11 +141,12 @@ static int vm_plan_root(const struct vireo_config *c, char **ret_kernel, char **
     return r;
 }
 
-static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
+static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const char *name,
+                    struct vr_error *err)
 {
     char *nets[VR_VIRT_NETS] = {NULL}, *kernel = NULL, *append = NULL;
     struct vr_virt_opts o = {
-        .name = c->name,
+        .name = name,
         .cpus = c->cpus,
         .mmu = c->mmu,
         .engine = c->engine,
@@ -209,6 +214,59 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, struct vr
     return r;
 }
 
+/* Listen where @c says, before anything else is made: the name that is free becomes the machine's.
+ * @ret_sock's fd -1: nowhere. */
+static int vm_listen_control(struct vireo_vm *vm, const struct vireo_config *c,
+                             struct vr_unix *ret_sock, char *ret_name, struct vr_error *err)
+{
+    struct vr_error why = {0};
+    snprintf(ret_name, VR_NAME_MAX + 1, "%s", c->name);
+    if (vm->idle || strcmp(c->control, "none") == 0) {
+        return 0;
+    }
+    if (strncmp(c->control, "unix:", 5) == 0) {
+        return vr_unix_listen(c->control + 5, ret_sock, err);
+    }
+    bool named = vr_config_given(c, "name");
+    int r = vr_rundir_listen(c->name, !named, ret_sock, ret_name, &why);
+    if (r < 0 && (named || vr_config_given(c, "control"))) {
+        return vr_err(err, r, "%s", why.msg);
+    }
+    if (r < 0) {
+        vr_log(&vm->log, VR_WARN, c->name,
+               "no control socket, so 'vireo ps' and others will not find this machine: %s",
+               why.msg);
+    }
+    return 0;
+}
+
+/* RFC 4122, 4.4: a UUID of random numbers. */
+static int vm_make_uuid(struct vireo_vm *vm, struct vr_error *err)
+{
+    uint8_t b[16];
+    int r = vr_random_bytes(b, sizeof(b), err);
+    if (r == 0) {
+        b[6] = (b[6] & 0x0f) | 0x40;
+        b[8] = (b[8] & 0x3f) | 0x80;
+        snprintf(vm->uuid, sizeof(vm->uuid),
+                 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+                 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+                 b[15]);
+    }
+    return r;
+}
+
+/* What a console is, apart from its path. */
+static void vm_note_console(struct vireo_vm *vm, unsigned i, const char *spec)
+{
+    snprintf(vm->console_kind[i], sizeof(vm->console_kind[i]), "%.*s", (int)strcspn(spec, ":"),
+             spec);
+    vm->mem[i] = !vm->idle && strcmp(spec, "mem") == 0;
+    if (!vm->idle && strcmp(spec, "stdio") == 0) {
+        vm->stdio = vr_vm_console(vm, i);
+    }
+}
+
 static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **ret_vm,
                      struct vr_error *err)
 {
@@ -224,29 +282,32 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     vm->log_opaque = c->log_opaque;
     vm->log = (struct vr_log){
         .level = (enum vr_level)c->log_level, .sink = c->log_fn ? vm_log : NULL, .opaque = vm};
-    int r = vm_open_trace(vm, c, err);
+    char name[VR_NAME_MAX + 1];
+    struct vr_unix sock = {.fd = -1};
+    vm->created_ns = vireo_realtime_ns();
+    int r = vm_make_uuid(vm, err);
+    r = r < 0 ? r : vm_listen_control(vm, c, &sock, name, err);
+    r = r < 0 ? r : vm_open_trace(vm, c, err);
     r = r < 0 ? r : vm_open_perf(vm, c, err);
-    r = r < 0 ? r : vm_build(vm, c, err);
+    r = r < 0 ? r : vm_build(vm, c, name, err);
+    if (r == 0) {
+        vm->machine = vr_virt_machine(vm->virt);
+        r = vr_events_create(vm->machine, &vm->events, err);
+    }
+    for (unsigned i = 0; r == 0 && i < VIREO_CONSOLES; i++) {
+        vm_note_console(vm, i, i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "");
+    }
+    if (r == 0 && sock.fd >= 0) {
+        r = vr_server_create(vm, &sock, &vm->server, err);
+    }
     if (r < 0) {
+        vr_unix_close(&sock);
         vireo_vm_destroy(vm);
         return r;
-    }
-    vm->machine = vr_virt_machine(vm->virt);
-    r = vr_events_create(vm->machine, &vm->events, err);
-    if (r < 0) {
-        vireo_vm_destroy(vm);
-        return r;
-    }
-    for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
-        const char *spec = i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "";
-        vm->mem[i] = !idle && strcmp(spec, "mem") == 0;
-        if (!idle && strcmp(spec, "stdio") == 0) {
-            vm->stdio = vr_vm_console(vm, i);
-        }
     }
     uint64_t host_bytes = vr_host_memory_bytes();
     if (vm->memory_bytes > host_bytes) {
-        vr_log(&vm->log, VR_WARN, c->name,
+        vr_log(&vm->log, VR_WARN, name,
                "%" PRIu64 " MiB of memory are more than this host's %" PRIu64
                ": it may end us when the guest uses them",
                vm->memory_bytes >> 20, host_bytes >> 20);
@@ -272,6 +333,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     if (!vm) {
         return;
     }
+    vr_server_destroy(vm->server);
     vr_virt_destroy(vm->virt);
     vr_events_destroy(vm->events);
     if (vm->trace_insn) {
@@ -504,4 +566,9 @@ void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)
              "%s %s, %u hart%s, %" PRIu64 " MiB, own engine (%s%s%s); KVM: not used: %s",
              kind->arch, kind->name, vm->cpus, vm->cpus == 1 ? "" : "s", vm->memory_bytes >> 20,
              vr_machine_vcpu(vm->machine, 0)->ops->engine, *no_jit ? "; " : "", no_jit, why);
+}
+
+const char *vr_vm_name(struct vireo_vm *vm)
+{
+    return vr_machine_name(vm->machine);
 }

@@ -15,6 +15,8 @@ int vr_vm_create_idle(const struct vireo_config *config, struct vireo_vm **ret_v
 void vr_vm_restore_tty(struct vireo_vm *vm);
 /* Is a console on the terminal, listening for Ctrl-A keys? */
 bool vr_vm_has_keys(const struct vireo_vm *vm);
+/* What it is called; differs from the configuration's name when machines are numbered. */
+const char *vr_vm_name(struct vireo_vm *vm);
 /* vireo_vm_stop for @reason, static: a ShutdownCause of QMP, "host-signal". */
 void vr_vm_stop_as(struct vireo_vm *vm, unsigned code, const char *reason);
 struct vr_machine *vr_vm_machine(struct vireo_vm *vm);

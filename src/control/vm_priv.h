@@ -26,6 +26,10 @@ struct vireo_vm {
     struct vr_chr *stdio;                        /* the console that is, or NULL */
     struct vr_events *events;                    /* NULL: idle */
     struct vr_events_hear on_event;              /* I/O thread; fn NULL: nobody listens */
+    struct vr_server *server;                    /* NULL: no control socket */
+    char uuid[37];
+    uint64_t created_ns; /* wall clock */
+    char console_kind[VIREO_CONSOLES][8];
 };
 
 /* Console @console's host end, or NULL. */

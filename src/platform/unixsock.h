@@ -3,6 +3,7 @@
 #define VR_PLATFORM_UNIXSOCK_H
 
 #include "base/err.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 struct vr_unix {
@@ -16,6 +17,27 @@ struct vr_unix {
 int vr_unix_listen(const char *path, struct vr_unix *ret_sock, struct vr_error *err) VR_MUST;
 /* Stop listening and remove our node. */
 void vr_unix_close(struct vr_unix *sock);
+/* Connect, waiting a few seconds for room in its queue (-EAGAIN: none); *ret_fd is blocking.
+ * *ret_pid: the process that listens, 0 where the host does not tell. -ECONNREFUSED: a dead process
+ * left the node; -ENOENT. */
+int vr_unix_connect(const char *path, int *ret_fd, uint64_t *ret_pid, struct vr_error *err) VR_MUST;
+
+/*
+ * Folders of sockets.
+ */
+
+/* Make the folder @path, and those it lies in, for this user alone, unless it is there. -EPERM: it
+ * is somebody else's. */
+int vr_unix_folder_make(const char *path, struct vr_error *err) VR_MUST;
+/* Wait until no other process of this user holds it; close *ret_fd to let others. -ENOENT. */
+int vr_unix_folder_hold(const char *path, int *ret_fd) VR_MUST;
+/* Call fn for each name in it, in no order, until one returns not 0, which is returned; 0. -ENOENT.
+ * What fn removes is not missed. */
+int vr_unix_folder_each(const char *path, int (*fn)(void *opaque, const char *name),
+                        void *opaque) VR_MUST;
+/* Remove the node at @path if nobody listens there. True: it is gone. With the folder held. */
+bool vr_unix_sweep(const char *path);
+
 /* The next client's descriptor; negative errno: -EAGAIN nobody waits, -EMFILE and the like. */
 int vr_unix_accept(const struct vr_unix *sock);
 

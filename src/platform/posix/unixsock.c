@@ -1,14 +1,19 @@
 /* UNIX domain stream sockets (unix(7)). */
 #include "platform/unixsock.h"
+#include "platform/unixsock_peer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+enum { UNIX_PATIENCE_S = 3 }; /* for room in the queue of a listener that does not accept */
 
 static int unix_name(const char *path, struct sockaddr_un *name)
 {
@@ -119,4 +124,95 @@ int vr_unix_accept(const struct vr_unix *s)
         fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
     return fd >= 0 ? fd : errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+int vr_unix_connect(const char *path, int *ret_fd, uint64_t *ret_pid, struct vr_error *err)
+{
+    struct sockaddr_un name;
+    int fd = -1, r = unix_name(path, &name);
+    if (r == 0) {
+        const struct timeval patience = {.tv_sec = UNIX_PATIENCE_S};
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+        r = fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
+    }
+    if (r < 0) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return vr_err(err, r, "socket %s: cannot connect: %s", path, strerror(-r));
+    }
+    *ret_fd = fd;
+    *ret_pid = vr_unix_peer(fd);
+    return 0;
+}
+
+static int unix_make_folder(const char *path)
+{
+    struct stat st;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST) {
+        return -errno;
+    }
+    if (stat(path, &st) < 0) {
+        return -errno;
+    }
+    return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int vr_unix_folder_make(const char *path, struct vr_error *err)
+{
+    struct stat st;
+    char *copy = strdup(path);
+    int r = copy ? 0 : -ENOMEM;
+    for (char *p = copy; r == 0 && (p = strchr(p + 1, '/'));) {
+        *p = '\0';
+        r = unix_make_folder(copy);
+        *p = '/';
+    }
+    r = r < 0 ? r : unix_make_folder(path);
+    free(copy);
+    if (r == 0 && stat(path, &st) == 0 && st.st_uid != geteuid()) {
+        return vr_err(err, -EPERM, "folder %s: it is not this user's", path);
+    }
+    return r < 0 ? vr_err(err, r, "folder %s: cannot make it: %s", path, strerror(-r)) : 0;
+}
+
+int vr_unix_folder_hold(const char *path, int *ret_fd)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+    if (fd < 0) {
+        return -errno;
+    }
+    do {
+        r = flock(fd, LOCK_EX) < 0 ? -errno : 0;
+    } while (r == -EINTR);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int vr_unix_folder_each(const char *path, int (*fn)(void *opaque, const char *name), void *opaque)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    int r = 0;
+    if (!dir) {
+        return -errno;
+    }
+    while (r == 0 && (entry = readdir(dir))) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            r = fn(opaque, entry->d_name);
+        }
+    }
+    closedir(dir);
+    return r;
+}
+
+bool vr_unix_sweep(const char *path)
+{
+    struct sockaddr_un name;
+    return unix_name(path, &name) == 0 && unix_make_way(path, &name) == 0;
 }

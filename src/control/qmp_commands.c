@@ -1,0 +1,74 @@
+/* The commands of the control protocol: one table, a row a command. Those that ask are in
+ * qmp_query.c. */
+#include "control/qmp_commands.h"
+#include "control/vm_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int qmp_capabilities(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return vr_qmp_negotiate(call->session, json_object_get(call->args, "enable"), err);
+}
+
+static int qmp_stop(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return vireo_vm_pause(call->vm, err);
+}
+
+static int qmp_cont(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return vireo_vm_resume(call->vm, err);
+}
+
+static int qmp_quit(struct vr_qmp_call *call, struct vr_error *err)
+{
+    (void)err;
+    vr_vm_stop_as(call->vm, 0, "host-qmp-quit");
+    return 0;
+}
+
+static int qmp_system_reset(struct vr_qmp_call *call, struct vr_error *err)
+{
+    if (vireo_vm_state(call->vm) == VIREO_STOPPED) {
+        return vr_err(err, -EINVAL, "machine '%s' is stopped: nothing to reset",
+                      vr_machine_name(call->vm->machine));
+    }
+    vr_machine_request_as(call->vm->machine, VR_REQ_RESET, 0, "host-qmp-system-reset");
+    return 0;
+}
+
+const struct vr_qmp_command vr_qmp_commands[] = {
+    {"qmp_capabilities", "enable?:[QMPCapability]", NULL, VR_QMP_EARLY, qmp_capabilities,
+     "end negotiation; commands and events begin"},
+    {"query-version", NULL, "VersionInfo", VR_QMP_OOB, vr_qmp_query_version, "which Vireo this is"},
+    {"query-commands", NULL, "[CommandInfo]", VR_QMP_OOB, vr_qmp_query_commands,
+     "the commands there are"},
+    {"query-qmp-schema", NULL, "[SchemaInfo]", 0, vr_qmp_query_schema,
+     "the shape of commands and events"},
+    {"query-status", NULL, "StatusInfo", VR_QMP_OOB, vr_qmp_query_status, "the run state"},
+    {"query-name", NULL, "NameInfo", VR_QMP_OOB, vr_qmp_query_name, "the machine's name"},
+    {"query-uuid", NULL, "UuidInfo", VR_QMP_OOB, vr_qmp_query_uuid,
+     "the machine's UUID, made anew for each"},
+    {"query-target", NULL, "TargetInfo", VR_QMP_OOB, vr_qmp_query_target,
+     "the architecture of the guest"},
+    {"query-kvm", NULL, "KvmInfo", 0, vr_qmp_query_kvm, "whether KVM runs the guest"},
+    {"query-cpus-fast", NULL, "[CpuInfoFast]", 0, vr_qmp_query_cpus, "the virtual CPUs"},
+    {"query-memory-size-summary", NULL, "MemoryInfo", 0, vr_qmp_query_memory,
+     "how much memory the guest has"},
+    {"query-block", NULL, "[BlockInfo]", 0, vr_qmp_query_block, "the disks"},
+    {"query-blockstats", "query-nodes?:bool", "[BlockStats]", 0, vr_qmp_query_blockstats,
+     "what was read and written"},
+    {"query-chardev", NULL, "[ChardevInfo]", 0, vr_qmp_query_chardev, "where the consoles lead"},
+    {"query-jobs", NULL, "[JobInfo]", 0, vr_qmp_query_jobs, "jobs under way"},
+    {"stop", NULL, NULL, VR_QMP_SLOW, qmp_stop, "halt CPUs and guest time"},
+    {"cont", NULL, NULL, VR_QMP_SLOW, qmp_cont, "go on after stop"},
+    {"system_reset", NULL, NULL, 0, qmp_system_reset, "press the reset button"},
+    {"quit", NULL, NULL, 0, qmp_quit, "end the machine at once, as if power were cut"},
+    {"x-vireo-machine", NULL, "x-vireo-Machine", 0, vr_qmp_machine,
+     "everything a list of machines shows"},
+    {"x-vireo-stats", "group?:str", "[x-vireo-Stat]", 0, vr_qmp_stats, "what the machine counts"},
+    {"x-vireo-events", "after?:int", "[x-vireo-Event]", 0, vr_qmp_past_events,
+     "events that happened, the last 256, or those above a number"},
+    {.name = NULL},
+};

@@ -1,0 +1,25 @@
+/* Commands of the control protocol that ask (qmp_query.c), for the table in qmp_commands.c. */
+#ifndef VR_CONTROL_QMP_COMMANDS_H
+#define VR_CONTROL_QMP_COMMANDS_H
+
+#include "control/qmp.h"
+
+int vr_qmp_query_version(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_schema(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_status(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_name(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_uuid(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_target(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_kvm(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_cpus(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_memory(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_stats(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_past_events(struct vr_qmp_call *call, struct vr_error *err);
+
+#endif

@@ -1,0 +1,299 @@
+/* Commands of the control protocol that ask. */
+#include "backend/block/block.h"
+#include "board/catalog.h"
+#include "control/qmp_commands.h"
+#include "control/vm_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+/* JSON's integers are signed here. */
+static json_t *query_number(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+/* @text from outside: a path may be any bytes. */
+static json_t *query_text(const char *text)
+{
+    json_t *json = json_string(text);
+    return json ? json : json_string("(not UTF-8)");
+}
+
+static int query_done(struct vr_qmp_call *call, json_t *ret, struct vr_error *err)
+{
+    call->ret = ret;
+    return ret ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+}
+
+int vr_qmp_query_version(struct vr_qmp_call *call, struct vr_error *err)
+{
+    int major, minor, micro;
+    vr_assert(sscanf(vireo_version(), "%d.%d.%d", &major, &minor, &micro) == 3);
+    return query_done(call,
+                      json_pack("{s:{s:i, s:i, s:i}, s:o}", "qemu", "major", major, "minor", minor,
+                                "micro", micro, "package",
+                                json_sprintf("Vireo %s", vireo_version())),
+                      err);
+}
+
+int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_t *list = json_array();
+    for (const struct vr_qmp_command *c = vr_qmp_commands; list && c->name; c++) {
+        (void)json_array_append_new(list, json_pack("{s:s}", "name", c->name));
+    }
+    return query_done(call, list, err);
+}
+
+int vr_qmp_query_schema(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, vr_qmp_schema(), err);
+}
+
+/* A RunState. */
+static const char *query_state(struct vireo_vm *vm)
+{
+    struct vr_exit why;
+    switch (vr_machine_state(vm->machine)) {
+    case VR_STATE_RUNNING:
+        return "running";
+    case VR_STATE_PAUSED:
+        return "paused";
+    case VR_STATE_STOPPED:
+        break;
+    }
+    if (!vr_machine_wait(vm->machine, 0, &why)) {
+        return "prelaunch";
+    }
+    return why.why == VR_REQ_PANIC ? "guest-panicked" : "shutdown";
+}
+
+int vr_qmp_query_status(struct vr_qmp_call *call, struct vr_error *err)
+{
+    const char *state = query_state(call->vm);
+    return query_done(
+        call, json_pack("{s:b, s:s}", "running", strcmp(state, "running") == 0, "status", state),
+        err);
+}
+
+int vr_qmp_query_name(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, json_pack("{s:s}", "name", vr_machine_name(call->vm->machine)), err);
+}
+
+int vr_qmp_query_uuid(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, json_pack("{s:s}", "UUID", call->vm->uuid), err);
+}
+
+int vr_qmp_query_target(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, json_pack("{s:s}", "arch", vr_catalog_machine(0)->arch), err);
+}
+
+int vr_qmp_query_kvm(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, json_pack("{s:b, s:b}", "enabled", 0, "present", 0), err);
+}
+
+int vr_qmp_query_cpus(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_t *list = json_array();
+    const struct vr_vcpu *vcpu;
+    for (unsigned i = 0; list && (vcpu = vr_machine_vcpu(call->vm->machine, i)); i++) {
+        (void)json_array_append_new(
+            list, json_pack("{s:i, s:o, s:o, s:s}", "cpu-index", (int)i, "qom-path",
+                            json_sprintf("/machine/unattached/device[%u]", i), "thread-id",
+                            query_number(atomic_load(&vcpu->host_id)), "target",
+                            vr_catalog_machine(0)->arch));
+    }
+    return query_done(call, list, err);
+}
+
+int vr_qmp_query_memory(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, json_pack("{s:o}", "base-memory", query_number(call->vm->memory_bytes)),
+                      err);
+}
+
+int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_t *list = json_array();
+    const struct vr_blk *blk;
+    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i)); i++) {
+        json_t *image = json_pack("{s:o, s:s, s:o}", "filename", query_text(blk->path), "format",
+                                  blk->ops->name, "virtual-size", query_number(blk->size_bytes));
+        json_t *inserted = json_pack(
+            "{s:o, s:b, s:s, s:i, s:b, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:b, s:b, s:b}, "
+            "s:i}",
+            "file", query_text(blk->path), "ro", blk->read_only, "drv", blk->ops->name,
+            "backing_file_depth", 0, "encrypted", 0, "detect_zeroes", "off", "bps", 0, "bps_rd", 0,
+            "bps_wr", 0, "iops", 0, "iops_rd", 0, "iops_wr", 0, "image", image, "cache",
+            "writeback", 1, "direct", 0, "no-flush", 0, "write_threshold", 0);
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "device", json_sprintf("disk%u", i),
+                            "qdev", json_sprintf("disk%u", i), "type", "unknown", "removable", 0,
+                            "locked", 0, "inserted", inserted));
+    }
+    return query_done(call, list, err);
+}
+
+static json_t *query_blk_stats(const struct vr_blk *blk)
+{
+    static const struct {
+        enum vr_blk_op op;
+        const char *bytes, *count, *ns, *failed;
+    } rows[] = {
+        {VR_BLK_READ, "rd_bytes", "rd_operations", "rd_total_time_ns", "failed_rd_operations"},
+        {VR_BLK_WRITE, "wr_bytes", "wr_operations", "wr_total_time_ns", "failed_wr_operations"},
+        {VR_BLK_FLUSH, NULL, "flush_operations", "flush_total_time_ns", "failed_flush_operations"},
+        {VR_BLK_DISCARD, "unmap_bytes", "unmap_operations", "unmap_total_time_ns",
+         "failed_unmap_operations"},
+    };
+    struct vr_blk_count counts[VR_BLK_OPS];
+    json_t *stats = json_pack("{s:b, s:b}", "account_invalid", 1, "account_failed", 1);
+    vr_blk_stats(blk, counts);
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct vr_blk_count *c = &counts[rows[i].op];
+        if (rows[i].bytes) {
+            (void)json_object_set_new(stats, rows[i].bytes, query_number(c->bytes));
+        }
+        (void)json_object_set_new(stats, rows[i].count, query_number(c->count - c->failed));
+        (void)json_object_set_new(stats, rows[i].ns, query_number(c->ns));
+        (void)json_object_set_new(stats, rows[i].failed, query_number(c->failed));
+    }
+    return stats;
+}
+
+int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_t *list = json_array();
+    const struct vr_blk *blk;
+    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i)); i++) {
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o}", "device", json_sprintf("disk%u", i), "qdev",
+                            json_sprintf("disk%u", i), "stats", query_blk_stats(blk)));
+    }
+    return query_done(call, list, err);
+}
+
+/* Console @i: what it is called, and in the form of a spec where it leads. */
+static void query_console(struct vireo_vm *vm, unsigned i, const char **ret_label,
+                          char ret_where[4200])
+{
+    const char *path = vireo_vm_console_path(vm, i);
+    const char *kind = vm->console_kind[i];
+    *ret_label = i == 0 ? "serial0" : i == 1 ? "virtio-console0" : "virtio-console1";
+    snprintf(ret_where, 4200, "%s%s%s", kind, *path ? ":" : "", path);
+}
+
+int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; list && i < VIREO_CONSOLES; i++) {
+        const char *label;
+        char where[4200];
+        if (!vr_vm_console(call->vm, i)) {
+            continue;
+        }
+        query_console(call->vm, i, &label, where);
+        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:b}", "label", label, "filename",
+                                                    query_text(where), "frontend-open", 1));
+    }
+    return query_done(call, list, err);
+}
+
+int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_done(call, json_array(), err);
+}
+
+static json_t *query_consoles(struct vireo_vm *vm)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
+        if (!vr_vm_console(vm, i)) {
+            continue;
+        }
+        const char *path = vireo_vm_console_path(vm, i);
+        json_t *console = json_pack("{s:i, s:s}", "index", (int)i, "kind", vm->console_kind[i]);
+        if (*path) {
+            (void)json_object_set_new(console, "path", query_text(path));
+        }
+        (void)json_array_append_new(list, console);
+    }
+    return list;
+}
+
+int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err)
+{
+    struct vireo_vm *vm = call->vm;
+    const struct vr_catalog_machine *kind = vr_catalog_machine(0);
+    uint64_t len, used;
+    vr_machine_ram_bytes(vm->machine, &len, &used);
+    json_t *ret = json_pack(
+        "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o}", "name",
+        vr_machine_name(vm->machine), "uuid", vm->uuid, "pid", (json_int_t)uv_os_getpid(),
+        "version", vireo_version(), "status", query_state(vm), "arch", kind->arch, "machine",
+        kind->name, "engine", vr_machine_vcpu(vm->machine, 0)->ops->engine, "cpus", (int)vm->cpus,
+        "memory-bytes", query_number(len), "uptime-ns", query_number(vireo_vm_time_ns(vm)),
+        "created-ns", query_number(vm->created_ns), "consoles", query_consoles(vm));
+    if (used != UINT64_MAX) {
+        (void)json_object_set_new(ret, "memory-used-bytes", query_number(used));
+    }
+    return query_done(call, ret, err);
+}
+
+struct query_stats {
+    json_t *list;
+    const char *group; /* NULL: all */
+};
+
+static void query_stat(void *opaque, const struct vireo_stat *stat)
+{
+    struct query_stats *q = opaque;
+    if (!q->group || strcmp(q->group, stat->group) == 0) {
+        (void)json_array_append_new(
+            q->list,
+            json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "group", stat->group, "id", stat->id,
+                      "name", stat->name, "kind", stat->kind == VIREO_STAT_TOTAL ? "total" : "now",
+                      "value", query_number(stat->value), "help", stat->help));
+    }
+}
+
+int vr_qmp_stats(struct vr_qmp_call *call, struct vr_error *err)
+{
+    struct query_stats q = {.list = json_array(),
+                            .group = json_string_value(json_object_get(call->args, "group"))};
+    if (q.list) {
+        vireo_vm_stats(call->vm, query_stat, &q);
+    }
+    return query_done(call, q.list, err);
+}
+
+static void query_event(void *opaque, const struct vireo_event *event)
+{
+    json_t *list = opaque;
+    json_t *info =
+        json_pack("{s:o, s:{s:I, s:I}, s:o, s:s, s:s}", "seq", query_number(event->seq),
+                  "timestamp", "seconds", (json_int_t)(event->real_ns / 1000000000u),
+                  "microseconds", (json_int_t)(event->real_ns / 1000 % 1000000), "guest-ns",
+                  query_number(event->time_ns), "event", event->name, "cause", event->cause);
+    if (*event->data) {
+        (void)json_object_set_new(info, "data", json_loads(event->data, 0, NULL));
+    }
+    (void)json_array_append_new(list, info);
+}
+
+int vr_qmp_past_events(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_t *list = json_array();
+    json_int_t after = json_integer_value(json_object_get(call->args, "after"));
+    if (list) {
+        (void)vireo_vm_events(call->vm, after < 0 ? 0 : (uint64_t)after, query_event, list);
+    }
+    return query_done(call, list, err);
+}

@@ -1,0 +1,62 @@
+/* The types and events of the control protocol. Those without x-vireo- are QEMU's (qapi/), with the
+ * members that have a meaning here. */
+#include "control/qmp.h"
+
+const struct vr_qmp_type vr_qmp_types[] = {
+    {"QMPCapability", .values = "oob"},
+    {"VersionTriple", "major:int, minor:int, micro:int"},
+    {"VersionInfo", "qemu:VersionTriple, package:str"},
+    {"CommandInfo", "name:str"},
+    {"SchemaInfo", "name:str, meta-type:SchemaMetaType"},
+    {"SchemaMetaType", .values = "builtin|enum|array|object|alternate|command|event"},
+    {"NameInfo", "name?:str"},
+    {"UuidInfo", "UUID:str"},
+    {"RunState", .values = "prelaunch|running|paused|shutdown|guest-panicked"},
+    {"StatusInfo", "running:bool, status:RunState"},
+    {"SysEmuTarget", .values = "riscv64"},
+    {"TargetInfo", "arch:SysEmuTarget"},
+    {"KvmInfo", "enabled:bool, present:bool"},
+    {"CpuInfoFast", "cpu-index:int, qom-path:str, thread-id:int, target:SysEmuTarget"},
+    {"MemoryInfo", "base-memory:int"},
+    {"ChardevInfo", "label:str, filename:str, frontend-open:bool"},
+    {"ImageInfo", "filename:str, format:str, virtual-size:int"},
+    {"BlockdevCacheInfo", "writeback:bool, direct:bool, no-flush:bool"},
+    {"BlockDeviceInfo",
+     "file:str, ro:bool, drv:str, backing_file_depth:int, encrypted:bool, detect_zeroes:str, "
+     "bps:int, bps_rd:int, bps_wr:int, iops:int, iops_rd:int, iops_wr:int, image:ImageInfo, "
+     "cache:BlockdevCacheInfo, write_threshold:int"},
+    {"BlockInfo", "device:str, qdev:str, type:str, removable:bool, locked:bool, "
+                  "inserted:BlockDeviceInfo"},
+    {"BlockDeviceStats",
+     "rd_bytes:int, wr_bytes:int, unmap_bytes:int, rd_operations:int, wr_operations:int, "
+     "flush_operations:int, unmap_operations:int, rd_total_time_ns:int, wr_total_time_ns:int, "
+     "flush_total_time_ns:int, unmap_total_time_ns:int, failed_rd_operations:int, "
+     "failed_wr_operations:int, failed_flush_operations:int, failed_unmap_operations:int, "
+     "account_invalid:bool, account_failed:bool"},
+    {"BlockStats", "device:str, qdev:str, stats:BlockDeviceStats"},
+    {"JobInfo", "id:str, type:str, status:str, current-progress:int, total-progress:int"},
+    {"ShutdownCause", .values =
+                          "none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|"
+                          "guest-shutdown|guest-reset|guest-panic"},
+    {"GuestPanicAction", .values = "pause|poweroff|run"},
+    {"x-vireo-Console", "index:int, kind:str, path?:str"},
+    {"x-vireo-Machine",
+     "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "
+     "engine:str, cpus:int, memory-bytes:int, memory-used-bytes?:int, uptime-ns:int, "
+     "created-ns:int, consoles:[x-vireo-Console]"},
+    {"x-vireo-StatKind", .values = "total|now"},
+    {"x-vireo-Stat", "group:str, id:str, name:str, kind:x-vireo-StatKind, value:int, help:str"},
+    {"x-vireo-Timestamp", "seconds:int, microseconds:int"},
+    {"x-vireo-Event", "seq:int, timestamp:x-vireo-Timestamp, guest-ns:int, event:str, cause:str, "
+                      "data?:any"},
+    {.name = NULL},
+};
+
+const struct vr_qmp_type vr_qmp_events[] = {
+    {"RESUME", NULL},
+    {"STOP", NULL},
+    {"RESET", "guest:bool, reason:ShutdownCause"},
+    {"SHUTDOWN", "guest:bool, reason:ShutdownCause, x-vireo-code?:int"},
+    {"GUEST_PANICKED", "action:GuestPanicAction"},
+    {.name = NULL},
+};

@@ -1,0 +1,90 @@
+"""A small client of the control socket for tests.
+
+    with Qmp(path) as qmp:
+        qmp.ask("query-status")"""
+
+import json
+import os
+import pathlib
+import socket
+import time
+
+LONG_S = 60
+
+
+def socket_path(name="vm"):
+    return pathlib.Path(os.environ["XDG_RUNTIME_DIR"]) / "vireo" / f"{name}.sock"
+
+
+class Refused(Exception):
+    """The machine answered with an error: .cls and .desc."""
+
+    def __init__(self, error):
+        super().__init__(f"{error['class']}: {error['desc']}")
+        self.cls, self.desc = error["class"], error["desc"]
+
+
+class Qmp:
+    def __init__(self, path, negotiate=True):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(LONG_S)
+        deadline = time.monotonic() + LONG_S
+        while True:  # until the machine listens
+            try:
+                self.socket.connect(str(path))
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                assert time.monotonic() < deadline, f"nobody listens at {path}"
+                os.sched_yield()
+        self.file = self.socket.makefile("rb")
+        self.events = []
+        self.greeting = self.hear()
+        self.ids = 0
+        if negotiate:
+            self.ask("qmp_capabilities")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def hear(self):
+        """The next message, or None at the end."""
+        line = self.file.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, command, **args):
+        self.ids += 1
+        message = {"execute": command, "id": self.ids}
+        if args:
+            message["arguments"] = {key.replace("_", "-"): value for key, value in args.items()}
+        self.send(json.dumps(message).encode() + b"\n")
+        while True:
+            got = self.hear()
+            assert got is not None, f"it left without an answer to {command}"
+            if "event" in got:
+                self.events.append(got)
+            else:
+                assert got["id"] == self.ids, got
+                if "error" in got:
+                    raise Refused(got["error"])
+                return got["return"]
+
+    def wait_event(self, name):
+        """The next event of that name, which may have come already."""
+        while True:
+            for i, event in enumerate(self.events):
+                if event["event"] == name:
+                    del self.events[: i + 1]
+                    return event
+            got = self.hear()
+            assert got is not None, f"it left without {name}"
+            self.events.append(got)
