@@ -1,9 +1,10 @@
 /* Memory by mmap(2), mprotect(2), madvise(2), mlock(2), and by Mach where POSIX has no words:
  * vm_allocate() for a place that must be free and for 2 MiB pages of x86-64 (mach/vm_statistics.h),
  * vm_region_recurse_64() for what is mapped somewhere. Darwin has no NUMA nodes. */
-#include "platform/map.h"
+#include "platform/posix/map.h"
 #include "base/bits.h"
 #include "platform/darwin/shm.h"
+#include "platform/map.h"
 #include "vireo/platform.h"
 
 #include <errno.h>
@@ -13,17 +14,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-static size_t map_page(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static int map_host_prot(unsigned prot)
-{
-    return (prot & VIREO_PROT_READ ? PROT_READ : 0) | (prot & VIREO_PROT_WRITE ? PROT_WRITE : 0) |
-           (prot & VIREO_PROT_EXEC ? PROT_EXEC : 0);
-}
 
 static int map_why_not(size_t len, int r, struct vr_error *err)
 {
@@ -46,30 +36,17 @@ static int map_place(size_t len, const struct vireo_map_opts *o, size_t page, ui
                      struct vr_error *err)
 {
     size_t align = o->align_bytes > page && o->align_bytes > o->huge_bytes ? o->align_bytes : 0;
-    uint64_t room;
     bool ours = false; /* the place at @at is */
     void *at = o->hva;
     int flags = o->flags & VIREO_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE;
     int fd = o->file ? o->fd : o->huge_bytes ? VM_FLAGS_SUPERPAGE_SIZE_2MB : -1;
     flags |= o->file ? 0 : MAP_ANONYMOUS;
     flags |= o->flags & VIREO_MAP_NORESERVE ? MAP_NORESERVE : 0;
-    if (!vr_add_ok(len, align, &room)) {
-        return map_why_not(len, -ENOMEM, err);
-    }
     if (align) {
-        uint8_t *all = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (all == MAP_FAILED) {
-            return map_why_not(len, -errno, err);
+        int r = vr_map_reserve(len, align, &at, err);
+        if (r < 0) {
+            return r;
         }
-        uint8_t *start = all + (vr_align_up((uintptr_t)all, align) - (uintptr_t)all);
-        size_t before = (size_t)(start - all), after = align - before;
-        if (before) {
-            munmap(all, before);
-        }
-        if (after) {
-            munmap(start + len, after);
-        }
-        at = start;
         ours = true;
     } else if (o->flags & VIREO_MAP_FIXED) {
         int r = map_reserve(at, len, err);
@@ -79,7 +56,8 @@ static int map_place(size_t len, const struct vireo_map_opts *o, size_t page, ui
         ours = true;
     }
     flags |= ours || (o->flags & VIREO_MAP_REPLACE) ? MAP_FIXED : 0;
-    void *hva = mmap(at, len, map_host_prot(o->prot), flags, fd, o->file ? (off_t)o->file_off : 0);
+    void *hva =
+        mmap(at, len, vr_map_host_prot(o->prot), flags, fd, o->file ? (off_t)o->file_off : 0);
     if (hva == MAP_FAILED) {
         int r = errno == EINVAL && !o->file ? -ENOMEM : -errno;
         if (ours) {
@@ -91,7 +69,7 @@ static int map_place(size_t len, const struct vireo_map_opts *o, size_t page, ui
     return 0;
 }
 
-static int map_lock_why_not(size_t len, int r, struct vr_error *err)
+int vr_map_lock_why_not(size_t len, int r, struct vr_error *err)
 {
     struct rlimit limit = {0};
     getrlimit(RLIMIT_MEMLOCK, &limit);
@@ -118,7 +96,7 @@ static int map_huge_check(const struct vireo_map_opts *o, struct vr_error *err)
 int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo_map *ret_map,
                      struct vr_error *err)
 {
-    size_t page = map_page();
+    size_t page = vr_map_page();
     uint64_t whole;
     uint8_t *hva = NULL;
     int r = vr_map_check(len, opts, page, err);
@@ -139,7 +117,7 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
     }
     /* Wiring is the only call that brings pages in and says so when it cannot. */
     if ((opts->flags & (VIREO_MAP_POPULATE | VIREO_MAP_LOCKED)) && mlock(hva, (size_t)whole) < 0) {
-        r = map_lock_why_not((size_t)whole, -errno, err);
+        r = vr_map_lock_why_not((size_t)whole, -errno, err);
         munmap(hva, (size_t)whole);
         return r;
     }
@@ -149,26 +127,6 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
     *ret_map = (struct vireo_map){
         .hva = hva, .len = (size_t)whole, .page_bytes = opts->huge_bytes ? opts->huge_bytes : page};
     return 0;
-}
-
-void vireo_map_destroy(struct vireo_map *map)
-{
-    if (map->hva) {
-        munmap(map->hva, map->len);
-    }
-    *map = (struct vireo_map){.hva = NULL};
-}
-
-int vireo_map_protect(const struct vireo_map *map, size_t off, size_t len, unsigned prot,
-                      struct vr_error *err)
-{
-    int r = vr_map_check_prot(prot, err);
-    r = r < 0 ? r : vr_map_check_range(map, off, len, map_page(), err);
-    if (r == 0 && mprotect(map->hva + off, len, map_host_prot(prot)) < 0) {
-        r = -errno;
-        return vr_err(err, r, "map: protection 0x%x: %s", prot, strerror(-r));
-    }
-    return r;
 }
 
 /* Private zeroes read as zero again: a fresh mapping takes the place of the old one, which
@@ -213,12 +171,12 @@ int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum v
     if ((unsigned)advice > VIREO_ADVICE_MERGE) {
         return vr_err(err, -EINVAL, "map: unknown advice %d", (int)advice);
     }
-    int r = vr_map_check_range(map, off, len, map_page(), err);
+    int r = vr_map_check_range(map, off, len, vr_map_page(), err);
     if (r < 0) {
         return r;
     }
     if (advice == VIREO_ADVICE_DONTNEED) {
-        size_t whole = vr_align_up(len, map_page());
+        size_t whole = vr_align_up(len, vr_map_page());
         r = map_drop(map->hva + off, map->hva + off + whole);
     } else if ((unsigned)advice < VR_COUNT(host)) {
         r = madvise(map->hva + off, len, host[advice]) < 0 ? -errno : 0;
@@ -226,26 +184,6 @@ int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum v
         return vr_err(err, -EINVAL, "map: advice %d: Darwin has no such thing", (int)advice);
     }
     return r < 0 ? vr_err(err, r, "map: advice %d: %s", (int)advice, strerror(-r)) : 0;
-}
-
-int vireo_map_sync(const struct vireo_map *map, size_t off, size_t len, struct vr_error *err)
-{
-    int r = vr_map_check_range(map, off, len, map_page(), err);
-    if (r == 0 && msync(map->hva + off, len, MS_SYNC) < 0) {
-        r = -errno;
-        return vr_err(err, r, "map: writing to the file: %s", strerror(-r));
-    }
-    return r;
-}
-
-int vireo_map_lock(const struct vireo_map *map, size_t off, size_t len, bool lock,
-                   struct vr_error *err)
-{
-    int r = vr_map_check_range(map, off, len, map_page(), err);
-    if (r == 0 && (lock ? mlock(map->hva + off, len) : munlock(map->hva + off, len)) < 0) {
-        return map_lock_why_not(len, -errno, err);
-    }
-    return r;
 }
 
 int vireo_map_node(const struct vireo_map *map, size_t off, int *ret_node, struct vr_error *err)

@@ -1,8 +1,9 @@
 /* Memory by mmap(2), mprotect(2), madvise(2), mbind(2) (by its bare system call: libnuma is not
  * needed), memfd_create(2) and its seals (fcntl(2)). */
-#include "platform/map.h"
+#include "platform/posix/map.h"
 #include "base/bits.h"
 #include "base/err.h"
+#include "platform/map.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,17 +20,6 @@
 #endif
 
 enum { MAP_HUGE_AT = 26 /* MAP_HUGE_SHIFT and MFD_HUGE_SHIFT */ };
-
-static size_t map_page(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static int map_host_prot(unsigned prot)
-{
-    return (prot & VIREO_PROT_READ ? PROT_READ : 0) | (prot & VIREO_PROT_WRITE ? PROT_WRITE : 0) |
-           (prot & VIREO_PROT_EXEC ? PROT_EXEC : 0);
-}
 
 static int map_flags(const struct vireo_map_opts *o)
 {
@@ -65,30 +55,15 @@ static int map_place(size_t len, const struct vireo_map_opts *o, size_t page, ui
                      struct vr_error *err)
 {
     size_t align = o->align_bytes > page && o->align_bytes > o->huge_bytes ? o->align_bytes : 0;
-    uint64_t room;
-    if (!vr_add_ok(len, align, &room)) {
-        return map_why_not(len, o, -ENOMEM, err);
-    }
     void *at = o->hva;
     if (align) {
-        /* An empty place first, so that the mapping itself is made once, where it belongs. */
-        uint8_t *all =
-            mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (all == MAP_FAILED) {
-            return map_why_not(len, o, -errno, err);
+        int r = vr_map_reserve(len, align, &at, err);
+        if (r < 0) {
+            return r;
         }
-        uint8_t *start = all + (vr_align_up((uintptr_t)all, align) - (uintptr_t)all);
-        size_t before = (size_t)(start - all), after = align - before;
-        if (before) {
-            munmap(all, before);
-        }
-        if (after) {
-            munmap(start + len, after);
-        }
-        at = start;
     }
     int flags = map_flags(o) | (align ? MAP_FIXED : 0);
-    void *hva = mmap(at, len, map_host_prot(o->prot), flags, o->file ? o->fd : -1,
+    void *hva = mmap(at, len, vr_map_host_prot(o->prot), flags, o->file ? o->fd : -1,
                      o->file ? (off_t)o->file_off : 0);
     if (hva == MAP_FAILED) {
         int r = -errno;
@@ -122,7 +97,7 @@ static int map_bind(uint8_t *hva, size_t len, int node, struct vr_error *err)
     return 0;
 }
 
-static int map_lock_why_not(size_t len, int r, struct vr_error *err)
+int vr_map_lock_why_not(size_t len, int r, struct vr_error *err)
 {
     struct rlimit limit = {0};
     getrlimit(RLIMIT_MEMLOCK, &limit);
@@ -156,7 +131,7 @@ static int map_populate(uint8_t *hva, size_t len, unsigned prot, struct vr_error
 int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo_map *ret_map,
                      struct vr_error *err)
 {
-    size_t page = map_page();
+    size_t page = vr_map_page();
     uint64_t whole;
     uint8_t *hva = NULL;
     int r = vr_map_check(len, opts, page, err);
@@ -175,7 +150,7 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
         r = map_populate(hva, (size_t)whole, opts->prot, err);
     }
     if (r == 0 && (opts->flags & VIREO_MAP_LOCKED) && mlock(hva, (size_t)whole) < 0) {
-        r = map_lock_why_not((size_t)whole, -errno, err);
+        r = vr_map_lock_why_not((size_t)whole, -errno, err);
     }
     if (r < 0) {
         munmap(hva, (size_t)whole);
@@ -184,26 +159,6 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
     *ret_map = (struct vireo_map){
         .hva = hva, .len = (size_t)whole, .page_bytes = opts->huge_bytes ? opts->huge_bytes : page};
     return 0;
-}
-
-void vireo_map_destroy(struct vireo_map *map)
-{
-    if (map->hva) {
-        munmap(map->hva, map->len);
-    }
-    *map = (struct vireo_map){.hva = NULL};
-}
-
-int vireo_map_protect(const struct vireo_map *map, size_t off, size_t len, unsigned prot,
-                      struct vr_error *err)
-{
-    int r = vr_map_check_prot(prot, err);
-    r = r < 0 ? r : vr_map_check_range(map, off, len, map_page(), err);
-    if (r == 0 && mprotect(map->hva + off, len, map_host_prot(prot)) < 0) {
-        r = -errno;
-        return vr_err(err, r, "map: protection 0x%x: %s", prot, strerror(-r));
-    }
-    return r;
 }
 
 int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum vireo_advice advice,
@@ -219,31 +174,11 @@ int vireo_map_advise(const struct vireo_map *map, size_t off, size_t len, enum v
     if ((unsigned)advice >= VR_COUNT(host)) {
         return vr_err(err, -EINVAL, "map: unknown advice %d", (int)advice);
     }
-    int r = vr_map_check_range(map, off, len, map_page(), err);
+    int r = vr_map_check_range(map, off, len, vr_map_page(), err);
     if (r == 0 && madvise(map->hva + off, len, host[advice]) < 0) {
         r = -errno;
         return vr_err(err, r, "map: advice %d: %s", (int)advice,
                       r == -EINVAL ? "the host's kernel does not know it" : strerror(-r));
-    }
-    return r;
-}
-
-int vireo_map_sync(const struct vireo_map *map, size_t off, size_t len, struct vr_error *err)
-{
-    int r = vr_map_check_range(map, off, len, map_page(), err);
-    if (r == 0 && msync(map->hva + off, len, MS_SYNC) < 0) {
-        r = -errno;
-        return vr_err(err, r, "map: writing to the file: %s", strerror(-r));
-    }
-    return r;
-}
-
-int vireo_map_lock(const struct vireo_map *map, size_t off, size_t len, bool lock,
-                   struct vr_error *err)
-{
-    int r = vr_map_check_range(map, off, len, map_page(), err);
-    if (r == 0 && (lock ? mlock(map->hva + off, len) : munlock(map->hva + off, len)) < 0) {
-        return map_lock_why_not(len, -errno, err);
     }
     return r;
 }
@@ -254,7 +189,7 @@ int vireo_map_node(const struct vireo_map *map, size_t off, int *ret_node, struc
     if (off >= map->len) {
         return vr_err(err, -ERANGE, "map: %zu does not lie in %zu", off, map->len);
     }
-    void *page = map->hva + vr_align_down(off, map_page());
+    void *page = map->hva + vr_align_down(off, vr_map_page());
     if (syscall(SYS_move_pages, 0, 1UL, &page, NULL, &node, 0) < 0) {
         int r = -errno;
         return vr_err(err, r, "map: where a page is: %s", strerror(-r));
