@@ -421,7 +421,7 @@ void vr_virtio_reset(struct vr_dev *dev)
     vr_timer_cancel(&v->host.later);
     vr_timer_cancel(&v->host.resume);
     v->host.paused = false;
-    for (unsigned i = 0; i < v->host.queue_count; i++) {
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) { /* those it lacks, too */
         vr_virtq_stop(&v->host.vq[i]);
         v->host.vq[i].size = v->host.vq[i].host.size_max;
     }
