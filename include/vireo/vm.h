@@ -201,9 +201,9 @@ VIREO_API void vireo_vm_stats(struct vireo_vm *vm,
 
 /* ---- Consoles ----------------------------------------------------------------------------- */
 
-/* Console 0 is the serial port ("console"); 1 and 2 are the ports of the virtio console
+/* Console 0 is the serial port ("console"); 1 to 8 are the ports of the virtio console
  * ("virtio-console", in the order they were set). */
-enum { VIREO_CONSOLES = 3 };
+enum { VIREO_CONSOLES = 9 };
 
 /* Type @len bytes on a console whose host end is "mem". Returns how many fitted into its queue (64
  * KiB); the rest is to be offered again when the guest has read. 0 when there is no such console or
@@ -217,6 +217,11 @@ VIREO_API size_t vireo_vm_feed(struct vireo_vm *vm, unsigned console, const void
 VIREO_API int vireo_vm_on_output(struct vireo_vm *vm, unsigned console,
                                  void (*fn)(void *opaque, const void *buf, size_t len),
                                  void *opaque, struct vr_error *err);
+/* The screen at a virtio console whose host end is "mem" has @cols by @rows characters: the guest
+ * is told (Linux sends SIGWINCH). -EINVAL: no such console, not "mem", or a 0; the serial port has
+ * no way to say it. Any thread, callbacks included. */
+VIREO_API int vireo_vm_resize(struct vireo_vm *vm, unsigned console, uint16_t cols, uint16_t rows,
+                              struct vr_error *err);
 /* Where to connect to a console of kind "pty", "unix:..." or "file:...": its path, valid while the
  * machine lives; "" for other kinds, NULL if there is no such console. */
 VIREO_API const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console);

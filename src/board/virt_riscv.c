@@ -14,7 +14,6 @@
 #include "dev/timer/goldfish_rtc.h"
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
-#include "dev/virtio/console.h"
 #include "dev/virtio/fs.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
@@ -135,8 +134,8 @@ static int virt_own(struct vr_virt *v, void (*close)(void *), void *backend, str
     return r;
 }
 
-static int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
-                         struct vr_error *err)
+int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
+                  struct vr_error *err)
 {
     int r = vr_chr_open(opts, vr_machine_loop(v->machine), ret_chr, err);
     return r < 0 ? r : virt_own(v, close_chr, *ret_chr, err);
@@ -210,10 +209,8 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     return r;
 }
 
-/* Put a virtio device into the next MMIO slot. */
-static int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                           const char *opts, unsigned *slot, struct vr_dev **ret_dev,
-                           struct vr_error *err)
+int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                    const char *opts, unsigned *slot, struct vr_dev **ret_dev, struct vr_error *err)
 {
     if (*slot == VR_VIRT_MMIO_SLOTS) {
         return vr_err(err, -ENOSPC, "%s: all %d virtio slots of this machine are taken", id,
@@ -314,23 +311,6 @@ static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, unsi
         }
         if (r == 0) {
             vr_virtio_fs_attach(dev, fs);
-        }
-    }
-    return r;
-}
-
-static int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
-                          struct vr_error *err)
-{
-    struct vr_dev *dev;
-    if (o->port_count == 0) {
-        return 0;
-    }
-    int r = virt_add_virtio(v, &vr_virtio_console_mmio_class, "console", NULL, slot, &dev, err);
-    for (unsigned i = 0; r == 0 && i < o->port_count; i++) {
-        r = virt_open_chr(v, &o->port[i], &v->port[i], err);
-        if (r == 0) {
-            vr_virtio_console_attach(dev, i, v->port[i]);
         }
     }
     return r;

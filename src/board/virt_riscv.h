@@ -16,7 +16,7 @@ enum {
     VR_VIRT_MMIO_SLOTS = 8,
     VR_VIRT_DISKS = 8,
     VR_VIRT_NETS = 8,
-    VR_VIRT_PORTS = 2,
+    VR_VIRT_PORTS = 8,
     VR_VIRT_SHARES = 8
 };
 
@@ -74,7 +74,8 @@ struct vr_virt_opts {
     struct vr_virt_share share[VR_VIRT_SHARES + 1]; /* and the root */
     unsigned share_count;
     struct vr_chr_opts serial; /* the 16550's host end; spec NULL: nothing plugged in */
-    struct vr_chr_opts port[VR_VIRT_PORTS]; /* virtio-console ports */
+    struct vr_chr_opts port[VR_VIRT_PORTS]; /* virtio-console ports; */
+    const char *port_name[VR_VIRT_PORTS];   /* NULL: a console */
     unsigned port_count;
     const struct vireo_host_use *use; /* of the host; NULL: nothing special */
     bool no_rng;                      /* leave virtio-rng out */

@@ -74,6 +74,16 @@ struct vr_virt {
     uint64_t reset_ns; /* the clock at the last reset */
 };
 
+/* Open a console's host end, which the machine closes (virt_riscv.c). */
+int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
+                  struct vr_error *err) VR_MUST;
+/* Put a virtio device into the next MMIO slot (virt_riscv.c). */
+int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                    const char *opts, unsigned *slot, struct vr_dev **ret_dev,
+                    struct vr_error *err) VR_MUST;
+/* The virtio console (virt_riscv_ports.c). */
+int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *opts, unsigned *slot,
+                   struct vr_error *err) VR_MUST;
 /* Read and place kernel, initrd, firmware; no guest memory is touched yet (virt_riscv_boot.c). */
 int virt_plan(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
 /* At each reset: fill RAM and ROM, start the harts. */

@@ -97,11 +97,11 @@ static void run_banner(const struct cli *cli, struct vireo_vm *vm)
     for (unsigned i = 0; i < VIREO_CONSOLES; i++) {
         const char *path = vireo_vm_console_path(vm, i);
         if (path && *path) {
-            cli_say("%s: %s",
-                    i == 0   ? "console"
-                    : i == 1 ? "virtio console 0"
-                             : "virtio console 1",
-                    path);
+            char name[32] = "console";
+            if (i) {
+                snprintf(name, sizeof(name), "virtio console %u", i - 1);
+            }
+            cli_say("%s: %s", name, path);
         }
     }
     if (vr_vm_has_keys(vm)) {

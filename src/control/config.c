@@ -47,6 +47,7 @@ void vireo_config_destroy(struct vireo_config *c)
     vr_config_share_fini(&c->root);
     for (unsigned i = 0; i < c->port_count; i++) {
         free(c->port[i]);
+        free(c->port_name[i]);
     }
     for (unsigned i = 0; i < c->said_count; i++) {
         free(c->said[i].value);

@@ -27,7 +27,7 @@ struct vr_config_said {
 
 struct vireo_config {
     char *name, *control, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
-    char *console, *port[VR_VIRT_PORTS], *trace_insn;
+    char *console, *port[VR_VIRT_PORTS], *port_name[VR_VIRT_PORTS], *trace_insn;
     enum vr_virt_engine engine;
     enum vr_virt_mmu mmu;
     struct vr_jit_opts jit;

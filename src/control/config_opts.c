@@ -294,24 +294,72 @@ static int opts_console(void *target, const struct vr_opt *opt, const char *text
                         struct vr_error *err)
 {
     struct vireo_config *c = target;
-    bool first = strcmp(opt->name, "console") == 0;
+    (void)opt;
     int r = opts_chr_check(text, err);
-    if (r < 0) {
-        return r;
-    }
-    if (!first && c->port_count == VR_VIRT_PORTS) {
-        return vr_err(err, -ERANGE, "at most %d ports", VR_VIRT_PORTS);
-    }
-    char *copy = strdup(text);
-    if (!copy) {
-        return vr_err(err, -ENOMEM, "no memory");
-    }
-    if (first) {
+    char *copy = r < 0 ? NULL : strdup(text);
+    if (copy) {
         free(c->console);
         c->console = copy;
-    } else {
-        c->port[c->port_count++] = copy;
     }
+    return r < 0 || copy ? r : vr_err(err, -ENOMEM, "no memory");
+}
+
+/* ---- --virtio-console SPEC[,name=NAME] ---- */
+
+static int opts_port_name(const struct vireo_config *c, const char *name, struct vr_error *err)
+{
+    enum { NAME_MAX_LEN = 31 };
+    if (!name || !*name || strlen(name) > NAME_MAX_LEN || strpbrk(name, "/,")) {
+        return vr_err(err, -EINVAL, "name=%s: expected up to %d characters, no / and no comma",
+                      name ? name : "", NAME_MAX_LEN);
+    }
+    for (unsigned i = 0; i < c->port_count; i++) {
+        if (c->port_name[i] && strcmp(c->port_name[i], name) == 0) {
+            return vr_err(err, -EEXIST, "name=%s: another port has this name", name);
+        }
+    }
+    return 0;
+}
+
+static int opts_port(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    char *spec = NULL, *name = NULL, *key, *value;
+    int r;
+    if (c->port_count == VR_VIRT_PORTS) {
+        return vr_err(err, -ERANGE, "at most %d ports", VR_VIRT_PORTS);
+    }
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        if (!spec) {
+            if (value) {
+                value[-1] = '='; /* a path with this sign in it */
+            }
+            r = opts_chr_check(key, err);
+            spec = r < 0 ? NULL : strdup(key);
+            r = r < 0 || spec ? r : vr_err(err, -ENOMEM, "no memory");
+        } else if (strcmp(key, "name") == 0) {
+            free(name);
+            r = opts_port_name(c, value, err);
+            name = r < 0 ? NULL : strdup(value);
+            r = r < 0 || name ? r : vr_err(err, -ENOMEM, "no memory");
+        } else {
+            r = vr_config_unknown_key(opt, key, err);
+        }
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    if (r == 0 && !spec) {
+        r = opts_chr_check("", err);
+    }
+    if (r < 0) {
+        free(spec);
+        free(name);
+        return r;
+    }
+    c->port[c->port_count] = spec;
+    c->port_name[c->port_count++] = name;
     return 0;
 }
 
@@ -572,6 +620,11 @@ static const struct vr_opt_key opts_net_keys[] = {
     {"dhcpstart", "10.0.2.15", "the first address that DHCP gives"},
     {"ipv6", "on|off", "IPv6 as well"},
     {"hostname", "NAME", "the name that DHCP gives the guest"},
+    {NULL, NULL, NULL},
+};
+
+static const struct vr_opt_key opts_port_keys[] = {
+    {"name", "NAME", "a port of this name for programs in the guest, not a console"},
     {NULL, NULL, NULL},
 };
 
@@ -838,11 +891,14 @@ const struct vr_opt vr_config_opts[] = {
      .help = "where the serial port leads: stdio, null, pty, file:PATH, unix:PATH"},
     {.name = "virtio-console",
      .kind = VR_OPT_TEXT,
-     .value = "SPEC",
+     .value = "SPEC[,name=NAME]",
      .repeat = true,
      .group = OPTS_CONSOLE,
-     .apply = opts_console,
+     .apply = opts_port,
+     .keys = opts_port_keys,
      .words = "stdio null pty file: unix:",
-     .help = "a virtio console (hvc0) as well; the second one is a port for programs"},
+     .help = "a virtio console as well (hvc0, hvc1, ...), or, with a name, a port for programs "
+             "(/dev/virtio-ports/NAME); SPEC as for --console, a comma in its path is written "
+             "twice"},
     VR_OPT_END,
 };

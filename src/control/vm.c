@@ -204,6 +204,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
     }
     for (unsigned i = 0; i < o.port_count; i++) {
         o.port[i] = vm_chr_opts(vm, c->port[i]);
+        o.port_name[i] = c->port_name[i];
     }
     r = r < 0 ? r : vr_virt_create(&o, &vm->virt, err);
     free(kernel);
@@ -453,6 +454,21 @@ size_t vireo_vm_feed(struct vireo_vm *vm, unsigned console, const void *buf, siz
         return 0;
     }
     return vr_chr_mem_feed(vr_vm_console(vm, console), buf, len);
+}
+
+int vireo_vm_resize(struct vireo_vm *vm, unsigned console, uint16_t cols, uint16_t rows,
+                    struct vr_error *err)
+{
+    if (console == 0 || console >= VIREO_CONSOLES || !vm->mem[console]) {
+        return vr_err(err, -EINVAL,
+                      "console %u: there is no virtio console whose host end is \"mem\"", console);
+    }
+    if (!cols || !rows) {
+        return vr_err(err, -EINVAL, "console %u: a screen of %u by %u characters", console, cols,
+                      rows);
+    }
+    vr_chr_mem_resize(vr_vm_console(vm, console), cols, rows);
+    return 0;
 }
 
 static void vm_output(void *opaque, const uint8_t *buf, size_t len)

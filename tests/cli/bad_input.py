@@ -155,7 +155,7 @@ WORDS = [
     ("a forward and no network", ["run", str(good), "-p", "1234:22", "--net", "none"], "--net is none"),
     ("an unknown console", ["run", "--console", "stdo"], "did you mean stdio?"),
     ("a console without its path", ["run", "--console", "unix:"], "unix:PATH"),
-    ("three virtio consoles", ["run"] + ["--virtio-console", "null"] * 3, "at most 2"),
+    ("nine virtio consoles", ["run"] + ["--virtio-console", "null"] * 9, "at most 8"),
     ("nine disks", ["run"] + ["--disk", "x"] * 9, "at most 8"),
     ("an unknown engine", ["run", "--engine", "warp"], "expected auto, jit or interp"),
     ("an unknown key of the JIT", ["run", "--jit", "hott=1"], "did you mean 'hot'?"),

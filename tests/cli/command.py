@@ -1,9 +1,11 @@
 """Running the command in tests."""
 
+import fcntl
 import os
 import pathlib
 import pty
 import select
+import struct
 import subprocess
 import termios
 import time
@@ -59,14 +61,16 @@ def read_until(fd, what, already=b""):
 class Terminal:
     """vireo on a terminal of its own. Leaving the block ends it."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, size=None):
         self.master, slave = pty.openpty()
+        if size:
+            cols, rows = size
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
         self.slave = os.dup(slave)
         self.before = termios.tcgetattr(self.slave)
 
         def own_terminal():
             os.setsid()
-            import fcntl
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         self.process = subprocess.Popen([VIREO, *map(str, args)], stdin=slave, stdout=slave, stderr=slave,

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
+#include "dev/virtio/console.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
@@ -325,6 +326,14 @@ static const struct class_hooks hooks[] = {
         .opts = "reporting=on",
         .setup = virtio_setup,
         .outside = virtio_balloon_outside,
+        .wires = virtio_wires,
+        .work = virtio_work,
+    },
+    {
+        .cls = &vr_virtio_console_mmio_class,
+        .opts = "ports=/x/",
+        .setup = virtio_setup,
+        .outside = virtio_outside,
         .wires = virtio_wires,
         .work = virtio_work,
     },

@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "dev/virtio/console.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { RX0 = 0, TX0 = 1, CRX = 2, CTX = 3, RX1 = 4, TX1 = 5 };
@@ -50,7 +51,7 @@ static int setup(void **state)
     static struct fixture f;
     rig_init(&f.rig);
     assert_int_equal(vr_loop_create(&f.loop, NULL), 0);
-    f.dev = rig_dev(&f.rig, &vr_virtio_console_mmio_class, "name=org.vireo.test," VD_OPTS);
+    f.dev = rig_dev(&f.rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test," VD_OPTS);
     for (unsigned i = 0; i < 2; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
         f.end[i] = (struct end){.out = malloc(OUT_ROOM)};
@@ -235,7 +236,7 @@ static void output_waits_for_the_host(void **state)
         if (sent == 14) { /* in the middle of it, move to another process */
             sent = 14;
             struct vr_dev *twin =
-                rig_dev(&f->rig, &vr_virtio_console_mmio_class, "name=org.vireo.test," VD_OPTS);
+                rig_dev(&f->rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test," VD_OPTS);
             assert_int_equal(rig_copy(f->dev, twin), 0);
             vr_virtio_console_attach(f->dev, 0, NULL);
             vr_dev_destroy(f->dev);
@@ -373,6 +374,117 @@ static void size_by_configuration(void **state)
     assert_int_equal(vd_isr(&f->d), 0); /* not negotiated */
 }
 
+/* One console alone needs no control queues; a driver of it finds two queues, and the size in the
+ * configuration. */
+static void a_console_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class, NULL);
+    struct vd d;
+    vd_init(&d, &f->rig, dev);
+    assert_int_equal(vd_offered(&d) & 7, F_SIZE | F_EMERG);
+    assert_int_equal(vd_config(&d, 4, 4), 1);
+    vd_start(&d, F_SIZE, 32);
+    vd_set(&d, VD_QUEUE_SEL, TX0);
+    assert_int_not_equal(vd_get(&d, VD_QUEUE_SIZE_MAX), 0);
+    vd_set(&d, VD_QUEUE_SEL, CRX);
+    assert_int_equal(vd_get(&d, VD_QUEUE_SIZE_MAX), 0);
+    assert_int_equal(dev->guest_errors, 0);
+    vr_dev_write(dev, 0, VD_QUEUE_NOTIFY, 4, CTX);
+    assert_int_equal(dev->guest_errors, 1);
+    vr_dev_destroy(dev);
+}
+
+/* As many as there can be, in any mix; each says what it is, and has a size of its own. */
+static void eight_ports(void **state)
+{
+    static const char *const names[] = {"one", "", "three", "four", "", "", "seven", ""};
+    struct fixture *f = *state;
+    struct vr_chr *chr[8];
+    struct vd d;
+    struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class,
+                                 "ports=one//three/four///seven/,resize_rows_first=on");
+    vd_init(&d, &f->rig, dev);
+    for (unsigned i = 0; i < 8; i++) {
+        const struct vr_chr_opts opts = {.spec = "mem"};
+        assert_int_equal(vr_chr_open(&opts, f->loop, &chr[i], NULL), 0);
+        vr_chr_mem_resize(chr[i], (uint16_t)(100 + i), (uint16_t)(50 + i));
+        vr_virtio_console_attach(dev, i, chr[i]);
+    }
+    turn(f);
+    struct fixture g = {.rig = f->rig, .loop = f->loop, .dev = dev, .d = d};
+    vd_start(&g.d, F_SIZE | F_MULTIPORT, 32);
+    assert_int_equal(vd_config(&g.d, 4, 4), 8);
+    for (unsigned i = 0; i < 8; i++) {
+        struct vd_buf in = post(&g.d, CRX, 64);
+        vd_kick(&g.d, CRX);
+        if (i == 0) {
+            tell(&g, UINT32_MAX, DEVICE_READY, 1);
+        }
+        expect(&g, in, i, DEVICE_ADD, 0, "");
+    }
+    for (unsigned i = 0; i < 8; i++) {
+        struct vd_buf in[4];
+        for (unsigned k = 0; k < 4; k++) {
+            in[k] = post(&g.d, CRX, 64);
+        }
+        vd_kick(&g.d, CRX);
+        tell(&g, i, PORT_READY, 1);
+        if (*names[i]) {
+            expect(&g, in[0], i, PORT_NAME, 0, names[i]);
+            expect(&g, in[1], i, PORT_OPEN, 1, "");
+            assert_false(vd_used(&g.d, CRX, NULL, NULL)); /* no screen */
+            vr_chr_mem_resize(chr[i], 1, 1);
+            turn(f);
+        } else {
+            expect(&g, in[0], i, CONSOLE_PORT, 1, "");
+            expect(&g, in[1], i, PORT_OPEN, 1, "");
+            uint32_t len;
+            assert_true(vd_used(&g.d, CRX, NULL, &len));
+            assert_int_equal(len, 12);
+            assert_int_equal(vr_load_le32(vd_hva(&g.d, in[2].gpa)), i);
+            assert_int_equal(vr_load_le16(vd_hva(&g.d, in[2].gpa) + 4), RESIZE);
+            assert_int_equal(vr_load_le16(vd_hva(&g.d, in[2].gpa) + 8), 50 + i);
+            assert_int_equal(vr_load_le16(vd_hva(&g.d, in[2].gpa) + 10), 100 + i);
+        }
+        /* Bytes go where they belong. */
+        uint8_t byte = (uint8_t)('a' + i);
+        struct vd_buf rx = post(&g.d, i ? 2 + 2 * i : 0, 8);
+        tell(&g, i, PORT_OPEN, 1);
+        vr_chr_mem_feed(chr[i], &byte, 1);
+        turn(f);
+        assert_true(vd_used(&g.d, i ? 2 + 2 * i : 0, NULL, NULL));
+        assert_int_equal(*vd_hva(&g.d, rx.gpa), byte);
+        vd_start(&g.d, F_SIZE | F_MULTIPORT, 32); /* the posted buffers go with the rings */
+        tell(&g, UINT32_MAX, DEVICE_READY, 1);
+        for (unsigned k = 0; k < 8; k++) {
+            post(&g.d, CRX, 64);
+        }
+        vd_kick(&g.d, CRX);
+        while (vd_used(&g.d, CRX, NULL, NULL)) {
+        }
+    }
+    assert_int_equal(dev->guest_errors, 0);
+    vr_dev_destroy(dev);
+    for (unsigned i = 0; i < 8; i++) {
+        vr_chr_close(chr[i]);
+    }
+}
+
+static void bad_port_names(void **state)
+{
+    struct fixture *f = *state;
+    struct vr_dev *dev = NULL;
+    struct vr_error err;
+    assert_int_equal(vr_dev_create(&vr_virtio_console_mmio_class, "x", "ports=////////",
+                                   &f->rig.env, &dev, &err),
+                     -ERANGE);
+    assert_int_equal(
+        vr_dev_create(&vr_virtio_console_mmio_class, "x", "ports=a/b/a", &f->rig.env, &dev, &err),
+        -EEXIST);
+    assert_null(dev);
+}
+
 static void size_by_message(void **state)
 {
     struct fixture *f = *state;
@@ -404,7 +516,7 @@ static void restored_with_two_ports(void **state)
     struct vd *d = &f->d;
     multiport(f, 0);
     struct vr_dev *twin =
-        rig_dev(&f->rig, &vr_virtio_console_mmio_class, "name=org.vireo.test," VD_OPTS);
+        rig_dev(&f->rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test," VD_OPTS);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);
     f->dev = d->dev = twin;
@@ -475,7 +587,7 @@ static void it_goes_in_silence(void **state)
     assert_false(f->d.irq.level);
     assert_false(vd_used(&f->d, CRX, NULL, NULL));
     assert_false(vd_used(&f->d, RX0, NULL, NULL));
-    f->dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class, NULL);
+    f->dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test");
 }
 
 int main(void)
@@ -492,6 +604,9 @@ int main(void)
         T(bad_messages_are_counted),
         T(size_by_configuration),
         T(size_by_message),
+        T(a_console_alone),
+        T(eight_ports),
+        T(bad_port_names),
         T(emergency_write),
         T(restored_with_two_ports),
         T(without_host_ends),

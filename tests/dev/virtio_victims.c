@@ -40,7 +40,8 @@ void victim_init(struct victim *v, unsigned kind)
     v->rom_region = (struct vr_region){
         .name = "rom", .kind = VR_REGION_ROM, .gpa = VICTIM_ROM, .len = 0x10000, .ram = v->rom};
     assert_int_equal(vr_space_add(v->rig.env.mem, &v->rom_region, NULL), 0);
-    v->dev = rig_dev(&v->rig, victim_class[kind], VD_OPTS);
+    v->dev = rig_dev(&v->rig, victim_class[kind],
+                     kind == VICTIM_CONSOLE ? VD_OPTS ",ports=/x" : VD_OPTS);
     assert_int_equal(vr_dev_map(v->dev, 0, v->rig.env.mem, VICTIM_WINDOW, NULL), 0);
     for (unsigned i = 0; i < 2; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};

@@ -10,7 +10,7 @@
 
 #include "dev/virtio/virtio.h"
 
-enum { VD_QUEUES = 8, VD_SIZE_MAX = 1024 };
+enum { VD_QUEUES = 18, VD_SIZE_MAX = 1024 };
 
 /* Registers of the MMIO transport. */
 enum {

@@ -22,6 +22,7 @@
 
 #include <string.h>
 
+enum { PORTS = 2 }; /* of the console */
 enum { RAM_LEN = 1 << 17, DISK_LEN = 1 << 16, QUEUE_LEN = 0x1000, TABLES = 0x8000, DATA = 0xa000 };
 #define RAM_GPA UINT64_C(0x80000000)
 #define WINDOW  UINT64_C(0x10001000)
@@ -60,7 +61,7 @@ struct fuzz {
     struct vr_region region;
     struct fuzz_blk blk;
     struct vr_net net;
-    struct vr_chr *chr[VR_VIRTIO_CONSOLE_PORTS];
+    struct vr_chr *chr[PORTS];
     struct vr_dev *dev;
     unsigned kind;
     bool packed;
@@ -375,8 +376,9 @@ static void fuzz_init(struct fuzz *f)
     f->region = (struct vr_region){
         .name = "ram", .kind = VR_REGION_RAM, .gpa = RAM_GPA, .len = RAM_LEN, .ram = f->ram};
     vr_assert(vr_space_add(f->env.mem, &f->region, NULL) == 0);
-    vr_assert(vr_dev_create(kinds[f->kind], "v", "packed=on,in_order=on", &f->env, &f->dev, NULL) ==
-              0);
+    const char *dev_opts =
+        f->kind == 2 ? "packed=on,in_order=on,ports=/x" : "packed=on,in_order=on";
+    vr_assert(vr_dev_create(kinds[f->kind], "v", dev_opts, &f->env, &f->dev, NULL) == 0);
     vr_assert(vr_dev_map(f->dev, 0, f->env.mem, WINDOW, NULL) == 0);
     vr_assert(vr_blk_init(&f->blk.blk, &fuzz_blk_ops, "fuzz", f->env.loop, NULL) == 0);
     f->blk.blk.size_bytes = DISK_LEN;
@@ -388,7 +390,7 @@ static void fuzz_init(struct fuzz *f)
     } else if (f->kind == 1) {
         vr_virtio_net_attach(f->dev, &f->net);
     }
-    for (unsigned i = 0; f->kind == 2 && i < VR_VIRTIO_CONSOLE_PORTS; i++) {
+    for (unsigned i = 0; f->kind == 2 && i < PORTS; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
         vr_assert(vr_chr_open(&opts, f->env.loop, &f->chr[i], NULL) == 0);
         vr_virtio_console_attach(f->dev, i, f->chr[i]);
@@ -403,7 +405,7 @@ static void fuzz_fini(struct fuzz *f)
     vr_assert(vr_dev_read(f->dev, 0, 0x70, 4) == 15);
     fuzz_blk_release(&f->blk);
     vr_dev_destroy(f->dev);
-    for (unsigned i = 0; i < VR_VIRTIO_CONSOLE_PORTS; i++) {
+    for (unsigned i = 0; i < PORTS; i++) {
         vr_chr_close(f->chr[i]);
     }
     vr_blk_fini(&f->blk.blk);

@@ -33,11 +33,17 @@ output() {
     rm /tmp/seq
 }
 ports() {
-    ls /dev | grep -E 'hvc|vport'
-    cat /sys/class/virtio-ports/*/name
+    mkdir /dev/virtio-ports # what udev does
+    for port in /sys/class/virtio-ports/*; do
+        [ ! -s $port/name ] || ln -s /dev/${port##*/} "/dev/virtio-ports/$(cat $port/name)"
+    done
+    ls /dev | grep -E 'hvc[0-9]|vport'
+    ls /dev/virtio-ports
 }
 shell_on_hvc() {
+    setsid sh -c 'exec sh -i </dev/hvc1 >/dev/hvc1 2>&1' &
     setsid sh -c 'exec sh -i </dev/hvc0 >/dev/hvc0 2>&1'
+    wait
 }
 raw_hvc() {
     exec 3<>/dev/hvc0
@@ -48,8 +54,7 @@ raw_hvc() {
     head -c 1 <&3 | wc -c
 }
 echo_port() {
-    port=$(echo /dev/vport*p1)
-    exec 3<>"$port"
+    exec 3<>/dev/virtio-ports/org.vireo.test
     echo "host: port open"
     head -c $PORT_BYTES <&3 | tee /tmp/got >&3
     sha256sum </tmp/got
@@ -120,11 +125,11 @@ tap = Tap()
 with contextlib.ExitStack() as stack:
     tmp = pathlib.Path(stack.enter_context(debian.scratch()))
     sizes = f"IN_BYTES={IN_BYTES}\nSEQ={SEQ}\nPORT_BYTES={PORT_BYTES}\n"
-    hvc, port = tmp / "hvc", tmp / "port"
+    hvc, port, second = tmp / "hvc", tmp / "port", tmp / "second"
     rng = random.Random(2)
     data = rng.randbytes(PORT_BYTES)
     args = [*debian.small_machine(tmp, sizes + SCRIPT), "--virtio-console", f"unix:{hvc}", "--virtio-console",
-            f"unix:{port}", "-c", 2]
+            f"unix:{port},name=org.vireo.test", "--virtio-console", f"unix:{second}", "-c", 2]
     guest = stack.enter_context(vm.Vm(*args))
 
     with tap.test("5 MB to the serial port"):
@@ -133,9 +138,14 @@ with contextlib.ExitStack() as stack:
         got, want = guest.text[start:end], "".join(f"{i}\n" for i in range(1, SEQ + 1))
         assert got == want, first_difference(got, want)
 
-    console, line = Line(hvc), Line(port)  # a guest's read ends at once while nobody is at the host end of a port
-    with tap.test("a shell on hvc0"):
+    console, line, other = Line(hvc), Line(port), Line(second)  # a guest's read ends at once while nobody is at the host end of a port
+    with tap.test("a shell on hvc0, and one on hvc1"):
         guest.expect("=== hvc\n")
+        other.sock.sendall(b"\n")
+        other.expect(b"# ")
+        other.sock.sendall(b"tty; echo $((6 * 9))-answers; exit\n")
+        other.expect(b"/dev/hvc1\r\n")
+        other.expect(b"54-answers\r\n")
         console.sock.sendall(b"\n")
         console.expect(b"# ")
         console.sock.sendall(b"tty; echo $((6 * 7))-answers\n")
@@ -153,7 +163,7 @@ with contextlib.ExitStack() as stack:
         console.sock.sendall(b"x")
         guest.expect(hashlib.sha256(data).hexdigest())
 
-    with tap.test("2 MB into the second port and back"):
+    with tap.test("2 MB into the named port and back"):
         guest.expect("host: port open\n")
         got = line.exchange(data, PORT_BYTES)
         assert got == data, first_difference(got, data)
@@ -178,7 +188,8 @@ with contextlib.ExitStack() as stack:
         assert done.code == 0 and "vireo.run: exit 0" in done.text, (done.code, done.text[-2000:], done.errors)
 
     with tap.test("the console's ports have their names"):
-        assert re.search(r"^hvc0\n(.*\n)*vport\dp0\nvport\dp1\n\S+\n$", done.check("ports")), done.check("ports")
+        want = r"^hvc0\n(.*\n)*vport\dp0\nvport\dp1\nvport\dp2\norg.vireo.test\n$"
+        assert re.search(want, done.check("ports")), done.check("ports")
 
     with tap.test("virtio-rng feeds /dev/hwrng with what looks random"):
         lines = done.check("rng").split("\n")

@@ -25,6 +25,14 @@ static void test_settings(void **state)
         {"balloon", "tkae=1M", -EINVAL, "did you mean 'take'?"},
         {"balloon", "take=some", -EINVAL, "expected a size"},
         {"balloon", "reporting=1,2", -EINVAL, "unknown key '2'"},
+        {"virtio-console", "unix:/tmp/a,,b=c,name=org.vireo.0", 0, NULL},
+        {"virtio-console", "null", 0, NULL},
+        {"virtio-console", "null,name=org.vireo.0", -EEXIST, "another port"},
+        {"virtio-console", "null,name=a/b", -EINVAL, "no / and"},
+        {"virtio-console", "null,name", -EINVAL, "expected up to 31"},
+        {"virtio-console", "null,nmae=x", -EINVAL, "did you mean 'name'?"},
+        {"virtio-console", "nul", -EINVAL, "did you mean null?"},
+        {"virtio-console", "", -EINVAL, "expected stdio"},
         {"console", "null", 0, NULL},
         {"console", "mem", 0, NULL},
         {"disk", "a=b.img,ro,serial=S1", 0, NULL},
@@ -230,6 +238,10 @@ static void test_consoles(void **state)
     assert_int_equal(vireo_vm_on_output(vm, 1, guest_output, NULL, &err), 0);
     assert_int_equal(vireo_vm_on_output(vm, 1, NULL, NULL, &err), 0);
     assert_int_equal(vireo_vm_on_output(vm, 2, guest_output, NULL, &err), -EINVAL);
+    assert_int_equal(vireo_vm_resize(vm, 1, 80, 24, &err), 0);
+    assert_int_equal(vireo_vm_resize(vm, 1, 80, 0, &err), -EINVAL);
+    assert_int_equal(vireo_vm_resize(vm, 0, 80, 24, &err), -EINVAL);
+    assert_int_equal(vireo_vm_resize(vm, 2, 80, 24, &err), -EINVAL);
     assert_string_equal(vireo_vm_console_path(vm, 0), "");
     assert_string_equal(vireo_vm_console_path(vm, 1), "");
     assert_null(vireo_vm_console_path(vm, 2));

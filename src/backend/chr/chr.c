@@ -235,16 +235,21 @@ void vr_chr_resized(struct vr_chr *chr)
     }
 }
 
+void vr_chr_state_later(struct vr_chr *chr)
+{
+    vr_mutex_lock(&chr->lock);
+    bool post = chr_claim_post_locked(chr, &chr->state_posted);
+    vr_mutex_unlock(&chr->lock);
+    if (post) {
+        vr_loop_post(chr->loop, chr_posted_state, chr);
+    }
+}
+
 void vr_chr_attach(struct vr_chr *chr, const struct vr_chr_user *user)
 {
     chr->user = user ? *user : (struct vr_chr_user){0};
     if (user) {
-        vr_mutex_lock(&chr->lock);
-        bool post = chr_claim_post_locked(chr, &chr->state_posted);
-        vr_mutex_unlock(&chr->lock);
-        if (post) {
-            vr_loop_post(chr->loop, chr_posted_state, chr);
-        }
+        vr_chr_state_later(chr);
         vr_chr_input_later(chr);
     }
 }

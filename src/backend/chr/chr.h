@@ -72,6 +72,7 @@ void vr_chr_resume(struct vr_chr *chr);
 /* "mem": the embedder's end. Any thread. feed returns what fitted in a bounded queue; on_output
  * runs on the loop's thread; with none set, output is swallowed. */
 size_t vr_chr_mem_feed(struct vr_chr *chr, const uint8_t *buf, size_t len);
+void vr_chr_mem_resize(struct vr_chr *chr, uint16_t cols, uint16_t rows);
 void vr_chr_mem_on_output(struct vr_chr *chr,
                           void (*fn)(void *opaque, const uint8_t *buf, size_t len), void *opaque);
 

@@ -69,6 +69,7 @@ void vr_chr_input_later(struct vr_chr *chr); /* any thread: vr_chr_input on the 
 void vr_chr_output(struct vr_chr *chr);      /* loop's thread */
 void vr_chr_set_open(struct vr_chr *chr, bool open); /* loop's thread; tells the device */
 void vr_chr_resized(struct vr_chr *chr);             /* loop's thread; tells the device */
+void vr_chr_state_later(struct vr_chr *chr); /* any thread: tell the device both, coalesced */
 
 /* The kinds. @arg: what follows the colon of the spec. On the loop's thread. */
 int vr_chr_open_null(const struct vr_chr_opts *opts, const char *arg, struct vr_loop *loop,

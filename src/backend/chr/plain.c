@@ -138,6 +138,7 @@ struct mem_chr {
     struct vr_ring feed; /* under chr.lock, as are these: */
     void (*on_output)(void *opaque, const uint8_t *buf, size_t len);
     void *opaque;
+    uint16_t cols, rows; /* 0: none */
 };
 
 static ssize_t mem_read(struct vr_chr *chr, uint8_t *buf, size_t len)
@@ -163,6 +164,16 @@ static ssize_t mem_write(struct vr_chr *chr, const uint8_t *buf, size_t len)
     return (ssize_t)len;
 }
 
+static bool mem_size(struct vr_chr *chr, uint16_t *ret_cols, uint16_t *ret_rows)
+{
+    struct mem_chr *m = (struct mem_chr *)chr;
+    vr_mutex_lock(&chr->lock);
+    *ret_cols = m->cols;
+    *ret_rows = m->rows;
+    vr_mutex_unlock(&chr->lock);
+    return *ret_cols && *ret_rows;
+}
+
 static void mem_close(struct vr_chr *chr)
 {
     struct mem_chr *m = (struct mem_chr *)chr;
@@ -174,6 +185,7 @@ static void mem_close(struct vr_chr *chr)
 const struct vr_chr_kind vr_chr_kind_mem = {
     .read = mem_read,
     .write = mem_write,
+    .size = mem_size,
     .close = mem_close,
 };
 
@@ -202,6 +214,17 @@ size_t vr_chr_mem_feed(struct vr_chr *chr, const uint8_t *buf, size_t len)
         vr_chr_input_later(chr);
     }
     return len;
+}
+
+void vr_chr_mem_resize(struct vr_chr *chr, uint16_t cols, uint16_t rows)
+{
+    vr_assert(chr->kind == &vr_chr_kind_mem);
+    struct mem_chr *m = (struct mem_chr *)chr;
+    vr_mutex_lock(&chr->lock);
+    m->cols = cols;
+    m->rows = rows;
+    vr_mutex_unlock(&chr->lock);
+    vr_chr_state_later(chr);
 }
 
 void vr_chr_mem_on_output(struct vr_chr *chr,

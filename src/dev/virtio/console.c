@@ -1,16 +1,18 @@
 /*
- * Virtio console with two ports: port 0 is a console, port 1 a named byte pipe between programs.
+ * Virtio console with one port or several. A port without a name is a console (hvc0, hvc1, ... in
+ * Linux), one with a name a byte pipe between programs (/dev/virtio-ports/NAME). A single console
+ * needs no control queues, so MULTIPORT is not offered then.
  *
  * Neither side can flood the other. Input waits in the backend until the driver has buffers (and,
  * with MULTIPORT, has opened the port). Output that the backend does not take stays in the driver's
  * ring: the chain is taken back, and tx_done remembers how much of it has gone. Control messages to
  * the driver are a few pending bits a port, not a queue.
  *
- * The size travels in the configuration space and, with MULTIPORT, as a RESIZE message; columns
- * come first, as the specification has it (older Linux drivers read
- * the message the other way round).
+ * The size of port 0 travels in the configuration space; with MULTIPORT, each console's comes as a
+ * RESIZE message: columns first, as the specification and Debian 13's kernel have it. Linux used to
+ * read rows first; for such guests there is an option.
  *
- * Specification: VIRTIO 1.2, section 5.3.
+ * Specification: VIRTIO 1.3, section 5.3.
  */
 #include "dev/virtio/console.h"
 
@@ -24,7 +26,7 @@ enum {
     PORTS = VR_VIRTIO_CONSOLE_PORTS,
     DATA_SIZE = 128,
     CONTROL_SIZE = 32,
-    NAME_MAX_LEN = 32,
+    NAMES_ROOM = 256,
     CONTROL_BYTES = 8, /* le32 id, le16 event, le16 value */
     ID = 3,
 };
@@ -33,8 +35,8 @@ enum { F_SIZE = 1 << 0, F_MULTIPORT = 1 << 1, F_EMERG_WRITE = 1 << 2 };
 
 enum { C_COLS = 0, C_ROWS = 2, C_PORTS = 4, C_EMERG = 8, CONFIG_LEN = 12 };
 
-/* Queues: receive and transmit of port 0, of control, of port 1. */
-enum { Q_CONTROL_RX = 2, Q_CONTROL_TX = 3, QUEUES = 6 };
+/* Queues: receive and transmit of port 0, of control, of port 1, of port 2, ... */
+enum { Q_CONTROL_RX = 2, Q_CONTROL_TX = 3, QUEUES = 2 * PORTS + 2 };
 
 enum {
     DEVICE_READY = 0,
@@ -58,17 +60,21 @@ struct console_end {
     struct vr_chr *chr; /* NULL: nothing is plugged in; output is swallowed */
     bool open;          /* somebody is at the host end */
     uint16_t cols, rows;
+    const char *name; /* in the option; not terminated */
+    uint8_t name_len; /* 0: a console */
 };
 
 struct console {
     struct vr_dev dev;
     struct vr_virtio v;
     struct vr_virtq vq[QUEUES];
-    char name[NAME_MAX_LEN + 1]; /* config */
-    uint32_t tx_done[PORTS];     /* state, from here on */
+    char ports[NAMES_ROOM]; /* config */
+    bool resize_rows_first;
+    uint32_t tx_done[PORTS]; /* state, from here on */
     uint8_t pending[PORTS];
     bool ready[PORTS], guest_open[PORTS], told_open[PORTS];
-    struct console_end end[PORTS]; /* host */
+    struct console_end end[PORTS]; /* host, from here on */
+    unsigned port_count;
 };
 #define CONSOLE(d) ((struct console *)(d))
 
@@ -98,7 +104,7 @@ static bool console_tell(struct console *s, unsigned port, unsigned event)
 {
     struct vr_virtq *q = &s->vq[Q_CONTROL_RX];
     struct vr_chain *chain = s->v.host.chain;
-    uint8_t msg[CONTROL_BYTES + NAME_MAX_LEN] = {0};
+    uint8_t msg[CONTROL_BYTES + NAMES_ROOM] = {0};
     size_t len = CONTROL_BYTES;
     const struct console_end *end = &s->end[port];
     bool open = end->chr && end->open;
@@ -112,13 +118,12 @@ static bool console_tell(struct console *s, unsigned port, unsigned event)
     } else if (event == PORT_OPEN) {
         vr_store_le16(msg + 6, open);
     } else if (event == RESIZE) {
-        vr_store_le16(msg + 8, end->cols);
-        vr_store_le16(msg + 10, end->rows);
+        vr_store_le16(msg + 8, s->resize_rows_first ? end->rows : end->cols);
+        vr_store_le16(msg + 10, s->resize_rows_first ? end->cols : end->rows);
         len += 4;
     } else if (event == PORT_NAME) {
-        size_t name_len = strlen(s->name);
-        memcpy(msg + CONTROL_BYTES, s->name, name_len);
-        len += name_len;
+        memcpy(msg + CONTROL_BYTES, end->name, end->name_len);
+        len += end->name_len;
     }
     if (chain->write_bytes < len) {
         vr_tally(&q->host.stats.errors, 1);
@@ -140,13 +145,26 @@ static void console_note_open(struct console *s, unsigned port)
     }
 }
 
+static bool console_is_console(const struct console *s, unsigned port)
+{
+    return s->end[port].name_len == 0;
+}
+
+/* And how large its screen is. */
+static void console_note_size(struct console *s, unsigned port)
+{
+    if (s->ready[port] && console_is_console(s, port) && s->end[port].cols) {
+        s->pending[port] |= 1 << RESIZE;
+    }
+}
+
 /* Send what is pending, as far as the driver has buffers. A port is added first, and hears of the
  * rest when it said that it is ready. */
 static void console_control(struct console *s)
 {
     static const uint8_t order[] = {CONSOLE_PORT, PORT_NAME, PORT_OPEN, RESIZE};
     bool room = console_multiport(s);
-    for (unsigned port = 0; port < PORTS && room; port++) {
+    for (unsigned port = 0; port < s->port_count && room; port++) {
         if (s->pending[port] & 1 << DEVICE_ADD) {
             room = console_tell(s, port, DEVICE_ADD);
             s->pending[port] &= (uint8_t) ~(room << DEVICE_ADD);
@@ -175,12 +193,12 @@ static void console_hear(struct console *s, const uint8_t *msg)
     uint32_t port = vr_load_le32(msg);
     uint16_t event = vr_load_le16(msg + 4), value = vr_load_le16(msg + 6);
     if (event == DEVICE_READY) { /* its port number means nothing */
-        for (unsigned i = 0; i < PORTS && value == 1; i++) {
+        for (unsigned i = 0; i < s->port_count && value == 1; i++) {
             s->pending[i] |= 1 << DEVICE_ADD;
         }
         return;
     }
-    if (port >= PORTS || value > 1 || (event != PORT_READY && event != PORT_OPEN)) {
+    if (port >= s->port_count || value > 1 || (event != PORT_READY && event != PORT_OPEN)) {
         vr_guest_error(&s->dev, "control message: port %u, event %u, value %u", port, event, value);
         return;
     }
@@ -190,11 +208,9 @@ static void console_hear(struct console *s, const uint8_t *msg)
     }
     s->ready[port] = value;
     if (value) {
-        s->pending[port] |= port == 0 ? 1 << CONSOLE_PORT : 1 << PORT_NAME;
+        s->pending[port] |= console_is_console(s, port) ? 1 << CONSOLE_PORT : 1 << PORT_NAME;
         console_note_open(s, port);
-        if (port == 0 && vr_virtio_has(&s->v, F_SIZE) && s->end[0].cols) {
-            s->pending[0] |= 1 << RESIZE;
-        }
+        console_note_size(s, port);
     }
 }
 
@@ -264,8 +280,8 @@ static void console_handle(struct vr_dev *d, unsigned queue)
 
 static void console_queue_stopped(struct vr_dev *d, unsigned queue)
 {
-    if (queue == 1 || queue == 5) {
-        CONSOLE(d)->tx_done[queue / 4] = 0;
+    if (queue % 2 && queue != Q_CONTROL_TX) {
+        CONSOLE(d)->tx_done[queue < 2 ? 0 : queue / 2 - 1] = 0;
     }
 }
 
@@ -322,27 +338,27 @@ static void console_on_resize(void *opaque, uint16_t cols, uint16_t rows)
         end->rows = rows;
         if (end == s->end && vr_virtio_has(&s->v, F_SIZE)) {
             vr_virtio_config_changed(&s->v);
-            if (s->ready[0]) {
-                s->pending[0] |= 1 << RESIZE;
-                console_control(s);
-            }
         }
+        console_note_size(s, (unsigned)(end - s->end));
+        console_control(s);
     }
     vr_dev_unlock(&s->dev);
 }
 
 static uint64_t console_features(struct vr_dev *d)
 {
-    (void)d;
-    return F_SIZE | F_MULTIPORT | F_EMERG_WRITE;
+    const struct console *s = CONSOLE(d);
+    bool alone = s->port_count == 1 && console_is_console(s, 0);
+    return F_SIZE | F_EMERG_WRITE | (alone ? 0 : F_MULTIPORT);
 }
 
 static void console_config_read(struct vr_dev *d, uint8_t *config)
 {
-    const struct console_end *end = &CONSOLE(d)->end[0];
+    const struct console *s = CONSOLE(d);
+    const struct console_end *end = &s->end[0];
     vr_store_le16(config + C_COLS, end->cols);
     vr_store_le16(config + C_ROWS, end->rows);
-    vr_store_le32(config + C_PORTS, PORTS);
+    vr_store_le32(config + C_PORTS, s->port_count);
 }
 
 /* Works at any time, also before the driver is up (5.3.5.1). */
@@ -357,8 +373,12 @@ static bool console_config_write(struct vr_dev *d, uint32_t off, unsigned width,
     return true;
 }
 
-static const uint16_t console_queue_sizes[QUEUES] = {DATA_SIZE,    DATA_SIZE, CONTROL_SIZE,
-                                                     CONTROL_SIZE, DATA_SIZE, DATA_SIZE};
+static const uint16_t console_queue_sizes[QUEUES] = {
+    DATA_SIZE, DATA_SIZE, CONTROL_SIZE, CONTROL_SIZE, DATA_SIZE, DATA_SIZE,
+    DATA_SIZE, DATA_SIZE, DATA_SIZE,    DATA_SIZE,    DATA_SIZE, DATA_SIZE,
+    DATA_SIZE, DATA_SIZE, DATA_SIZE,    DATA_SIZE,    DATA_SIZE, DATA_SIZE,
+};
+_Static_assert(QUEUES == 18, "sizes of all queues");
 
 static const struct vr_virtio_class console_class = {
     .name = "console",
@@ -373,13 +393,39 @@ static const struct vr_virtio_class console_class = {
     .queue_stopped = console_queue_stopped,
 };
 
+/* "/org.vireo.0//x": a console, a port org.vireo.0, a console, a port x. */
+static int console_parse_ports(struct console *s, struct vr_error *err)
+{
+    const char *at = s->ports;
+    for (;; at++) {
+        size_t len = strcspn(at, "/");
+        if (s->port_count == PORTS) {
+            return vr_err(err, -ERANGE, "ports=%s: at most %d", s->ports, PORTS);
+        }
+        struct console_end *end = &s->end[s->port_count++];
+        *end = (struct console_end){.s = s, .name = at, .name_len = (uint8_t)len};
+        for (const struct console_end *other = s->end; len && other < end; other++) {
+            if (other->name_len == len && memcmp(other->name, at, len) == 0) {
+                return vr_err(err, -EEXIST, "ports=%s: two have one name", s->ports);
+            }
+        }
+        at += len;
+        if (*at == 0) {
+            return 0;
+        }
+    }
+}
+
 static int console_mmio_init(struct vr_dev *d, struct vr_error *err)
 {
     struct console *s = CONSOLE(d);
-    for (unsigned i = 0; i < PORTS; i++) {
-        s->end[i].s = s;
+    int r = console_parse_ports(s, err);
+    r = r < 0 ? r : vr_virtio_init(d, &console_class, &vr_virtio_mmio, s->vq, err);
+    if (r == 0) {
+        s->v.host.queue_count =
+            console_features(d) & F_MULTIPORT ? 2 * s->port_count + 2 : 2 * s->port_count;
     }
-    return vr_virtio_init(d, &console_class, &vr_virtio_mmio, s->vq, err);
+    return r;
 }
 
 static int console_loaded(struct vr_dev *d, struct vr_error *err)
@@ -387,6 +433,10 @@ static int console_loaded(struct vr_dev *d, struct vr_error *err)
     struct console *s = CONSOLE(d);
     int r = vr_virtio_loaded(d, err);
     for (unsigned i = 0; i < PORTS && r == 0; i++) {
+        bool some = s->pending[i] || s->ready[i] || s->guest_open[i] || s->told_open[i];
+        if (i >= s->port_count && some) {
+            return vr_err(err, -ERANGE, "port %u: there are %u here", i, s->port_count);
+        }
         if (s->pending[i] & ~PENDING) {
             return vr_err(err, -ERANGE, "port %u: unknown messages are pending", i);
         }
@@ -411,7 +461,7 @@ static void console_unplug(void *arg)
 static void console_fini(struct vr_dev *d)
 {
     vr_virtio_halt(d);
-    for (unsigned i = 0; i < PORTS; i++) {
+    for (unsigned i = 0; i < CONSOLE(d)->port_count; i++) {
         vr_virtio_on_loop(d, console_unplug, &CONSOLE(d)->end[i]);
     }
     vr_virtio_fini(d);
@@ -443,7 +493,7 @@ static void console_plug_in(void *arg)
 
 void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *chr)
 {
-    vr_assert(port < PORTS);
+    vr_assert(port < CONSOLE(dev)->port_count);
     struct console_plug plug = {.end = &CONSOLE(dev)->end[port], .chr = chr};
     vr_virtio_on_loop(dev, console_plug_in, &plug);
 }
@@ -451,19 +501,23 @@ void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *
 #define VR_SELF struct console
 static const struct vr_field console_fields[] = {
     VR_VIRTIO_FIELDS(vq),
-    VR_CONFIG_STR(name, "name of port 1, /dev/virtio-ports/NAME in Linux", .def_str = "vireo.0"),
+    VR_CONFIG_STR(ports,
+                  "names of the ports, with / between them; one without a name is a console, one "
+                  "with a name is /dev/virtio-ports/NAME in Linux; not given: one console"),
+    VR_CONFIG(resize_rows_first, "in resize messages, for kernels that read them so"),
     VR_STATE_ARRAY(tx_done, "bytes of the next chain that have gone out already"),
     VR_STATE_ARRAY(pending, "control messages to send, a bit each"),
     VR_STATE_ARRAY(ready, "the driver set the port up"),
     VR_STATE_ARRAY(guest_open, "a program in the guest has the port open"),
     VR_STATE_ARRAY(told_open, "the driver was told that the host end is open"),
-    VR_HOST(end, "host ends, attached by the board"),
+    VR_HOST(end, "host ends, attached by the board, and names"),
+    VR_HOST(port_count, "from the option"),
     VR_FIELD_END,
 };
 
 const struct vr_dev_class vr_virtio_console_mmio_class = {
     .name = "virtio-console-mmio",
-    .help = "virtio console with two ports",
+    .help = "virtio console with one port or several",
     .size = sizeof(struct console),
     .version = 1,
     .fields = console_fields,

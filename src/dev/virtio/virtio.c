@@ -451,6 +451,11 @@ static int virtio_check(struct vr_virtio *v, struct vr_error *err)
     if (v->host.queue_count < 64 && v->deferred >> v->host.queue_count) {
         return vr_err(err, -ERANGE, "deferred queues beyond %u", v->host.queue_count);
     }
+    for (unsigned i = v->host.queue_count; i < v->host.cls->queue_count; i++) {
+        if (v->host.vq[i].ready) {
+            return vr_err(err, -ERANGE, "queue %u is enabled, here are %u", i, v->host.queue_count);
+        }
+    }
     for (unsigned i = 0; i < v->host.queue_count; i++) {
         struct vr_virtq *q = &v->host.vq[i];
         if (!vr_virtq_sound(q) || (q->ready && !(v->status & VR_VIRTIO_FEATURES_OK))) {
