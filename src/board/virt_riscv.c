@@ -396,11 +396,29 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     return r < 0 ? r : virt_make_fdt(v, err);
 }
 
+/* Lockstep's engines differ: what it says goes to the log, and the machine ends as one whose host
+ * failed it. */
+static void virt_on_differ(void *virt, unsigned cpu, const char *report)
+{
+    struct vr_virt *v = virt;
+    char who[16];
+    snprintf(who, sizeof(who), "hart%u", cpu);
+    for (const char *line = report; *line;) {
+        size_t len = strcspn(line, "\n");
+        vr_log(v->log, VR_ERROR, who, "%.*s", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+    vr_machine_request(v->machine, VR_REQ_QUIT, VR_VIRT_DIFFERS);
+}
+
 static void virt_choose_engine(struct vr_virt *v, const struct vr_virt_opts *o)
 {
     struct vr_error why = {0};
-    v->config.jit = o->engine == VR_VIRT_ENGINE_JIT;
+    v->config.lockstep = o->engine == VR_VIRT_ENGINE_LOCKSTEP;
+    v->config.jit = o->engine == VR_VIRT_ENGINE_JIT || v->config.lockstep;
     v->config.jit_opts = o->jit;
+    v->config.jit_opts.differ = virt_on_differ;
+    v->config.jit_opts.differ_opaque = v;
     if (o->engine == VR_VIRT_ENGINE_AUTO && !o->trace_insn) {
         v->config.jit = vr_jit_available(&why) == 0;
         snprintf(v->no_jit, sizeof(v->no_jit), "%s", why.msg);
@@ -426,6 +444,9 @@ bool vr_virt_jit_stats(struct vr_virt *v, struct vr_jit_stats *ret_stats)
         ret_stats->exits += s.exits;
         ret_stats->direct += s.direct;
         ret_stats->mirrored += s.mirrored;
+        ret_stats->stretches += s.stretches;
+        ret_stats->compared += s.compared;
+        ret_stats->unrepeated += s.unrepeated;
     }
     return v->config.jit;
 }
@@ -456,6 +477,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
     vr_mutex_init(&v->hear_lock);
+    v->log = o->log;
     v->cpus = o->cpus;
     v->ram_bytes = o->ram_bytes;
     v->append = o->append ? strdup(o->append) : NULL;

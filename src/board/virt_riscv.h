@@ -43,8 +43,16 @@ struct vr_virt_share {
     uint32_t uid, gid; /* in the guest, of what belongs to our user */
 };
 
-/* How guest code runs. AUTO: compiled where this host can, else interpreted. */
-enum vr_virt_engine { VR_VIRT_ENGINE_AUTO, VR_VIRT_ENGINE_INTERP, VR_VIRT_ENGINE_JIT };
+/* How guest code runs. AUTO: compiled where this host can, else interpreted. LOCKSTEP: both,
+ * compared; when they differ the log says how, and the machine ends with VR_REQ_QUIT,
+ * VR_VIRT_DIFFERS. */
+enum vr_virt_engine {
+    VR_VIRT_ENGINE_AUTO,
+    VR_VIRT_ENGINE_INTERP,
+    VR_VIRT_ENGINE_JIT,
+    VR_VIRT_ENGINE_LOCKSTEP,
+};
+enum { VR_VIRT_DIFFERS = 6 };
 
 enum vr_virt_mmu { VR_VIRT_MMU_AUTO, VR_VIRT_MMU_SV39, VR_VIRT_MMU_SV48, VR_VIRT_MMU_SV57 };
 

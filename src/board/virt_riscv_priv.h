@@ -42,6 +42,7 @@ struct vr_flash_file;
 
 struct vr_virt {
     struct vr_machine *machine;
+    struct vr_log *log;
     struct rv_hart *hart[VR_MAX_VCPUS];
     struct rv_config config;
     unsigned cpus;

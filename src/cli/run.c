@@ -139,7 +139,7 @@ static int run_machine(struct cli *cli)
         vireo_vm_wait(run.vm, UINT64_MAX, &end, &code);
     }
     if (r == 0 && cli->config->jit_stats) {
-        char text[400];
+        char text[512];
         vr_vm_jit_text(run.vm, text, sizeof(text));
         cli_say("%s", text);
     }

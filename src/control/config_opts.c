@@ -402,7 +402,8 @@ static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
 {
     static const char *const names[] = {[VR_VIRT_ENGINE_AUTO] = "auto",
                                         [VR_VIRT_ENGINE_INTERP] = "interp",
-                                        [VR_VIRT_ENGINE_JIT] = "jit"};
+                                        [VR_VIRT_ENGINE_JIT] = "jit",
+                                        [VR_VIRT_ENGINE_LOCKSTEP] = "lockstep"};
     struct vireo_config *c = target;
     (void)opt;
     for (unsigned i = 0; i < VR_COUNT(names); i++) {
@@ -411,7 +412,8 @@ static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
             return 0;
         }
     }
-    return vr_err(err, -EINVAL, "expected auto, jit or interp, the engines that this version has");
+    return vr_err(err, -EINVAL,
+                  "expected auto, jit, interp or lockstep, the engines that this version has");
 }
 
 static int opts_mirror(void *target, const struct vr_opt *opt, const char *text,
@@ -770,9 +772,10 @@ const struct vr_opt vr_config_opts[] = {
      .def = "auto",
      .group = OPTS_MACHINE,
      .apply = opts_engine,
-     .words = "auto jit interp",
+     .words = "auto jit interp lockstep",
      .why = "compiled where Vireo makes code for the host's processor, else interpreted",
-     .help = "how Vireo's own CPU runs guest code: jit, compiled; interp, interpreted; auto"},
+     .help = "how Vireo's own CPU runs guest code: jit, compiled; interp, interpreted; lockstep, "
+             "both, compared, to find faults of the JIT; auto"},
     {.name = "mirror",
      .kind = VR_OPT_TEXT,
      .value = "WHEN",

@@ -18,8 +18,8 @@ json_t *vr_query_version(void)
     for (unsigned i = 0; (m = vr_catalog_machine(i)); i++) {
         json_array_append_new(machines, json_sprintf("%s %s", m->arch, m->name));
     }
-    return json_pack("{s:s, s:[s, s], s:o, s:{s:b, s:b}}", "version", vireo_version(), "engines",
-                     "jit", "interp", "machines", machines, "features", "user-network",
+    return json_pack("{s:s, s:[s, s, s], s:o, s:{s:b, s:b}}", "version", vireo_version(), "engines",
+                     "jit", "interp", "lockstep", "machines", machines, "features", "user-network",
                      VR_HAVE_SLIRP, "kvm", 0);
 }
 

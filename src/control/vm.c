@@ -570,6 +570,13 @@ void vr_vm_jit_text(struct vireo_vm *vm, char *ret_text, size_t size)
              ", everything dropped %" PRIu64 "; pages of direct code %" PRIu64
              ", pages mirrored %" PRIu64,
              s.blocks, s.insns, s.bytes, s.exits, s.drops, s.flushes, s.direct, s.mirrored);
+    if (s.stretches) {
+        size_t len = strlen(ret_text);
+        snprintf(ret_text + len, size - len,
+                 "; compared %" PRIu64 " instructions in %" PRIu64 " runs, %" PRIu64
+                 " differences did not come back",
+                 s.compared, s.stretches, s.unrepeated);
+    }
 }
 
 void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)

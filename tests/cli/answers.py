@@ -60,7 +60,7 @@ with tap.test("help fits into 80 columns where its words do"):
 with tap.test("version"):
     answer = asked("version")
     assert re.fullmatch(r"\d+\.\d+\.\d+", answer["version"]), answer
-    assert answer["engines"] == ["jit", "interp"] and answer["features"]["kvm"] is False
+    assert answer["engines"] == ["jit", "interp", "lockstep"] and answer["features"]["kvm"] is False
     assert said("version").startswith(f"vireo {answer['version']}\n")
     assert said("--version") == said("version")
 

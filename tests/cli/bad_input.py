@@ -157,7 +157,7 @@ WORDS = [
     ("a console without its path", ["run", "--console", "unix:"], "unix:PATH"),
     ("nine virtio consoles", ["run"] + ["--virtio-console", "null"] * 9, "at most 8"),
     ("nine disks", ["run"] + ["--disk", "x"] * 9, "at most 8"),
-    ("an unknown engine", ["run", "--engine", "warp"], "expected auto, jit or interp"),
+    ("an unknown engine", ["run", "--engine", "warp"], "expected auto, jit, interp or lockstep"),
     ("an unknown key of the JIT", ["run", "--jit", "hott=1"], "did you mean 'hot'?"),
     ("a JIT that never compiles", ["run", "--jit", "hot=0"], "expected 1 to 60000"),
     ("a JIT with a strange mirror", ["run", "--mirror", "on"], "expected auto, off or always"),

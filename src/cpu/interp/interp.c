@@ -10,6 +10,7 @@
 #include "cpu/ir/block.h"
 #include "cpu/ir/trace.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/lockstep.h"
 
 /* Guest memory at any alignment, in one access where the host can. */
 typedef uint16_t mem16 __attribute__((may_alias, aligned(1)));
@@ -64,6 +65,14 @@ void vr_interp_run(struct vr_vcpu *vcpu)
 look_up: /* cpu->pc is exact */
     if (VR_UNLIKELY(atomic_load_explicit(&vcpu->attention, memory_order_relaxed))) {
     attention:
+        if (VR_UNLIKELY(cpu->lockstep != NULL)) {
+            if (vr_lockstep_again(cpu)) {
+                atomic_store(&vcpu->attention, false); /* it is looked at behind the stretch */
+                from = NULL;
+                goto find;
+            }
+            vr_lockstep_leave_turn(cpu);
+        }
         if (cpu->trace) {
             vr_trace_end(cpu);
         }
@@ -85,9 +94,13 @@ look_up: /* cpu->pc is exact */
         if (atomic_load(&vcpu->kicked)) {
             return;
         }
+        if (VR_UNLIKELY(cpu->lockstep != NULL) && !vr_lockstep_take_turn(cpu)) {
+            return;
+        }
         cpu->trapped = false;
         from = NULL;
     }
+find:
     pc = cpu->pc;
     if (from && (b = from->far[exit_index]) != NULL) {
         unsigned i = (unsigned)(pc >> VR_PAGE_SHIFT) & (VR_TLB_SIZE - 1);
@@ -95,6 +108,9 @@ look_up: /* cpu->pc is exact */
                       b->gpa == (cpu->itlb->gpa[i] | (pc & ~PAGE_MASK)))) {
             goto enter;
         }
+    }
+    if (VR_UNLIKELY(cpu->lockstep != NULL) && !vr_lockstep_goes_on(cpu)) {
+        return;
     }
     epoch = vr_code_epoch(cpu);
     b = vr_code_find(cpu);
@@ -112,7 +128,15 @@ look_up: /* cpu->pc is exact */
         }
     }
 enter: /* b starts at pc */
-    if (cpu->jit && cpu->mode != VR_NO_MODE && !cpu->interp_once) {
+    if (cpu->jit && (cpu->mode == VR_NO_MODE || cpu->interp_once)) {
+        if (VR_UNLIKELY(cpu->lockstep != NULL)) {
+            b = vr_lockstep_block(cpu, b);
+            if (!b) {
+                cpu->pc = pc;
+                return;
+            }
+        }
+    } else if (cpu->jit) {
         if (VR_UNLIKELY(!b->native[cpu->mode] && ++b->heat >= cpu->jit_hot && !cpu->single)) {
             b->heat = 0;
             epoch = vr_code_epoch(cpu);
@@ -126,11 +150,15 @@ enter: /* b starts at pc */
         if (b->native[cpu->mode]) {
             cpu->pc = pc;
             from = NULL;
-            vr_jit_run(cpu, b->native[cpu->mode]);
+            if (VR_UNLIKELY(cpu->lockstep != NULL)) {
+                vr_lockstep_run(cpu, b->native[cpu->mode]);
+            } else {
+                vr_jit_run(cpu, b->native[cpu->mode]);
+            }
             goto look_up;
         }
     }
-    cpu->interp_once = false;
+    cpu->interp_once = cpu->interp_all;
     cpu->block_pc = pc;
     cpu->icount += b->insn_count;
     dtlb = cpu->dtlb->entry;

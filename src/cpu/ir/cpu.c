@@ -2,6 +2,7 @@
 #include "cpu/ir/cpu.h"
 #include "cpu/ir/trace.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/lockstep.h"
 
 int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cpu_ops *ops,
                 struct vr_machine *machine, unsigned index, struct vr_space *mem,
@@ -22,6 +23,7 @@ int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cp
 void vr_cpu_fini(struct vr_cpu *cpu)
 {
     vr_trace_stop(cpu);
+    vr_lockstep_destroy(cpu);
     vr_jit_destroy(cpu);
     vr_code_fini(cpu);
     vr_vcpu_fini(&cpu->vcpu);

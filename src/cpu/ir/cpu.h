@@ -17,6 +17,8 @@ struct vr_cpu;
 struct vr_cache;
 struct vr_block;
 struct vr_jit;
+struct vr_lockstep;
+struct vr_field;
 
 enum vr_access { VR_READ, VR_WRITE, VR_EXEC };
 
@@ -103,6 +105,11 @@ struct vr_isa {
     void (*attention)(struct vr_cpu *cpu);
     /* Tracing: name the CPU's mode as one character. */
     char (*mode_char)(const struct vr_cpu *cpu);
+    /* Lockstep: all state, from the start of struct vr_cpu on; which of it other threads change;
+     * and what follows when it was put back to what it was some instructions ago. */
+    const struct vr_field *(*fields)(void);
+    bool (*field_is_shared)(const struct vr_field *field);
+    void (*state_was_set)(struct vr_cpu *cpu);
 };
 
 struct vr_trace_out; /* cpu/ir/trace.h */
@@ -117,6 +124,7 @@ struct vr_cpu {
     struct vr_tlb *dtlb, *itlb;
     uint64_t dctx, ictx;
     uint64_t icount; /* instructions retired; inside a block: as if the whole block had retired */
+    uint64_t traps;  /* exceptions taken */
     uint32_t fflags; /* accrued FP flags, bits as in vr fp.h */
     uint8_t frm;     /* dynamic rounding mode, 0..7 */
     bool trapped; /* an exception was taken since the block began: its instruction did not retire */
@@ -134,6 +142,7 @@ struct vr_cpu {
     struct vr_cache *cache;          /* translated blocks */
     struct vr_trace_out *trace;      /* --trace-insn; NULL: off */
     bool single;                     /* one instruction a block (tracing, stepping) */
+    struct vr_lockstep *lockstep;    /* both engines, compared; NULL: one */
     struct vr_jit *jit;              /* NULL: blocks are interpreted, all of them */
     uint16_t jit_hot;                /* blocks entered this often are compiled */
     uint64_t page_va;                /* compiled code: the page that pc is in */
@@ -145,6 +154,7 @@ struct vr_cpu {
     uint8_t mode;                    /* MMU mode of data and fetch; VR_NO_MODE: they differ */
     bool fp_live;     /* compiled code: f registers are the host's, which rounds as the guest */
     bool interp_once; /* compiled code gave up: the next block is to be interpreted */
+    bool interp_all;  /* what interp_once becomes behind a block */
     struct vr_tlb tlb[VR_MMU_MODES]; /* last: compiled code addresses all before it cheaply */
 };
 enum { VR_NO_MODE = 0xff };
@@ -190,6 +200,8 @@ void *vr_mem_ram(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access a
                  uint64_t *ret_gpa);
 /* A range obtained above, at @va, was written: tell those who keep translations of it. */
 void vr_mem_wrote(struct vr_cpu *cpu, uint64_t va, uint64_t gpa, unsigned len);
+/* Guest-physical memory was written: tell those who keep translations of it. */
+void vr_mem_tell(struct vr_cpu *cpu, uint64_t gpa, uint64_t len);
 /* The memory that holds all of [gpa, gpa+len), or NULL: a device, or nothing. Valid until the next
  * call. */
 const struct vr_window_cache *vr_mem_window(struct vr_cpu *cpu, uint64_t gpa, uint64_t len);

@@ -22,7 +22,7 @@ const char *vr_ir_uses(unsigned op)
     return op < VR_IR_COUNT ? ops[op].uses : "";
 }
 
-static int print_slot(unsigned slot, char *buf, size_t len)
+int vr_ir_print_slot(unsigned slot, char *buf, size_t len)
 {
     static const struct {
         unsigned from;
@@ -44,16 +44,16 @@ int vr_ir_print(const struct vr_ir *ir, char *buf, size_t len)
         switch (*u) {
         case 'D':
         case 'd':
-            print_slot(ir->d, item, sizeof(item));
+            vr_ir_print_slot(ir->d, item, sizeof(item));
             break;
         case 'A':
-            print_slot(ir->a, item, sizeof(item));
+            vr_ir_print_slot(ir->a, item, sizeof(item));
             break;
         case 'B':
-            print_slot(ir->b, item, sizeof(item));
+            vr_ir_print_slot(ir->b, item, sizeof(item));
             break;
         case 'C':
-            print_slot(ir->c, item, sizeof(item));
+            vr_ir_print_slot(ir->c, item, sizeof(item));
             break;
         case 'c':
             snprintf(item, sizeof(item), "#%u", ir->c);

@@ -76,6 +76,9 @@ enum vr_fpx {
 enum { VR_FMA_NEG_PRODUCT = 8, VR_FMA_NEG_ADDEND = 16 };
 enum { VR_RM_DYN = 7 };
 
+/* A slot's name, x5, f3 or t0 (a temporary); returns what snprintf would. */
+int vr_ir_print_slot(unsigned slot, char *buf, size_t len);
+
 /* A block being built. `emit` never fails: the caller ends a block while VR_BLOCK_IR_MAX - 16 ops
  * are in it. */
 struct vr_builder {

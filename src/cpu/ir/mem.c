@@ -2,12 +2,15 @@
 #include "base/bits.h"
 #include "cpu/ir/cpu.h"
 #include "cpu/ir/trace.h"
+#include "cpu/jit/lockstep.h"
 #include <string.h>
 
 static bool mem_crosses(uint64_t va, unsigned width)
 {
     return (va & (VR_PAGE_SIZE - 1)) + width > VR_PAGE_SIZE;
 }
+
+static void *mem_host(struct vr_cpu *cpu, uint64_t gpa, unsigned len, bool write);
 
 /* Translate one access that lies in one page, and remember it. */
 static bool mem_translate(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_access access,
@@ -16,6 +19,9 @@ static bool mem_translate(struct vr_cpu *cpu, uint64_t va, unsigned width, enum 
     struct vr_xlate x;
     if (!cpu->isa->translate(cpu, va, width, access, &x)) {
         return false;
+    }
+    if (VR_UNLIKELY(cpu->lockstep != NULL) && access == VR_WRITE) {
+        (void)mem_host(cpu, x.gpa, width, true); /* keeps what is there */
     }
     vr_tlb_fill(cpu, va, false, &x);
     *ret_gpa = x.gpa;
@@ -45,7 +51,39 @@ const struct vr_window_cache *vr_mem_window(struct vr_cpu *cpu, uint64_t gpa, ui
 static void *mem_host(struct vr_cpu *cpu, uint64_t gpa, unsigned len, bool write)
 {
     const struct vr_window_cache *w = vr_mem_window(cpu, gpa, len);
-    return w && !(write && w->rom) ? w->ram->hva + w->ram_off + (gpa - w->gpa) : NULL;
+    if (!w || (write && w->rom)) {
+        return NULL;
+    }
+    uint64_t off = w->ram_off + (gpa - w->gpa);
+    return VR_UNLIKELY(cpu->lockstep != NULL) ? vr_lockstep_host(cpu, w->ram, off, write)
+                                              : w->ram->hva + off;
+}
+
+/* Lockstep's second run: the memory at @gpa; NULL: not that run, or not memory. */
+static void *mem_again(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool write)
+{
+    return VR_UNLIKELY(cpu->lockstep != NULL) && vr_lockstep_again(cpu)
+               ? mem_host(cpu, gpa, width, write)
+               : NULL;
+}
+
+/* Is the access for a device, and not to be made now? */
+static bool mem_outside(struct vr_cpu *cpu, uint64_t gpa, enum vr_access access)
+{
+    if (VR_LIKELY(cpu->lockstep == NULL)) {
+        return false;
+    }
+    const struct vr_flat *f = vr_view_find(vr_space_view(cpu->mem, &cpu->view), gpa);
+    bool device = f && (f->region->kind == VR_REGION_DEV ||
+                        (f->region->kind == VR_REGION_ROM && f->region->dev && access == VR_WRITE));
+    return device && vr_outside(cpu);
+}
+
+void vr_mem_tell(struct vr_cpu *cpu, uint64_t gpa, uint64_t len)
+{
+    if (VR_LIKELY(cpu->lockstep == NULL) || !vr_lockstep_again(cpu)) {
+        vr_dma_wrote(cpu->mem, &cpu->view, gpa, len);
+    }
 }
 
 /* Where @va is, for which the TLB has an entry. */
@@ -84,8 +122,8 @@ static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_a
         }
     }
     if (access == VR_WRITE) {
-        vr_dma_wrote(cpu->mem, &cpu->view, gpa[0], first);
-        vr_dma_wrote(cpu->mem, &cpu->view, gpa[1], width - first);
+        vr_mem_tell(cpu, gpa[0], first);
+        vr_mem_tell(cpu, gpa[1], width - first);
         if (cpu->trace) {
             vr_trace_store(cpu, gpa[0], width, vr_load_le(buf, width));
         }
@@ -111,6 +149,14 @@ bool vr_mem_load(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_
     if (!mem_translate(cpu, va, width, VR_READ, &gpa)) {
         return false;
     }
+    const void *copy = mem_again(cpu, gpa, width, false);
+    if (copy) {
+        *ret_val = vr_load_le(copy, width);
+        return true;
+    }
+    if (mem_outside(cpu, gpa, VR_READ)) {
+        return false;
+    }
     if (vr_space_read(cpu->mem, &cpu->view, gpa, width, ret_val) < 0) {
         cpu->isa->access_fault(cpu, va, VR_READ);
         return false;
@@ -131,6 +177,14 @@ bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val)
     }
     uint64_t gpa;
     if (!mem_translate(cpu, va, width, VR_WRITE, &gpa)) {
+        return false;
+    }
+    void *copy = mem_again(cpu, gpa, width, true);
+    if (copy) {
+        vr_store_le(copy, width, val);
+        return true;
+    }
+    if (mem_outside(cpu, gpa, VR_WRITE)) {
         return false;
     }
     if (vr_space_write(cpu->mem, &cpu->view, gpa, width, val) < 0) {
@@ -174,7 +228,7 @@ void vr_mem_wrote(struct vr_cpu *cpu, uint64_t va, uint64_t gpa, unsigned len)
     if (VR_LIKELY(vr_tlb_hits(cpu, va, VR_WRITE))) {
         return; /* a page that may be written unseen: nobody keeps translations, nobody traces */
     }
-    vr_dma_wrote(cpu->mem, &cpu->view, gpa, len);
+    vr_mem_tell(cpu, gpa, len);
     if (cpu->trace && len <= 8) {
         uint64_t val = 0;
         if (vr_space_read(cpu->mem, &cpu->view, gpa, len, &val) == 0) {

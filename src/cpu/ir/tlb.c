@@ -1,6 +1,7 @@
 /* The TLB of Vireo's own engine: see cpu/ir/cpu.h for its shape. */
 #include "cpu/ir/cpu.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/lockstep.h"
 #include "cpu/jit/mirror.h"
 #include <string.h>
 
@@ -225,7 +226,9 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     tlb_displace(tlb, tlb_index(va), tag);
     memset(e->tag, 0, sizeof(e->tag));
     tlb->gpa[tlb_index(va)] = page;
-    e->addend = (uintptr_t)(ram->hva + off) - (uintptr_t)vpage;
+    uint8_t *host = VR_UNLIKELY(cpu->lockstep != NULL) ? vr_lockstep_host(cpu, ram, off, false)
+                                                       : ram->hva + off;
+    e->addend = (uintptr_t)host - (uintptr_t)vpage;
     if (x->prot & 1 << VR_READ) {
         e->tag[VR_READ] = tag;
     }
@@ -235,7 +238,8 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     }
     /* A traced CPU takes the slow path for stores, which reports them. */
     if (x->prot & 1 << VR_WRITE && !w->rom && !cpu->trace &&
-        !atomic_load(&ram->page_flags[off >> VR_PAGE_SHIFT])) {
+        !atomic_load(&ram->page_flags[off >> VR_PAGE_SHIFT]) &&
+        (!cpu->lockstep || vr_lockstep_may_write(cpu, ram, off))) {
         e->tag[VR_WRITE] = tag;
     }
     if (x->page_bytes > VR_PAGE_SIZE) {

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "cpu/jit/jit_priv.h"
+#include "cpu/jit/lockstep.h"
 #include "cpu/jit/mirror.h"
 #include "vireo/host_fault.h"
 
@@ -149,6 +150,7 @@ void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats)
         ret_stats->direct = atomic_load_explicit(&c->direct, memory_order_relaxed);
         ret_stats->mirrored = atomic_load_explicit(&c->mirrored, memory_order_relaxed);
     }
+    vr_lockstep_add_stats(cpu, ret_stats);
 }
 
 /* --- Links --- */

@@ -27,6 +27,10 @@ struct vr_jit_opts {
     enum vr_jit_mirror mirror;
     FILE *perf; /* borrowed: gets a line for each compiled block, in the form of perf's map
                    files (Linux, tools/perf/Documentation/jit-interface.txt); NULL: off */
+    /* Lockstep: @cpu's engines differ, says @report (lines, for people), and it runs no more. On
+     * its thread, with no locks held; may ask the machine to end. NULL: nobody hears. */
+    void (*differ)(void *opaque, unsigned cpu, const char *report);
+    void *differ_opaque;
 };
 
 struct vr_jit_stats {
@@ -34,6 +38,8 @@ struct vr_jit_stats {
     uint64_t flushes, drops;       /* of everything, because memory was full; of a page's code */
     uint64_t exits;                /* returns to the interpreter */
     uint64_t direct, mirrored;     /* pages of code that use mirrors; pages put into mirrors */
+    /* Lockstep: runs compared, instructions in them, and differences that did not come back. */
+    uint64_t stretches, compared, unrepeated;
 };
 
 #endif

@@ -9,6 +9,7 @@
  * are there and empty.
  */
 #include "base/bits.h"
+#include "cpu/jit/lockstep.h"
 #include "cpu/riscv/priv.h"
 #include "platform/random.h"
 
@@ -18,6 +19,7 @@ struct csr {
     uint16_t num, count; /* a range of registers that share a row */
     uint8_t ext;         /* exists with it */
     bool stored;         /* plain storage at @member */
+    bool outside;        /* not the guest's instructions alone decide what it holds, or does */
     uint32_t member;
     uint64_t wmask;
     const char *name;
@@ -482,12 +484,13 @@ enum { CSR_SEED = 0x015, CSR_MIP = 0x344 };
 #define RO(fn)                   .read = csr_read_##fn
 #define IF(fn)                   .allowed = csr_##fn
 #define AIA(fn)                  .allowed = rv_##fn##_allowed
+#define OUTSIDE                  .outside = true
 
 static const struct csr csr_table[] = {
     { AT(0x001, "fflags", f), IF(fp_on), RW(fflags) },
     { AT(0x002, "frm", f), IF(fp_on), RW(frm) },
     { AT(0x003, "fcsr", f), IF(fp_on), RW(fcsr) },
-    { AT(CSR_SEED, "seed", zkr), IF(seed_allowed), RO(seed) },
+    { AT(CSR_SEED, "seed", zkr), IF(seed_allowed), RO(seed), OUTSIDE },
     { AT(0x100, "sstatus", i), RW(sstatus) },
     { AT(0x104, "sie", i), RW(sie) },
     { AT(0x105, "stvec", i), STORED(stvec, ~UINT64_C(2)) },
@@ -498,11 +501,11 @@ static const struct csr csr_table[] = {
     { AT(0x141, "sepc", i), STORED(sepc, ~UINT64_C(1)) },
     { AT(0x142, "scause", i), STORED(scause, UINT64_MAX) },
     { AT(0x143, "stval", i), STORED(stval, UINT64_MAX) },
-    { AT(0x144, "sip", i), RW(sip) },
-    { AT(0x14d, "stimecmp", sstc), IF(stimecmp_allowed), STORED(stimecmp, 0), .write = csr_write_stimecmp },
+    { AT(0x144, "sip", i), RW(sip), OUTSIDE },
+    { AT(0x14d, "stimecmp", sstc), IF(stimecmp_allowed), STORED(stimecmp, 0), .write = csr_write_stimecmp, OUTSIDE },
     { AT(0x150, "siselect", ssaia), AIA(siselect), STORED(siselect, RV_ISELECT) },
-    { AT(RV_CSR_SIREG, "sireg", ssaia), AIA(sireg), .swap = rv_swap_ireg },
-    { AT(RV_CSR_STOPEI, "stopei", ssaia), AIA(stopei), .swap = rv_swap_topei },
+    { AT(RV_CSR_SIREG, "sireg", ssaia), AIA(sireg), .swap = rv_swap_ireg, OUTSIDE },
+    { AT(RV_CSR_STOPEI, "stopei", ssaia), AIA(stopei), .swap = rv_swap_topei, OUTSIDE },
     { AT(0x180, "satp", i), IF(satp_allowed), STORED(satp, 0), .write = csr_write_satp },
     { AT(0x300, "mstatus", i), RW(mstatus) },
     { AT(0x301, "misa", i), RO(misa) },
@@ -511,9 +514,9 @@ static const struct csr csr_table[] = {
     { AT(0x304, "mie", i), STORED(mie, 0), .write = csr_write_mie },
     { AT(0x305, "mtvec", i), STORED(mtvec, ~UINT64_C(2)) },
     { AT(0x306, "mcounteren", i), STORED(mcounteren, 0xffffffff) },
-    { AT(0x308, "mvien", smaia), STORED(mvien, 0), .write = rv_write_mvien },
-    { AT(0x309, "mvip", smaia), .read = rv_read_mvip, .write = rv_write_mvip },
-    { AT(0x30a, "menvcfg", i), STORED(menvcfg, 0), .write = csr_write_menvcfg },
+    { AT(0x308, "mvien", smaia), STORED(mvien, 0), .write = rv_write_mvien, OUTSIDE },
+    { AT(0x309, "mvip", smaia), .read = rv_read_mvip, .write = rv_write_mvip, OUTSIDE },
+    { AT(0x30a, "menvcfg", i), STORED(menvcfg, 0), .write = csr_write_menvcfg, OUTSIDE },
     { RANGE(0x30c, 4, "mstateen", smstateen), RW(mstateen) },
     { AT(0x320, "mcountinhibit", i), STORED(mcountinhibit, 0), .write = csr_write_mcountinhibit },
     { RANGE(0x323, 29, "mhpmevent", zihpm), RO(zero) },
@@ -521,12 +524,12 @@ static const struct csr csr_table[] = {
     { AT(0x341, "mepc", i), STORED(mepc, ~UINT64_C(1)) },
     { AT(0x342, "mcause", i), STORED(mcause, UINT64_MAX) },
     { AT(0x343, "mtval", i), STORED(mtval, UINT64_MAX) },
-    { AT(CSR_MIP, "mip", i), RW(mip) },
+    { AT(CSR_MIP, "mip", i), RW(mip), OUTSIDE },
     { AT(0x350, "miselect", smaia), STORED(miselect, RV_ISELECT) },
-    { AT(0x351, "mireg", smaia), AIA(mireg), .swap = rv_swap_ireg },
-    { AT(0x35c, "mtopei", smaia), AIA(mtopei), .swap = rv_swap_topei },
-    { RANGE(0x3a0, 4, "pmpcfg", i), IF(pmpcfg_allowed), RW(pmpcfg) },
-    { RANGE(0x3b0, RV_PMP_COUNT, "pmpaddr", i), RW(pmpaddr) },
+    { AT(0x351, "mireg", smaia), AIA(mireg), .swap = rv_swap_ireg, OUTSIDE },
+    { AT(0x35c, "mtopei", smaia), AIA(mtopei), .swap = rv_swap_topei, OUTSIDE },
+    { RANGE(0x3a0, 4, "pmpcfg", i), IF(pmpcfg_allowed), RW(pmpcfg), OUTSIDE },
+    { RANGE(0x3b0, RV_PMP_COUNT, "pmpaddr", i), RW(pmpaddr), OUTSIDE },
     { AT(0x747, "mseccfg", i), STORED(mseccfg, 0), .write = csr_write_mseccfg },
     { AT(0x7a0, "tselect", i), RO(zero) },
     { RANGE(0x7a1, 3, "tdata", i), RO(zero) },
@@ -535,16 +538,16 @@ static const struct csr csr_table[] = {
     { AT(0xb02, "minstret", i), RW(instret) },
     { RANGE(0xb03, 29, "mhpmcounter", zihpm), RO(zero) },
     { AT(0xc00, "cycle", zicntr), IF(counter_allowed), RO(cycle) },
-    { AT(0xc01, "time", zicntr), IF(counter_allowed), RO(time) },
+    { AT(0xc01, "time", zicntr), IF(counter_allowed), RO(time), OUTSIDE },
     { AT(0xc02, "instret", zicntr), IF(counter_allowed), RO(instret) },
     { RANGE(0xc03, 29, "hpmcounter", zihpm), IF(counter_allowed), RO(zero) },
-    { AT(0xdb0, "stopi", ssaia), AIA(stopi), .read = rv_read_stopi },
+    { AT(0xdb0, "stopi", ssaia), AIA(stopi), .read = rv_read_stopi, OUTSIDE },
     { AT(0xf11, "mvendorid", i), RO(zero) },
     { AT(0xf12, "marchid", i), RO(zero) },
     { AT(0xf13, "mimpid", i), RO(zero) },
     { AT(0xf14, "mhartid", i), RO(mhartid) },
     { AT(0xf15, "mconfigptr", i), RO(zero) },
-    { AT(0xfb0, "mtopi", smaia), .read = rv_read_mtopi },
+    { AT(0xfb0, "mtopi", smaia), .read = rv_read_mtopi, OUTSIDE },
 };
 /* clang-format on */
 
@@ -654,6 +657,9 @@ bool rv_csr_helper(struct vr_cpu *cpu, const struct vr_ir *ir)
 
     if (!c || (num == CSR_SEED && !write)) {
         return rv_illegal_bits(hart, ir);
+    }
+    if (c->outside && vr_outside(cpu)) {
+        return false;
     }
     if (c->swap) {
         cpu->r[ir->d] = c->swap(hart, num, write, swap ? UINT64_MAX : src, op == 3 ? 0 : src);

@@ -10,6 +10,7 @@
 #include "core/machine.h"
 #include "core/snap.h"
 #include "cpu/jit/jit.h"
+#include "cpu/jit/lockstep.h"
 #include "cpu/riscv/decode.h"
 #include "cpu/riscv/priv.h"
 
@@ -272,6 +273,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.dctx, "from priv and satp"),
     VR_HOST(cpu.ictx, "from priv and satp"),
     VR_STATE(cpu.icount, "instructions retired"),
+    VR_HOST(cpu.traps, "counted for lockstep, since it began"),
     VR_STATE(cpu.fflags, "accrued exceptions", .max = 31),
     VR_STATE(cpu.frm, "dynamic rounding mode", .max = 7),
     VR_HOST(cpu.trapped, "only inside a block"),
@@ -291,6 +293,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.cache, "translated again"),
     VR_HOST(cpu.trace, "the user's choice"),
     VR_HOST(cpu.single, "the user's choice"),
+    VR_HOST(cpu.lockstep, "the user's choice"),
     VR_HOST(cpu.jit, "compiled again"),
     VR_HOST(cpu.jit_hot, "the user's choice"),
     VR_HOST(cpu.page_va, "only inside compiled code"),
@@ -302,6 +305,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.mode, "from priv and satp"),
     VR_HOST(cpu.fp_live, "only inside compiled code"),
     VR_HOST(cpu.interp_once, "only inside compiled code"),
+    VR_HOST(cpu.interp_all, "only inside lockstep"),
     VR_HOST(cpu.tlb, "refilled by page walks"),
     VR_HOST(config, "given by the board; snapshots hold its shape"),
     VR_STATE(priv, "privilege mode: 0 U, 1 S, 3 M", .def = RV_M, .max = RV_M),
@@ -377,6 +381,29 @@ const struct vr_field *rv_hart_fields(void)
     return hart_fields;
 }
 
+/* Others write them; or they change with them, by what only happens between instructions. */
+bool rv_field_is_shared(const struct vr_field *field)
+{
+    static const uint32_t offset[] = {
+        offsetof(struct rv_hart, hsm),        offsetof(struct rv_hart, lines),
+        offsetof(struct rv_hart, remote),     offsetof(struct rv_hart, start_pc),
+        offsetof(struct rv_hart, start_a0),   offsetof(struct rv_hart, start_a1),
+        offsetof(struct rv_hart, start_priv),
+    };
+    for (unsigned i = 0; i < VR_COUNT(offset); i++) {
+        if (field->offset == offset[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* PMP is not changed by what can be taken back. */
+void rv_state_was_set(struct vr_cpu *cpu)
+{
+    rv_regime(RV_HART(cpu));
+}
+
 static uint64_t hart_shape(const struct rv_config *config)
 {
     return config->ext | (uint64_t)config->satp_max << 56;
@@ -433,6 +460,7 @@ static void hart_op_destroy(struct vr_vcpu *vcpu)
     }
 static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp");
 static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit");
+static const struct vr_cpu_ops hart_ops_lockstep = HART_OPS("lockstep");
 
 int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_config *config,
                    struct vr_space *mem, struct vr_clock *clock, uint64_t (*time)(void *),
@@ -454,10 +482,20 @@ int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_c
         free(hart);
         return vr_err(err, -ENOMEM, "no memory for the decoder of hart %u", index);
     }
-    int r = vr_cpu_init(&hart->cpu, &rv_isa, config->jit ? &hart_ops_jit : &hart_ops_interp,
+    int r = vr_cpu_init(&hart->cpu, &rv_isa,
+                        config->lockstep ? &hart_ops_lockstep
+                        : config->jit    ? &hart_ops_jit
+                                         : &hart_ops_interp,
                         machine, index, mem, err);
     if (r == 0 && config->jit) {
-        r = vr_jit_create(&hart->cpu, &config->jit_opts, err);
+        struct vr_jit_opts opts = config->jit_opts;
+        if (config->lockstep) {
+            opts.mirror = VR_JIT_MIRROR_OFF; /* its writes would not be seen */
+        }
+        r = vr_jit_create(&hart->cpu, &opts, err);
+        if (r == 0 && config->lockstep) {
+            r = vr_lockstep_create(&hart->cpu, &opts, err);
+        }
         if (r < 0) {
             vr_cpu_fini(&hart->cpu);
         }

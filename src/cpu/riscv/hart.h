@@ -50,7 +50,8 @@ struct rv_config {
     uint64_t timebase_hz;
     /* ecall from S goes to hart->sbi; the hart is stopped after reset, until rv_hart_start. */
     bool builtin_sbi;
-    bool jit; /* hot code is compiled */
+    bool jit;      /* hot code is compiled */
+    bool lockstep; /* with jit: and compared with the interpreter */
     struct vr_jit_opts jit_opts;
 };
 

@@ -49,6 +49,9 @@ const struct vr_isa rv_isa = {
     .illegal = isa_illegal,
     .attention = rv_attention,
     .mode_char = isa_mode_char,
+    .fields = rv_hart_fields,
+    .field_is_shared = rv_field_is_shared,
+    .state_was_set = rv_state_was_set,
 };
 
 void rv_config_default(struct rv_config *config)

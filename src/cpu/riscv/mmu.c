@@ -109,7 +109,7 @@ static enum rv_walk mmu_mark(struct rv_hart *hart, uint64_t gpa, uint64_t *pte,
         *ret_again = true;
         return RV_WALK_PAGE;
     }
-    vr_dma_wrote(hart->cpu.mem, &hart->cpu.view, gpa, 8);
+    vr_mem_tell(&hart->cpu, gpa, 8);
     *pte = old | want;
     return RV_WALK_OK;
 }

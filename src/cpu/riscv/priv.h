@@ -128,5 +128,8 @@ void rv_attention(struct vr_cpu *cpu);
 bool rv_csr_legal(const struct rv_hart *hart);
 /* The table, for the test that every byte of the struct is in it. */
 const struct vr_field *rv_hart_fields(void);
+/* For lockstep, see struct vr_isa. */
+bool rv_field_is_shared(const struct vr_field *field);
+void rv_state_was_set(struct vr_cpu *cpu);
 
 #endif

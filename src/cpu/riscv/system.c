@@ -3,6 +3,7 @@
  * I, Zicbom, Zicboz, Zawrs.
  */
 #include "base/bits.h"
+#include "cpu/jit/lockstep.h"
 #include "cpu/riscv/priv.h"
 
 #include <string.h>
@@ -14,12 +15,12 @@ uint32_t rv_fetch_bits(struct rv_hart *hart)
     uint32_t bits = 0;
     for (unsigned i = 0; i < 2; i++) {
         struct vr_xlate x;
-        uint64_t half;
+        const void *half;
         if (rv_walk(hart, hart->cpu.pc + 2 * i, 2, VR_EXEC, &x) != RV_WALK_OK ||
-            vr_space_read(hart->cpu.mem, &hart->cpu.view, x.gpa, 2, &half) < 0) {
+            !(half = vr_mem_phys(&hart->cpu, x.gpa, 2, false))) {
             return 0;
         }
-        bits |= (uint32_t)half << 16 * i;
+        bits |= (uint32_t)vr_load_le16(half) << 16 * i;
         if ((bits & 3) != 3) {
             break;
         }
@@ -45,6 +46,9 @@ static bool sys_ecall(struct vr_cpu *cpu, const struct vr_ir *ir)
     struct rv_hart *hart = RV_HART(cpu);
     (void)ir;
     if (hart->priv == RV_S && hart->config.builtin_sbi && hart->sbi) {
+        if (vr_outside(cpu)) {
+            return false;
+        }
         bool on = hart->sbi(hart->sbi_opaque, hart);
         if (!on) { /* it may have stopped: rv_attention waits */
             atomic_store(&cpu->vcpu.attention, true);
@@ -105,6 +109,9 @@ static bool sys_wfi(struct vr_cpu *cpu, const struct vr_ir *ir)
     if (hart->priv == RV_U || (hart->priv == RV_S && hart->mstatus & RV_MSTATUS_TW)) {
         return rv_illegal_bits(hart, ir);
     }
+    if (vr_outside(cpu)) {
+        return false;
+    }
     if (!rv_due_m(hart) && !rv_due_s(hart)) {
         vr_vcpu_sleep(&cpu->vcpu);
     }
@@ -120,6 +127,9 @@ static bool sys_wrs(struct vr_cpu *cpu, const struct vr_ir *ir)
     bool nto = (uint32_t)ir->imm == 0x00d00073;
     if (nto && hart->priv != RV_M && hart->mstatus & RV_MSTATUS_TW) {
         return rv_illegal_bits(hart, ir);
+    }
+    if (vr_outside(cpu)) {
+        return false;
     }
     vireo_thread_yield();
     return true;
@@ -151,6 +161,9 @@ static bool sys_sfence_inval(struct vr_cpu *cpu, const struct vr_ir *ir)
 static bool sys_fence_i(struct vr_cpu *cpu, const struct vr_ir *ir)
 {
     (void)ir;
+    if (vr_outside(cpu)) {
+        return false;
+    }
     vr_code_fence(cpu);
     return true;
 }

@@ -44,6 +44,7 @@ static void trap_enter(struct rv_hart *hart, bool to_s, uint64_t cause, uint64_t
 void rv_trap(struct rv_hart *hart, uint64_t cause, uint64_t tval)
 {
     hart->cpu.trapped = true;
+    hart->cpu.traps++;
     trap_enter(hart, hart->priv <= RV_S && hart->medeleg >> cause & 1, cause, tval);
 }
 
