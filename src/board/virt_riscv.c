@@ -3,11 +3,8 @@
 #include "base/bits.h"
 #include "base/err.h"
 #include "board/virt_riscv_priv.h"
-#include "cpu/ir/trace.h"
 #include "cpu/jit/jit.h"
 #include "dev/char/uart16550.h"
-#include "dev/irqchip/clint.h"
-#include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/htif.h"
 #include "dev/misc/sifive_test.h"
@@ -24,12 +21,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Create a device, hand it to the machine, map its first window, and connect its wire to PLIC input
- * @irq (0: none). */
-static int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                    const char *opts, uint64_t gpa, uint64_t len,
-                    struct vr_irq *(*wire)(struct vr_dev *), unsigned irq, struct vr_dev **ret_dev,
-                    struct vr_error *err)
+int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
+             uint64_t gpa, uint64_t len, struct vr_irq *(*wire)(struct vr_dev *), unsigned irq,
+             struct vr_dev **ret_dev, struct vr_error *err)
 {
     struct vr_dev *dev;
     vr_assert(v->dev_count < VIRT_DEVS);
@@ -43,7 +37,7 @@ static int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const cha
         return r;
     }
     if (wire) {
-        vr_irq_connect(wire(dev), vr_plic_set, v->plic, irq);
+        virt_connect(v, wire(dev), irq);
     }
     struct virt_dev *d = &v->dev[v->dev_count++];
     *d = (struct virt_dev){.dev = dev, .at = {.gpa = {gpa}, .len = {len}}};
@@ -55,53 +49,15 @@ static int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const cha
     return vr_dev_map(dev, 0, vr_machine_mem(v->machine), gpa, err);
 }
 
-static uint64_t virt_time(void *clint)
+int virt_add_window(struct vr_virt *v, unsigned window, uint64_t gpa, uint64_t len,
+                    struct vr_error *err)
 {
-    return vr_clint_mtime(clint);
-}
-
-static void virt_time_was_set(void *virt)
-{
-    struct vr_virt *v = virt;
-    for (unsigned i = 0; i < v->cpus && v->hart[i]; i++) {
-        rv_hart_time_was_set(v->hart[i]);
-    }
-}
-
-/* CLINT, harts, PLIC: who interrupts whom. */
-static int virt_add_cpus(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
-{
-    char opts[64];
-    snprintf(opts, sizeof(opts), "harts=%u", v->cpus);
-    int r =
-        virt_add(v, &vr_clint_class, "clint", opts, VIRT_CLINT, 0x10000, NULL, 0, &v->clint, err);
-    if (r < 0) {
-        return r;
-    }
-    vr_clint_on_set(v->clint, virt_time_was_set, v);
-    snprintf(opts, sizeof(opts), "contexts=%u", v->cpus * 2);
-    r = virt_add(v, &vr_plic_class, "plic", opts, VIRT_PLIC, vr_plic_len(v->cpus * 2), NULL, 0,
-                 &v->plic, err);
-    for (unsigned i = 0; r == 0 && i < v->cpus; i++) {
-        r = rv_hart_create(v->machine, i, &v->config, vr_machine_mem(v->machine),
-                           vr_machine_clock(v->machine), virt_time, v->clint, &v->hart[i], err);
-        if (r < 0) {
-            break;
-        }
-        r = vr_machine_add_vcpu(v->machine, &v->hart[i]->cpu.vcpu, err);
-        if (r < 0) {
-            v->hart[i]->cpu.vcpu.ops->destroy(&v->hart[i]->cpu.vcpu);
-            break;
-        }
-        vr_irq_connect(vr_clint_msip(v->clint, i), rv_hart_irq, v->hart[i], RV_MSI);
-        vr_irq_connect(vr_clint_mtip(v->clint, i), rv_hart_irq, v->hart[i], RV_MTI);
-        vr_irq_connect(vr_plic_out(v->plic, 2 * i), rv_hart_irq, v->hart[i], RV_MEI);
-        vr_irq_connect(vr_plic_out(v->plic, 2 * i + 1), rv_hart_irq, v->hart[i], RV_SEI);
-        if (o->trace_insn) {
-            r = vr_trace_start(&v->hart[i]->cpu, o->trace_insn, err);
-        }
-    }
-    return r;
+    struct virt_dev *first = &v->dev[v->dev_count - 1], *more = &v->dev[v->dev_count++];
+    vr_assert(v->dev_count <= VIRT_DEVS);
+    first->at.gpa[window] = gpa;
+    first->at.len[window] = len;
+    *more = (struct virt_dev){.dev = first->dev, .at = {.gpa = {gpa}, .len = {len}}, .in_other = 1};
+    return vr_dev_map(first->dev, window, vr_machine_mem(v->machine), gpa, err);
 }
 
 /* Backends outlive the devices that use them: the machine closes them last. */
@@ -482,7 +438,10 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->ram_bytes = o->ram_bytes;
     v->append = o->append ? strdup(o->append) : NULL;
     rv_config_default(&v->config);
-    v->config.ext &= ~(UINT64_C(1) << RV_EXT_smaia | UINT64_C(1) << RV_EXT_ssaia);
+    v->aia = o->aia;
+    if (v->aia == VR_VIRT_AIA_NONE) {
+        v->config.ext &= ~(UINT64_C(1) << RV_EXT_smaia | UINT64_C(1) << RV_EXT_ssaia);
+    }
     v->config.builtin_sbi = !o->firmware;
     v->config.satp_max = virt_satp_max(o);
     virt_choose_engine(v, o);

@@ -55,6 +55,10 @@ enum vr_virt_engine {
 enum { VR_VIRT_DIFFERS = 6 };
 
 enum vr_virt_mmu { VR_VIRT_MMU_AUTO, VR_VIRT_MMU_SV39, VR_VIRT_MMU_SV48, VR_VIRT_MMU_SV57 };
+/* The interrupt controllers of the RISC-V Advanced Interrupt Architecture, which take the PLIC's
+ * place: APLIC, wires to every hart; APLIC_IMSIC, messages to every hart, from the APLIC for wires.
+ */
+enum vr_virt_aia { VR_VIRT_AIA_NONE, VR_VIRT_AIA_APLIC, VR_VIRT_AIA_APLIC_IMSIC };
 
 /* What to build. Strings are read during create only. */
 struct vr_virt_opts {
@@ -63,10 +67,11 @@ struct vr_virt_opts {
     enum vr_virt_engine engine;
     struct vr_jit_opts jit;
     enum vr_virt_mmu mmu; /* the largest address spaces; AUTO: Sv39, with much memory Sv48 */
-    uint64_t ram_bytes;   /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
-    const char *kernel;   /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
-    const char *initrd;   /* or NULL */
-    const char *append;   /* kernel command line, or NULL */
+    enum vr_virt_aia aia;
+    uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
+    const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
+    const char *initrd; /* or NULL */
+    const char *append; /* kernel command line, or NULL */
     /* NULL: the built-in SBI; "none": the kernel is a bare-metal program for M-mode; else a file.
      */
     const char *firmware;

@@ -3,13 +3,21 @@
  * Devicetree Specification 0.4; bindings as in Linux Documentation/devicetree/bindings/riscv.
  */
 #include "board/virt_riscv_priv.h"
-#include "dev/irqchip/clint.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 /* Phandles: harts' interrupt controllers from 1 on, then the controllers of the machine. */
-enum { PHANDLE_CPU_INTC = 1, PHANDLE_PLIC = 100, PHANDLE_TEST = 101 };
+enum {
+    PHANDLE_CPU_INTC = 1,
+    PHANDLE_PLIC = 100,
+    PHANDLE_TEST,
+    PHANDLE_APLIC_M, /* each pair in this order: aplic.h */
+    PHANDLE_APLIC_S,
+    PHANDLE_IMSIC_M,
+    PHANDLE_IMSIC_S,
+};
+enum { IRQ_LEVEL_HIGH = 4 }; /* the second cell of an interrupt of the APLIC */
 
 static void fdt_cpu(struct vr_virt *v, unsigned i)
 {
@@ -68,7 +76,8 @@ static void fdt_chosen(struct vr_virt *v)
     vr_fdt_end(f);
 }
 
-/* The interrupts-extended cells of a controller that has a wire for two interrupts of each hart. */
+/* The interrupts-extended cells of a controller that has a wire for two interrupts of each hart, or
+ * one (@second 0). */
 static unsigned fdt_harts_cells(const struct vr_virt *v, uint32_t *cells, uint32_t first,
                                 uint32_t second)
 {
@@ -76,26 +85,51 @@ static unsigned fdt_harts_cells(const struct vr_virt *v, uint32_t *cells, uint32
     for (unsigned i = 0; i < v->cpus; i++) {
         cells[n++] = PHANDLE_CPU_INTC + i;
         cells[n++] = first;
-        cells[n++] = PHANDLE_CPU_INTC + i;
-        cells[n++] = second;
+        if (second) {
+            cells[n++] = PHANDLE_CPU_INTC + i;
+            cells[n++] = second;
+        }
     }
     return n;
 }
 
-static void fdt_device(struct vr_virt *v, struct virt_dev *d)
+/* What an interrupt controller's node says of the harts and of other controllers. */
+static void fdt_controller(const struct vr_virt *v, const struct vr_dev *dev, struct vr_fdt_at *at,
+                           uint32_t *cells)
+{
+    at->irqs_extended = cells;
+    if (dev == v->clint) {
+        at->irqs_extended_count = fdt_harts_cells(v, cells, RV_MSI, RV_MTI);
+    } else if (dev == v->imsic_m || dev == v->imsic_s) {
+        bool s = dev == v->imsic_s;
+        at->phandle = s ? PHANDLE_IMSIC_S : PHANDLE_IMSIC_M;
+        at->irqs_extended_count = fdt_harts_cells(v, cells, s ? RV_SEI : RV_MEI, 0);
+    } else if (dev == v->irqchip) {
+        at->phandle = v->aia ? PHANDLE_APLIC_M : PHANDLE_PLIC;
+        at->irqs_extended_count = fdt_harts_cells(v, cells, RV_MEI, RV_SEI);
+        at->msi_parent = v->imsic_m ? PHANDLE_IMSIC_M : 0;
+        if (v->aia && v->config.builtin_sbi) {
+            at->len[0] = 0; /* the M domain */
+        }
+    }
+}
+
+static void fdt_device(struct vr_virt *v, const struct virt_dev *d)
 {
     uint32_t cells[VR_MAX_VCPUS * 4];
-    if (!d->dev->cls->describe || d->in_other) {
+    struct vr_fdt_at at = d->at;
+    /* Where there is no M-mode software, its interrupt files are nobody's. */
+    bool hidden = v->imsic_m && d->dev == v->imsic_m && v->config.builtin_sbi;
+    if (!d->dev->cls->describe || d->in_other || hidden) {
         return;
     }
-    d->at.irq_parent = d->at.irq_count ? PHANDLE_PLIC : 0;
-    d->at.phandle = d->dev == v->plic ? PHANDLE_PLIC : d->dev == v->test ? PHANDLE_TEST : 0;
-    d->at.irqs_extended = cells;
-    d->at.irqs_extended_count = d->dev == v->plic    ? fdt_harts_cells(v, cells, RV_MEI, RV_SEI)
-                                : d->dev == v->clint ? fdt_harts_cells(v, cells, RV_MSI, RV_MTI)
-                                                     : 0;
-    d->dev->cls->describe(d->dev, v->fdt, &d->at);
-    d->at.irqs_extended = NULL;
+    at.irq_parent = !at.irq_count ? 0 : v->aia ? PHANDLE_APLIC_S : PHANDLE_PLIC;
+    if (v->aia && at.irq_count == 1) {
+        at.irq[at.irq_count++] = IRQ_LEVEL_HIGH;
+    }
+    at.phandle = d->dev == v->test ? PHANDLE_TEST : 0;
+    fdt_controller(v, d->dev, &at, cells);
+    d->dev->cls->describe(d->dev, v->fdt, &at);
 }
 
 static void fdt_devices(struct vr_virt *v)

@@ -20,15 +20,19 @@
 #define VIRT_CLINT   UINT64_C(0x2000000)
 #define VIRT_SSWI    UINT64_C(0x2f00000)
 #define VIRT_PLIC    UINT64_C(0xc000000)
+#define VIRT_APLIC_M UINT64_C(0xc000000)
+#define VIRT_APLIC_S UINT64_C(0xd000000)
 #define VIRT_UART    UINT64_C(0x10000000)
 #define VIRT_MMIO    UINT64_C(0x10001000)
 #define VIRT_FW_CFG  UINT64_C(0x10100000)
 #define VIRT_FLASH   UINT64_C(0x20000000) /* code; the variables follow */
+#define VIRT_IMSIC_M UINT64_C(0x24000000)
+#define VIRT_IMSIC_S UINT64_C(0x28000000)
 #define VIRT_RAM     UINT64_C(0x80000000)
 #define VIRT_RAM_MAX (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
 
 enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11 };
-enum { VIRT_DEVS = 24 };
+enum { VIRT_DEVS = 32 };
 enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 
 /* A device and where it stands. */
@@ -51,7 +55,10 @@ struct vr_virt {
     uint64_t ram_bytes;
     struct virt_dev dev[VIRT_DEVS];
     unsigned dev_count;
-    struct vr_dev *clint, *plic, *uart, *test;
+    enum vr_virt_aia aia;
+    struct vr_dev *irqchip; /* where the devices' wires end: PLIC or APLIC */
+    struct vr_dev *imsic_m, *imsic_s;
+    struct vr_dev *clint, *uart, *test;
     struct vr_dev *balloon; /* NULL: none */
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct vr_blk *blk[VR_VIRT_DISKS];
@@ -85,6 +92,20 @@ int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const cha
 /* The virtio console (virt_riscv_ports.c). */
 int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *opts, unsigned *slot,
                    struct vr_error *err) VR_MUST;
+/* Create a device, hand it to the machine, map its first window, and connect its wire to input @irq
+ * of the interrupt controller (0: none). */
+int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
+             uint64_t gpa, uint64_t len, struct vr_irq *(*wire)(struct vr_dev *), unsigned irq,
+             struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* Map another window of the device that was added last. */
+int virt_add_window(struct vr_virt *v, unsigned window, uint64_t gpa, uint64_t len,
+                    struct vr_error *err) VR_MUST;
+/* Harts, interrupt controllers, and who interrupts whom (virt_riscv_irq.c). */
+int virt_add_cpus(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
+/* A device's wire ends at input @irq of the interrupt controller. */
+void virt_connect(struct vr_virt *v, struct vr_irq *wire, unsigned irq);
+/* What M-mode firmware would do with them: at a reset, where the built-in SBI is in its place. */
+void virt_irq_reset(struct vr_virt *v);
 /* Read and place kernel, initrd, firmware; no guest memory is touched yet (virt_riscv_boot.c). */
 int virt_plan(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
 /* At each reset: fill RAM and ROM, start the harts. */

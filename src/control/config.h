@@ -30,6 +30,7 @@ struct vireo_config {
     char *console, *port[VR_VIRT_PORTS], *port_name[VR_VIRT_PORTS], *trace_insn;
     enum vr_virt_engine engine;
     enum vr_virt_mmu mmu;
+    enum vr_virt_aia aia;
     struct vr_jit_opts jit;
     bool jit_perf, jit_stats;
     unsigned cpus, port_count, disk_count, net_count;
@@ -81,5 +82,10 @@ bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_
  * *ret_what says what it is; both static. Errors: vr_catalog_identify's. */
 int vr_config_identify(const char *path, const char **ret_key, const char **ret_what,
                        struct vr_error *err) VR_MUST;
+
+/* --machine (config_machine.c). */
+extern const struct vr_opt_key vr_config_machine_keys[];
+int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
+                      struct vr_error *err);
 
 #endif

@@ -705,6 +705,16 @@ const struct vr_opt vr_config_opts[] = {
          "flash, up to 32 MiB, where firmware keeps variables: a copy of RISCV_VIRT_VARS.fd, or "
          "an empty file; what the guest changes is written back at once; without, it is lost in "
          "the end"},
+    {.name = "machine",
+     .kind = VR_OPT_TEXT,
+     .value = "NAME[,KEY=VALUE...]",
+     .def = "virt",
+     .group = OPTS_MACHINE,
+     .apply = vr_config_machine,
+     .keys = vr_config_machine_keys,
+     .words = "virt virt,aia=aplic virt,aia=aplic-imsic",
+     .why = "the one that stock kernels and firmware run on, with a PLIC",
+     .help = "kind of machine (vireo machines lists them), and variants of it"},
     {.name = "memory",
      .letter = 'm',
      .kind = VR_OPT_SIZE,

@@ -151,6 +151,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         .mmu = c->mmu,
         .engine = c->engine,
         .jit = c->jit,
+        .aia = c->aia,
         .ram_bytes = c->memory_bytes,
         .kernel = c->kernel,
         .initrd = c->initrd,

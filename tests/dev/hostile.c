@@ -59,7 +59,7 @@ static void hostile_file(char *path, size_t room, const void *data, size_t len, 
     KEEPS(close(fd) == 0);
 }
 
-void hostile_init(struct hostile *h)
+void hostile_init(struct hostile *h, enum vr_virt_aia aia)
 {
     uint8_t image[64] = {0x6f}; /* j . */
     char kernel[64], disk[64], flash[64];
@@ -74,6 +74,7 @@ void hostile_init(struct hostile *h)
     hostile_file(flash, sizeof(flash), "variables", 9, 9);
     struct vr_virt_opts o = {
         .cpus = 2,
+        .aia = aia,
         .ram_bytes = 16 * MIB,
         .kernel = kernel,
         .disk = {{.path = disk, .force_raw = true}},

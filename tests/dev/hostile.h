@@ -7,6 +7,7 @@
 #ifndef VR_TEST_HOSTILE_H
 #define VR_TEST_HOSTILE_H
 
+#include "board/virt_riscv.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,9 +25,9 @@ struct hostile {
     unsigned ops[16]; /* how many of each kind took place */
 };
 
-/* Build the machine: 2 harts, 16 MiB, a disk, a network card, consoles, a random source, flash.
- * Aborts when the host cannot. */
-void hostile_init(struct hostile *h);
+/* Build the machine: 2 harts, 16 MiB, a disk, a network card, consoles, a random source, flash,
+ * interrupt controllers of @aia. Aborts when the host cannot. */
+void hostile_init(struct hostile *h, enum vr_virt_aia aia);
 void hostile_fini(struct hostile *h);
 /* Every device and the memory that the operations use as they were at first. */
 void hostile_reset(struct hostile *h);

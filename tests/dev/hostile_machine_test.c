@@ -43,13 +43,12 @@ static uint64_t next(uint64_t *x)
 
 enum { ROUNDS = 60, OPS = 500 };
 
-static void random_operations_leave_the_machine_alive(void **state)
+static void random_operations(enum vr_virt_aia aia, unsigned rounds)
 {
     struct hostile h;
     uint64_t x = 1, first = 0;
-    (void)state;
-    hostile_init(&h);
-    for (unsigned round = 0; round < ROUNDS; round++) {
+    hostile_init(&h, aia);
+    for (unsigned round = 0; round < rounds; round++) {
         hostile_reset(&h);
         for (unsigned i = 0; i < OPS; i++) {
             uint8_t op[HOSTILE_OP];
@@ -63,26 +62,33 @@ static void random_operations_leave_the_machine_alive(void **state)
             hostile_do(&h, op);
         }
         hostile_check(&h);
-        first = round == ROUNDS / 4 ? hostile_rss() : first;
+        first = round == rounds / 4 ? hostile_rss() : first;
     }
     for (unsigned i = 0; i < VR_COUNT(h.ops); i++) {
-        assert_true(h.ops[i] > ROUNDS);
+        assert_true(h.ops[i] > rounds);
     }
     assert_true(hostile_rss() < first + GROWTH || first == 0);
     hostile_fini(&h);
 }
 
+static void random_operations_leave_the_machine_alive(void **state)
+{
+    (void)state;
+    random_operations(VR_VIRT_AIA_NONE, ROUNDS);
+    random_operations(VR_VIRT_AIA_APLIC, ROUNDS / 4);
+    random_operations(VR_VIRT_AIA_APLIC_IMSIC, ROUNDS / 4);
+}
+
 /* All ones, all zeroes and a walking bit into every register there is, then the same again while
  * the queues are set up: row 3 of docs/threats.md for everything that is no virtio device. */
-static void every_address_of_every_window(void **state)
+static void every_address(enum vr_virt_aia aia)
 {
     static const uint64_t values[] = {0, UINT64_MAX, 1, 0x80, 0x8000, 0x80000000};
     struct hostile h;
     const char *name;
     uint64_t gpa, len, val;
     unsigned irq;
-    (void)state;
-    hostile_init(&h);
+    hostile_init(&h, aia);
     struct vr_space *mem = vr_machine_mem(h.v->machine);
     for (unsigned row = 0; vr_virt_map_row(h.v, row, &name, &gpa, &len, &irq); row++) {
         uint64_t step = len > 0x10000 ? len / 0x4000 | 1 : 1;
@@ -100,6 +106,14 @@ static void every_address_of_every_window(void **state)
     }
     hostile_check(&h);
     hostile_fini(&h);
+}
+
+static void every_address_of_every_window(void **state)
+{
+    (void)state;
+    every_address(VR_VIRT_AIA_NONE);
+    every_address(VR_VIRT_AIA_APLIC);
+    every_address(VR_VIRT_AIA_APLIC_IMSIC);
 }
 
 /* --- Harts --- */
@@ -336,12 +350,13 @@ static void make_code(uint64_t *x, enum kind kind)
     assert_int_equal(fclose(f), 0);
 }
 
-static struct vr_virt *build(enum kind kind)
+static struct vr_virt *build(enum kind kind, unsigned run)
 {
     struct vr_virt *v = NULL;
     struct vr_error err = {0};
     struct vr_virt_opts o = {
         .cpus = HARTS,
+        .aia = (enum vr_virt_aia)(run % 3),
         .ram_bytes = 16 * MIB,
         .kernel = kind == FLASH ? NULL : code_path,
         .firmware = kind == BARE ? "none" : NULL,
@@ -451,7 +466,7 @@ static void run_random_code(enum kind kind)
     for (unsigned run = 0; run < RUNS; run++) {
         struct vr_error err = {0};
         make_code(&x, kind);
-        struct vr_virt *v = build(kind);
+        struct vr_virt *v = build(kind, run);
         const struct vr_ram *flash = hostile_flash(v);
         assert_int_equal(flash != NULL, kind == FLASH);
         vr_machine_on_reset(v->machine, counted_reset, v);

@@ -214,19 +214,25 @@ static void check_interrupts(struct tree *t, int node)
         const fdt32_t *parent = fdt_getprop(t->blob, node, "interrupt-parent", NULL);
         assert_non_null(parent);
         int chip = fdt_node_offset_by_phandle(t->blob, fdt32_ld(parent));
+        unsigned cells = t->v->aia ? 2 : 1;
         assert_true(chip >= 0);
-        check_controller(t, chip, 1);
-        const fdt32_t *ndev = fdt_getprop(t->blob, chip, "riscv,ndev", NULL);
+        check_controller(t, chip, cells);
+        const fdt32_t *ndev =
+            fdt_getprop(t->blob, chip, t->v->aia ? "riscv,num-sources" : "riscv,ndev", NULL);
         assert_non_null(ndev);
-        for (unsigned i = 0; i < (unsigned)len / 4; i++) {
+        for (unsigned i = 0; i < (unsigned)len / 4; i += cells) {
             uint32_t irq = fdt32_ld(p + i);
             assert_in_range(irq, 1, fdt32_ld(ndev));
             assert_int_equal(t->irqs[irq]++, 0); /* nobody shares one */
+            assert_true(cells == 1 || fdt32_ld(p + i + 1) == 4);
         }
     }
     p = fdt_getprop(t->blob, node, "interrupts-extended", &len);
     if (p) {
-        assert_int_equal(len, 16 * t->v->cpus); /* two wires to each hart */
+        bool aia = fdt_node_check_compatible(t->blob, node, "riscv,imsics") == 0 ||
+                   fdt_node_check_compatible(t->blob, node, "riscv,aplic") == 0;
+        unsigned wires = aia ? 1 : 2; /* to each hart */
+        assert_int_equal(len, 8 * wires * t->v->cpus);
         for (unsigned i = 0; i < (unsigned)len / 8; i++) {
             int intc = fdt_node_offset_by_phandle(t->blob, fdt32_ld(p + i * 2));
             assert_true(intc >= 0);
@@ -235,7 +241,7 @@ static void check_interrupts(struct tree *t, int node)
             const fdt32_t *hart =
                 fdt_getprop(t->blob, fdt_parent_offset(t->blob, intc), "reg", NULL);
             assert_non_null(hart);
-            assert_int_equal(fdt32_ld(hart), i / 2); /* in the order of the harts */
+            assert_int_equal(fdt32_ld(hart), i / wires); /* in the order of the harts */
         }
     }
 }
@@ -275,6 +281,36 @@ static void check_node(struct tree *t, int node)
         assert_true(fdt_stringlist_search(t->blob, node, "riscv,isa-extensions", "i") >= 0);
         assert_true(fdt_stringlist_search(t->blob, node, "riscv,isa-extensions", "d") >= 0);
     }
+}
+
+/* Interrupt controllers of the AIA: those of M only where there is software for it. */
+static void check_aia(const struct tree *t)
+{
+    enum vr_virt_aia aia = t->v->aia;
+    bool m = !t->v->config.builtin_sbi, imsic = aia == VR_VIRT_AIA_APLIC_IMSIC;
+    static const char *const aplics[] = {"/soc/interrupt-controller@c000000",
+                                         "/soc/interrupt-controller@d000000"};
+    static const char *const imsics[] = {"/soc/interrupt-controller@24000000",
+                                         "/soc/interrupt-controller@28000000"};
+    for (unsigned s = 0; s < 2; s++) {
+        int aplic = fdt_path_offset(t->blob, aplics[s]),
+            files = fdt_path_offset(t->blob, imsics[s]);
+        assert_int_equal(aplic >= 0, aia && (s || m));
+        assert_int_equal(files >= 0, imsic && (s || m));
+        if (aplic < 0) {
+            continue;
+        }
+        const fdt32_t *parent = fdt_getprop(t->blob, aplic, "msi-parent", NULL);
+        assert_int_equal(!!parent, imsic);
+        assert_int_equal(!fdt_getprop(t->blob, aplic, "interrupts-extended", NULL), imsic);
+        assert_true(!parent || fdt_node_offset_by_phandle(t->blob, fdt32_ld(parent)) == files);
+    }
+    assert_int_equal(fdt_path_offset(t->blob, "/soc/plic@c000000") >= 0, !aia);
+    int cpu = fdt_path_offset(t->blob, "/cpus/cpu@0");
+    assert_int_equal(fdt_stringlist_search(t->blob, cpu, "riscv,isa-extensions", "smaia") >= 0,
+                     !!aia);
+    assert_int_equal(fdt_stringlist_search(t->blob, cpu, "riscv,isa-extensions", "ssaia") >= 0,
+                     !!aia);
 }
 
 /* What dtc has to say of it: nothing. */
@@ -346,6 +382,7 @@ static void check_tree(struct vr_virt *v, const char *append)
         assert_int_equal(cells_at(start, 0), v->initrd_gpa);
         assert_int_equal(cells_at(end, 0) - cells_at(start, 0), v->initrd_file.len);
     }
+    check_aia(&t);
     check_with_dtc(t.blob, blob_len);
 }
 
@@ -369,6 +406,15 @@ static void the_device_tree_describes_the_machine(void **state)
         }
         struct vr_virt *v = build(&o);
         check_tree(v, o.append);
+        vr_virt_destroy(v);
+    }
+    make_elf(firmware_path, VIRT_RAM, 2 * MIB);
+    for (unsigned i = 0; i < 4; i++) {
+        struct vr_virt_opts o = opts_of(i < 2 ? 3 : 64, 64 * MIB);
+        o.aia = i % 2 ? VR_VIRT_AIA_APLIC : VR_VIRT_AIA_APLIC_IMSIC;
+        o.firmware = i < 2 ? NULL : firmware_path;
+        struct vr_virt *v = build(&o);
+        check_tree(v, NULL);
         vr_virt_destroy(v);
     }
     struct vr_virt_opts o = opts_of(1, 5 * 1024 * MIB); /* 64-bit cells */

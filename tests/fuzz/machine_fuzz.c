@@ -1,6 +1,7 @@
 /*
  * A whole machine and a guest that is out for harm: the input is a list of operations
- * (tests/dev/hostile.h). If the first byte is odd, it is a snapshot of the machine instead.
+ * (tests/dev/hostile.h). If the first byte is odd, it is a snapshot of the machine instead; its
+ * other bits choose the interrupt controllers.
  */
 #include "fuzz.h"
 
@@ -13,13 +14,14 @@
 #define KEEPS(c) ((c) ? (void)0 : abort())
 
 /* Building one takes longer than most inputs do; each input begins with a reset. */
-static struct hostile *machine(void)
+static struct hostile *machine(uint8_t first)
 {
-    static struct hostile h;
-    if (!h.v) {
-        hostile_init(&h);
+    static struct hostile h[3];
+    unsigned aia = first / 2 % 3;
+    if (!h[aia].v) {
+        hostile_init(&h[aia], (enum vr_virt_aia)aia);
     }
-    return &h;
+    return &h[aia];
 }
 
 static void restore(struct hostile *h, const uint8_t *data, size_t len)
@@ -38,7 +40,7 @@ static void restore(struct hostile *h, const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct hostile *h = machine();
+    struct hostile *h = machine(len ? data[0] : 0);
     hostile_reset(h);
     size_t at = 1;
     if (len && data[0] & 1) {
@@ -52,9 +54,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     return 0;
 }
 
-static size_t seed_snapshot(uint8_t *buf, size_t cap)
+static size_t seed_snapshot(unsigned n, uint8_t *buf, size_t cap)
 {
-    struct hostile *h = machine();
+    buf[0] = (uint8_t)(1 + 2 * n);
+    struct hostile *h = machine(buf[0]);
     struct vr_snap s;
     size_t len;
     hostile_reset(h);
@@ -62,7 +65,6 @@ static size_t seed_snapshot(uint8_t *buf, size_t cap)
     KEEPS(vr_machine_save(vr_virt_machine(h->v), &s, NULL) == 0);
     len = s.len + 1;
     KEEPS(len <= cap);
-    buf[0] = 1;
     memcpy(buf + 1, s.buf, s.len);
     vr_snap_fini(&s);
     return len;
@@ -116,8 +118,8 @@ size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
             x = x * 6364136223846793005u + 1442695040888963407u;
             buf[i] = (uint8_t)(x >> 56);
         }
-        buf[0] = 0;
+        buf[0] = (uint8_t)(2 * n);
         return len;
     }
-    return n == 40 ? seed_snapshot(buf, cap) : 0;
+    return n < 43 ? seed_snapshot(n - 40, buf, cap) : 0;
 }

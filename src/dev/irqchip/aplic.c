@@ -425,8 +425,6 @@ static void aplic_node(struct vr_dev *d, struct vr_fdt *fdt, const struct vr_fdt
         const uint32_t delegation[] = {child, 1, APLIC(d)->sources};
         vr_fdt_u32(fdt, "riscv,children", child);
         vr_fdt_cells(fdt, "riscv,delegation", delegation, VR_COUNT(delegation));
-        /* What OpenSBI before 1.4 reads. */
-        vr_fdt_cells(fdt, "riscv,delegate", delegation, VR_COUNT(delegation));
     }
     vr_fdt_end(fdt);
 }

@@ -185,6 +185,7 @@ static int imsic_describe(struct vr_dev *d, struct vr_fdt *fdt, const struct vr_
     vr_fdt_reg(fdt, at);
     vr_fdt_empty(fdt, "interrupt-controller");
     vr_fdt_u32(fdt, "#interrupt-cells", 0);
+    vr_fdt_u32(fdt, "#address-cells", 0);
     vr_fdt_empty(fdt, "msi-controller");
     vr_fdt_u32(fdt, "#msi-cells", 0);
     vr_fdt_u32(fdt, "riscv,num-ids", VR_IMSIC_IDS);
