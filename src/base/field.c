@@ -94,7 +94,7 @@ const struct vr_field *vr_field_find(const struct vr_field *table, const char *n
     return NULL;
 }
 
-static void field_reset(void *obj, const struct vr_field *f, unsigned roles)
+void vr_field_reset(void *obj, const struct vr_field *f, unsigned roles)
 {
     char *p = (char *)obj + f->offset;
     switch (f->type) {
@@ -133,7 +133,7 @@ void vr_fields_reset(void *obj, const struct vr_field *table, unsigned roles)
 {
     for (const struct vr_field *f = table; f && f->name; f++) {
         if (f->role & roles) {
-            field_reset(obj, f, roles);
+            vr_field_reset(obj, f, roles);
         }
     }
 }

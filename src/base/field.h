@@ -101,6 +101,7 @@ bool vr_field_ok(const struct vr_field *f, uint64_t v);
 const struct vr_field *vr_field_find(const struct vr_field *table, const char *name);
 /* Set every field whose role is in @roles to its default; recurses into VR_STRUCT; frees VR_BUF. */
 void vr_fields_reset(void *obj, const struct vr_field *table, unsigned roles);
-const char *vr_type_name(enum vr_type type); /* "bool", "u8", ... */
+void vr_field_reset(void *obj, const struct vr_field *f, unsigned roles); /* just this one */
+const char *vr_type_name(enum vr_type type);                              /* "bool", "u8", ... */
 
 #endif

@@ -9,6 +9,7 @@
 #include "dev/virtio/console.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
+#include "dev/virtio/pci.h"
 #include "dev/virtio/rng.h"
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ enum { /* VIRTIO 1.2, 4.2.2 */
 enum { VQ_SIZE = 8, VQ_AT = 0x40000, VQ_STEP = 0x4000, VQ_AVAIL = 0x1000, VQ_USED = 0x2000 };
 enum { DISK_SECTORS = 64 };
 
-static void virtio_setup(struct dut *dut)
+static void virtio_setup_mmio(struct dut *dut)
 {
     struct vr_dev *d = dut->dev;
     vr_dev_write(d, 0, M_STATUS, 4, 0);
@@ -60,6 +61,53 @@ static void virtio_setup(struct dut *dut)
     vr_dev_write(d, 0, M_STATUS, 4, 15);
 }
 
+/* The same by VIRTIO 1.3, 4.1.4.3; first it has to be allowed to master the bus. */
+static void virtio_setup_pci(struct dut *dut)
+{
+    enum { W = VR_VIRTIO_PCI_REGS };
+    struct vr_dev *d = dut->dev;
+    vr_dev_write(d, VR_PCI_WINDOW, VR_PCI_COMMAND, 2, VR_PCI_CMD_MEM | VR_PCI_CMD_MASTER);
+    vr_dev_write(d, W, 0x14, 1, 0);
+    vr_dev_write(d, W, 0x14, 1, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        vr_dev_write(d, W, 0x00, 4, i);
+        vr_dev_write(d, W, 0x08, 4, i);
+        vr_dev_write(d, W, 0x0c, 4, vr_dev_read(d, W, 0x04, 4));
+    }
+    vr_dev_write(d, W, 0x14, 1, 11);
+    unsigned queues = (unsigned)vr_dev_read(d, W, 0x12, 2);
+    for (unsigned q = 0; q < queues && q < 8; q++) {
+        uint64_t gpa = RIG_RAM_GPA + VQ_AT + q * VQ_STEP;
+        memset(dut->rig.ram->hva + VQ_AT + q * VQ_STEP, 0, VQ_STEP);
+        vr_dev_write(d, W, 0x16, 2, q);
+        vr_dev_write(d, W, 0x18, 2, VQ_SIZE);
+        vr_dev_write(d, W, 0x1a, 2, q);
+        vr_dev_write(d, W, 0x20, 8, gpa);
+        vr_dev_write(d, W, 0x28, 8, gpa + VQ_AVAIL);
+        vr_dev_write(d, W, 0x30, 8, gpa + VQ_USED);
+        vr_dev_write(d, W, 0x1c, 2, 1);
+    }
+    vr_dev_write(d, W, 0x14, 1, 15);
+}
+
+static void virtio_setup(struct dut *dut)
+{
+    if (dut->dev->cls->pci) {
+        virtio_setup_pci(dut);
+    } else {
+        virtio_setup_mmio(dut);
+    }
+}
+
+static void virtio_notify(struct vr_dev *d, unsigned queue)
+{
+    if (d->cls->pci) {
+        vr_dev_write(d, VR_VIRTIO_PCI_REGS, VR_VIRTIO_PCI_NOTIFY + queue * 4, 2, queue);
+    } else {
+        vr_dev_write(d, 0, M_NOTIFY, 4, queue);
+    }
+}
+
 /* Make the chain at @head available, and say so. */
 static void virtio_offer(struct dut *dut, unsigned queue, uint16_t head)
 {
@@ -67,7 +115,7 @@ static void virtio_offer(struct dut *dut, unsigned queue, uint16_t head)
     uint16_t index = vr_load_le16(avail + 2);
     vr_store_le16(avail + 4 + index % VQ_SIZE * 2, head);
     vr_store_le16(avail + 2, (uint16_t)(index + 1));
-    vr_dev_write(dut->dev, 0, M_NOTIFY, 4, queue);
+    virtio_notify(dut->dev, queue);
 }
 
 /* One chain of up to four descriptors in a queue, mostly sound, and a notification. */
@@ -187,7 +235,7 @@ static void virtio_balloon_outside(struct dut *dut, uint64_t seed)
 
 static unsigned virtio_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
 {
-    ret_wires[0] = vr_virtio_mmio_irq(dev);
+    ret_wires[0] = dev->cls->pci ? &vr_pci_of(dev)->host.irq : vr_virtio_mmio_irq(dev);
     return 1;
 }
 
@@ -353,12 +401,25 @@ static const struct class_hooks others = {
     .work = virtio_work,
 };
 
+/* What holds for the one transport holds for the other. */
+static const struct vr_dev_class *const twins[][2] = {
+    {&vr_virtio_blk_pci_class, &vr_virtio_blk_mmio_class},
+    {&vr_virtio_net_pci_class, &vr_virtio_net_mmio_class},
+    {&vr_virtio_rng_pci_class, &vr_virtio_rng_mmio_class},
+    {&vr_virtio_balloon_pci_class, &vr_virtio_balloon_mmio_class},
+};
+
 const struct class_hooks *virtio_hooks(const struct vr_dev_class *cls)
 {
+    bool is_virtio = cls->windows[0].read == vr_virtio_mmio_read ||
+                     cls->windows[VR_VIRTIO_PCI_REGS].read == vr_virtio_pci_read;
+    for (unsigned i = 0; i < VR_COUNT(twins); i++) {
+        cls = twins[i][0] == cls ? twins[i][1] : cls;
+    }
     for (unsigned i = 0; i < VR_COUNT(hooks); i++) {
         if (hooks[i].cls == cls) {
             return &hooks[i];
         }
     }
-    return cls->windows[0].read == vr_virtio_mmio_read ? &others : NULL;
+    return is_virtio ? &others : NULL;
 }

@@ -120,33 +120,16 @@ static const struct vr_virtio_class echo_virtio = {
 
 static int echo_init(struct vr_dev *d, struct vr_error *err)
 {
-    return vr_virtio_init(d, &echo_virtio, &vr_virtio_mmio, ECHO(d)->vq, err);
+    return vr_virtio_init(d, &echo_virtio, vr_virtio_transport_of(d), ECHO(d)->vq, err);
 }
 
 #define VR_SELF struct echo
-static const struct vr_field echo_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    VR_STATE(word, "a word"),
-    VR_HOST(kept, "chains in flight"),
-    VR_HOST(kept_count, "how many"),
-    VR_HOST(readies, "calls of ready"),
-    VR_HOST(resets, "calls of reset"),
-    VR_HOST(stops, "calls of queue_stopped"),
-    VR_HOST(last, "for the test"),
-    VR_HOST(unpop, "for the test"),
-    VR_FIELD_END,
-};
+#define ECHO_ROWS                                                                      \
+    VR_VIRTIO_FIELDS(vq), VR_STATE(word, "a word"), VR_HOST(kept, "chains in flight"), \
+        VR_HOST(kept_count, "how many"), VR_HOST(readies, "calls of ready"),           \
+        VR_HOST(resets, "calls of reset"), VR_HOST(stops, "calls of queue_stopped"),   \
+        VR_HOST(last, "for the test"), VR_HOST(unpop, "for the test")
 
-const struct vr_dev_class echo_class = {
-    .name = "echo",
-    .help = "writes back what it reads",
-    .size = sizeof(struct echo),
-    .version = 1,
-    .fields = echo_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = echo_init,
-    .reset = vr_virtio_reset,
-    .loaded = vr_virtio_loaded,
-    .fini = vr_virtio_fini,
-    .counts = vr_virtio_counts,
-};
+VR_VIRTIO_CLASSES(echo, "writes back what it reads", 1, ECHO_ROWS, .init = echo_init,
+                  .reset = vr_virtio_reset, .loaded = vr_virtio_loaded,
+                  .quiesce = vr_virtio_quiesce, .fini = vr_virtio_fini, .counts = vr_virtio_counts);

@@ -3,7 +3,7 @@
 #ifndef VR_TEST_ECHO_DEVICE_H
 #define VR_TEST_ECHO_DEVICE_H
 
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 
 enum { ECHO_SIZE = 64, ECHO_FEATURE = 1, ECHO_NEEDS_FEATURE = 2, ECHO_KEPT = 128 };
 
@@ -16,10 +16,11 @@ struct echo {
     unsigned kept_count, readies, resets, stops;
     struct vr_chain last; /* as popped */
     uint64_t unpop;       /* this many pops are taken back, once */
+    struct vr_virtio_pci pci;
 };
 #define ECHO(d) ((struct echo *)(d))
 
-extern const struct vr_dev_class echo_class;
+extern const struct vr_dev_class vr_virtio_echo_mmio_class, vr_virtio_echo_pci_class;
 
 /* Give back what queue 1 keeps: in order, or the last first. */
 void echo_release(struct vr_dev *dev, bool backwards);

@@ -22,7 +22,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &vr_virtio_balloon_mmio_class, VD_OPTS);
+    f.dev = rig_dev(&f.rig, VD_CLASS(balloon), VD_OPTS);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
     return 0;
@@ -165,7 +165,7 @@ static void poisoned_pages_stay_as_they_are(void **state)
     struct vd_buf buf = {.gpa = RIG_RAM_GPA + FIRST * PAGE, .len = PAGE, .write = true};
     for (unsigned poison = 0; poison < 2; poison++) {
         assert_true(vd_negotiate(d, F_REPORT | F_POISON));
-        vr_dev_write(f->dev, 0, VD_CONFIG + 12, 4, poison * 0xaaaaaaaa);
+        vd_config_set(&f->d, 12, 4, poison * 0xaaaaaaaa);
         assert_int_equal(vd_config(d, 12, 4), poison * 0xaaaaaaaa);
         vd_queue(d, REPORT, 16);
         vd_driver_ok(d);
@@ -174,11 +174,11 @@ static void poisoned_pages_stay_as_they_are(void **state)
         assert_int_equal(gone(f, 0), !poison);
         assert_int_equal(page(f, 0)[9], poison ? 0xa5 : 0);
         assert_int_equal(f->dev->guest_errors, poison);
-        vr_dev_write(f->dev, 0, VD_CONFIG + 12, 4, 1); /* too late */
+        vd_config_set(&f->d, 12, 4, 1); /* too late */
         assert_int_equal(vd_config(d, 12, 4), poison * 0xaaaaaaaa);
     }
     assert_true(vd_negotiate(d, F_REPORT));
-    vr_dev_write(f->dev, 0, VD_CONFIG + 12, 4, 1); /* not without the feature */
+    vd_config_set(&f->d, 12, 4, 1); /* not without the feature */
     assert_int_equal(vd_config(d, 12, 4), 0);
 }
 
@@ -195,16 +195,16 @@ static void the_target(void **state)
     assert_int_equal(vd_config(d, 0, 4), 100);
     vr_virtio_balloon_target(f->dev, 100 * PAGE);
     assert_int_equal(vd_isr(d), 0); /* nothing new */
-    vr_dev_write(f->dev, 0, VD_CONFIG + 4, 4, 77);
+    vd_config_set(&f->d, 4, 4, 77);
     assert_int_equal(info(f).actual_bytes, 77 * PAGE);
     assert_int_equal(info(f).target_bytes, 100 * PAGE);
     vr_dev_reset(f->dev); /* a new guest: nothing is in it, and the host's wish stands */
     assert_int_equal(info(f).actual_bytes, 0);
     assert_int_equal(vd_config(d, 0, 4), 100);
     assert_int_equal(f->dev->guest_errors, 0);
-    vr_dev_write(f->dev, 0, VD_CONFIG, 4, 1); /* is the host's */
-    vr_dev_write(f->dev, 0, VD_CONFIG + 4, 2, 1);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 8, 4, 1);
+    vd_config_set(&f->d, 0, 4, 1); /* is the host's */
+    vd_config_set(&f->d, 4, 2, 1);
+    vd_config_set(&f->d, 8, 4, 1);
     assert_int_equal(f->dev->guest_errors, 3);
     assert_int_equal(vd_config(d, 0, 4), 100);
 }
@@ -213,8 +213,7 @@ static void options(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(vd_offered(&f->d) & 0x3f, F_STATS | F_OOM | F_POISON | F_REPORT);
-    struct vr_dev *other =
-        rig_dev(&f->rig, &vr_virtio_balloon_mmio_class, "reporting=off,deflate_on_oom=off");
+    struct vr_dev *other = rig_dev(&f->rig, VD_CLASS(balloon), "reporting=off,deflate_on_oom=off");
     struct vd d;
     vd_init(&d, &f->rig, other);
     assert_int_equal(vd_offered(&d) & 0x3f, F_STATS | F_POISON);
@@ -318,7 +317,7 @@ static void a_restored_balloon_goes_on(void **state)
     static const uint64_t stats[][2] = {{4, 1000}};
     struct fixture *f = *state;
     struct vd *d = &f->d;
-    struct vr_dev *other = rig_dev(&f->rig, &vr_virtio_balloon_mmio_class, VD_OPTS);
+    struct vr_dev *other = rig_dev(&f->rig, VD_CLASS(balloon), VD_OPTS);
     vr_virtio_balloon_target(f->dev, 50 * PAGE);
     vd_start(d, F_STATS, 16);
     struct vd_buf out = stats_buf(d, stats, 1);

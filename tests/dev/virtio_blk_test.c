@@ -35,7 +35,7 @@ static int setup(void **state)
     assert_int_equal(vr_loop_create(&f.loop, NULL), 0);
     f.rig.env.loop = f.loop;
     mem_blk_init(&f.disk, DISK, f.loop);
-    f.dev = rig_dev(&f.rig, &vr_virtio_blk_mmio_class, "serial=VIREO-0123456789," VD_OPTS);
+    f.dev = rig_dev(&f.rig, VD_CLASS(blk), "serial=VIREO-0123456789," VD_OPTS);
     vr_virtio_blk_attach(f.dev, &f.disk.blk);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
@@ -252,16 +252,16 @@ static void writeback_writes_are_flushed_when_asked(void **state)
     assert_int_equal(request(f, T_FLUSH, 0, NULL, NULL), S_OK);
     assert_int_equal(f->disk.flushes, 1);
     /* Written through from now on, and back again. */
-    vr_dev_write(f->dev, 0, VD_CONFIG + 32, 1, 0);
+    vd_config_set(&f->d, 32, 1, 0);
     assert_int_equal(vd_config(&f->d, 32, 1), 0);
     assert_int_equal(write_sectors(f, 0, buf, 512), S_OK);
     assert_int_equal(f->disk.flushes, 2);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 32, 1, 1);
+    vd_config_set(&f->d, 32, 1, 1);
     assert_int_equal(write_sectors(f, 0, buf, 512), S_OK);
     assert_int_equal(f->disk.flushes, 2);
     assert_int_equal(f->dev->guest_errors, 0);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 32, 1, 2);
-    vr_dev_write(f->dev, 0, VD_CONFIG, 4, 2);
+    vd_config_set(&f->d, 32, 1, 2);
+    vd_config_set(&f->d, 0, 4, 2);
     assert_int_equal(f->dev->guest_errors, 2);
 }
 
@@ -442,15 +442,14 @@ static void quiesced_and_restored_it_goes_on(void **state)
     struct vd *d = &f->d;
     uint8_t buf[512] = {42};
     vd_start(d, F_FLUSH | F_CONFIG_WCE | VR_VIRTIO_F_EVENT_IDX, 64);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 32, 1, 0);
+    vd_config_set(&f->d, 32, 1, 0);
     assert_int_equal(write_sectors(f, 5, buf, 512), S_OK);
     struct vd_buf bufs[] = {header(d, T_IN, 5), vd_in(d, 512), vd_in(d, 1)};
     vd_add(d, 0, bufs, 3);
     vd_kick(d, 0);
     vr_dev_quiesce(f->dev); /* it is done when this returns */
     assert_int_equal(*vd_hva(d, bufs[1].gpa), 42);
-    struct vr_dev *twin =
-        rig_dev(&f->rig, &vr_virtio_blk_mmio_class, "serial=VIREO-0123456789," VD_OPTS);
+    struct vr_dev *twin = rig_dev(&f->rig, VD_CLASS(blk), "serial=VIREO-0123456789," VD_OPTS);
     vr_virtio_blk_attach(twin, &f->disk.blk);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);

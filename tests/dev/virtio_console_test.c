@@ -51,7 +51,7 @@ static int setup(void **state)
     static struct fixture f;
     rig_init(&f.rig);
     assert_int_equal(vr_loop_create(&f.loop, NULL), 0);
-    f.dev = rig_dev(&f.rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test," VD_OPTS);
+    f.dev = rig_dev(&f.rig, VD_CLASS(console), "ports=/org.vireo.test," VD_OPTS);
     for (unsigned i = 0; i < 2; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
         f.end[i] = (struct end){.out = malloc(OUT_ROOM)};
@@ -236,7 +236,7 @@ static void output_waits_for_the_host(void **state)
         if (sent == 14) { /* in the middle of it, move to another process */
             sent = 14;
             struct vr_dev *twin =
-                rig_dev(&f->rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test," VD_OPTS);
+                rig_dev(&f->rig, VD_CLASS(console), "ports=/org.vireo.test," VD_OPTS);
             assert_int_equal(rig_copy(f->dev, twin), 0);
             vr_virtio_console_attach(f->dev, 0, NULL);
             vr_dev_destroy(f->dev);
@@ -379,7 +379,7 @@ static void size_by_configuration(void **state)
 static void a_console_alone(void **state)
 {
     struct fixture *f = *state;
-    struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class, NULL);
+    struct vr_dev *dev = rig_dev(&f->rig, VD_CLASS(console), NULL);
     struct vd d;
     vd_init(&d, &f->rig, dev);
     assert_int_equal(vd_offered(&d) & 7, F_SIZE | F_EMERG);
@@ -390,7 +390,7 @@ static void a_console_alone(void **state)
     vd_set(&d, VD_QUEUE_SEL, CRX);
     assert_int_equal(vd_get(&d, VD_QUEUE_SIZE_MAX), 0);
     assert_int_equal(dev->guest_errors, 0);
-    vr_dev_write(dev, 0, VD_QUEUE_NOTIFY, 4, CTX);
+    vd_set(&d, VD_QUEUE_NOTIFY, CTX);
     assert_int_equal(dev->guest_errors, 1);
     vr_dev_destroy(dev);
 }
@@ -402,8 +402,8 @@ static void eight_ports(void **state)
     struct fixture *f = *state;
     struct vr_chr *chr[8];
     struct vd d;
-    struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class,
-                                 "ports=one//three/four///seven/,resize_rows_first=on");
+    struct vr_dev *dev =
+        rig_dev(&f->rig, VD_CLASS(console), "ports=one//three/four///seven/,resize_rows_first=on");
     vd_init(&d, &f->rig, dev);
     for (unsigned i = 0; i < 8; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
@@ -476,12 +476,10 @@ static void bad_port_names(void **state)
     struct fixture *f = *state;
     struct vr_dev *dev = NULL;
     struct vr_error err;
-    assert_int_equal(vr_dev_create(&vr_virtio_console_mmio_class, "x", "ports=////////",
-                                   &f->rig.env, &dev, &err),
-                     -ERANGE);
     assert_int_equal(
-        vr_dev_create(&vr_virtio_console_mmio_class, "x", "ports=a/b/a", &f->rig.env, &dev, &err),
-        -EEXIST);
+        vr_dev_create(VD_CLASS(console), "x", "ports=////////", &f->rig.env, &dev, &err), -ERANGE);
+    assert_int_equal(vr_dev_create(VD_CLASS(console), "x", "ports=a/b/a", &f->rig.env, &dev, &err),
+                     -EEXIST);
     assert_null(dev);
 }
 
@@ -498,15 +496,15 @@ static void size_by_message(void **state)
 static void emergency_write(void **state)
 {
     struct fixture *f = *state;
-    vr_dev_write(f->dev, 0, VD_CONFIG + 8, 4, 'A'); /* nobody has set the device up */
+    vd_config_set(&f->d, 8, 4, 'A'); /* nobody has set the device up */
     vd_start(&f->d, F_EMERG, 32);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 8, 4, 0xffffff00 | 'B');
+    vd_config_set(&f->d, 8, 4, 0xffffff00 | 'B');
     turn(f);
     assert_int_equal(f->end[0].len, 2);
     assert_memory_equal(f->end[0].out, "AB", 2);
     assert_int_equal(f->dev->guest_errors, 0);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 8, 1, 'C');
-    vr_dev_write(f->dev, 0, VD_CONFIG, 4, 'D');
+    vd_config_set(&f->d, 8, 1, 'C');
+    vd_config_set(&f->d, 0, 4, 'D');
     assert_int_equal(f->dev->guest_errors, 2);
 }
 
@@ -515,8 +513,7 @@ static void restored_with_two_ports(void **state)
     struct fixture *f = *state;
     struct vd *d = &f->d;
     multiport(f, 0);
-    struct vr_dev *twin =
-        rig_dev(&f->rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test," VD_OPTS);
+    struct vr_dev *twin = rig_dev(&f->rig, VD_CLASS(console), "ports=/org.vireo.test," VD_OPTS);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);
     f->dev = d->dev = twin;
@@ -542,7 +539,7 @@ static void without_host_ends(void **state)
     vd_start(&f->d, 0, 32);
     struct vd_buf out = vd_out(&f->d, "nobody", 6);
     vd_do(&f->d, TX0, &out, 1);
-    vr_dev_write(f->dev, 0, VD_CONFIG + 8, 4, 'A');
+    vd_config_set(&f->d, 8, 4, 'A');
     assert_int_equal(f->dev->guest_errors, 0);
 }
 
@@ -587,7 +584,7 @@ static void it_goes_in_silence(void **state)
     assert_false(f->d.irq.level);
     assert_false(vd_used(&f->d, CRX, NULL, NULL));
     assert_false(vd_used(&f->d, RX0, NULL, NULL));
-    f->dev = rig_dev(&f->rig, &vr_virtio_console_mmio_class, "ports=/org.vireo.test");
+    f->dev = rig_dev(&f->rig, VD_CLASS(console), "ports=/org.vireo.test");
 }
 
 int main(void)

@@ -16,7 +16,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &echo_class, NULL);
+    f.dev = rig_dev(&f.rig, &vr_virtio_echo_mmio_class, NULL);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
     return 0;

@@ -36,7 +36,7 @@ static int setup(void **state)
     static struct fixture f;
     rig_init(&f.rig);
     fake_net_init(&f.net, NULL);
-    f.dev = rig_dev(&f.rig, &vr_virtio_net_mmio_class, "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
+    f.dev = rig_dev(&f.rig, VD_CLASS(net), "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
     vr_virtio_net_attach(f.dev, &f.net.net);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
@@ -527,7 +527,7 @@ static void restored_with_filters(void **state)
     assert_int_equal(command(f, 1, 0, table, 20, 3), 0);
     assert_int_equal(command(f, 1, 1, "\x52\x54\x00\x12\x34\x99", 6, 100), 0);
     struct vr_dev *twin =
-        rig_dev(&f->rig, &vr_virtio_net_mmio_class, "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
+        rig_dev(&f->rig, VD_CLASS(net), "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
     assert_int_equal(rig_copy(f->dev, twin), 0);
     vr_dev_destroy(f->dev);
     vr_virtio_net_attach(twin, &f->net.net);
@@ -580,11 +580,10 @@ static void options(void **state)
     for (unsigned i = 0; i < VR_COUNT(bad); i++) {
         struct vr_dev *dev;
         struct vr_error err = {0};
-        assert_true(vr_dev_create(&vr_virtio_net_mmio_class, "n", bad[i], &f->rig.env, &dev, &err) <
-                    0);
+        assert_true(vr_dev_create(VD_CLASS(net), "n", bad[i], &f->rig.env, &dev, &err) < 0);
         assert_true(err.msg[0]);
     }
-    struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_net_mmio_class, "mac=0A:bc:De:f0:12:34");
+    struct vr_dev *dev = rig_dev(&f->rig, VD_CLASS(net), "mac=0A:bc:De:f0:12:34");
     struct vd d;
     vd_init(&d, &f->rig, dev);
     assert_int_equal(vd_config(&d, 0, 8) & UINT64_C(0xffffffffffff), UINT64_C(0x3412f0debc0a));

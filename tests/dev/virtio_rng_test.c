@@ -14,7 +14,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &vr_virtio_rng_mmio_class, VD_OPTS);
+    f.dev = rig_dev(&f.rig, VD_CLASS(rng), VD_OPTS);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
     return 0;
@@ -78,7 +78,7 @@ static void it_has_no_configuration(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(vd_config(&f->d, 0, 1), 0);
-    vr_dev_write(f->dev, 0, VD_CONFIG, 1, 0);
+    vd_config_set(&f->d, 0, 1, 0);
     assert_int_equal(f->dev->guest_errors, 2);
 }
 

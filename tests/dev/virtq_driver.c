@@ -2,7 +2,8 @@
 #include "virtq_driver.h"
 
 #include "base/bits.h"
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
+#include <stdlib.h>
 
 #define PACKED VR_VIRTIO_F_RING_PACKED
 const struct vd_mode vd_modes[8] = {
@@ -28,25 +29,96 @@ uint64_t vd_ring(unsigned i)
     return features;
 }
 
+bool vd_over_pci(void)
+{
+    const char *transport = getenv("VD_TRANSPORT");
+    return transport && strcmp(transport, "pci") == 0;
+}
+
 void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev)
 {
     *d = (struct vd){.rig = rig, .dev = dev, .heap = RIG_RAM_GPA};
-    vr_irq_connect(vr_virtio_mmio_irq(dev), sink_set, &d->irq, 0);
+    if (dev->cls->pci) {
+        vr_irq_connect(&vr_pci_of(dev)->host.irq, sink_set, &d->irq, 0);
+    } else {
+        vr_irq_connect(vr_virtio_mmio_irq(dev), sink_set, &d->irq, 0);
+    }
+}
+
+/* Where PCI has what MMIO calls @reg; VIRTIO 1.3, 4.1.4.3. */
+static const struct vd_pci_reg {
+    unsigned reg, off, width;
+} vd_pci_regs[] = {
+    {VD_DEVICE_FEATURES_SEL, 0x00, 4},
+    {VD_DEVICE_FEATURES, 0x04, 4},
+    {VD_DRIVER_FEATURES_SEL, 0x08, 4},
+    {VD_DRIVER_FEATURES, 0x0c, 4},
+    {VD_STATUS, 0x14, 1},
+    {VD_GENERATION, 0x15, 1},
+    {VD_QUEUE_SEL, 0x16, 2},
+    {VD_QUEUE_SIZE, 0x18, 2},
+    {VD_QUEUE_SIZE_MAX, 0x18, 2},
+    {VD_QUEUE_READY, 0x1c, 2},
+    {VD_DESC, 0x20, 4},
+    {VD_DESC + 4, 0x24, 4},
+    {VD_DRIVER, 0x28, 4},
+    {VD_DRIVER + 4, 0x2c, 4},
+    {VD_DEVICE, 0x30, 4},
+    {VD_DEVICE + 4, 0x34, 4},
+    {VD_QUEUE_RESET, 0x3a, 2},
+    {VD_ISR, VR_VIRTIO_PCI_ISR, 1},
+};
+
+static const struct vd_pci_reg *vd_pci_find(unsigned reg)
+{
+    for (unsigned i = 0; i < VR_COUNT(vd_pci_regs); i++) {
+        if (vd_pci_regs[i].reg == reg) {
+            return &vd_pci_regs[i];
+        }
+    }
+    fail_msg("PCI has no register 0x%x", reg);
+    return NULL;
 }
 
 uint32_t vd_get(struct vd *d, unsigned reg)
 {
+    if (d->dev->cls->pci && reg == VD_DEVICE_ID) {
+        return (uint32_t)vr_dev_read(d->dev, VR_PCI_WINDOW, VR_PCI_DEVICE, 2) - 0x1040;
+    }
+    if (d->dev->cls->pci) {
+        const struct vd_pci_reg *r = vd_pci_find(reg);
+        return (uint32_t)vr_dev_read(d->dev, VR_VIRTIO_PCI_REGS, r->off, r->width);
+    }
     return (uint32_t)vr_dev_read(d->dev, 0, reg, 4);
 }
 
 void vd_set(struct vd *d, unsigned reg, uint32_t val)
 {
-    vr_dev_write(d->dev, 0, reg, 4, val);
+    if (!d->dev->cls->pci) {
+        vr_dev_write(d->dev, 0, reg, 4, val);
+    } else if (reg == VD_QUEUE_NOTIFY) {
+        uint64_t off = (uint64_t)(val & UINT16_MAX) * VR_VIRTIO_PCI_NOTIFY_STEP;
+        vr_dev_write(d->dev, VR_VIRTIO_PCI_REGS, VR_VIRTIO_PCI_NOTIFY + off % 0x1000, 4, val);
+    } else if (reg != VD_ACK) { /* reading has acknowledged it */
+        const struct vd_pci_reg *r = vd_pci_find(reg);
+        vr_dev_write(d->dev, VR_VIRTIO_PCI_REGS, r->off, r->width, val);
+    }
 }
 
 uint64_t vd_config(struct vd *d, unsigned off, unsigned width)
 {
-    return vr_dev_read(d->dev, 0, VD_CONFIG + off, width);
+    return d->dev->cls->pci
+               ? vr_dev_read(d->dev, VR_VIRTIO_PCI_REGS, VR_VIRTIO_PCI_DEVICE + off, width)
+               : vr_dev_read(d->dev, 0, VD_CONFIG + off, width);
+}
+
+void vd_config_set(struct vd *d, unsigned off, unsigned width, uint64_t val)
+{
+    if (d->dev->cls->pci) {
+        vr_dev_write(d->dev, VR_VIRTIO_PCI_REGS, VR_VIRTIO_PCI_DEVICE + off, width, val);
+    } else {
+        vr_dev_write(d->dev, 0, VD_CONFIG + off, width, val);
+    }
 }
 
 uint64_t vd_offered(struct vd *d)
@@ -62,6 +134,9 @@ bool vd_negotiate(struct vd *d, uint64_t features)
     d->features = features | VR_VIRTIO_F_VERSION_1;
     d->indirect = features & VR_VIRTIO_F_INDIRECT_DESC;
     d->packed = features & VR_VIRTIO_F_RING_PACKED;
+    if (d->dev->cls->pci) { /* may reach memory */
+        vr_dev_write(d->dev, VR_PCI_WINDOW, VR_PCI_COMMAND, 2, VR_PCI_CMD_MEM | VR_PCI_CMD_MASTER);
+    }
     vd_set(d, VD_STATUS, 0);
     vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE);
     vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE | VR_VIRTIO_DRIVER);

@@ -1,7 +1,7 @@
 /*
- * A virtio driver for tests: negotiates over the MMIO registers, builds split or packed rings in
- * the rig's RAM, and can do everything wrong on request, because nothing here is hidden from the
- * test.
+ * A virtio driver for tests: negotiates over the MMIO registers or PCI's (which it calls by their
+ * MMIO names), builds split or packed rings in the rig's RAM, and can do everything wrong on
+ * request, because nothing here is hidden from the test.
  */
 #ifndef VR_TEST_VIRTQ_DRIVER_H
 #define VR_TEST_VIRTQ_DRIVER_H
@@ -11,6 +11,12 @@
 #include "dev/virtio/virtio.h"
 
 enum { VD_QUEUES = 18, VD_SIZE_MAX = 1024 };
+
+/* The class of a device over the transport that this run is about: PCI when the environment has
+ * VD_TRANSPORT=pci. */
+#define VD_CLASS(name) \
+    (vd_over_pci() ? &vr_virtio_##name##_pci_class : &vr_virtio_##name##_mmio_class)
+bool vd_over_pci(void);
 
 /* Registers of the MMIO transport. */
 enum {
@@ -87,6 +93,7 @@ void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev);
 uint32_t vd_get(struct vd *d, unsigned reg);
 void vd_set(struct vd *d, unsigned reg, uint32_t val);
 uint64_t vd_config(struct vd *d, unsigned off, unsigned width);
+void vd_config_set(struct vd *d, unsigned off, unsigned width, uint64_t val);
 uint64_t vd_offered(struct vd *d);
 /* Reset, and go on to FEATURES_OK with @features and VERSION_1; false: the device refused them. */
 bool vd_negotiate(struct vd *d, uint64_t features);

@@ -21,7 +21,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &echo_class, VD_OPTS);
+    f.dev = rig_dev(&f.rig, &vr_virtio_echo_mmio_class, VD_OPTS);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
     return 0;
@@ -299,7 +299,7 @@ static void early_chains_wait_for_their_turn(void **state)
             assert_false(vd_used(d, 1, NULL, NULL));
             assert_int_equal(vd_isr(d), 0);
             if (copy) {
-                struct vr_dev *twin = rig_dev(&f->rig, &echo_class, VD_OPTS);
+                struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_echo_mmio_class, VD_OPTS);
                 assert_int_equal(rig_copy(f->dev, twin), 0);
                 memcpy(ECHO(twin)->kept, ECHO(f->dev)->kept, sizeof(ECHO(twin)->kept));
                 vr_dev_destroy(f->dev);

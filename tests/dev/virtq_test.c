@@ -18,7 +18,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &echo_class, VD_OPTS);
+    f.dev = rig_dev(&f.rig, &vr_virtio_echo_mmio_class, VD_OPTS);
     vd_init(&f.d, &f.rig, f.dev);
     *state = &f;
     return 0;
@@ -368,7 +368,7 @@ static void a_restored_queue_goes_on(void **state)
         vd_start(&f->d, vd_modes[m].features, 16);
         for (unsigned i = 0; i < 300; i++) {
             echo_once(&f->d, 20, 6, &seed);
-            struct vr_dev *twin = rig_dev(&f->rig, &echo_class, VD_OPTS);
+            struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_echo_mmio_class, VD_OPTS);
             assert_int_equal(rig_copy(f->dev, twin), 0);
             vr_dev_destroy(f->dev);
             f->dev = f->d.dev = twin;
@@ -380,7 +380,7 @@ static void a_restored_queue_goes_on(void **state)
 static void impossible_states_are_refused(void **state)
 {
     struct fixture *f = *state;
-    struct vr_dev *twin = rig_dev(&f->rig, &echo_class, VD_OPTS);
+    struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_echo_mmio_class, VD_OPTS);
     struct vr_virtio *v = vr_virtio_of(f->dev);
     struct vr_virtq *q = &ECHO(f->dev)->vq[0];
     vd_start(&f->d, 0, 16);

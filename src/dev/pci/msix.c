@@ -26,12 +26,12 @@ bool vr_msix_enabled(const struct vr_pci *pci)
 
 static bool msix_masked(const struct vr_msix *m, unsigned i)
 {
-    return (msix_control(m) & MASK_ALL) || (m->entry[i].control & MASKED);
+    return (msix_control(m) & MASK_ALL) || (m->masked[i]);
 }
 
 static void msix_send(struct vr_msix *m, unsigned i)
 {
-    const struct vr_msi msi = {.addr = m->entry[i].addr, .data = m->entry[i].data};
+    const struct vr_msi msi = {.addr = m->addr[i], .data = m->data[i]};
     if (!vr_pci_is_master(m->host.pci) || !vr_msi_send(m->host.pci->host.dev, &msi)) {
         m->host.dropped++;
     } else {
@@ -74,51 +74,51 @@ static bool msix_at(struct vr_dev *dev, unsigned i)
 
 static uint64_t msix_read_low(struct vr_dev *dev, unsigned i)
 {
-    return msix_at(dev, i) ? (uint32_t)msix_of(dev)->entry[i].addr : 0;
+    return msix_at(dev, i) ? (uint32_t)msix_of(dev)->addr[i] : 0;
 }
 
 static void msix_write_low(struct vr_dev *dev, unsigned i, uint64_t val)
 {
     if (msix_at(dev, i)) {
-        uint64_t *addr = &msix_of(dev)->entry[i].addr;
+        uint64_t *addr = &msix_of(dev)->addr[i];
         *addr = (*addr & ~(uint64_t)UINT32_MAX) | (val & ~UINT64_C(3));
     }
 }
 
 static uint64_t msix_read_high(struct vr_dev *dev, unsigned i)
 {
-    return msix_at(dev, i) ? msix_of(dev)->entry[i].addr >> 32 : 0;
+    return msix_at(dev, i) ? msix_of(dev)->addr[i] >> 32 : 0;
 }
 
 static void msix_write_high(struct vr_dev *dev, unsigned i, uint64_t val)
 {
     if (msix_at(dev, i)) {
-        uint64_t *addr = &msix_of(dev)->entry[i].addr;
+        uint64_t *addr = &msix_of(dev)->addr[i];
         *addr = (uint32_t)*addr | val << 32;
     }
 }
 
 static uint64_t msix_read_data(struct vr_dev *dev, unsigned i)
 {
-    return msix_at(dev, i) ? msix_of(dev)->entry[i].data : 0;
+    return msix_at(dev, i) ? msix_of(dev)->data[i] : 0;
 }
 
 static void msix_write_data(struct vr_dev *dev, unsigned i, uint64_t val)
 {
     if (msix_at(dev, i)) {
-        msix_of(dev)->entry[i].data = (uint32_t)val;
+        msix_of(dev)->data[i] = (uint32_t)val;
     }
 }
 
 static uint64_t msix_read_control(struct vr_dev *dev, unsigned i)
 {
-    return msix_at(dev, i) ? msix_of(dev)->entry[i].control : 0;
+    return msix_at(dev, i) ? msix_of(dev)->masked[i] : 0;
 }
 
 static void msix_write_control(struct vr_dev *dev, unsigned i, uint64_t val)
 {
     if (msix_at(dev, i)) {
-        msix_of(dev)->entry[i].control = val & MASKED;
+        msix_of(dev)->masked[i] = val & MASKED;
         msix_flush(msix_of(dev), i, i + 1);
     }
 }
@@ -188,26 +188,20 @@ int vr_msix_loaded(struct vr_msix *m, struct vr_error *err)
         past |= m->pending[i / 64] >> i % 64 & 1;
     }
     for (unsigned i = 0; i < VR_MSIX_MAX; i++) {
-        const struct vr_msix_entry *e = &m->entry[i];
-        if ((e->addr & 3) || (i >= m->host.count && (e->addr || e->data || !(e->control & 1)))) {
+        bool there = i < m->host.count;
+        if ((m->addr[i] & 3) || (!there && (m->addr[i] || m->data[i] || !m->masked[i]))) {
             return vr_err(err, -ERANGE, "MSI-X message %u is not as it may be", i);
         }
     }
     return past ? vr_err(err, -ERANGE, "MSI-X messages beyond %u are pending", m->host.count) : 0;
 }
 
-#define VR_SELF struct vr_msix_entry
-static const struct vr_field msix_entry_fields[] = {
-    VR_STATE(addr, "where the message goes"),
-    VR_STATE(data, "the message"),
-    VR_STATE(control, "1: masked", .def = MASKED, .max = MASKED),
-    VR_FIELD_END,
-};
-#undef VR_SELF
 #define VR_SELF struct vr_msix
 const struct vr_field vr_msix_fields[] = {
-    VR_STATE_STRUCTS(entry, msix_entry_fields, "messages"),
+    VR_STATE_ARRAY(addr, "where the messages go"),
     VR_STATE_ARRAY(pending, "messages that wait for their mask, a bit each"),
+    VR_STATE_ARRAY(data, "the messages"),
+    VR_STATE_ARRAY(masked, "messages that are held back", .def = true),
     VR_HOST(host, "the function, set by init; counters"),
     VR_FIELD_END,
 };

@@ -14,11 +14,6 @@
 
 enum { VR_MSIX_MAX = 65, VR_MSIX_LEN = 4096, VR_MSIX_PENDING = 0x800 };
 
-struct vr_msix_entry {
-    uint64_t addr;
-    uint32_t data, control; /* bit 0: masked */
-};
-
 struct vr_msix_host {
     struct vr_pci *pci;
     unsigned count;
@@ -27,8 +22,10 @@ struct vr_msix_host {
 };
 
 struct vr_msix {
-    struct vr_msix_entry entry[VR_MSIX_MAX];
+    uint64_t addr[VR_MSIX_MAX];
     uint64_t pending[2];
+    uint32_t data[VR_MSIX_MAX];
+    bool masked[VR_MSIX_MAX];
     struct vr_msix_host host;
 };
 extern const struct vr_field vr_msix_fields[];

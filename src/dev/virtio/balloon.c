@@ -24,7 +24,7 @@
 #include "dev/virtio/balloon.h"
 
 #include "base/bits.h"
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 #include "vireo/host_time.h"
 
 #include <errno.h>
@@ -66,6 +66,7 @@ struct balloon {
     unsigned answers;      /* statistics that came */
     struct vr_cond answered;
     uint64_t given_bytes, reported_bytes, kept_pages, failures;
+    struct vr_virtio_pci pci; /* of the PCI class only */
 };
 #define BALLOON(d) ((struct balloon *)(d))
 
@@ -253,10 +254,10 @@ static const struct vr_virtio_class balloon_class = {
     .reset = balloon_reset,
 };
 
-static int balloon_mmio_init(struct vr_dev *d, struct vr_error *err)
+static int balloon_init(struct vr_dev *d, struct vr_error *err)
 {
     vr_cond_init(&BALLOON(d)->answered);
-    int r = vr_virtio_init(d, &balloon_class, &vr_virtio_mmio, BALLOON(d)->vq, err);
+    int r = vr_virtio_init(d, &balloon_class, vr_virtio_transport_of(d), BALLOON(d)->vq, err);
     if (r < 0) {
         vr_cond_fini(&BALLOON(d)->answered);
     }
@@ -326,41 +327,27 @@ int vr_virtio_balloon_ask(struct vr_dev *dev, uint64_t timeout_ns, struct vr_err
 }
 
 #define VR_SELF struct balloon
-static const struct vr_field balloon_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    VR_CONFIG(reporting, "offer free page reporting: what the guest frees goes back by itself",
-              .def = true),
-    VR_CONFIG(deflate_on_oom, "the guest may take pages back before it kills programs",
-              .def = true),
-    VR_STATE(num_pages, "pages that shall be in the balloon"),
-    VR_STATE(actual, "pages that are, as the driver says"),
-    VR_STATE(poison, "what the driver fills free pages with"),
-    VR_STATE(stats_known, "statistics that the driver gave, a bit each",
-             .max = (UINT32_C(1) << VIREO_BALLOON_STATS) - 1),
-    VR_STATE(stats_ns, "guest time of the statistics"),
-    VR_STATE_ARRAY(stats, "statistics by tag"),
-    VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),
-    VR_HOST(answers, "statistics that came, for those who wait for them"),
-    VR_HOST(answered, "wakes them"),
-    VR_HOST(given_bytes, "statistics"),
-    VR_HOST(reported_bytes, "statistics"),
-    VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"),
-    VR_HOST(failures, "statistics: the host did not take pages back"),
-    VR_FIELD_END,
-};
+#define BALLOON_ROWS                                                                           \
+    VR_VIRTIO_FIELDS(vq),                                                                      \
+        VR_CONFIG(reporting,                                                                   \
+                  "offer free page reporting: what the guest frees goes back by itself",       \
+                  .def = true),                                                                \
+        VR_CONFIG(deflate_on_oom, "the guest may take pages back before it kills programs",    \
+                  .def = true),                                                                \
+        VR_STATE(num_pages, "pages that shall be in the balloon"),                             \
+        VR_STATE(actual, "pages that are, as the driver says"),                                \
+        VR_STATE(poison, "what the driver fills free pages with"),                             \
+        VR_STATE(stats_known, "statistics that the driver gave, a bit each",                   \
+                 .max = (UINT32_C(1) << VIREO_BALLOON_STATS) - 1),                             \
+        VR_STATE(stats_ns, "guest time of the statistics"),                                    \
+        VR_STATE_ARRAY(stats, "statistics by tag"),                                            \
+        VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),                     \
+        VR_HOST(answers, "statistics that came, for those who wait for them"),                 \
+        VR_HOST(answered, "wakes them"), VR_HOST(given_bytes, "statistics"),                   \
+        VR_HOST(reported_bytes, "statistics"),                                                 \
+        VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"), \
+        VR_HOST(failures, "statistics: the host did not take pages back")
 
-const struct vr_dev_class vr_virtio_balloon_mmio_class = {
-    .name = "virtio-balloon-mmio",
-    .help = "virtio memory balloon",
-    .size = sizeof(struct balloon),
-    .version = 1,
-    .fields = balloon_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = balloon_mmio_init,
-    .reset = vr_virtio_reset,
-    .loaded = balloon_loaded,
-    .quiesce = vr_virtio_quiesce,
-    .fini = balloon_fini,
-    .counts = vr_virtio_counts,
-    .describe = vr_virtio_mmio_describe,
-};
+VR_VIRTIO_CLASSES(balloon, "virtio memory balloon", 1, BALLOON_ROWS, .init = balloon_init,
+                  .reset = vr_virtio_reset, .loaded = balloon_loaded, .quiesce = vr_virtio_quiesce,
+                  .fini = balloon_fini, .counts = vr_virtio_counts);

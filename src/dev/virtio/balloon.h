@@ -5,7 +5,7 @@
 #include "core/dev.h"
 #include "vireo/vm.h"
 
-extern const struct vr_dev_class vr_virtio_balloon_mmio_class;
+extern const struct vr_dev_class vr_virtio_balloon_mmio_class, vr_virtio_balloon_pci_class;
 
 /* Any thread, no lock of the device held. */
 

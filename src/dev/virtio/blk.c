@@ -22,7 +22,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "core/iov.h"
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 
 #include <errno.h>
 
@@ -127,6 +127,7 @@ struct blk {
     uint16_t in_flight[QUEUES]; /* with those orphaned by a reset; at most QUEUE_SIZE */
     bool stalled[QUEUES];       /* the queue waits for that */
     struct blk_counters counters;
+    struct vr_virtio_pci pci; /* of the PCI class only */
 };
 #define BLK(d) ((struct blk *)(d))
 
@@ -516,24 +517,18 @@ static const struct vr_virtio_class blk_class = {
     .queue_busy = blk_busy,
 };
 
-static int blk_init(struct vr_dev *d, const struct vr_virtio_transport *transport,
-                    struct vr_error *err)
+static int blk_init(struct vr_dev *d, struct vr_error *err)
 {
     struct blk *s = BLK(d);
     if (s->size_max && s->size_max < SIZE_MAX_MIN) {
         return vr_err(err, -ERANGE, "size_max %u: at least %d, or 0 for no limit", s->size_max,
                       SIZE_MAX_MIN);
     }
-    int r = vr_virtio_init(d, &blk_class, transport, s->vq, err);
+    int r = vr_virtio_init(d, &blk_class, vr_virtio_transport_of(d), s->vq, err);
     if (r == 0) {
         s->v.host.queue_count = s->queues;
     }
     return r;
-}
-
-static int blk_mmio_init(struct vr_dev *d, struct vr_error *err)
-{
-    return blk_init(d, &vr_virtio_mmio, err);
 }
 
 static void blk_drain(struct vr_dev *d)
@@ -588,35 +583,22 @@ void vr_virtio_blk_attach(struct vr_dev *dev, struct vr_blk *blk)
 }
 
 #define VR_SELF struct blk
-static const struct vr_field blk_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    VR_CONFIG_STR(serial,
-                  "serial number, up to 20 characters; Linux shows it in /sys/block/vda/serial"),
-    VR_CONFIG(queues, "request queues", .def = 1, .min = 1, .max = QUEUES),
-    VR_CONFIG(size_max, "largest piece of a request that the guest is told, bytes; 0: no limit"),
-    VR_CONFIG(seg_max, "most pieces of a request that the guest is told, beside header and status",
-              .def = QUEUE_SIZE - 2, .min = 1, .max = VR_CHAIN_SEGS_MAX - 2),
-    VR_STATE(writeback, "writes may stay in the host's cache until a flush", .def = true),
-    VR_HOST(blk, "the disk, attached by the board"),
-    VR_HOST(free, "requests at rest"),
-    VR_HOST(in_flight, "0 when a snapshot is made"),
-    VR_HOST(stalled, "false when nothing is in flight"),
-    VR_HOST(counters, "statistics"),
-    VR_FIELD_END,
-};
+#define BLK_ROWS                                                                               \
+    VR_VIRTIO_FIELDS(vq),                                                                      \
+        VR_CONFIG_STR(                                                                         \
+            serial,                                                                            \
+            "serial number, up to 20 characters; Linux shows it in /sys/block/vda/serial"),    \
+        VR_CONFIG(queues, "request queues", .def = 1, .min = 1, .max = QUEUES),                \
+        VR_CONFIG(size_max,                                                                    \
+                  "largest piece of a request that the guest is told, bytes; 0: no limit"),    \
+        VR_CONFIG(seg_max,                                                                     \
+                  "most pieces of a request that the guest is told, beside header and status", \
+                  .def = QUEUE_SIZE - 2, .min = 1, .max = VR_CHAIN_SEGS_MAX - 2),              \
+        VR_STATE(writeback, "writes may stay in the host's cache until a flush", .def = true), \
+        VR_HOST(blk, "the disk, attached by the board"), VR_HOST(free, "requests at rest"),    \
+        VR_HOST(in_flight, "0 when a snapshot is made"),                                       \
+        VR_HOST(stalled, "false when nothing is in flight"), VR_HOST(counters, "statistics")
 
-const struct vr_dev_class vr_virtio_blk_mmio_class = {
-    .name = "virtio-blk-mmio",
-    .help = "virtio disk",
-    .size = sizeof(struct blk),
-    .version = 1,
-    .fields = blk_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = blk_mmio_init,
-    .reset = vr_virtio_reset,
-    .loaded = vr_virtio_loaded,
-    .quiesce = blk_quiesce,
-    .fini = blk_fini,
-    .counts = blk_counts,
-    .describe = vr_virtio_mmio_describe,
-};
+VR_VIRTIO_CLASSES(blk, "virtio disk", 1, BLK_ROWS, .init = blk_init, .reset = vr_virtio_reset,
+                  .loaded = vr_virtio_loaded, .quiesce = blk_quiesce, .fini = blk_fini,
+                  .counts = blk_counts);

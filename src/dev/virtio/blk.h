@@ -6,7 +6,7 @@
 
 struct vr_blk;
 
-extern const struct vr_dev_class vr_virtio_blk_mmio_class;
+extern const struct vr_dev_class vr_virtio_blk_mmio_class, vr_virtio_blk_pci_class;
 
 /* Put the disk in (or take it out: NULL), before the guest's driver looks at the device. Waits for
  * requests in flight to the old one; not on the loop's thread, no lock held. @blk must stay open

@@ -18,7 +18,7 @@
 
 #include "backend/chr/chr.h"
 #include "base/bits.h"
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 
 #include <errno.h>
 
@@ -75,6 +75,7 @@ struct console {
     bool ready[PORTS], guest_open[PORTS], told_open[PORTS];
     struct console_end end[PORTS]; /* host, from here on */
     unsigned port_count;
+    struct vr_virtio_pci pci; /* of the PCI class only */
 };
 #define CONSOLE(d) ((struct console *)(d))
 
@@ -416,11 +417,11 @@ static int console_parse_ports(struct console *s, struct vr_error *err)
     }
 }
 
-static int console_mmio_init(struct vr_dev *d, struct vr_error *err)
+static int console_init(struct vr_dev *d, struct vr_error *err)
 {
     struct console *s = CONSOLE(d);
     int r = console_parse_ports(s, err);
-    r = r < 0 ? r : vr_virtio_init(d, &console_class, &vr_virtio_mmio, s->vq, err);
+    r = r < 0 ? r : vr_virtio_init(d, &console_class, vr_virtio_transport_of(d), s->vq, err);
     if (r == 0) {
         s->v.host.queue_count =
             console_features(d) & F_MULTIPORT ? 2 * s->port_count + 2 : 2 * s->port_count;
@@ -499,34 +500,21 @@ void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *
 }
 
 #define VR_SELF struct console
-static const struct vr_field console_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    VR_CONFIG_STR(ports,
-                  "names of the ports, with / between them; one without a name is a console, one "
-                  "with a name is /dev/virtio-ports/NAME in Linux; not given: one console"),
-    VR_CONFIG(resize_rows_first, "in resize messages, for kernels that read them so"),
-    VR_STATE_ARRAY(tx_done, "bytes of the next chain that have gone out already"),
-    VR_STATE_ARRAY(pending, "control messages to send, a bit each"),
-    VR_STATE_ARRAY(ready, "the driver set the port up"),
-    VR_STATE_ARRAY(guest_open, "a program in the guest has the port open"),
-    VR_STATE_ARRAY(told_open, "the driver was told that the host end is open"),
-    VR_HOST(end, "host ends, attached by the board, and names"),
-    VR_HOST(port_count, "from the option"),
-    VR_FIELD_END,
-};
+#define CONSOLE_ROWS                                                                         \
+    VR_VIRTIO_FIELDS(vq),                                                                    \
+        VR_CONFIG_STR(                                                                       \
+            ports,                                                                           \
+            "names of the ports, with / between them; one without a name is a console, one " \
+            "with a name is /dev/virtio-ports/NAME in Linux; not given: one console"),       \
+        VR_CONFIG(resize_rows_first, "in resize messages, for kernels that read them so"),   \
+        VR_STATE_ARRAY(tx_done, "bytes of the next chain that have gone out already"),       \
+        VR_STATE_ARRAY(pending, "control messages to send, a bit each"),                     \
+        VR_STATE_ARRAY(ready, "the driver set the port up"),                                 \
+        VR_STATE_ARRAY(guest_open, "a program in the guest has the port open"),              \
+        VR_STATE_ARRAY(told_open, "the driver was told that the host end is open"),          \
+        VR_HOST(end, "host ends, attached by the board, and names"),                         \
+        VR_HOST(port_count, "from the option")
 
-const struct vr_dev_class vr_virtio_console_mmio_class = {
-    .name = "virtio-console-mmio",
-    .help = "virtio console with one port or several",
-    .size = sizeof(struct console),
-    .version = 1,
-    .fields = console_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = console_mmio_init,
-    .reset = vr_virtio_reset,
-    .loaded = console_loaded,
-    .quiesce = vr_virtio_quiesce,
-    .fini = console_fini,
-    .counts = vr_virtio_counts,
-    .describe = vr_virtio_mmio_describe,
-};
+VR_VIRTIO_CLASSES(console, "virtio console with one port or several", 1, CONSOLE_ROWS,
+                  .init = console_init, .reset = vr_virtio_reset, .loaded = console_loaded,
+                  .quiesce = vr_virtio_quiesce, .fini = console_fini, .counts = vr_virtio_counts);

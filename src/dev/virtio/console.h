@@ -8,7 +8,7 @@ struct vr_chr;
 
 enum { VR_VIRTIO_CONSOLE_PORTS = 8 };
 
-extern const struct vr_dev_class vr_virtio_console_mmio_class;
+extern const struct vr_dev_class vr_virtio_console_mmio_class, vr_virtio_console_pci_class;
 
 /* Plug the host end of @port in (one that the option `ports` made); NULL unplugs. No lock held.
  * @chr must stay open until it is unplugged or the device is destroyed. */

@@ -20,7 +20,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "core/iov.h"
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,6 +56,7 @@ struct fs {
     unsigned in_flight[QUEUES]; /* with those orphaned by a reset; at most IN_FLIGHT */
     bool stalled[QUEUES];       /* the queue waits for that */
     uint64_t requests, failures;
+    struct vr_virtio_pci pci; /* of the PCI class only */
 };
 #define FS(d) ((struct fs *)(d))
 
@@ -184,12 +185,12 @@ static const struct vr_virtio_class fs_class = {
     .reset = fs_reset,
 };
 
-static int fs_mmio_init(struct vr_dev *d, struct vr_error *err)
+static int fs_init(struct vr_dev *d, struct vr_error *err)
 {
     if (!FS(d)->tag[0]) {
         return vr_err(err, -EINVAL, "tag: a share needs a name for the guest to mount it by");
     }
-    return vr_virtio_init(d, &fs_class, &vr_virtio_mmio, FS(d)->vq, err);
+    return vr_virtio_init(d, &fs_class, vr_virtio_transport_of(d), FS(d)->vq, err);
 }
 
 static void fs_drain(struct vr_dev *d)
@@ -252,39 +253,24 @@ void vr_virtio_fs_attach(struct vr_dev *dev, struct vr_fs *fs)
 }
 
 #define VR_SELF struct fs
-static const struct vr_field fs_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    {.name = "tag",
-     .offset = offsetof(VR_SELF, tag),
-     .count = VR_VIRTIO_FS_TAG_MAX + 1,
-     .elem_size = 1,
-     .type = VR_STR,
-     .role = VR_ROLE_CONFIG,
-     .def_str = "share",
-     .help = "the name that the guest mounts it by: mount -t virtiofs TAG /mnt"},
-    VR_STATE(session_len, "bytes of the session", .max = VR_FS_SAVED_MAX),
-    VR_STATE_BUF(session, session_len, "the files that the guest knows and has opened",
-                 .max = VR_FS_SAVED_MAX),
-    VR_HOST(fs, "the file server, attached by the board"),
-    VR_HOST(in_flight, "0 when a snapshot is made"),
-    VR_HOST(stalled, "false when nothing is in flight"),
-    VR_HOST(requests, "statistics"),
-    VR_HOST(failures, "statistics"),
-    VR_FIELD_END,
-};
+#define FS_ROWS                                                                               \
+    VR_VIRTIO_FIELDS(vq),                                                                     \
+        {.name = "tag",                                                                       \
+         .offset = offsetof(VR_SELF, tag),                                                    \
+         .count = VR_VIRTIO_FS_TAG_MAX + 1,                                                   \
+         .elem_size = 1,                                                                      \
+         .type = VR_STR,                                                                      \
+         .role = VR_ROLE_CONFIG,                                                              \
+         .def_str = "share",                                                                  \
+         .help = "the name that the guest mounts it by: mount -t virtiofs TAG /mnt"},         \
+        VR_STATE(session_len, "bytes of the session", .max = VR_FS_SAVED_MAX),                \
+        VR_STATE_BUF(session, session_len, "the files that the guest knows and has opened",   \
+                     .max = VR_FS_SAVED_MAX),                                                 \
+        VR_HOST(fs, "the file server, attached by the board"),                                \
+        VR_HOST(in_flight, "0 when a snapshot is made"),                                      \
+        VR_HOST(stalled, "false when nothing is in flight"), VR_HOST(requests, "statistics"), \
+        VR_HOST(failures, "statistics")
 
-const struct vr_dev_class vr_virtio_fs_mmio_class = {
-    .name = "virtio-fs-mmio",
-    .help = "virtio file system: a shared directory",
-    .size = sizeof(struct fs),
-    .version = 1,
-    .fields = fs_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = fs_mmio_init,
-    .reset = vr_virtio_reset,
-    .saving = fs_saving,
-    .loaded = fs_loaded,
-    .quiesce = fs_quiesce,
-    .fini = fs_fini,
-    .describe = vr_virtio_mmio_describe,
-};
+VR_VIRTIO_CLASSES(fs, "virtio file system: a shared directory", 1, FS_ROWS, .init = fs_init,
+                  .reset = vr_virtio_reset, .saving = fs_saving, .loaded = fs_loaded,
+                  .quiesce = fs_quiesce, .fini = fs_fini);

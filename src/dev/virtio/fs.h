@@ -6,7 +6,7 @@
 
 struct vr_fs;
 
-extern const struct vr_dev_class vr_virtio_fs_mmio_class;
+extern const struct vr_dev_class vr_virtio_fs_mmio_class, vr_virtio_fs_pci_class;
 
 enum { VR_VIRTIO_FS_TAG_MAX = 36 };
 

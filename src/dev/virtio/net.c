@@ -19,7 +19,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "core/iov.h"
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 #include "dev/virtio/net_csum.h"
 #include "dev/virtio/net_filter.h"
 
@@ -77,6 +77,7 @@ struct net {
     struct iovec *tx_iov; /* TX_IOVS */
     struct net_rx *rx;
     struct vr_virtio_net_stats stats;
+    struct vr_virtio_pci pci; /* of the PCI class only */
 };
 #define NET(d) ((struct net *)(d))
 
@@ -388,7 +389,7 @@ static void net_free(struct net *s)
     s->rx = NULL;
 }
 
-static int net_mmio_init(struct vr_dev *d, struct vr_error *err)
+static int net_init(struct vr_dev *d, struct vr_error *err)
 {
     struct net *s = NET(d);
     if (!net_parse_mac(s->mac, s->filter->mac)) {
@@ -401,8 +402,9 @@ static int net_mmio_init(struct vr_dev *d, struct vr_error *err)
     }
     s->tx_iov = vr_zalloc_array(TX_IOVS, sizeof(*s->tx_iov));
     s->rx = vr_zalloc(sizeof(*s->rx));
-    int r = s->tx_iov && s->rx ? vr_virtio_init(d, &net_class, &vr_virtio_mmio, s->vq, err)
-                               : vr_err(err, -ENOMEM, "no memory");
+    int r = s->tx_iov && s->rx
+                ? vr_virtio_init(d, &net_class, vr_virtio_transport_of(d), s->vq, err)
+                : vr_err(err, -ENOMEM, "no memory");
     if (r < 0) {
         net_free(s);
     }
@@ -464,31 +466,14 @@ void vr_virtio_net_stats(struct vr_dev *dev, struct vr_virtio_net_stats *ret_sta
 }
 
 #define VR_SELF struct net
-static const struct vr_field net_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    VR_CONFIG_STR(mac, "the card's address", .def_str = "52:56:52:00:00:01"),
-    VR_CONFIG(mtu, "largest packet told to the guest, bytes; 0: not told"),
-    VR_STATE_STRUCTS(filter, vr_net_filter_fields, "which received frames the driver wants"),
-    VR_HOST(net, "the host end, attached by the board"),
-    VR_HOST(link_up, "of the host end"),
-    VR_HOST(tx_iov, "scratch"),
-    VR_HOST(rx, "scratch"),
-    VR_HOST(stats, "counters"),
-    VR_FIELD_END,
-};
+#define NET_ROWS                                                                                  \
+    VR_VIRTIO_FIELDS(vq),                                                                         \
+        VR_CONFIG_STR(mac, "the card's address", .def_str = "52:56:52:00:00:01"),                 \
+        VR_CONFIG(mtu, "largest packet told to the guest, bytes; 0: not told"),                   \
+        VR_STATE_STRUCTS(filter, vr_net_filter_fields, "which received frames the driver wants"), \
+        VR_HOST(net, "the host end, attached by the board"), VR_HOST(link_up, "of the host end"), \
+        VR_HOST(tx_iov, "scratch"), VR_HOST(rx, "scratch"), VR_HOST(stats, "counters")
 
-const struct vr_dev_class vr_virtio_net_mmio_class = {
-    .name = "virtio-net-mmio",
-    .help = "virtio network card",
-    .size = sizeof(struct net),
-    .version = 1,
-    .fields = net_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = net_mmio_init,
-    .reset = vr_virtio_reset,
-    .loaded = vr_virtio_loaded,
-    .quiesce = vr_virtio_quiesce,
-    .fini = net_fini,
-    .counts = vr_virtio_counts,
-    .describe = vr_virtio_mmio_describe,
-};
+VR_VIRTIO_CLASSES(net, "virtio network card", 1, NET_ROWS, .init = net_init,
+                  .reset = vr_virtio_reset, .loaded = vr_virtio_loaded,
+                  .quiesce = vr_virtio_quiesce, .fini = net_fini, .counts = vr_virtio_counts);

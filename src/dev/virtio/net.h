@@ -6,7 +6,7 @@
 
 struct vr_net;
 
-extern const struct vr_dev_class vr_virtio_net_mmio_class;
+extern const struct vr_dev_class vr_virtio_net_mmio_class, vr_virtio_net_pci_class;
 
 /* Plug the cable in (NULL: out). With the loop's thread quiet, or from it. @net must stay open
  * until it is unplugged or the device is destroyed. */

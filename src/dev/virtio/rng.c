@@ -8,7 +8,7 @@
  */
 #include "dev/virtio/rng.h"
 
-#include "dev/virtio/mmio.h"
+#include "dev/virtio/class.h"
 #include "platform/random.h"
 
 enum { QUEUE_SIZE = 64, REQUEST_BYTES = 16384, ID = 4 };
@@ -17,6 +17,7 @@ struct rng {
     struct vr_dev dev;
     struct vr_virtio v;
     struct vr_virtq vq[1];
+    struct vr_virtio_pci pci; /* of the PCI class only */
 };
 #define RNG(d) ((struct rng *)(d))
 
@@ -65,29 +66,14 @@ static const struct vr_virtio_class rng_class = {
     .handle = rng_handle,
 };
 
-static int rng_mmio_init(struct vr_dev *d, struct vr_error *err)
+static int rng_init(struct vr_dev *d, struct vr_error *err)
 {
-    return vr_virtio_init(d, &rng_class, &vr_virtio_mmio, RNG(d)->vq, err);
+    return vr_virtio_init(d, &rng_class, vr_virtio_transport_of(d), RNG(d)->vq, err);
 }
 
-#define VR_SELF struct rng
-static const struct vr_field rng_fields[] = {
-    VR_VIRTIO_FIELDS(vq),
-    VR_FIELD_END,
-};
+#define VR_SELF  struct rng
+#define RNG_ROWS VR_VIRTIO_FIELDS(vq)
 
-const struct vr_dev_class vr_virtio_rng_mmio_class = {
-    .name = "virtio-rng-mmio",
-    .help = "virtio entropy source",
-    .size = sizeof(struct rng),
-    .version = 1,
-    .fields = rng_fields,
-    .windows = {VR_VIRTIO_MMIO_WINDOW},
-    .init = rng_mmio_init,
-    .reset = vr_virtio_reset,
-    .loaded = vr_virtio_loaded,
-    .quiesce = vr_virtio_quiesce,
-    .fini = vr_virtio_fini,
-    .counts = vr_virtio_counts,
-    .describe = vr_virtio_mmio_describe,
-};
+VR_VIRTIO_CLASSES(rng, "virtio entropy source", 1, RNG_ROWS, .init = rng_init,
+                  .reset = vr_virtio_reset, .loaded = vr_virtio_loaded,
+                  .quiesce = vr_virtio_quiesce, .fini = vr_virtio_fini, .counts = vr_virtio_counts);

@@ -4,6 +4,6 @@
 
 #include "core/dev.h"
 
-extern const struct vr_dev_class vr_virtio_rng_mmio_class;
+extern const struct vr_dev_class vr_virtio_rng_mmio_class, vr_virtio_rng_pci_class;
 
 #endif

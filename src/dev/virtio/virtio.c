@@ -20,7 +20,7 @@ enum {
 bool vr_virtio_running(const struct vr_virtio *v)
 {
     return (v->status & (VR_VIRTIO_DRIVER_OK | VR_VIRTIO_NEEDS_RESET)) == VR_VIRTIO_DRIVER_OK &&
-           !v->host.paused;
+           !v->host.paused && !v->host.no_dma;
 }
 
 uint64_t vr_virtio_offered(struct vr_virtio *v)
@@ -186,12 +186,39 @@ static void virtio_driver_ok(struct vr_virtio *v)
     }
 }
 
+static void virtio_reset(struct vr_virtio *v)
+{
+    vr_timer_cancel(&v->host.later);
+    vr_timer_cancel(&v->host.resume);
+    v->host.paused = false;
+    for (unsigned i = 0; i < v->host.cls->queue_count; i++) { /* those it lacks, too */
+        vr_virtq_stop(&v->host.vq[i]);
+        v->host.vq[i].size = v->host.vq[i].host.size_max;
+    }
+    virtio_pick_format(v);
+    if (v->host.cls->reset) {
+        v->host.cls->reset(v->host.dev);
+    }
+    v->host.transport->sync(v->host.dev);
+}
+
+/* The driver resets the device, not what it stands on. */
+static void virtio_restart(struct vr_virtio *v)
+{
+    struct vr_dev *dev = v->host.dev;
+    for (const struct vr_field *f = dev->cls->fields; f->name; f++) {
+        if (f->role == VR_ROLE_STATE && (!f->sub || f->sub != v->host.transport->fields)) {
+            vr_field_reset(dev, f, VR_ROLE_STATE);
+        }
+    }
+    virtio_reset(v);
+}
+
 void vr_virtio_status_write(struct vr_virtio *v, uint8_t val)
 {
     struct vr_dev *dev = v->host.dev;
     if (val == 0) {
-        vr_fields_reset(dev, dev->cls->fields, VR_ROLE_STATE);
-        dev->cls->reset(dev);
+        virtio_restart(v);
         return;
     }
     uint8_t now = v->status & STATUS_KNOWN, add = val & ~now;
@@ -388,6 +415,9 @@ int vr_virtio_init(struct vr_dev *dev, const struct vr_virtio_class *cls,
     }
     vr_timer_init(&v->host.later, dev->env->clock, &dev->lock, virtio_later, dev);
     vr_timer_init(&v->host.resume, dev->env->clock, &dev->lock, virtio_resume, dev);
+    if (transport->init) {
+        transport->init(dev);
+    }
     return 0;
 }
 
@@ -406,6 +436,9 @@ void vr_virtio_fini(struct vr_dev *dev)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
     vr_virtio_halt(dev);
+    if (v->host.transport->fini) {
+        v->host.transport->fini(dev);
+    }
     vr_timer_fini(&v->host.later);
     vr_timer_fini(&v->host.resume);
     for (unsigned i = 0; i < v->host.queue_count; i++) {
@@ -418,18 +451,10 @@ void vr_virtio_fini(struct vr_dev *dev)
 void vr_virtio_reset(struct vr_dev *dev)
 {
     struct vr_virtio *v = vr_virtio_of(dev);
-    vr_timer_cancel(&v->host.later);
-    vr_timer_cancel(&v->host.resume);
-    v->host.paused = false;
-    for (unsigned i = 0; i < v->host.cls->queue_count; i++) { /* those it lacks, too */
-        vr_virtq_stop(&v->host.vq[i]);
-        v->host.vq[i].size = v->host.vq[i].host.size_max;
+    if (v->host.transport->reset) {
+        v->host.transport->reset(dev);
     }
-    virtio_pick_format(v);
-    if (v->host.cls->reset) {
-        v->host.cls->reset(dev);
-    }
-    v->host.transport->sync(dev);
+    virtio_reset(v);
 }
 
 /* Rules between fields that a snapshot must keep. */
@@ -476,6 +501,9 @@ int vr_virtio_loaded(struct vr_dev *dev, struct vr_error *err)
         v->host.vq[i].host.epoch++;
     }
     int r = virtio_check(v, err);
+    if (r == 0 && v->host.transport->loaded) {
+        r = v->host.transport->loaded(dev, err);
+    }
     if (r < 0) {
         return r;
     }
@@ -524,6 +552,8 @@ const struct vr_field vr_virtio_fields[] = {
     VR_STATE(driver_features_sel, "word of accepted features written"),
     VR_STATE(queue_sel, "queue being set up"),
     VR_STATE(config_gen, "version of the configuration space"),
+    VR_STATE(config_vector, "message for configuration changes; 0xffff: none",
+             .def = VR_VIRTIO_NO_VECTOR),
     VR_STATE(status, "device status", .max = STATUS_KNOWN | VR_VIRTIO_NEEDS_RESET),
     VR_STATE(isr, "interrupt status", .max = VR_VIRTIO_ISR_USED | VR_VIRTIO_ISR_CONFIG),
     VR_HOST(host, "class, transport, wire and timer, set by init"),

@@ -26,6 +26,7 @@ enum {
 
 enum { VR_VIRTIO_ISR_USED = 1, VR_VIRTIO_ISR_CONFIG = 2 };
 enum { VR_VIRTIO_CONFIG_MAX = 256, VR_VIRTIO_QUEUES_MAX = 64 };
+enum { VR_VIRTIO_NO_VECTOR = 0xffff };
 
 #define VR_VIRTIO_F_INDIRECT_DESC     (UINT64_C(1) << 28)
 #define VR_VIRTIO_F_EVENT_IDX         (UINT64_C(1) << 29)
@@ -64,6 +65,13 @@ struct vr_virtio_class {
 struct vr_virtio_transport {
     const char *name;
     uint64_t features; /* that it can carry: NOTIFICATION_DATA, RING_RESET */
+    /* Its own state, a row of the device's table, which a reset by the driver leaves alone; and
+     * what the device's hooks do for it. NULL: it has none. */
+    const struct vr_field *fields;
+    void (*init)(struct vr_dev *dev);
+    void (*reset)(struct vr_dev *dev);
+    int (*loaded)(struct vr_dev *dev, struct vr_error *err);
+    void (*fini)(struct vr_dev *dev);
     void (*used)(struct vr_dev *dev, unsigned queue);
     void (*config_changed)(struct vr_dev *dev);
     void (*sync)(struct vr_dev *dev); /* after reset or load: drive the wires as the state says */
@@ -79,6 +87,7 @@ struct vr_virtio_host {
     struct vr_irq irq;      /* for transports with one wire */
     struct vr_timer later;  /* goes on with deferred queues */
     bool paused;            /* since vr_virtio_quiesce */
+    bool no_dma;            /* the transport may not reach memory now */
     struct vr_timer resume; /* ends that, when time runs again */
 };
 
@@ -92,6 +101,7 @@ struct vr_virtio {
     uint64_t deferred; /* queues (bits) whose handling was cut short to let others run */
     uint32_t device_features_sel, driver_features_sel, queue_sel;
     uint32_t config_gen;
+    uint16_t config_vector; /* message of a transport that has them */
     uint8_t status, isr;
     struct vr_virtio_host host;
     struct vr_virtio_opts opt; /* config */

@@ -405,6 +405,7 @@ const struct vr_field vr_virtq_fields[] = {
     VR_STATE(early_len, "bytes of `early`", .max = VR_VIRTQ_SIZE_MAX * EARLY_BYTES),
     VR_STATE_BUF(early, early_len, "chains done before their turn, when in order",
                  .max = VR_VIRTQ_SIZE_MAX * EARLY_BYTES),
+    VR_STATE(vector, "message for used buffers; 0xffff: none", .def = VR_VIRTIO_NO_VECTOR),
     VR_STATE(ready, "the driver enabled it"),
     VR_STATE(resetting, "the driver has reset it, and requests are still in flight"),
     VR_HOST(host, "pointers, found again at the next use, and counters"),

@@ -121,6 +121,7 @@ struct vr_virtq {
     uint16_t next_seq, oldest_seq;
     uint32_t early_len;
     uint8_t *early;
+    uint16_t vector; /* message of a transport that has them */
     bool ready;
     bool resetting; /* by the driver, and not done yet */
     struct vr_virtq_host host;
