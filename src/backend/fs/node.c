@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NODE_HASH_MIN = 256 };
 
@@ -448,6 +449,43 @@ void fs_node_moved(struct fs_call *c, struct fs_node *n, struct fs_node *dir, co
     vr_mutex_lock(&c->d->lock);
     node_place_at(c->s, n, dir, name);
     vr_mutex_unlock(&c->d->lock);
+}
+
+int fs_node_where(struct fs_call *c, struct fs_node *n, struct fs_node **ret_dir, char **ret_name)
+{
+    vr_mutex_lock(&c->d->lock);
+    uint64_t dir = n->parent ? n->parent->id : 0;
+    char *name = n->parent ? strdup(n->name) : NULL;
+    vr_mutex_unlock(&c->d->lock);
+    int r = !dir ? -ESTALE : !name ? -ENOMEM : fs_node_get(c, dir, ret_dir);
+    if (r < 0) {
+        free(name);
+        return r;
+    }
+    *ret_name = name;
+    return 0;
+}
+
+int fs_node_replace(struct fs_call *c, struct fs_node *n, int handle)
+{
+    struct stat st;
+    int r = vr_jail_stat(handle, &st);
+    if (r < 0) {
+        return r;
+    }
+    vr_mutex_lock(&c->d->lock);
+    /* Other requests may be using the number: it means the new file at once. */
+    if (dup3(handle, n->fd, O_CLOEXEC) < 0) {
+        r = -errno;
+    } else {
+        node_unhash(c->s, n);
+        n->dev = st.st_dev;
+        n->ino = st.st_ino;
+        n->type = st.st_mode & S_IFMT;
+        node_hash(c->s, n);
+    }
+    vr_mutex_unlock(&c->d->lock);
+    return r;
 }
 
 /* --- Sessions that are restored --- */

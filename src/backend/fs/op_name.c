@@ -140,7 +140,8 @@ static int setattr_owner(struct fs_call *c, struct fs_node *n, const struct fuse
     }
     o.uid = in->valid & FATTR_UID ? in->uid : o.uid;
     o.gid = in->valid & FATTR_GID ? in->gid : o.gid;
-    return fs_owner_set(c->d, n->fd, &o, false);
+    r = fs_owner_set(c->d, n->fd, &o, false);
+    return r == -EPERM && S_ISLNK(st.st_mode) ? fs_link_give(c, n, &o) : r;
 }
 
 static int setattr_times(struct fs_call *c, struct fs_node *n, const struct fuse_setattr_in *in)
@@ -230,37 +231,6 @@ int op_syncfs(struct fs_call *c)
     return vr_jail_sync(c->d->jail);
 }
 
-int op_readlink(struct fs_call *c)
-{
-    struct fs_node *n;
-    struct stat st;
-    struct fs_owner o;
-    char text[VR_JAIL_LINK_MAX];
-    int fd, r = fs_node_get(c, c->h.nodeid, &n);
-    r = r < 0 ? r : vr_jail_stat(n->fd, &st);
-    if (r < 0) {
-        return r;
-    }
-    ssize_t len = -EINVAL;
-    fs_owner_get(c->d, n->fd, &st, &o);
-    if (S_ISLNK(st.st_mode)) {
-        len = vr_jail_readlink(n->fd, text, sizeof(text));
-    } else if (S_ISLNK(o.mode)) { /* one of another owner */
-        len = fs_fd_take(c->s);
-        if (len < 0) {
-            return (int)len;
-        }
-        len = vr_jail_reopen(c->d->jail, n->fd, O_RDONLY, &fd);
-        if (len == 0) {
-            len = pread(fd, text, sizeof(text), 0);
-            len = len < 0 ? -errno : len;
-            vr_file_close(fd);
-        }
-        fs_fd_give(c->d);
-    }
-    return len < 0 ? (int)len : fs_reply(c, text, (size_t)len);
-}
-
 /* --- New files --- */
 
 /* Who a new file in @dir belongs to (of a set-group-ID folder: to its group). */
@@ -295,13 +265,6 @@ static int new_on_host(struct fs_call *c, struct op_new *new)
     return vr_jail_create(jail, new->dir->fd, new->name, new->flags, mode, &new->fd);
 }
 
-static int new_text(int fd, const char *text)
-{
-    size_t len = strlen(text);
-    ssize_t got = pwrite(fd, text, len, 0);
-    return got < 0 ? -errno : (size_t)got < len ? -ENOSPC : 0;
-}
-
 /* Make it, owned as it should be; a descriptor has been taken for new->fd. */
 static int new_make(struct fs_call *c, struct op_new *new)
 {
@@ -318,7 +281,7 @@ static int new_make(struct fs_call *c, struct op_new *new)
     if (new->fd >= 0) {
         r = fs_owner_set(c->d, new->fd, &new->owner, true);
         if (r == 0 && new->target) {
-            r = new_text(new->fd, new->target);
+            r = fs_link_write(new->fd, new->target);
         }
     } else if (S_ISDIR(new->owner.mode)) {
         r = fs_node_find(c, new->dir, new->name, &n, &st);

@@ -46,7 +46,8 @@ static bool owner_parse(const char *text, const struct stat *st, struct fs_owner
 {
     struct fs_owner got;
     int end = -1;
-    if (sscanf(text, "%10u %10u %7o %10u%n", &got.uid, &got.gid, &got.mode, &got.rdev, &end) != 4 ||
+    if (text[strspn(text, "0123456789 ")] ||
+        sscanf(text, "%10u %10u %7o %10u%n", &got.uid, &got.gid, &got.mode, &got.rdev, &end) != 4 ||
         end < 0 || text[end]) {
         return false;
     }

@@ -7,6 +7,7 @@
  *   handle.c   files that the guest has opened
  *   owner.c    owners and modes as the guest has them
  *   op_*.c     the operations
+ *   link.c     symbolic links of other owners
  *   saved.c    sessions as bytes
  *
  * A node stands for a file that the guest has looked up and not forgotten. It has a descriptor
@@ -189,6 +190,13 @@ int fs_fd_take_locked(struct fs_session *s) VR_MUST;
 void fs_fd_give(struct dir_fs *d);
 int fs_nodes_init(struct fs_session *s) VR_MUST; /* with the root */
 void fs_nodes_fini(struct fs_session *s);        /* the lock held; handles are gone */
+/* The folder that @n was last found in, held and open, and its name there, the caller's. -ESTALE:
+ * none that we know. */
+int fs_node_where(struct fs_call *c, struct fs_node *n, struct fs_node **ret_dir,
+                  char **ret_name) VR_MUST;
+/* @n, which is held, is another file of the host from now on, in the same place: that which @handle
+ * (the caller's) is. */
+int fs_node_replace(struct fs_call *c, struct fs_node *n, int handle) VR_MUST;
 /* For saved.c: a node without a descriptor. */
 struct fs_node *fs_node_add_locked(struct fs_session *s, uint64_t id, const char *name);
 int fs_node_settle(struct fs_session *s, struct fs_node *n) VR_MUST; /* find it by its path */
@@ -254,6 +262,12 @@ int fs_open_flags(const struct fs_session *s, uint32_t flags); /* of open(2), of
 void fs_entry_out(struct fs_call *c, struct fs_node *n, const struct stat *st,
                   struct fuse_entry_out *ret_out);
 void fs_valid(const struct dir_fs *d, uint64_t *ret_s, uint32_t *ret_ns); /* how long it may know */
+
+/* link.c */
+int fs_link_write(int fd, const char *target) VR_MUST; /* into a file that stands for a link */
+/* @n is a symbolic link on the host, which can only be our user's: make it a file that stands for
+ * one, of @owner. */
+int fs_link_give(struct fs_call *c, struct fs_node *n, const struct fs_owner *owner) VR_MUST;
 
 /* op_lock.c */
 int fs_locks_init(struct dir_fs *d, struct vr_error *err) VR_MUST;
