@@ -28,6 +28,7 @@ struct cli_verb {
     const struct vr_opt *opts; /* apply to struct cli */
     bool config;               /* vr_config_opts as well */
     bool files;                /* positionals are files */
+    bool machines;             /* the first positional, or all, are names of running machines */
     unsigned min_args, max_args;
     int (*run)(struct cli *cli); /* an exit code */
     /* Word @i that completion offers as positional number @arg; NULL past the end. May be NULL. */
@@ -43,6 +44,8 @@ struct cli {
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
+    bool follow, prometheus;
+    unsigned console;
     char *dump_dtb, *root, *way;
     const char *args[CLI_ARGS];
     unsigned arg_count;
@@ -93,6 +96,19 @@ int cli_vfio_test(struct cli *cli, struct vireo_pci_addr addr);
 int cli_vfio_hold(struct cli *cli, struct vireo_pci_addr addr);
 /* Tell a step of a plan; @opaque is the struct cli. */
 void cli_pci_step(void *opaque, size_t i, const struct vireo_step *step);
+int cli_ps(struct cli *cli);
+int cli_status(struct cli *cli);
+int cli_console(struct cli *cli);
+int cli_pause(struct cli *cli);
+int cli_resume(struct cli *cli);
+int cli_reset(struct cli *cli);
+int cli_stop(struct cli *cli);
+int cli_kill(struct cli *cli);
+int cli_stats(struct cli *cli);
+/* What there are statistics of, for completion; NULL past the end. */
+const char *cli_stats_word(unsigned i);
+int cli_events(struct cli *cli);
+int cli_qmp(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

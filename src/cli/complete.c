@@ -56,6 +56,10 @@ static void bash_words(const struct cli_verb *v)
         }
         printf("'\n");
     }
+    if (v->machines) {
+        printf("            ((COMP_CWORD == 2%s)) && words+=\" $(vireo ps -q 2>/dev/null)\"\n",
+               v->max_args == CLI_ARGS ? " || COMP_CWORD > 2" : "");
+    }
     printf("            ;;\n");
 }
 
@@ -130,7 +134,10 @@ static void zsh_verb(const struct cli_verb *v)
     for (unsigned i = 0; (o = cli_opt(v, i)); i++) {
         zsh_opt(o);
     }
-    for (unsigned arg = 0; v->word && arg < COMPLETE_ARGS && v->word(arg, 0); arg++) {
+    for (unsigned arg = 0; v->word && arg < COMPLETE_ARGS; arg++) {
+        if (!v->word(arg, 0)) {
+            continue; /* a machine's name, say */
+        }
         printf(" \\\n            '%u:word:(", arg + 1);
         for (unsigned i = 0; (word = v->word(arg, i)); i++) {
             printf("%s%s", i ? " " : "", word);
@@ -140,12 +147,18 @@ static void zsh_verb(const struct cli_verb *v)
     if (v->files) {
         printf(" \\\n            '1:file:_files'");
     }
+    if (v->machines) {
+        printf(" \\\n            '%s:machine:_vireo_machines'",
+               v->max_args == CLI_ARGS ? "*" : "1");
+    }
     printf("\n        ;;\n");
 }
 
 static void complete_zsh(void)
 {
     fputs("#compdef vireo\n# zsh completion for vireo; printed by 'vireo completion zsh'\n"
+          "_vireo_machines() {\n    local -a names\n"
+          "    names=(${(f)\"$(vireo ps -q 2>/dev/null)\"})\n    compadd -a names\n}\n"
           "_vireo() {\n    local -a verbs\n    verbs=(\n",
           stdout);
     for (const struct cli_verb *v = cli_verbs; v->name; v++) {
@@ -203,6 +216,11 @@ static void fish_verb(const struct cli_verb *v)
     }
     if (v->files) {
         printf("complete -c vireo -n '__fish_seen_subcommand_from %s' -F\n", v->name);
+    }
+    if (v->machines) {
+        printf("complete -c vireo -n '__fish_seen_subcommand_from %s' -a '(vireo ps -q "
+               "2>/dev/null)'\n",
+               v->name);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Questions: the answer is a JSON value, printed as it is or as text for people. */
 #include "control/query.h"
 #include "cli/cli.h"
+#include "cli/json.h"
 #include "control/vm.h"
 
 #include <errno.h>
@@ -16,8 +17,7 @@ int cli_flush(void)
     return CLI_OK;
 }
 
-/* Print @json (owned) by @text, or as it is. */
-static int query_print(const struct cli *cli, json_t *json, void (*text)(const json_t *json))
+int cli_json_print(const struct cli *cli, json_t *json, void (*text)(const json_t *json))
 {
     if (!json) {
         cli_say("no memory");
@@ -33,13 +33,13 @@ static int query_print(const struct cli *cli, json_t *json, void (*text)(const j
     return cli_flush();
 }
 
-static const char *query_str(const json_t *object, const char *key)
+const char *cli_json_str(const json_t *object, const char *key)
 {
     const char *s = json_string_value(json_object_get(object, key));
     return s ? s : "";
 }
 
-static json_int_t query_int(const json_t *object, const char *key)
+json_int_t cli_json_int(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
 }
@@ -63,14 +63,14 @@ static void query_devices_text(const json_t *list)
     json_t *d;
     json_array_foreach(list, i, d)
     {
-        printf("%-20s", query_str(d, "name"));
-        cli_wrap(stdout, query_str(d, "help"), 20, 20, 100);
+        printf("%-20s", cli_json_str(d, "name"));
+        cli_wrap(stdout, cli_json_str(d, "help"), 20, 20, 100);
     }
 }
 
 int cli_devices(struct cli *cli)
 {
-    return query_print(cli, vr_query_devices(), query_devices_text);
+    return cli_json_print(cli, vr_query_devices(), query_devices_text);
 }
 
 static void query_windows_text(const json_t *windows)
@@ -80,19 +80,20 @@ static void query_windows_text(const json_t *windows)
     char size[32];
     json_array_foreach(windows, i, w)
     {
-        printf("\nwindow %s, %s:\n", query_str(w, "name"),
-               query_size(query_int(w, "len_bytes"), size, sizeof(size)));
+        printf("\nwindow %s, %s:\n", cli_json_str(w, "name"),
+               query_size(cli_json_int(w, "len_bytes"), size, sizeof(size)));
         json_array_foreach(json_object_get(w, "registers"), k, reg)
         {
             char name[64];
-            json_int_t count = query_int(reg, "count");
-            snprintf(name, sizeof(name), "%s", query_str(reg, "name"));
+            json_int_t count = cli_json_int(reg, "count");
+            snprintf(name, sizeof(name), "%s", cli_json_str(reg, "name"));
             if (count > 1) {
-                snprintf(name, sizeof(name), "%s[%lld]", query_str(reg, "name"), (long long)count);
+                snprintf(name, sizeof(name), "%s[%lld]", cli_json_str(reg, "name"),
+                         (long long)count);
             }
-            printf("  0x%06llx %lld %s  %-18s ", (long long)query_int(reg, "offset"),
-                   (long long)query_int(reg, "width_bytes"), query_str(reg, "access"), name);
-            cli_wrap(stdout, query_str(reg, "help"), 35, 35, 110);
+            printf("  0x%06llx %lld %s  %-18s ", (long long)cli_json_int(reg, "offset"),
+                   (long long)cli_json_int(reg, "width_bytes"), cli_json_str(reg, "access"), name);
+            cli_wrap(stdout, cli_json_str(reg, "help"), 35, 35, 110);
         }
     }
 }
@@ -101,15 +102,15 @@ static void query_device_text(const json_t *d)
 {
     size_t i;
     json_t *f;
-    printf("%s: %s\n", query_str(d, "name"), query_str(d, "help"));
+    printf("%s: %s\n", cli_json_str(d, "name"), cli_json_str(d, "help"));
     if (json_array_size(json_object_get(d, "options"))) {
         printf("\noptions:\n");
     }
     json_array_foreach(json_object_get(d, "options"), i, f)
     {
         char *def = json_dumps(json_object_get(f, "default"), JSON_ENCODE_ANY);
-        printf("  %-16s %-5s ", query_str(f, "name"), query_str(f, "type"));
-        cli_wrap(stdout, query_str(f, "help"), 25, 25, 100);
+        printf("  %-16s %-5s ", cli_json_str(f, "name"), cli_json_str(f, "type"));
+        cli_wrap(stdout, cli_json_str(f, "help"), 25, 25, 100);
         printf("%25sdefault %s\n", "", def ? def : "");
         free(def);
     }
@@ -120,13 +121,13 @@ static void query_device_text(const json_t *d)
     json_array_foreach(json_object_get(d, "state"), i, f)
     {
         char name[64];
-        json_int_t count = query_int(f, "count");
-        snprintf(name, sizeof(name), "%s", query_str(f, "name"));
+        json_int_t count = cli_json_int(f, "count");
+        snprintf(name, sizeof(name), "%s", cli_json_str(f, "name"));
         if (count > 1) {
-            snprintf(name, sizeof(name), "%s[%lld]", query_str(f, "name"), (long long)count);
+            snprintf(name, sizeof(name), "%s[%lld]", cli_json_str(f, "name"), (long long)count);
         }
-        printf("  %-20s %-6s ", name, query_str(f, "type"));
-        cli_wrap(stdout, query_str(f, "help"), 30, 30, 110);
+        printf("  %-20s %-6s ", name, cli_json_str(f, "type"));
+        cli_wrap(stdout, cli_json_str(f, "help"), 30, 30, 110);
     }
 }
 
@@ -140,7 +141,7 @@ int cli_device(struct cli *cli)
         return CLI_USAGE;
     }
     int r = vr_query_device(cli->args[1], &json, &err);
-    return r < 0 ? cli_fail(&err) : query_print(cli, json, query_device_text);
+    return r < 0 ? cli_fail(&err) : cli_json_print(cli, json, query_device_text);
 }
 
 static void query_machines_text(const json_t *list)
@@ -150,21 +151,21 @@ static void query_machines_text(const json_t *list)
     char size[32];
     json_array_foreach(list, i, m)
     {
-        printf("%s %s\n    ", query_str(m, "arch"), query_str(m, "name"));
-        cli_wrap(stdout, query_str(m, "help"), 4, 4, 100);
+        printf("%s %s\n    ", cli_json_str(m, "arch"), cli_json_str(m, "name"));
+        cli_wrap(stdout, cli_json_str(m, "help"), 4, 4, 100);
         printf(
             "    1 to %lld harts, memory from %s at 0x%llx, %lld virtio slots (up to %lld disks, "
             "%lld network cards)\n",
-            (long long)query_int(m, "cpus_max"),
-            query_size(query_int(m, "memory_min_bytes"), size, sizeof(size)),
-            (long long)query_int(m, "memory_gpa"), (long long)query_int(m, "virtio_slots"),
-            (long long)query_int(m, "disks_max"), (long long)query_int(m, "nets_max"));
+            (long long)cli_json_int(m, "cpus_max"),
+            query_size(cli_json_int(m, "memory_min_bytes"), size, sizeof(size)),
+            (long long)cli_json_int(m, "memory_gpa"), (long long)cli_json_int(m, "virtio_slots"),
+            (long long)cli_json_int(m, "disks_max"), (long long)cli_json_int(m, "nets_max"));
     }
 }
 
 int cli_machines(struct cli *cli)
 {
-    return query_print(cli, vr_query_machines(), query_machines_text);
+    return cli_json_print(cli, vr_query_machines(), query_machines_text);
 }
 
 static void query_host_text(const json_t *host)
@@ -173,8 +174,8 @@ static void query_host_text(const json_t *host)
     json_t *check;
     json_array_foreach(json_object_get(host, "checks"), i, check)
     {
-        printf("%-8s %-15s ", query_str(check, "status"), query_str(check, "name"));
-        cli_wrap(stdout, query_str(check, "detail"), 25, 25, 100);
+        printf("%-8s %-15s ", cli_json_str(check, "status"), cli_json_str(check, "name"));
+        cli_wrap(stdout, cli_json_str(check, "detail"), 25, 25, 100);
     }
     printf(json_is_true(json_object_get(host, "usable"))
                ? "\nMachines run on this host.\n"
@@ -185,7 +186,7 @@ int cli_doctor(struct cli *cli)
 {
     json_t *host = vr_query_host();
     bool usable = json_is_true(json_object_get(host, "usable"));
-    int code = query_print(cli, host, query_host_text);
+    int code = cli_json_print(cli, host, query_host_text);
     return code == CLI_OK && !usable ? CLI_HOST : code;
 }
 
@@ -194,7 +195,7 @@ static void query_version_text(const json_t *v)
     size_t i;
     json_t *one;
     const char *feature;
-    printf("vireo %s\nengines:", query_str(v, "version"));
+    printf("vireo %s\nengines:", cli_json_str(v, "version"));
     json_array_foreach(json_object_get(v, "engines"), i, one)
     {
         printf(" %s", json_string_value(one));
@@ -213,7 +214,7 @@ static void query_version_text(const json_t *v)
 
 int cli_version(struct cli *cli)
 {
-    return query_print(cli, vr_query_version(), query_version_text);
+    return cli_json_print(cli, vr_query_version(), query_version_text);
 }
 
 static void query_explain_text(const json_t *e)
@@ -224,27 +225,28 @@ static void query_explain_text(const json_t *e)
     char size[32];
     printf("machine   %s %s, called %s\nengine    %s, Vireo's own CPU; KVM not used: %s\n"
            "harts     %lld\nmemory    %s\nfirmware  %s\n\nsettings:\n",
-           query_str(machine, "arch"), query_str(machine, "name"), query_str(e, "name"),
-           query_str(e, "engine"), query_str(e, "kvm_not_used_because"),
-           (long long)query_int(e, "harts"),
-           query_size(query_int(e, "memory_bytes"), size, sizeof(size)), query_str(e, "firmware"));
+           cli_json_str(machine, "arch"), cli_json_str(machine, "name"), cli_json_str(e, "name"),
+           cli_json_str(e, "engine"), cli_json_str(e, "kvm_not_used_because"),
+           (long long)cli_json_int(e, "harts"),
+           query_size(cli_json_int(e, "memory_bytes"), size, sizeof(size)),
+           cli_json_str(e, "firmware"));
     json_array_foreach(json_object_get(e, "settings"), i, row)
     {
         bool given = json_is_true(json_object_get(row, "given"));
-        printf("  --%s %s%s%s%s\n", query_str(row, "key"), query_str(row, "value"),
-               given ? "" : "  (default: ", query_str(row, "why"), given ? "" : ")");
+        printf("  --%s %s%s%s%s\n", cli_json_str(row, "key"), cli_json_str(row, "value"),
+               given ? "" : "  (default: ", cli_json_str(row, "why"), given ? "" : ")");
     }
     printf("\nmemory map:\n");
     json_array_foreach(json_object_get(e, "map"), i, row)
     {
         char irq[16] = "";
-        if (query_int(row, "irq")) {
-            snprintf(irq, sizeof(irq), "irq %lld", (long long)query_int(row, "irq"));
+        if (cli_json_int(row, "irq")) {
+            snprintf(irq, sizeof(irq), "irq %lld", (long long)cli_json_int(row, "irq"));
         }
-        printf("  0x%09llx  %9s  %-6s  %-8s", (long long)query_int(row, "gpa"),
-               query_size(query_int(row, "len_bytes"), size, sizeof(size)), irq,
-               query_str(row, "name"));
-        const char *cls = query_str(row, "class");
+        printf("  0x%09llx  %9s  %-6s  %-8s", (long long)cli_json_int(row, "gpa"),
+               query_size(cli_json_int(row, "len_bytes"), size, sizeof(size)), irq,
+               cli_json_str(row, "name"));
+        const char *cls = cli_json_str(row, "class");
         printf("%s%s\n", *cls ? "  " : "", cls);
     }
 }
@@ -278,7 +280,7 @@ int cli_explain(struct cli *cli)
     }
     int code = cli->dump_dtb ? query_write_dtb(cli, vm) : CLI_OK;
     if (code == CLI_OK && cli->explain) {
-        code = query_print(cli, vr_query_explain(cli->config, vm), query_explain_text);
+        code = cli_json_print(cli, vr_query_explain(cli->config, vm), query_explain_text);
     }
     vireo_vm_destroy(vm);
     return code;

@@ -90,6 +90,50 @@ static const struct vr_opt plain_opts[] = {
     VR_OPT_END,
 };
 
+static const struct vr_opt ps_opts[] = {
+    CLI_JSON("as JSON, for programs"),
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(quiet),
+     .help = "only the names"},
+    CLI_HELP,
+    VR_OPT_END,
+};
+static const struct vr_opt stats_opts[] = {
+    CLI_JSON("as JSON, for programs"),
+    {.name = "prometheus",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(prometheus),
+     .help = "in Prometheus' text format; without NAME, of all machines"},
+    CLI_HELP,
+    VR_OPT_END,
+};
+static const struct vr_opt events_opts[] = {
+    {.name = "follow",
+     .letter = 'f',
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(follow),
+     .help = "go on as they happen, until the machine ends"},
+    CLI_JSON("as JSON, an object a line"),
+    CLI_HELP,
+    VR_OPT_END,
+};
+static const struct vr_opt console_opts[] = {
+    {.name = "index",
+     .letter = 'i',
+     .kind = VR_OPT_NUMBER,
+     .value = "N",
+     CLI_GROUP,
+     CLI_AT(console),
+     .help = "which console: 0, the serial port; 1 and on, those of --virtio-console"},
+    CLI_HELP,
+    VR_OPT_END,
+};
+
 static const char *const verb_shells[] = {"bash", "zsh", "fish"};
 
 static const char *verb_word_shell(unsigned arg, unsigned i)
@@ -127,6 +171,11 @@ static const char *verb_word_part(unsigned arg, unsigned i)
                                     : NULL;
 }
 
+static const char *verb_word_stats(unsigned arg, unsigned i)
+{
+    return arg == 1 ? cli_stats_word(i) : NULL;
+}
+
 static const char *verb_word_device(unsigned arg, unsigned i)
 {
     if (arg == 0) {
@@ -150,6 +199,95 @@ const struct cli_verb cli_verbs[] = {
          "The guest's serial port is your terminal: Ctrl-A x quits, Ctrl-A h lists the other keys. "
          "With standard input from a pipe the guest reads that, and goes on until it powers off.\n"
          "A kernel needs no firmware: the machine has a Supervisor Binary Interface built in."},
+    {.name = "ps",
+     .opts = ps_opts,
+     .run = cli_ps,
+     .help = "list the machines that run",
+     .about = "Those of this user whose --control is auto, which it is unless something else was "
+              "said."},
+    {.name = "status",
+     .args = "[NAME]",
+     .max_args = 1,
+     .machines = true,
+     .opts = query_opts,
+     .run = cli_status,
+     .help = "say what a machine is and does",
+     .about = "Without NAME: the machine, if only one runs. This holds for console, stats and "
+              "events, too."},
+    {.name = "console",
+     .args = "[NAME]",
+     .max_args = 1,
+     .machines = true,
+     .opts = console_opts,
+     .run = cli_console,
+     .help = "join a console of a machine",
+     .about = "Whoever has the console keeps it: both see its output, and both can type. Ctrl-A d "
+              "leaves; the machine goes on."},
+    {.name = "pause",
+     .args = "NAME...",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = plain_opts,
+     .run = cli_pause,
+     .help = "halt a machine's CPUs and time"},
+    {.name = "resume",
+     .args = "NAME...",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = plain_opts,
+     .run = cli_resume,
+     .help = "let a paused machine go on"},
+    {.name = "reset",
+     .args = "NAME...",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = plain_opts,
+     .run = cli_reset,
+     .help = "press a machine's reset button"},
+    {.name = "stop",
+     .args = "NAME...",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = plain_opts,
+     .run = cli_stop,
+     .help = "end a machine as if its power were cut",
+     .about = "The guest is not asked. Returns when the machine has ended."},
+    {.name = "kill",
+     .args = "NAME...",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = plain_opts,
+     .run = cli_kill,
+     .help = "kill the process of a machine that does not answer"},
+    {.name = "stats",
+     .args = "[NAME] [machine|cpus|devices|disks|queues|jit]",
+     .max_args = 2,
+     .machines = true,
+     .opts = stats_opts,
+     .run = cli_stats,
+     .word = verb_word_stats,
+     .help = "show what a machine counts"},
+    {.name = "events",
+     .args = "[NAME]",
+     .max_args = 1,
+     .machines = true,
+     .opts = events_opts,
+     .run = cli_events,
+     .help = "show what happened to a machine"},
+    {.name = "qmp",
+     .args = "NAME COMMAND [ARGUMENTS]",
+     .min_args = 2,
+     .max_args = 3,
+     .machines = true,
+     .opts = query_opts,
+     .run = cli_qmp,
+     .help = "send a machine a command of its control socket",
+     .about = "ARGUMENTS is a JSON object. 'vireo qmp NAME query-commands' lists the commands."},
     {.name = "devices",
      .opts = query_opts,
      .run = cli_devices,

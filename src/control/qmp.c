@@ -28,6 +28,7 @@ struct vr_qmp_session {
     struct vr_qmp_io io;
     struct vr_qmp_frame frame;
     bool negotiated, oob;
+    bool over;   /* it is a console's stream now */
     bool busy;   /* a slow command is under way */
     bool closed; /* and keeps this struct alive */
     json_t *queue[QMP_QUEUE];
@@ -108,7 +109,7 @@ static void qmp_reply_result(struct vr_qmp_session *s, const json_t *message,
 void vr_qmp_event(struct vr_qmp_session *s, const struct vireo_event *event)
 {
     char text[1280]; /* names and data are bounded: events.c */
-    if (!s->negotiated) {
+    if (!s->negotiated || s->over) {
         return;
     }
     int len = snprintf(text, sizeof(text),
@@ -229,7 +230,7 @@ static void qmp_turn(struct vr_qmp_session *s)
 
 bool vr_qmp_takes(const struct vr_qmp_session *s)
 {
-    return s->oob ? s->queued < QMP_QUEUE : !s->busy;
+    return s->over ? false : s->oob ? s->queued < QMP_QUEUE : !s->busy;
 }
 
 static int qmp_check_shape(const struct vr_qmp_session *s, const json_t *message,
@@ -321,6 +322,16 @@ int vr_qmp_negotiate(struct vr_qmp_session *s, const json_t *enable, struct vr_e
     s->negotiated = true;
     s->oob = oob;
     return 0;
+}
+
+int vr_qmp_become_console(struct vr_qmp_session *s, unsigned console, struct vr_error *err)
+{
+    if (!s->io.become_console || s->oob) {
+        return vr_err(err, -EINVAL, "not on this connection");
+    }
+    int r = s->io.become_console(s->io.opaque, console, err);
+    s->over = r == 0;
+    return r;
 }
 
 int vr_qmp_open(struct vr_qmp *qmp, const struct vr_qmp_io *io, struct vr_qmp_session **ret_session,

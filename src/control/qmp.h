@@ -83,6 +83,9 @@ struct vr_qmp_io {
     void (*send)(void *opaque, const char *text, size_t len);
     void (*ready)(void *opaque);  /* a slow command is done; it may take input again */
     void (*broken)(void *opaque); /* no memory to go on with: close it, but not from here */
+    /* After the answer that is sent next, the connection is the stream of bytes of @console. NULL:
+     * cannot. -ENODEV. */
+    int (*become_console)(void *opaque, unsigned console, struct vr_error *err);
     void *opaque;
 };
 
@@ -99,5 +102,8 @@ void vr_qmp_event(struct vr_qmp_session *session, const struct vireo_event *even
 /* For commands about the session. */
 int vr_qmp_negotiate(struct vr_qmp_session *session, const json_t *enable,
                      struct vr_error *err) VR_MUST;
+/* The session ends with the answer. */
+int vr_qmp_become_console(struct vr_qmp_session *session, unsigned console,
+                          struct vr_error *err) VR_MUST;
 
 #endif

@@ -38,6 +38,15 @@ static int qmp_system_reset(struct vr_qmp_call *call, struct vr_error *err)
     return 0;
 }
 
+static int qmp_console(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_int_t i = json_integer_value(json_object_get(call->args, "index"));
+    if (i < 0 || i >= VIREO_CONSOLES) {
+        return vr_err(err, -ENODEV, "there is no console %lld", (long long)i);
+    }
+    return vr_qmp_become_console(call->session, (unsigned)i, err);
+}
+
 const struct vr_qmp_command vr_qmp_commands[] = {
     {"qmp_capabilities", "enable?:[QMPCapability]", NULL, VR_QMP_EARLY, qmp_capabilities,
      "end negotiation; commands and events begin"},
@@ -70,5 +79,8 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"x-vireo-stats", "group?:str", "[x-vireo-Stat]", 0, vr_qmp_stats, "what the machine counts"},
     {"x-vireo-events", "after?:int", "[x-vireo-Event]", 0, vr_qmp_past_events,
      "events that happened, the last 256, or those above a number"},
+    {"x-vireo-console", "index?:int", NULL, 0, qmp_console,
+     "the last command: from its answer on, the connection is the console's bytes, both ways; "
+     "whoever has the console keeps it"},
     {.name = NULL},
 };

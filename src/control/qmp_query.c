@@ -2,6 +2,7 @@
 #include "backend/block/block.h"
 #include "board/catalog.h"
 #include "control/qmp_commands.h"
+#include "control/rundir.h"
 #include "control/vm_priv.h"
 
 #include <errno.h>
@@ -180,27 +181,18 @@ int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err)
     return query_done(call, list, err);
 }
 
-/* Console @i: what it is called, and in the form of a spec where it leads. */
-static void query_console(struct vireo_vm *vm, unsigned i, const char **ret_label,
-                          char ret_where[4200])
-{
-    const char *path = vireo_vm_console_path(vm, i);
-    const char *kind = vm->console_kind[i];
-    *ret_label = i == 0 ? "serial0" : i == 1 ? "virtio-console0" : "virtio-console1";
-    snprintf(ret_where, 4200, "%s%s%s", kind, *path ? ":" : "", path);
-}
-
 int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err)
 {
     json_t *list = json_array();
     for (unsigned i = 0; list && i < VIREO_CONSOLES; i++) {
-        const char *label;
-        char where[4200];
-        if (!vr_vm_console(call->vm, i)) {
+        const char *path = vireo_vm_console_path(call->vm, i);
+        char where[VR_RUNDIR_PATH_MAX];
+        if (!path) {
             continue;
         }
-        query_console(call->vm, i, &label, where);
-        (void)json_array_append_new(list, json_pack("{s:s, s:o, s:b}", "label", label, "filename",
+        snprintf(where, sizeof(where), "%s%s%s", call->vm->console_kind[i], *path ? ":" : "", path);
+        json_t *label = i == 0 ? json_string("serial0") : json_sprintf("virtio-console%u", i - 1);
+        (void)json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "label", label, "filename",
                                                     query_text(where), "frontend-open", 1));
     }
     return query_done(call, list, err);

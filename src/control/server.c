@@ -14,6 +14,7 @@
 #include "vireo/host_time.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <uv.h>
 
@@ -22,6 +23,7 @@ enum {
     SERVER_TURN = 64,         /* messages of a client before others on the loop have their turn */
     SERVER_ACCEPTS = 16,      /* clients accepted in a row */
     SERVER_PATIENCE_MS = 200, /* before accepting again when the host has no descriptor left */
+    SERVER_TYPE_MS = 5,       /* before a console is offered again what it did not take */
     SERVER_GOODBYE_MS = 300,  /* what the end waits for clients that do not read */
 };
 
@@ -35,6 +37,9 @@ struct server_client {
     unsigned handles; /* of these two that are open */
     int waits_for;    /* what poll was started with; 0: it is stopped */
     bool broken;
+    struct vr_chr *console; /* the connection is this one's stream; NULL: it speaks QMP */
+    struct vr_chr_side side;
+    size_t lost; /* bytes of its output that the client did not take in time */
     size_t in_pos, in_len;
     char in[SERVER_IN_LEN];
     char *out; /* from out_pos to out_len; owned */
@@ -56,6 +61,7 @@ struct vr_server {
 };
 
 static void client_serve(struct server_client *c);
+static void client_serve_later(struct server_client *c);
 
 /* ---- A client's end ---- */
 
@@ -79,6 +85,9 @@ static void client_end(struct server_client *c)
     *at = c->next;
     s->client_count--;
     c->server = NULL;
+    if (c->console) {
+        vr_chr_side_remove(c->console, &c->side);
+    }
     vr_qmp_close(c->session);
     c->session = NULL;
     uv_close((uv_handle_t *)&c->poll, client_handle_closed);
@@ -173,8 +182,55 @@ static bool client_fill(struct server_client *c)
     return true;
 }
 
+/* A console's stream: give the device what it takes. False: not all, *ret_ms until the rest. */
+static bool client_type(struct server_client *c, uint64_t *ret_ms)
+{
+    if (!c->console) {
+        return true;
+    }
+    c->in_pos +=
+        vr_chr_side_input(c->console, (const uint8_t *)c->in + c->in_pos, c->in_len - c->in_pos);
+    *ret_ms = SERVER_TYPE_MS;
+    return c->in_pos == c->in_len;
+}
+
+static void client_on_output(void *opaque, const uint8_t *buf, size_t len)
+{
+    struct server_client *c = opaque;
+    if (c->out_len - c->out_pos > VR_SERVER_OUT_MAX / 4) {
+        c->lost += len;
+        return;
+    }
+    if (c->lost) {
+        char text[80];
+        int n =
+            snprintf(text, sizeof(text),
+                     "\r\n[vireo: %zu bytes of output came too fast and are lost]\r\n", c->lost);
+        client_send(c, text, (size_t)n);
+        c->lost = 0;
+    }
+    client_send(c, (const char *)buf, len);
+    client_serve_later(c);
+}
+
+static int client_become_console(void *opaque, unsigned console, struct vr_error *err)
+{
+    struct server_client *c = opaque;
+    struct vr_chr *chr = vr_vm_console(c->server->vm, console);
+    if (!chr) {
+        return vr_err(err, -ENODEV, "there is no console %u", console);
+    }
+    c->console = chr;
+    c->side = (struct vr_chr_side){.on_output = client_on_output, .opaque = c};
+    vr_chr_side_add(chr, &c->side);
+    return 0;
+}
+
 static bool client_may_go_on(const struct server_client *c)
 {
+    if (c->console) {
+        return !c->broken;
+    }
     return !c->broken && vr_qmp_takes(c->session) && c->out_len - c->out_pos < VR_SERVER_OUT_PAUSE;
 }
 
@@ -196,9 +252,12 @@ static bool client_work(struct server_client *c)
                 return true;
             }
         }
-        if (turn == SERVER_TURN || !client_spend(c, &ms)) {
+        if (turn == SERVER_TURN || (!c->console && !client_spend(c, &ms)) || !client_type(c, &ms)) {
             uv_timer_start(&c->later, client_on_later, ms, 0);
             return true;
+        }
+        if (c->console) {
+            continue;
         }
         c->in_pos += vr_qmp_input(c->session, c->in + c->in_pos, c->in_len - c->in_pos);
     }
@@ -249,6 +308,14 @@ static void client_serve(struct server_client *c)
     }
 }
 
+/* Not from here: whoever calls may be in the middle of a list of clients. */
+static void client_serve_later(struct server_client *c)
+{
+    if (!c->server->ending) {
+        uv_timer_start(&c->later, client_on_later, 0, 0);
+    }
+}
+
 static void client_ready(void *opaque)
 {
     client_serve(opaque);
@@ -287,8 +354,11 @@ static void server_welcome(struct vr_server *s, int fd)
     c->next = s->clients;
     s->clients = c;
     s->client_count++;
-    const struct vr_qmp_io io = {
-        .send = client_send, .ready = client_ready, .broken = client_broken, .opaque = c};
+    const struct vr_qmp_io io = {.send = client_send,
+                                 .ready = client_ready,
+                                 .broken = client_broken,
+                                 .become_console = client_become_console,
+                                 .opaque = c};
     if (vr_qmp_open(s->qmp, &io, &c->session, NULL) < 0) {
         client_end(c);
     } else {

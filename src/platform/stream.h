@@ -44,6 +44,10 @@ ssize_t vr_stream_read(struct vr_stream *stream, uint8_t *buf, size_t len);
 ssize_t vr_stream_write(struct vr_stream *stream, const uint8_t *buf, size_t len);
 /* Wait until it takes bytes; false: it did not within @timeout_ms. */
 bool vr_stream_wait_writable(const struct vr_stream *stream, int timeout_ms);
+/* Wait until one of @count streams, at most 8, has bytes or is at its end: bit i for streams[i]. 0:
+ * none within @timeout_ms (-1: for ever), or a signal came. */
+unsigned vr_stream_wait_readable(const struct vr_stream *const *streams, unsigned count,
+                                 int timeout_ms) VR_MUST;
 
 /* Keep SIGPIPE off this thread between hold and release, whatever the process does with it. */
 struct vr_sigpipe {

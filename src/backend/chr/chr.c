@@ -14,6 +14,7 @@ enum {
     CHR_TURNS = 16, /* reads or writes in a row before others on the loop have their turn */
     CHR_OUT_LEN = 16 * 1024, /* bytes a write */
     CHR_FLUSH_MS = 1000,     /* what closing waits for a slow host end */
+    CHR_SIDE_MAX = 64 << 10, /* bytes from second host ends that wait for the device */
 };
 
 void *vr_chr_new(size_t size, const struct vr_chr_kind *kind, const struct vr_chr_opts *opts,
@@ -30,12 +31,14 @@ void *vr_chr_new(size_t size, const struct vr_chr_kind *kind, const struct vr_ch
     chr->refs = 1;
     vr_mutex_init(&chr->lock);
     vr_ring_init(&chr->out, VR_CHR_OUT_MAX);
+    vr_ring_init(&chr->side_in, CHR_SIDE_MAX);
     return chr;
 }
 
 void vr_chr_discard(struct vr_chr *chr)
 {
     vr_ring_fini(&chr->out);
+    vr_ring_fini(&chr->side_in);
     vr_mutex_fini(&chr->lock);
     free(chr->path);
     free(chr);
@@ -95,7 +98,7 @@ static void chr_posted_state(void *arg)
     struct vr_chr *chr = arg;
     if (chr_post_arrived(chr, &chr->state_posted)) {
         if (chr->user.on_open) {
-            chr->user.on_open(chr->user.opaque, chr->open);
+            chr->user.on_open(chr->user.opaque, chr->open || chr->sides);
         }
         vr_chr_resized(chr);
     }
@@ -124,6 +127,12 @@ void vr_chr_input(struct vr_chr *chr)
     unsigned turns = CHR_TURNS;
     while (chr->user.on_input && !chr->blocked && !chr->closed) {
         if (chr->in_pos == chr->in_len) {
+            if (chr->side_in.len) {
+                chr->in_pos = 0;
+                chr->in_len = vr_ring_peek(&chr->side_in, chr->in, sizeof(chr->in));
+                vr_ring_drop(&chr->side_in, chr->in_len);
+                continue;
+            }
             if (chr->ended) {
                 if (!chr->ended_told && chr->opts.on_eof) {
                     chr->ended_told = true;
@@ -178,6 +187,14 @@ void vr_chr_tap(struct vr_chr *chr, void (*fn)(void *opaque, const uint8_t *buf,
     chr->tap_opaque = opaque;
 }
 
+static void chr_tell_sides(struct vr_chr *chr, const uint8_t *buf, size_t len)
+{
+    for (struct vr_chr_side *s = chr->sides, *next; s; s = next) {
+        next = s->next;
+        s->on_output(s->opaque, buf, len);
+    }
+}
+
 /* One write to the host end. True: there is more, and it may go on. */
 static bool chr_output_once(struct vr_chr *chr)
 {
@@ -187,6 +204,9 @@ static bool chr_output_once(struct vr_chr *chr)
     chr->out_waiting = false;
     vr_mutex_unlock(&chr->lock);
     ssize_t n = len ? chr->kind->write(chr, buf, len) : 0;
+    if (n != 0) {
+        chr_tell_sides(chr, buf, n < 0 ? len : (size_t)n);
+    }
     vr_mutex_lock(&chr->lock);
     /* Where nobody is, what is queued goes nowhere. */
     vr_ring_drop(&chr->out, n < 0 ? chr->out.len : (size_t)n);
@@ -221,10 +241,46 @@ void vr_chr_set_open(struct vr_chr *chr, bool open)
 {
     if (chr->open != open) {
         chr->open = open;
-        if (chr->user.on_open) {
+        if (chr->user.on_open && !chr->sides) {
             chr->user.on_open(chr->user.opaque, open);
         }
     }
+}
+
+/* The first one came, or the last one left: is somebody there now who was not before? */
+static void chr_sides_changed(struct vr_chr *chr)
+{
+    if (!chr->open && chr->user.on_open) {
+        chr->user.on_open(chr->user.opaque, chr->sides != NULL);
+    }
+}
+
+void vr_chr_side_add(struct vr_chr *chr, struct vr_chr_side *side)
+{
+    side->next = chr->sides;
+    chr->sides = side;
+    if (!side->next) {
+        chr_sides_changed(chr);
+    }
+}
+
+void vr_chr_side_remove(struct vr_chr *chr, struct vr_chr_side *side)
+{
+    struct vr_chr_side **at = &chr->sides;
+    while (*at != side) {
+        at = &(*at)->next;
+    }
+    *at = side->next;
+    if (!chr->sides) {
+        chr_sides_changed(chr);
+    }
+}
+
+size_t vr_chr_side_input(struct vr_chr *chr, const uint8_t *buf, size_t len)
+{
+    size_t took = vr_ring_put(&chr->side_in, buf, len);
+    vr_chr_input(chr);
+    return took;
 }
 
 void vr_chr_resized(struct vr_chr *chr)

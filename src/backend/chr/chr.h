@@ -69,6 +69,19 @@ void vr_chr_tap(struct vr_chr *chr, void (*fn)(void *opaque, const uint8_t *buf,
 /* The device can take input again (it took less than offered before); any thread. */
 void vr_chr_resume(struct vr_chr *chr);
 
+/* A second host end, whatever the first one is: it gets what the first one was given (or threw
+ * away) and may send input. For who joins a console that somebody else has. All on the loop's
+ * thread. */
+struct vr_chr_side {
+    void (*on_output)(void *opaque, const uint8_t *buf, size_t len);
+    void *opaque;
+    struct vr_chr_side *next; /* the chr's */
+};
+void vr_chr_side_add(struct vr_chr *chr, struct vr_chr_side *side);
+void vr_chr_side_remove(struct vr_chr *chr, struct vr_chr_side *side);
+/* How many of @len bytes fitted into its queue; the device takes them as it takes any input. */
+size_t vr_chr_side_input(struct vr_chr *chr, const uint8_t *buf, size_t len);
+
 /* "mem": the embedder's end. Any thread. feed returns what fitted in a bounded queue; on_output
  * runs on the loop's thread; with none set, output is swallowed. */
 size_t vr_chr_mem_feed(struct vr_chr *chr, const uint8_t *buf, size_t len);

@@ -49,6 +49,8 @@ struct vr_chr {
     bool closed;
     size_t in_pos, in_len;
     uint8_t in[VR_CHR_IN_LEN];
+    struct vr_chr_side *sides;
+    struct vr_ring side_in; /* from them */
 
     struct vr_mutex lock; /* of what follows */
     struct vr_ring out;

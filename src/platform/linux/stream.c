@@ -95,6 +95,22 @@ bool vr_stream_wait_writable(const struct vr_stream *s, int timeout_ms)
     return s->kind == VR_STREAM_NONE || stream_ready(s, POLLOUT, timeout_ms);
 }
 
+unsigned vr_stream_wait_readable(const struct vr_stream *const *streams, unsigned count,
+                                 int timeout_ms)
+{
+    struct pollfd p[8];
+    unsigned ready = 0;
+    vr_assert(count <= sizeof(p) / sizeof(p[0]));
+    for (unsigned i = 0; i < count; i++) {
+        p[i] = (struct pollfd){.fd = streams[i]->fd, .events = POLLIN};
+    }
+    int n = poll(p, count, timeout_ms);
+    for (unsigned i = 0; n > 0 && i < count; i++) {
+        ready |= p[i].revents ? 1u << i : 0;
+    }
+    return ready;
+}
+
 static bool stream_must_ask(const struct vr_stream *s)
 {
     return s->shared && (s->kind == VR_STREAM_TTY || s->kind == VR_STREAM_PIPE);

@@ -1,0 +1,33 @@
+"""A bare-metal machine in tests of the command: started, and waited for until it has said something."""
+
+from command import LONG_S, read_until, start
+
+RUN = ("run", "-q", "--firmware", "none")
+
+
+class Machine:
+    """Leaving the block ends it."""
+
+    def __init__(self, *args, says=b"idle", **kw):
+        self.process = start(*RUN, *args, **kw)
+        self.expect(says)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def expect(self, what):
+        read_until(self.process.stdout.fileno(), what)
+
+    def type(self, keys):
+        self.process.stdin.write(keys)
+        self.process.stdin.flush()
+
+    def ended(self, code=0):
+        got = self.process.wait(LONG_S)
+        err = self.process.stderr.read()
+        assert (got, err) == (code, b""), (got, err)
