@@ -12,6 +12,7 @@
 #: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
 #: make lab        vireo platform on hosts made with QEMU, of three architectures: IOMMU, SR-IOV, VFIO, KVM
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo native ./other/vireo /opt/bin/qemu-system-riscv64"
+#:                   BENCH="int,fp;mem" REPS=3 CONF=peers.conf             parts of it, and other emulators
 #: make bench-history  what earlier runs found, and what the last one changed
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make bench-platform  the platform layer next to bare system calls, as ratios
@@ -56,7 +57,7 @@ lab:
 
 bench: build
 	@tools/deps.sh test
-	@bench/bench.py $(PEERS)
+	@bench/bench.py $(if $(BENCH),-b '$(BENCH)') $(if $(REPS),-r $(REPS)) $(if $(CONF),--conf $(CONF)) $(PEERS)
 
 bench-history:
 	@bench/history.py

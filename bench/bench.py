@@ -30,7 +30,7 @@ import report
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-MODES = "startup;boot;idle;int,fp;mem;sys;smp;blk;blkmem;net"
+MODES = "startup;boot;idle;int,fp;mem;sys;smp;blk;blkmem;net;fs"
 IN_GUEST = {"boot", "idle", "blk", "blkmem", "net", "fs", "root"}  # what native code has no twin of
 DISK_MIB = 512
 

@@ -144,6 +144,21 @@ def closing(run):
     return lines
 
 
+def slower(run, peer):
+    """[(program, how many times as fast as @peer)] where the run's subject is slower, the slowest first."""
+    found = []
+    for row in run["rows"]:
+        values = row["values"]
+        if not row["less"] and values.get(peer) and subject(run) in values:
+            found.append((values[subject(run)] / values[peer], row["title"]))
+    return [(title, ratio) for ratio, title in sorted(found) if ratio < 1]
+
+
+def slower_text(run, peer):
+    found = ", ".join(f"{title} ({ratio:.2f})" for title, ratio in slower(run, peer))
+    return f"{subject(run)} is slower than {peer} in: {found or 'none of these'}"
+
+
 def text(run):
     """All tables and the closing lines."""
     peers = run["peers"]
@@ -161,6 +176,9 @@ def text(run):
         parts.append(table(["geometric mean of ratios", *peers], rows))
     if missing(run):
         parts.append("no figure: " + ", ".join(missing(run)))
+    others = [peer for peer in peers if peer not in ("native", subject(run))]
+    if run["groups"] and others:
+        parts.append("\n".join(slower_text(run, peer) for peer in others))
     parts.append("\n".join(closing(run)))
     return "\n\n".join(parts)
 
@@ -198,6 +216,10 @@ def readme(run):
         if not row["less"] and who in ratio:
             rows.append([row["group"], row["title"], short(row["values"][base]), short(row["values"][who]),
                          f"{ratio[who]:.2f}", f"{ratio[who] / ratio['native']:.2f}" if "native" in ratio else ""])
+    best = sorted(((ratio[who], name) for name, ratio in run["ratios"].items() if who in ratio and not next(
+        row for row in run["rows"] if row["name"] == name)["less"]), reverse=True)[:5]
+    lines += ["", f"Best: {', '.join(f'{name} ({ratio:.1f})' for ratio, name in best)}. {slower_text(run, base)}.".replace(
+        f"{who} is slower than {base} in", "Slower")]
     lines += ["", "<details><summary>Each program</summary>", "",
               table(["group", "program", f"{base}, per s", f"{who}, per s", f"to {base_name(run)}", "to native"], rows), "",
               "</details>"]

@@ -9,6 +9,7 @@
  * is what to compare on a machine that others share.
  */
 #include "bench.h"
+#include "io.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,17 +17,9 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile uint64_t sink;
-
-static double wall_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static double cpu_of(int who)
 {
@@ -49,24 +42,23 @@ static void measure(const struct bench *b, double seconds)
     double t;
     sink += b->fn(n); /* set up, warm up */
     for (;;) {        /* find a count worth about a fifth of the time wanted */
-        double t0 = wall_now();
+        double t0 = io_now();
         sink += b->fn(n);
-        t = wall_now() - t0;
+        t = io_now() - t0;
         if (t > seconds / 8) {
             break;
         }
         n = t < seconds / 400 ? n * 16 : n * 3;
     }
     n = (uint64_t)((double)n * seconds / 4 / t) + 1;
-    printf("#BEGIN %s\n", b->name);
     uint64_t ops = 0;
-    double t0 = wall_now(), c0 = cpu_now();
+    double t0 = io_begin(b->name), c0 = cpu_now();
     do {
         sink += b->fn(n);
         ops += n;
-        t = wall_now() - t0;
+        t = io_now() - t0;
     } while (t < seconds);
-    printf("#END %s %llu %.6f %.6f\n", b->name, (unsigned long long)ops, t, cpu_now() - c0);
+    io_end(b->name, (double)ops, t, cpu_now() - c0);
 }
 
 /* Each runs in a process of its own, so that all start from the same small one. */

@@ -150,11 +150,11 @@ int main(int argc, char **argv)
             continue;
         }
         struct place place = {.seed = 0x9e3779b97f4a7c15u, .size = size};
-        double began = io_begin(argv[3], t->name), stop = began + atof(argv[2]);
+        double began = io_begin_of(argv[3], t->name), stop = began + atof(argv[2]);
         uint64_t count = t->depth == 1 ? one_at_a_time(fd, t, &place, buffer, stop)
                                        : many_at_a_time(fd, t, &place, buffer, stop);
-        io_end(argv[3], t->name, t->is_random ? (double)count : (double)(count * t->len) / 1e6,
-               began);
+        io_end_of(argv[3], t->name, t->is_random ? (double)count : (double)(count * t->len) / 1e6,
+                  began);
     }
     free(buffer);
     close(fd);

@@ -43,7 +43,7 @@ static void drop_caches(void)
 static void create(double seconds)
 {
     char name[64];
-    double began = io_begin("fs", "create");
+    double began = io_begin_of("fs", "create");
     for (; io_now() < began + seconds; files++) {
         if (files % FILES_PER_FOLDER == 0) {
             snprintf(name, sizeof(name), "d%u", (unsigned)(files / FILES_PER_FOLDER));
@@ -57,7 +57,7 @@ static void create(double seconds)
             io_die("create");
         }
     }
-    io_end("fs", "create", (double)files, began);
+    io_end_of("fs", "create", (double)files, began);
 }
 
 static void meet(const char *what, double seconds, int (*visit)(const char *))
@@ -65,7 +65,7 @@ static void meet(const char *what, double seconds, int (*visit)(const char *))
     char name[64];
     uint64_t count = 0, seed = 88172645463325252u;
     drop_caches();
-    double began = io_begin("fs", what);
+    double began = io_begin_of("fs", what);
     for (; io_now() < began + seconds; count++) {
         seed ^= seed << 13;
         seed ^= seed >> 7;
@@ -75,7 +75,7 @@ static void meet(const char *what, double seconds, int (*visit)(const char *))
             io_die(what);
         }
     }
-    io_end("fs", what, (double)count, began);
+    io_end_of("fs", what, (double)count, began);
 }
 
 static int visit_stat(const char *name)
@@ -95,7 +95,7 @@ static void list(double seconds)
     uint64_t count = 0, folders = (files + FILES_PER_FOLDER - 1) / FILES_PER_FOLDER;
     char name[64];
     drop_caches();
-    double began = io_begin("fs", "list");
+    double began = io_begin_of("fs", "list");
     for (uint64_t i = 0; io_now() < began + seconds; i++) {
         snprintf(name, sizeof(name), "d%u", (unsigned)(i % folders));
         DIR *folder = opendir(name);
@@ -107,13 +107,13 @@ static void list(double seconds)
         }
         closedir(folder);
     }
-    io_end("fs", "list", (double)count, began);
+    io_end_of("fs", "list", (double)count, began);
 }
 
 static void each_file(const char *what, int (*act)(const char *, const char *))
 {
     char from[64], to[64];
-    double began = io_begin("fs", what);
+    double began = io_begin_of("fs", what);
     for (uint64_t i = 0; i < files; i++) {
         name_of(from, sizeof(from), i, 'f');
         name_of(to, sizeof(to), i, 'g');
@@ -121,7 +121,7 @@ static void each_file(const char *what, int (*act)(const char *, const char *))
             io_die(what);
         }
     }
-    io_end("fs", what, (double)files, began);
+    io_end_of("fs", what, (double)files, began);
 }
 
 static int act_unlink(const char *from, const char *to)
@@ -137,7 +137,7 @@ static void large(double seconds)
         io_die("large");
     }
     uint64_t len = 0;
-    double began = io_begin("fs", "write");
+    double began = io_begin_of("fs", "write");
     for (; io_now() < began + seconds && len < 256u << 20; len += sizeof(buffer)) {
         if (write(fd, buffer, sizeof(buffer)) != (ssize_t)sizeof(buffer)) {
             io_die("write");
@@ -146,10 +146,10 @@ static void large(double seconds)
     if (fsync(fd)) {
         io_die("fsync");
     }
-    io_end("fs", "write", (double)len / 1e6, began);
+    io_end_of("fs", "write", (double)len / 1e6, began);
     drop_caches();
     uint64_t got = 0;
-    began = io_begin("fs", "read");
+    began = io_begin_of("fs", "read");
     while (io_now() < began + seconds && got < len) {
         ssize_t n = pread(fd, buffer, sizeof(buffer), (off_t)got);
         if (n != (ssize_t)sizeof(buffer)) {
@@ -157,7 +157,7 @@ static void large(double seconds)
         }
         got += (uint64_t)n;
     }
-    io_end("fs", "read", (double)got / 1e6, began);
+    io_end_of("fs", "read", (double)got / 1e6, began);
     close(fd);
     unlink("large");
 }

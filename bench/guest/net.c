@@ -89,7 +89,7 @@ int main(int argc, char **argv)
         static const char *const names[] = {"up", "down", "rr", "conn"};
         char c = 'x';
         int s = m == 3 ? -1 : dial("UDP"[m]);
-        double began = io_begin("net", names[m]), n = 0;
+        double began = io_begin_of("net", names[m]), n = 0;
         do {
             if (m == 0) {
                 ssize_t r = write(s, buf, sizeof buf);
@@ -120,7 +120,7 @@ int main(int argc, char **argv)
         if (m != 3) {
             close(s);
         }
-        io_end("net", names[m], n, began);
+        io_end_of("net", names[m], n, began);
     }
     return 0;
 }

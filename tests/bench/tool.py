@@ -98,6 +98,13 @@ with tap.test("a program that runs without a monitor tells its own CPU time"):
     assert not fails(one)
     near(one.records[0]["rate_cpu"], 1000 / 0.48)
 
+with tap.test("each of the two lines is answered, so that the guest does not run on unseen"):
+    one, answers = guest(), []
+    one.answer = lambda: answers.append(list(one.begun))
+    for index, piece in enumerate((b"#USERSPACE 1\n#BEG", b"IN fib\n", b"text\n#END fib 1000 0.5 0.4\n#D", b"ONE\n")):
+        one.feed(piece, index, index)
+    assert answers == [["fib"], []] and not fails(one), answers
+
 with tap.test("damaged lines are refused and named"):
     for line in ("#END fib 1000 0.5", "#END fib 1000 0.5 0.4 7", "#END fib 1000 zero 0.4", "#END fib nan 0.5 0.4",
                  "#END fib 1000 inf 0.4", "#END fib 0 0.5 0.4", "#END fib 1000 0 0.4", "#END fib -5 0.5 0.4",
@@ -133,6 +140,15 @@ with tap.test("the last line is the geometric mean, before it one line a group")
     assert lines[-6:] == ["int vs QEMU: 3.00", "fp vs QEMU: 3.00", "mem vs QEMU: 3.00", "sys vs QEMU: 9.00",
                           "blk vs QEMU: 4.00", "geomean vs QEMU: 3.95"], lines[-6:]
 
+with tap.test("where it is slower than another monitor is said"):
+    assert "\nvireo is slower than qemu10 in: none of these\n" in report.text(run())
+    found = run(peers=["qemu10", "vireo", "rvvm"])
+    for row in found["rows"]:
+        if row["name"] in ("nbody", "getpid"):
+            row["values"]["rvvm"] = row["values"]["vireo"] * (4 if row["name"] == "nbody" else 0.5)
+    assert report.slower(found, "rvvm") == [("nbody", 0.25)], report.slower(found, "rvvm")
+    assert "vireo is slower than rvvm in: nbody (0.25)\n" in report.text(found)
+
 with tap.test("without a figure for a program there is no mean over all"):
     part = [record for record in records() if (record["peer"], record.get("bench")) != ("vireo", "fib")]
     lines = report.text({**ABOUT, **report.summary(part, [], ["qemu10", "vireo", "native"])}).splitlines()
@@ -141,7 +157,8 @@ with tap.test("without a figure for a program there is no mean over all"):
 with tap.test("the README's tables hold date, machine, versions and both ratios"):
     text = report.readme(run())
     for word in ("2026-11-27", "A CPU", "QEMU 10.0.13", "vireo 0.1.0", "abcdef0123", "| integer programs", "| to native |",
-                 "| fib | 100 | 300 | 3.00 | 0.33 |"):
+                 "| fib | 100 | 300 | 3.00 | 0.33 |",
+                 "Best: getpid (9.0)", "Slower: none of these."):
         assert word in text, f"{word} is not in\n{text}"
     with tempfile.TemporaryDirectory() as folder:
         page = pathlib.Path(folder) / "README.md"
