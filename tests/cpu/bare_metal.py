@@ -25,13 +25,17 @@ VIREO = os.environ.get("VIREO", str(ROOT / "build/vireo"))
 QEMU_CPU = ("rv64,h=off,v=off,zacas=on,zabha=on,zcb=on,zimop=on,zcmop=on,zawrs=on,zfa=on,zfh=on,zicond=on,svadu=on,"
             "svnapot=on,svpbmt=on,svinval=on,smstateen=on,zkr=on,zama16b=off,zicbom=on,zicboz=on")
 
-# name: harts, exit code, what QEMU needs (None: it cannot run it)
+AIA_CPU = ",smaia=on,ssaia=on"
+
+# name: harts, exit code, what QEMU needs (None: it cannot run it), and, if not virt alone, the machine
 PRIV = {
     "csr": (1, 0, []),
     "traps": (1, 0, []),
     "illegal": (1, 0, []),
     # QEMU without AIA takes the lowest-numbered interrupt first, which is not the manual's order.
     "interrupts": (1, 0, ["-cpu", "rv64,h=off,smaia=on,ssaia=on"]),
+    "aplic": (1, 0, [], "virt,aia=aplic"),
+    "imsic": (2, 0, [], "virt,aia=aplic-imsic"),
     "sv39": (1, 0, []),
     "sv48": (1, 0, []),
     "sv57": (1, 0, []),
@@ -84,17 +88,18 @@ def run(argv, deadline=60):
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 
-def on_vireo(elf, harts, engine):
-    return run([VIREO, "run", "-q", "--firmware", "none", "--mmu", "sv57", "-c", harts, "--kernel", elf, *ENGINES[engine]])
+def on_vireo(elf, harts, engine, machine):
+    return run([VIREO, "run", "-q", "--machine", machine, "--firmware", "none", "--mmu", "sv57", "-c", harts, "--kernel", elf, *ENGINES[engine]])
 
 
-def on_qemu(elf, harts, options):
+def on_qemu(elf, harts, options, machine):
     qemu = cross.fetched("qemu10")
     if options is None:
         raise Skip("QEMU has no such device")
     if not qemu:
         raise Skip("no QEMU 10")
-    code, text = run([qemu, "-M", "virt", "-cpu", QEMU_CPU, "-smp", harts, "-bios", "none", "-kernel", elf,
+    cpu = QEMU_CPU + (AIA_CPU if "aia" in machine else "")
+    code, text = run([qemu, "-M", machine, "-cpu", cpu, "-smp", harts, "-bios", "none", "-kernel", elf,
                       "-nodefaults", "-display", "none", "-serial", "stdio", *options])
     return (4 if code else 0), text
 
@@ -108,7 +113,8 @@ tap = Tap()
 engines = ["qemu"] if args.qemu else [args.engine] if args.engine else list(ENGINES)
 no_jit = None if args.qemu else jit.why_not(VIREO)
 for folder, tests in (("priv", PRIV), ("litmus", LITMUS), ("litmus", ON_DEMAND)):
-    for name, (harts, want, options) in tests.items():
+    for name, (harts, want, options, *more) in tests.items():
+        machine = more[0] if more else "virt"
         if name not in args.names and (args.names or tests is ON_DEMAND):
             continue
         with tempfile.TemporaryDirectory() as place:
@@ -120,6 +126,7 @@ for folder, tests in (("priv", PRIV), ("litmus", LITMUS), ("litmus", ON_DEMAND))
                         raise Skip(no_jit)
                     elf = cross.bare_program(pathlib.Path(place), cross.HERE / folder / f"{name}.S",
                                              *(["-DORACLE_QEMU"] if args.qemu else []))
-                    code, text = on_qemu(elf, harts, options) if args.qemu else on_vireo(elf, harts, engine)
+                    code, text = (on_qemu(elf, harts, options, machine) if args.qemu
+                                  else on_vireo(elf, harts, engine, machine))
                     assert code == want, f"ended with {code}, not {want}: {text.strip()}"
 tap.finish()
