@@ -7,6 +7,8 @@
 #include "cpu/jit/mirror.h"
 #include "cpu/jit/x86_64/emit.h"
 
+#include <assert.h>
+
 static int64_t mem_set(const struct emit *e)
 {
     return (int64_t)(offsetof(struct vr_cpu, tlb) + e->mode * sizeof(struct vr_tlb) +
@@ -323,40 +325,187 @@ static void mem_store(struct emit *e, unsigned width)
     slow->resume = s->at;
 }
 
-/* amoswap and amoadd of words and doublewords; the others are loops, which C does as well. */
+/* --- Atomics: words and doublewords; what does not hit the TLB is C's --- */
+
+struct mem_atomic {
+    size_t misaligned, miss;
+};
+
+/* rdx: where the address in slot a is, for @access; rcx selects the TLB's entry. */
+static struct mem_atomic atomic_look_up(struct emit *e, bool w, enum vr_access access, int *ret_a)
+{
+    struct vr_asm *s = &e->s;
+    struct mem_atomic m;
+    int a = emit_src(e, e->ip->a, RAX);
+    asm_rex(s, false, 0, NO_REG, a, true);
+    asm_u8(s, 0xf6); /* test a8, imm8 */
+    asm_u8(s, 0xc0 | ((unsigned)a & 7));
+    asm_u8(s, w ? 7 : 3);
+    m.misaligned = asm_jcc(s, CC_NE);
+    mem_compare(e, a, 0, 0, access);
+    m.miss = asm_jcc(s, CC_NE);
+    mem_take_addend(e);
+    asm_alu(s, true, ALU_ADD, RDX, a);
+    *ret_a = a;
+    return m;
+}
+
+static void atomic_end(struct emit *e, struct mem_atomic m)
+{
+    emit_slow(e, SLOW_OP, m.misaligned)->resume = e->s.at;
+    emit_slow(e, SLOW_OP, m.miss)->resume = e->s.at;
+}
+
+/* rcx = rcx op slot b */
+static void atomic_combine(struct emit *e, unsigned kind, bool w)
+{
+    struct vr_asm *s = &e->s;
+    unsigned b = e->ip->b;
+    int reg = emit_gpr(b);
+    unsigned alu = kind == VR_AMO_XOR ? ALU_XOR : kind == VR_AMO_AND ? ALU_AND : ALU_OR;
+    unsigned keep_b = kind == VR_AMO_MIN    ? CC_G
+                      : kind == VR_AMO_MAX  ? CC_L
+                      : kind == VR_AMO_MINU ? CC_A
+                                            : CC_B;
+    bool select = kind != VR_AMO_XOR && kind != VR_AMO_AND && kind != VR_AMO_OR;
+    alu = select ? ALU_CMP : alu;
+    if (reg != NO_REG) {
+        asm_alu(s, w, alu, RCX, reg);
+    } else {
+        asm_alu_mem(s, w, alu, RCX, emit_slot(b));
+    }
+    if (select && reg != NO_REG) {
+        asm_cmov(s, keep_b, RCX, reg);
+    } else if (select) {
+        asm_rm(s, w, 0x0f40 | keep_b, RCX, emit_slot(b));
+    }
+}
+
 static bool mem_amo(struct emit *e)
 {
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
     unsigned log2_width = ip->c >> 4, kind = ip->c & 15;
     bool w = log2_width == 3;
-    if (log2_width < 2 || (kind != VR_AMO_SWAP && kind != VR_AMO_ADD)) {
+    int a;
+    if (log2_width < 2) {
         return false;
     }
-    int a = emit_src(e, ip->a, RAX);
-    asm_rex(s, false, 0, NO_REG, a, true);
-    asm_u8(s, 0xf6); /* test a8, imm8 */
-    asm_u8(s, 0xc0 | ((unsigned)a & 7));
-    asm_u8(s, w ? 7 : 3);
-    size_t misaligned = asm_jcc(s, CC_NE);
-    mem_compare(e, a, 0, 0, VR_WRITE);
-    size_t miss = asm_jcc(s, CC_NE);
-    mem_take_addend(e);
-    asm_alu(s, true, ALU_ADD, RDX, a);
-    emit_get(e, RAX, ip->b);
+    struct mem_atomic m = atomic_look_up(e, w, VR_WRITE, &a);
+    if (kind == VR_AMO_ADD || kind == VR_AMO_SWAP) {
+        emit_get(e, RAX, ip->b);
+    } else {
+        asm_rm(s, w, 0x8b, RAX, asm_at(RDX, 0));
+    }
     if (kind == VR_AMO_ADD) {
         asm_u8(s, 0xf0);
         asm_rm(s, w, 0x0fc1, RAX, asm_at(RDX, 0)); /* lock xadd */
-    } else {
+    } else if (kind == VR_AMO_SWAP) {
         asm_rm(s, w, 0x87, RAX, asm_at(RDX, 0)); /* xchg */
+    } else {
+        size_t again = s->at;
+        asm_rr(s, w, 0x8b, RCX, RAX);
+        atomic_combine(e, kind, w);
+        asm_u8(s, 0xf0);
+        asm_rm(s, w, 0x0fb1, RCX, asm_at(RDX, 0)); /* lock cmpxchg */
+        asm_jcc_to(s, CC_NE, again);
     }
     if (!w) {
         asm_movsxd(s, RAX, RAX);
     }
     emit_put(e, ip->d, RAX);
-    emit_slow(e, SLOW_OP, misaligned)->resume = s->at;
-    emit_slow(e, SLOW_OP, miss)->resume = s->at;
+    atomic_end(e, m);
     return true;
+}
+
+static bool mem_amocas(struct emit *e)
+{
+    const struct vr_ir *ip = e->ip;
+    struct vr_asm *s = &e->s;
+    bool w = ip->c == 3;
+    int a;
+    if (ip->c != 2 && ip->c != 3) {
+        return false;
+    }
+    struct mem_atomic m = atomic_look_up(e, w, VR_WRITE, &a);
+    int b = emit_src(e, ip->b, RCX);
+    emit_get(e, RAX, ip->d);
+    asm_u8(s, 0xf0);
+    asm_rm(s, w, 0x0fb1, b, asm_at(RDX, 0)); /* lock cmpxchg */
+    if (!w) {
+        asm_movsxd(s, RAX, RAX);
+    }
+    emit_put(e, ip->d, RAX);
+    atomic_end(e, m);
+    return true;
+}
+
+/* res_valid and res_size, which are neighbours, as one number. */
+static uint32_t res_valid(bool w)
+{
+    static_assert(offsetof(struct vr_cpu, res_size) == offsetof(struct vr_cpu, res_valid) + 1,
+                  "they are read and written as one");
+    return 1 | (w ? 8u : 4u) << 8;
+}
+
+/* op word [res_valid], imm16: 0xc7 with @ext 0 stores, 0x81 with 7 compares. */
+static void res_valid_op(struct vr_asm *s, unsigned op, unsigned ext, uint32_t imm)
+{
+    asm_u8(s, 0x66);
+    asm_rex(s, false, 0, NO_REG, RBP, false);
+    asm_u8(s, op);
+    asm_modrm_mem(s, (int)ext, EMIT_FIELD(res_valid), 2);
+    asm_u8(s, imm & 0xff);
+    asm_u8(s, imm >> 8);
+}
+
+/* rcx: the guest-physical address of what @a names. rax is lost. */
+static void atomic_gpa(struct emit *e, int a)
+{
+    struct vr_asm *s = &e->s;
+    int64_t set = (int64_t)(offsetof(struct vr_cpu, tlb) + e->mode * sizeof(struct vr_tlb) +
+                            offsetof(struct vr_tlb, gpa)) -
+                  EMIT_BIAS;
+    asm_load(s, RCX, asm_at_index(RBP, RCX, 0, set));
+    asm_mov32(s, RAX, a);
+    asm_alu_imm(s, false, ALU_AND, RAX, VR_PAGE_SIZE - 1);
+    asm_alu(s, true, ALU_OR, RCX, RAX);
+}
+
+static void mem_load_reserved(struct emit *e, bool w)
+{
+    struct vr_asm *s = &e->s;
+    int a;
+    struct mem_atomic m = atomic_look_up(e, w, VR_READ, &a);
+    atomic_gpa(e, a);
+    asm_store(s, EMIT_FIELD(res_gpa), RCX);
+    asm_rm(s, true, w ? 0x8b : 0x63, RAX, asm_at(RDX, 0));
+    asm_store(s, EMIT_FIELD(res_val), RAX);
+    res_valid_op(s, 0xc7, 0, res_valid(w));
+    emit_put(e, e->ip->d, RAX);
+    atomic_end(e, m);
+}
+
+static void mem_store_conditional(struct emit *e, bool w)
+{
+    struct vr_asm *s = &e->s;
+    int a;
+    res_valid_op(s, 0x81, 7, res_valid(w));
+    size_t none = asm_jcc(s, CC_NE);
+    struct mem_atomic m = atomic_look_up(e, w, VR_WRITE, &a);
+    atomic_gpa(e, a);
+    asm_alu_mem(s, true, ALU_CMP, RCX, EMIT_FIELD(res_gpa));
+    size_t other = asm_jcc(s, CC_NE);
+    res_valid_op(s, 0xc7, 0, res_valid(w) & ~1u);
+    asm_load(s, RAX, EMIT_FIELD(res_val));
+    int b = emit_src(e, e->ip->b, RCX);
+    asm_u8(s, 0xf0);
+    asm_rm(s, w, 0x0fb1, b, asm_at(RDX, 0)); /* lock cmpxchg */
+    asm_setcc(s, CC_NE, RAX);
+    emit_put(e, e->ip->d, RAX);
+    emit_slow(e, SLOW_OP, none)->resume = s->at;
+    emit_slow(e, SLOW_OP, other)->resume = s->at;
+    atomic_end(e, m);
 }
 
 bool emit_mem_op(struct emit *e)
@@ -389,6 +538,16 @@ bool emit_mem_op(struct emit *e)
         return mem_store(e, 8), true;
     case VR_IR_amo:
         return mem_amo(e);
+    case VR_IR_amocas:
+        return mem_amocas(e);
+    case VR_IR_lr32:
+        return mem_load_reserved(e, false), true;
+    case VR_IR_lr64:
+        return mem_load_reserved(e, true), true;
+    case VR_IR_sc32:
+        return mem_store_conditional(e, false), true;
+    case VR_IR_sc64:
+        return mem_store_conditional(e, true), true;
     case VR_IR_helper:
         asm_li(&e->s, RDX, (uintptr_t)e->ip);
         asm_li(&e->s, RCX, emit_info(e, 0));
