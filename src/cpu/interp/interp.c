@@ -303,8 +303,14 @@ do_helper_end:
     EXACT_PC();
     pc = cpu->block_pc + b->len;
     from = NULL;
+    epoch = vr_code_epoch(cpu);
     if (cpu->isa->helpers[ip->c](cpu, ip)) {
         cpu->pc = pc;
+        if (VR_LIKELY(epoch == vr_code_epoch(cpu))) { /* b is still there */
+            from = b; /* what follows is compiled with it, where that needs no helper */
+            exit_index = 0;
+            near = vr_block_near(b, b->len) && b->gpa2 == VR_NO_GPA;
+        }
     } else if (cpu->trapped) {
         cpu->icount--; /* the last of the block, and it did not retire */
         cpu->trapped = cpu->trace != NULL;

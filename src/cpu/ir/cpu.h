@@ -66,6 +66,14 @@ struct vr_xlate {
     uint64_t page_bytes; /* of the leaf: 4096, 2 MiB, ... */
 };
 
+/* A helper that only reads or exchanges something: compiled code does that itself. */
+struct vr_plain {
+    bool fflags;      /* the accrued FP flags, while FP is on; else: 64 bits of the CPU */
+    bool read, write; /* old value to d, a to it */
+    uint32_t member;  /* offset in the CPU */
+    int32_t writable; /* bits, sign-extended */
+};
+
 typedef bool (*vr_helper_fn)(struct vr_cpu *cpu, const struct vr_ir *ir);
 
 /*
@@ -83,6 +91,9 @@ struct vr_isa {
      * go on. */
     const vr_helper_fn *helpers;
     const char *const *helper_names;
+    /* Is helper_end @ir no more than this in MMU mode @mode? May be NULL: none is. */
+    bool (*plain)(const struct vr_cpu *cpu, const struct vr_ir *ir, unsigned mode,
+                  struct vr_plain *ret_plain);
     unsigned helper_count;
     /* Translate [va, va+len), inside one page, in the current mode for @access. false: exception
      * taken. */

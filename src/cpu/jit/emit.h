@@ -14,6 +14,7 @@ enum emit_slow_kind {
     SLOW_FP_ON,
     SLOW_EXIT,  /* leave with pc = page_va + off */
     SLOW_FAR,   /* go to page_va + off, another page */
+    SLOW_END,   /* the helper that ends the block, after all */
     SLOW_NAN64, /* x86-64. @reg: canonical NaN */
     SLOW_NAN32,
     SLOW_TINY, /* arm64. Did this op underflow? SLOW_OP if it did */

@@ -676,3 +676,29 @@ bool rv_csr_helper(struct vr_cpu *cpu, const struct vr_ir *ir)
     cpu->r[ir->d] = old;
     return true;
 }
+
+bool rv_csr_plain(const struct vr_cpu *cpu, const struct vr_ir *ir, unsigned mode,
+                  struct vr_plain *ret_plain)
+{
+    const struct rv_hart *hart = (const struct rv_hart *)cpu;
+    uint32_t insn = (uint32_t)ir->imm;
+    unsigned num = insn >> 20, op = insn >> 12 & 7, rs1 = insn >> 15 & 31, rd = insn >> 7 & 31;
+    unsigned priv = mode == RV_MMU_M ? RV_M : mode == RV_MMU_U ? RV_U : RV_S;
+    bool swap = op == 1, read = op == 2 && rs1 == 0;
+    const struct csr *c = ir->c == RV_H_CSR ? csr_find(num) : NULL;
+    if (!c || !(hart->config.ext >> c->ext & 1) || priv < (num >> 8 & 3) || !(swap || read) ||
+        (swap && num >> 10 == 3)) {
+        return false;
+    }
+    bool fflags = c->read == csr_read_fflags;
+    if (!fflags && (!c->stored || c->read || c->write || c->swap || c->allowed ||
+                    (int64_t)c->wmask != (int32_t)c->wmask)) {
+        return false;
+    }
+    *ret_plain = (struct vr_plain){.fflags = fflags,
+                                   .read = rd != 0,
+                                   .write = swap,
+                                   .member = c->member,
+                                   .writable = (int32_t)c->wmask};
+    return true;
+}

@@ -39,6 +39,7 @@ const struct vr_isa rv_isa = {
     .decode = rv_decode,
     .helpers = rv_helpers,
     .helper_names = rv_helper_names,
+    .plain = rv_csr_plain,
     .helper_count = RV_H_COUNT,
     .translate = rv_translate,
     .access_fault = isa_access_fault,

@@ -118,6 +118,9 @@ uint64_t rv_time(const struct rv_hart *hart);
 
 /* CSR instruction (csr.c), everything else (system.c). */
 bool rv_csr_helper(struct vr_cpu *cpu, const struct vr_ir *ir);
+/* vr_isa.plain */
+bool rv_csr_plain(const struct vr_cpu *cpu, const struct vr_ir *ir, unsigned mode,
+                  struct vr_plain *ret_plain);
 bool rv_illegal_bits(struct rv_hart *hart, const struct vr_ir *ir); /* traps; always false */
 /* The instruction at cpu->pc, for mtval; 0 if it cannot be read. */
 uint32_t rv_fetch_bits(struct rv_hart *hart);

@@ -186,7 +186,8 @@ void emit_slow_path(struct emit *e, const struct emit_slow *slow)
     case SLOW_FAR:
         emit_slow_far(e, slow);
         return;
-    case SLOW_NAN64: /* not here */
+    case SLOW_END: /* not here */
+    case SLOW_NAN64:
     case SLOW_NAN32:
         return;
     }

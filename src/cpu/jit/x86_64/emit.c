@@ -146,6 +146,9 @@ void emit_slow_path(struct emit *e, const struct emit_slow *slow)
     case SLOW_FAR:
         emit_slow_far(e, slow);
         return;
+    case SLOW_END:
+        emit_helper_end(e, slow->ir, slow->info);
+        return;
     case SLOW_TINY: /* not here */
         return;
     case SLOW_NAN64:

@@ -24,7 +24,9 @@ enum {
     EMIT_SIGN64 = 96,
     EMIT_SIGN32 = 112,
     EMIT_BOX32 = 128,
-    EMIT_SHARED = 144
+    EMIT_MXCSR = 144,
+    EMIT_FLAGS = 160, /* 64 bytes: fflags by MXCSR's flags */
+    EMIT_SHARED = 224
 };
 
 /* Shared code, by offset; known once vr_jit_emit_shared has run. */
@@ -54,6 +56,7 @@ void emit_slow_faulted(struct emit *e, const struct emit_slow *slow);
 void emit_slow_look_up(struct emit *e, const struct emit_slow *slow);
 void emit_slow_forget_groups(struct emit *e, const struct emit_slow *slow);
 
+void emit_helper_end(struct emit *e, const struct vr_ir *ir, uint32_t info);
 /* Jump to the guest address in rax, through the TLB. */
 void emit_far_rax(struct emit *e);
 void emit_slow_far(struct emit *e, const struct emit_slow *slow);

@@ -649,6 +649,74 @@ static void end_jalr(struct emit *e)
     emit_far_rax(e);
 }
 
+/* How long the last instruction is stands where others say how many follow. */
+static uint32_t end_info(const struct emit *e)
+{
+    return JIT_INFO(e->page_off + e->ip->at, e->b->len - e->ip->at, 0);
+}
+
+void emit_helper_end(struct emit *e, const struct vr_ir *ir, uint32_t info)
+{
+    asm_li(&e->s, RDX, (uintptr_t)ir);
+    asm_li(&e->s, RCX, info);
+    asm_jmp_to(&e->s, e->shared->helper_end);
+}
+
+/* The accrued FP flags: some are in MXCSR, if FP is live; else C does it. */
+static void end_fflags(struct emit *e, const struct vr_plain *p)
+{
+    struct vr_asm *s = &e->s;
+    asm_cmp8_mem_imm(s, EMIT_FIELD(fp_live), 0);
+    emit_slow(e, SLOW_END, asm_jcc(s, CC_E))->info = end_info(e);
+    if (p->read) {
+        asm_vrm(s, MAP_0F, PP_NONE, false, 0xae, 3, 0, EMIT_FIELD(host_fp)); /* stmxcsr */
+        asm_rm(s, false, 0x8b, RAX, EMIT_FIELD(host_fp));
+        asm_alu_imm(s, false, ALU_AND, RAX, 0x3f);
+        asm_lea(s, true, RDX, asm_at(NO_REG, EMIT_FLAGS));
+        asm_rm(s, false, 0x0fb6, RAX, asm_at_index(RDX, RAX, 0, 0));
+        asm_alu_mem(s, false, ALU_OR, RAX, EMIT_FIELD(fflags));
+    }
+    if (p->write) {
+        asm_mov32(s, RCX, emit_src(e, e->ip->a, RCX));
+        asm_alu_imm(s, false, ALU_AND, RCX, 31);
+        asm_rm(s, false, 0x89, RCX, EMIT_FIELD(fflags));
+        asm_vrm(s, MAP_0F, PP_NONE, false, 0xae, 2, 0, asm_at(NO_REG, EMIT_MXCSR)); /* ldmxcsr */
+    }
+    if (p->read) {
+        emit_put(e, e->ip->d, RAX);
+    }
+}
+
+/* A helper that is no more than a move. */
+static bool end_plain(struct emit *e)
+{
+    const struct vr_ir *ip = e->ip;
+    struct vr_asm *s = &e->s;
+    struct vr_plain p;
+    if (!e->cpu->isa->plain || !e->cpu->isa->plain(e->cpu, ip, e->mode, &p)) {
+        return false;
+    }
+    if (p.fflags) {
+        end_fflags(e, &p);
+        return true;
+    }
+    struct vr_asm_mem at = asm_at(RBP, (int64_t)p.member - EMIT_BIAS);
+    if (p.read) {
+        asm_load(s, RAX, at);
+    }
+    if (p.write) {
+        emit_get(e, RCX, ip->a);
+        if (p.writable != -1) {
+            asm_alu_imm(s, true, ALU_AND, RCX, p.writable);
+        }
+        asm_store(s, at, RCX);
+    }
+    if (p.read) {
+        emit_put(e, ip->d, RAX);
+    }
+    return true;
+}
+
 void emit_end_op(struct emit *e, const struct vr_block *next)
 {
     const struct vr_ir *ip = e->ip;
@@ -686,9 +754,11 @@ void emit_end_op(struct emit *e, const struct vr_block *next)
         end_branch(e, CC_AE, next);
         break;
     case VR_IR_helper_end:
-        asm_li(&e->s, RDX, (uintptr_t)ip);
-        asm_li(&e->s, RCX, JIT_INFO(e->page_off + ip->at, e->b->len - ip->at, 0));
-        asm_jmp_to(&e->s, e->shared->helper_end);
+        if (!end_plain(e)) {
+            emit_helper_end(e, ip, end_info(e));
+        } else {
+            end_go(e, (int64_t)e->page_off + e->b->len, next);
+        }
         break;
     default:
         e->failed = true;

@@ -177,6 +177,12 @@ static void shared_enter(struct vr_asm *s)
     asm_jmp_reg(s, RAX);
 }
 
+/* IE DE ZE OE UE PE to NV DZ OF UF NX; a denormal operand is nothing to RISC-V. */
+static uint32_t shared_fflags(uint32_t host)
+{
+    return (host >> 5 & 1) | (host >> 3 & 2) | (host >> 1 & 4) | (host << 1 & 8) | (host << 4 & 16);
+}
+
 static void shared_constants(struct vr_asm *s)
 {
     static const uint64_t words[][2] = {
@@ -185,11 +191,15 @@ static void shared_constants(struct vr_asm *s)
         {UINT64_C(1) << 63, 0},
         {UINT64_C(1) << 31, 0},
         {UINT64_C(0xffffffff00000000), 0},
+        {MXCSR_CLEAN, 0},
     };
     while (s->at < EMIT_NAN64) {
         asm_u8(s, 0xcc);
     }
     asm_bytes(s, words, sizeof(words));
+    for (uint32_t host = 0; host < 64; host++) {
+        asm_u8(s, shared_fflags(host));
+    }
 }
 
 void vr_jit_emit_shared(struct vr_jit *jit)
@@ -238,9 +248,8 @@ void vr_jit_enter(struct vr_cpu *cpu, uint32_t code)
 void vr_jit_fp_sync(struct vr_cpu *cpu)
 {
     uint32_t host = cpu->host_fp & 0x3f;
-    if (host) { /* IE DE ZE OE UE PE; a denormal operand is nothing to RISC-V */
-        cpu->fflags |= (host >> 5 & 1) | (host >> 3 & 2) | (host >> 1 & 4) | (host << 1 & 8) |
-                       (host << 4 & 16);
+    if (host) {
+        cpu->fflags |= shared_fflags(host);
     }
     cpu->host_fp = MXCSR_CLEAN;
 }
