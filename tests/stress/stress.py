@@ -2,11 +2,12 @@
 """`make stress`: Debian in guests of 1, 2 and 4 harts, at work for long, with every result checked.
 
   stress.py [--harts 1,2,4] [--minutes M] [--engine E] [--only GLOB,...] [--seed N] [--confirm interp|qemu] [-m MIB]
-            [--jit KEY=VALUE,...]
+            [--vireo "--mirror always --jit hot=1,code=1M"]
 
 What runs (jobs.py lists it): gcc, whose output is compared with what the same version of the compiler gives natively;
 python3's own test suite; OpenSSL's self tests, and published answers; stress-ng --verify. As many jobs at once as there
-are harts, in an order drawn from the seed, until all are done or the minutes (of each guest) have passed.
+are harts, in an order drawn from the seed, until all are done or the minutes (of each guest) have passed. --vireo gives
+more of its options, with --engine jit; --engine lockstep compares both engines all the way, hundreds of times slower.
 
 Every failure is printed as it happens, and again at the end. --confirm runs what failed once more, with the
 interpreter or on QEMU: what fails there too is not the JIT's doing. Needs some GB of disk under ~/.cache/vireo and 200 MB
@@ -18,6 +19,7 @@ import os
 import pathlib
 import random
 import re
+import shlex
 import sys
 import time
 
@@ -67,11 +69,11 @@ class Report:
         return 1 if self.failed or not self.passed else 0
 
 
-def command(engine, harts, mem, machine, disk, jit=None):
+def command(engine, harts, mem, machine, disk, more=""):
     """The command that boots @machine (of debian.machine) with one engine, or on QEMU."""
     if engine != "qemu":
         return [vm.VIREO, "run", *map(str, machine), "--disk", str(disk), "--engine", engine, "-c", str(harts),
-                "-m", f"{mem}M", *(["--jit", jit] if jit and engine == "jit" else [])]
+                "-m", f"{mem}M", *(shlex.split(more) if engine == "jit" else [])]
     kernel, initrd, line = machine[1], machine[3], machine[5]
     return [vm.fetched("qemu10")[0], "-M", "virt", "-accel", "tcg,thread=multi", "-m", str(mem), "-smp", str(harts),
             "-nographic", "-monitor", "none", "-nodefaults", "-no-user-config", "-serial", "stdio",
@@ -90,7 +92,7 @@ def run_guest(engine, harts, todo, inputs, args, report, log_dir, slower=1):
     files = {"jobs": "\n".join(lines + [""]).encode(), "inputs.tar": inputs, **jobs.files()}
     with debian.scratch() as tmp:
         disk = debian.copy(tmp, disk=jobs.DISK)
-        argv = command(engine, harts, args.mem, debian.machine(tmp, main, files), disk, args.jit)
+        argv = command(engine, harts, args.mem, debian.machine(tmp, main, files), disk, args.vireo)
         with vm.Vm(command=argv, deadline_s=deadline) as guest:
             at, seen = 0, set()
             try:
@@ -137,7 +139,7 @@ def main():
     parser.add_argument("--only", default="*")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100000)
     parser.add_argument("--confirm", choices=["interp", "qemu"])
-    parser.add_argument("--jit")
+    parser.add_argument("--vireo", default="")
     parser.add_argument("-m", "--mem", type=int, default=2048)
     args = parser.parse_args()
     log_dir = pathlib.Path(os.environ.get("STRESS_DIR", vm.ROOT / "build/stress")).resolve()
