@@ -10,6 +10,7 @@
 #: make fuzz       every fuzz target for SECONDS_EACH=20 seconds
 #: make coverage   what the in-process tests reach, as a report
 #: make cputest    random code on our CPU and on QEMU's: N=1000000 SEED=1
+#: make cpuproof   the same until N=100000000 instructions were compared on every engine: hours
 #: make lab        vireo platform on hosts made with QEMU, of three architectures: IOMMU, SR-IOV, VFIO, KVM
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo native ./other/vireo /opt/bin/qemu-system-riscv64"
 #:                   BENCH="int,fp;mem" REPS=3 CONF=peers.conf             parts of it, and other emulators
@@ -25,7 +26,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest lab bench bench-history bench-platform stress install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-platform stress install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -50,6 +51,11 @@ cputest: build
 	@tools/deps.sh test
 	@ninja -C $(BUILD) tests/cpu/cpu_diff </dev/null
 	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff PYTHONPATH=tests tests/cpu/diff.py --count $(or $(N),1000000) --seed $(or $(SEED),1)
+
+cpuproof: build
+	@tools/deps.sh test
+	@ninja -C $(BUILD) tests/cpu/cpu_diff </dev/null
+	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff PYTHONPATH=tests tests/cpu/diff.py --proof $(or $(N),100000000) --seed $(or $(SEED),1)
 
 lab:
 	@tools/run_tests.py lab

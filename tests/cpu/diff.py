@@ -3,11 +3,13 @@
 
   diff.py                                in the test run: fixed seeds
   diff.py --count N [--seed S]           a long run, N sequences (make cputest N=... SEED=...)
+  diff.py --proof N [--seed S]           until N instructions were compared, each engine in its turn (make cpuproof)
 
 The oracle is Debian 13's qemu-riscv64 (10.0), fetched once; without it Debian 12's 7.2, which lacks the newer
 extensions and has a wrong ctzw. What an oracle cannot check is said in the output."""
 
 import argparse
+import collections
 import os
 import pathlib
 import re
@@ -49,16 +51,50 @@ def compare(oracle, *options, engine="plain"):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     assert done.returncode == 0, f"cpu_diff ended with {done.returncode}"
-    return int(re.search(r"(\d+) sequences compared", done.stdout).group(1))
+    found = re.search(r"(\d+) sequences compared, (\d+) instructions", done.stdout)
+    totals.update(sequences=int(found[1]), instructions=int(found[2]))
+
+
+# The engines and ways of running: what is different, cpu_diff's name for it, more of its options. The JIT's compile
+# everything; warm: at the third time, so that both engines take part; small: its code memory is full again and again.
+PLAIN = [
+    ("one instruction a block", "single", []),
+    ("through Sv39, pages scattered", "paged", []),
+    ("interrupted at any moment", "paged,irq", ["--no-lrsc"]),
+]
+JIT = [
+    ("compiled", "jit", []),
+    ("compiled, through Sv39", "jit,paged", []),
+    ("compiled, interrupted", "jit,paged,irq", ["--no-lrsc"]),
+    ("interpreted and compiled in turns", "jit,paged,warm", []),
+    ("compiled into 64 KiB", "jit,paged,small", []),
+    ("compiled, mirrored", "jit,paged,mirror", []),
+    ("compiled, mirrored, interrupted", "jit,paged,mirror,irq", ["--no-lrsc"]),
+    ("compiled and interpreted in lockstep", "lockstep,paged", []),
+    ("compiled and interpreted in lockstep, interrupted", "lockstep,paged,irq", ["--no-lrsc"]),
+]
+ROUND = 50000  # sequences of each in a long proof, then other seeds
+totals = collections.Counter()
+
+
+def prove(oracle, wanted, seed):
+    """Rounds of everything, until so many instructions were compared. A difference ends it."""
+    ways = [("interpreted", "plain", [])] + PLAIN + ([] if no_jit else JIT)
+    count = min(ROUND, max(5000, wanted // 25 // len(ways)))
+    while totals["instructions"] < wanted:
+        for what, engine, options in ways:
+            compare(oracle, "--count", count, "--seed", seed, *options, engine=engine)
+            seed += 1
+        print(f"# so far {totals['instructions']} instructions, 0 differences", flush=True)
 
 
 parser = argparse.ArgumentParser()
+parser.add_argument("--proof", type=int)
 parser.add_argument("--count", type=int)
 parser.add_argument("--seed", type=int, default=1)
 args = parser.parse_args()
 tap = Tap()
 no_jit = jit.why_not(os.environ["VIREO"])
-compared = 0
 with tempfile.TemporaryDirectory() as name:
     oracle = None
     with tap.test("the oracle answers"):
@@ -66,35 +102,22 @@ with tempfile.TemporaryDirectory() as name:
         print(f"# oracle: {candidate.command}\n# left out: {candidate.left_out}")
         compare(candidate, "--count", 10)
         oracle = candidate
-    if oracle:
+    if oracle and args.proof:
+        with tap.test(f"{args.proof} random instructions, all extensions, each engine: the same"):
+            prove(oracle, args.proof, args.seed)
+    elif oracle:
         count = args.count or 20000
         with tap.test(f"{count} random sequences give the same state"):
-            compared += compare(oracle, "--count", count, "--seed", args.seed)
-        with tap.test("one instruction a block: the same"):
-            compared += compare(oracle, "--count", max(5000, count // 8), "--seed", args.seed + 2, engine="single")
-        with tap.test("through Sv39, pages scattered: the same"):
-            compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + 3, engine="paged")
-        with tap.test("interrupted at any moment: the same"):
-            compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + 4, "--no-lrsc",
-                                engine="paged,irq")
-        # The JIT, everything compiled; warm: at the third time, so that both engines take part; small: its code
-        # memory is full again and again.
-        for seed, what, engine, options in (
-                (5, "compiled", "jit", []), (6, "compiled, through Sv39", "jit,paged", []),
-                (7, "compiled, interrupted", "jit,paged,irq", ["--no-lrsc"]),
-                (8, "interpreted and compiled in turns", "jit,paged,warm", []),
-                (9, "compiled into 64 KiB", "jit,paged,small", []),
-                (10, "compiled, mirrored", "jit,paged,mirror", []),
-                (11, "compiled, mirrored, interrupted", "jit,paged,mirror,irq", ["--no-lrsc"])):
+            compare(oracle, "--count", count, "--seed", args.seed)
+        for i, (what, engine, options) in enumerate(PLAIN + JIT):
             with tap.test(f"{what}: the same"):
-                if no_jit:
+                if no_jit and (what, engine, options) in JIT:
                     raise Skip(no_jit)
-                compared += compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + seed, *options,
-                                    engine=engine)
+                compare(oracle, "--count", max(5000, count // 4), "--seed", args.seed + 2 + i, *options, engine=engine)
         if oracle.full:  # the old one enforces no alignment, and has other extensions than the table
             with tap.test("misaligned atomics trap alike"):
-                compared += compare(oracle, "--align-faults", "--count", max(5000, count // 8), "--seed", args.seed + 1)
+                compare(oracle, "--align-faults", "--count", max(5000, count // 8), "--seed", args.seed + 1)
             with tap.test("any instruction word is legal, or not, on both, with the same effect"):
-                compared += compare(oracle, "--mode", "words", "--count", count * 2, "--seed", args.seed)
-print(f"# {compared} sequences compared")
+                compare(oracle, "--mode", "words", "--count", count * 2, "--seed", args.seed)
+print(f"# {totals['sequences']} sequences compared, {totals['instructions']} instructions")
 tap.finish()

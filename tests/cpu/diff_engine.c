@@ -41,9 +41,10 @@ struct engine {
     bool under_way;
     atomic_uint progress; /* cases over, for the watch */
     atomic_bool stop;
-    bool single, paged, irq, jit;
+    bool single, paged, irq, jit, lockstep;
     struct vr_jit_opts jit_opts;
-    uint64_t interrupts; /* taken */
+    uint64_t interrupts;  /* taken */
+    unsigned differences; /* between the two engines of lockstep */
 };
 
 static uint64_t engine_time(void *opaque)
@@ -180,6 +181,22 @@ static bool case_over(void *opaque, struct rv_hart *hart)
     return false;
 }
 
+/* Lockstep's two engines differ: told of at once; the case has no result. */
+static void engine_differ(void *opaque, unsigned cpu, const char *report)
+{
+    struct engine *e = opaque;
+
+    (void)cpu;
+    e->differences++;
+    while (*report) {
+        size_t len = strcspn(report, "\n");
+
+        printf("# %.*s\n", (int)len, report);
+        report += len + (report[len] == '\n');
+    }
+    vr_vcpu_kick(&e->hart->cpu.vcpu);
+}
+
 static int engine_map(struct engine *e, unsigned i, const char *name, uint64_t gpa, uint64_t len,
                       struct vr_ram **ret_ram, struct vr_error *err)
 {
@@ -230,6 +247,9 @@ static int engine_open(struct engine *e, struct vr_error *err)
     config.builtin_sbi = true;
     config.jit = e->jit;
     config.jit_opts = e->jit_opts;
+    config.lockstep = e->lockstep;
+    config.jit_opts.differ = engine_differ;
+    config.jit_opts.differ_opaque = e;
     if ((rc = vr_space_create("cpu_diff", UINT64_MAX, &e->space, err)) ||
         (rc = vr_clock_create(VR_CLOCK_STEPPED, &e->clock, err)) ||
         (rc = engine_map(e, 0, "code", BATCH_CODE, BATCH_CODE_LEN, &e->code, err)) ||
@@ -330,8 +350,8 @@ static int engine_start(struct runner *r, const struct batch *b, struct batch_re
         if (e->irq) {
             pthread_join(disturb, NULL);
         }
-        if (e->at == b->count) {
-            return 0;
+        if (e->at == b->count || e->differences) {
+            return e->differences ? -EPROTO : 0;
         }
         memset(&out[e->at], 0, sizeof(*out));
         out[e->at++].cause = CAUSE_TIMEOUT;
@@ -361,7 +381,8 @@ int main(int argc, char **argv)
         e.single = strstr(argv[2], "single") != NULL;
         e.paged = strstr(argv[2], "paged") != NULL;
         e.irq = strstr(argv[2], "irq") != NULL;
-        e.jit = strstr(argv[2], "jit") != NULL;
+        e.lockstep = strstr(argv[2], "lockstep") != NULL;
+        e.jit = e.lockstep || strstr(argv[2], "jit") != NULL;
         e.jit_opts.hot = strstr(argv[2], "warm") ? 3 : 1; /* warm: the engines take turns */
         e.jit_opts.mirror = strstr(argv[2], "mirror") ? VR_JIT_MIRROR_ALWAYS : VR_JIT_MIRROR_OFF;
         e.jit_opts.code_bytes = strstr(argv[2], "small") ? VR_JIT_CODE_MIN : 0;
@@ -391,6 +412,11 @@ int main(int argc, char **argv)
         if (e.jit_opts.mirror == VR_JIT_MIRROR_ALWAYS && stats.mirrored == 0) {
             fprintf(stderr, "engine: no mirror was used\n");
             rc = rc ? rc : 1;
+        }
+        if (e.lockstep) {
+            printf("# lockstep: %" PRIu64 " instructions compared in %" PRIu64 " runs\n",
+                   stats.compared, stats.stretches);
+            rc = rc ? rc : stats.compared == 0 || stats.unrepeated != 0;
         }
         rc = rc ? rc : stats.exits == 0 || (e.jit_opts.code_bytes && stats.flushes < 20);
     }
