@@ -3,25 +3,30 @@
  *
  * The input is a snapshot of a hart (first byte odd), or a machine state of CSR writes, registers
  * and page-table entries (struct setup), and then the contents of memory: code, page tables, data.
- * The hart runs a bounded number of instructions. No host address may be in reach of the guest but
+ * The hart runs a bounded number of instructions, on the engine that the first byte names; lockstep
+ * compares the two. No host address may be in reach of the guest but
  * RAM and ROM: every TLB entry must lead there, and only RAM may be written.
  */
 #include "fuzz.h"
 
 #include "base/bits.h"
 #include "core/snap.h"
+#include "cpu/jit/jit.h"
+#include "cpu/jit/lockstep.h"
 #include "cpu/riscv/priv.h"
 #include "dev/irqchip/clint.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
+#define KEEPS(c) ((c) ? (void)0 : vr_assert_failed(__FILE__, __LINE__, #c))
 #define RAM      UINT64_C(0x80000000)
 #define ROM      UINT64_C(0x1000)
 #define CLINT    UINT64_C(0x2000000)
 
 enum { RAM_LEN = 64 << 10, ROM_LEN = 0x1000, BUDGET = 400, SETUP_LEN = 64, H_COUNT = RV_H_COUNT };
 enum { H_STEP = H_COUNT };
+enum engine { INTERP, JIT, LOCKSTEP, JIT_SMALL };
 
 struct bench {
     struct vr_env env;
@@ -45,9 +50,13 @@ static struct bench *bench_of(struct vr_cpu *cpu)
     return RV_HART(cpu)->time_opaque;
 }
 
-/* Time goes by, and ends. */
+/* Time goes by, and ends; but not where lockstep runs what was run before. */
 static void bench_spend(struct bench *b)
 {
+    const struct vr_cpu *cpu = &b->hart->cpu;
+    if (cpu->lockstep && vr_lockstep_again(cpu)) {
+        return;
+    }
     if (b->budget == 0 || --b->budget == 0) {
         vr_vcpu_kick(&b->hart->cpu.vcpu);
     } else if (b->budget % 16 == 0) {
@@ -55,7 +64,8 @@ static void bench_spend(struct bench *b)
     }
 }
 
-/* Before each instruction. */
+/* Before each instruction; of compiled code, before each block, so that there is something left to
+ * compile well. */
 static bool bench_step(struct vr_cpu *cpu, const struct vr_ir *ir)
 {
     (void)ir;
@@ -82,6 +92,9 @@ static unsigned bench_decode(struct vr_cpu *cpu, struct vr_builder *b, const uin
                              unsigned avail)
 {
     unsigned count = b->count;
+    if (cpu->jit && count) {
+        return rv_decode(cpu, b, code, avail);
+    }
     vr_emit(b, VR_IR_helper, VR_SLOT_SINK, 0, 0, H_STEP, 0);
     unsigned len = rv_decode(cpu, b, code, avail);
     if (len == 0) {
@@ -119,7 +132,14 @@ static void bench_map(struct bench *b, struct vr_region *r, struct vr_ram *ram,
     KEEPS(vr_space_add(b->env.mem, r, NULL) == 0);
 }
 
-static void bench_init(struct bench *b, bool sbi, bool single)
+static void bench_differs(void *opaque, unsigned cpu, const char *report)
+{
+    (void)opaque;
+    fprintf(stderr, "hart %u:\n%s", cpu, report);
+    abort();
+}
+
+static void bench_init(struct bench *b, bool sbi, bool single, enum engine engine)
 {
     struct rv_config config;
     memset(b, 0, sizeof(*b));
@@ -133,6 +153,10 @@ static void bench_init(struct bench *b, bool sbi, bool single)
     KEEPS(vr_dev_map(b->clint, 0, b->env.mem, CLINT, NULL) == 0);
     rv_config_default(&config);
     config.builtin_sbi = sbi;
+    config.jit = engine != INTERP && vr_jit_available(NULL) == 0;
+    config.lockstep = config.jit && engine == LOCKSTEP;
+    config.jit_opts = (struct vr_jit_opts){
+        .hot = 1, .code_bytes = engine == JIT_SMALL ? VR_JIT_CODE_MIN : 0, .differ = bench_differs};
     KEEPS(rv_hart_create(NULL, 0, &config, b->env.mem, b->env.clock, bench_time, b, &b->hart,
                          NULL) == 0);
     vr_irq_connect(vr_clint_msip(b->clint, 0), rv_hart_irq, b->hart, RV_MSI);
@@ -303,7 +327,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < SETUP_LEN) {
         return 0;
     }
-    bench_init(&b, data[0] & 2, data[0] & 4);
+    bench_init(&b, data[0] & 2, data[0] & 4, (enum engine)(data[0] >> 3 & 3));
     if (data[0] & 1) {
         struct vr_snap s = {.buf = (uint8_t *)(uintptr_t)data + 1, .len = len - 1};
         struct vr_error err = {0};
@@ -380,7 +404,7 @@ static size_t seed_snapshot(uint8_t *buf, size_t cap)
     struct bench b;
     struct vr_snap s;
     size_t len;
-    bench_init(&b, false, false);
+    bench_init(&b, false, false, INTERP);
     b.hart->cpu.pc = RAM;
     vr_snap_init(&s);
     KEEPS(b.hart->cpu.vcpu.ops->save(&b.hart->cpu.vcpu, &s, NULL) == 0 && s.len + 1 < cap);
@@ -392,10 +416,39 @@ static size_t seed_snapshot(uint8_t *buf, size_t cap)
     return len;
 }
 
+/* The same places, full of random bytes; of every other one half are compressed instructions that
+ * exist, for the first ones of random bytes mostly trap. */
+static size_t seed_random(unsigned n, uint8_t *buf)
+{
+    static const uint16_t some[] = {
+        0x852e, /* mv a0, a1 */
+        0x95aa, /* add a1, a1, a0 */
+        0x6188, /* ld a0, 0(a1) */
+        0xe188, /* sd a0, 0(a1) */
+        0x0505, /* addi a0, a0, 1 */
+        0xf16d, /* bnez a0, .-30 */
+        0x8d2d, /* xor a0, a0, a1 */
+        0xbff1, /* j .-36 */
+    };
+    size_t len = seed_program(n, buf);
+    uint64_t x = n * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    for (unsigned i = 0x2000; i < 0x4000; i += 2) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        vr_store_le16(buf + SETUP_LEN + i, n & 1 && x >> 32 & 1 ? some[x >> 33 & 7] : (uint16_t)x);
+    }
+    return len;
+}
+
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
 {
-    if (n < 24) {
-        return seed_program(n, buf);
+    static const uint8_t engines[] = {LOCKSTEP, INTERP, JIT, JIT_SMALL};
+    unsigned which = n / VR_COUNT(engines);
+    if (which < 48) {
+        size_t len = which < 24 ? seed_program(which, buf) : seed_random(which, buf);
+        buf[0] |= (uint8_t)(engines[n % VR_COUNT(engines)] << 3);
+        return len;
     }
-    return n == 24 ? seed_snapshot(buf, cap) : 0;
+    return n == 48 * VR_COUNT(engines) ? seed_snapshot(buf, cap) : 0;
 }

@@ -1,7 +1,8 @@
 /*
  * Runs a fuzz target without a fuzzer: each seed, then mutations of the seeds from a fixed random
  * sequence, as one TAP test each. With --seeds DIR it writes the seeds there, as a first corpus for
- * libFuzzer; with file names it runs those files (to look at a crash).
+ * libFuzzer; with file names it runs those files (to look at a crash). FUZZ_SEED and FUZZ_COUNT in
+ * the environment: another random sequence, and how many mutations.
  */
 #include "fuzz.h"
 
@@ -66,6 +67,12 @@ static size_t replay_mutate(uint64_t *rng, uint8_t *buf, size_t len)
     return len;
 }
 
+static uint64_t replay_number(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
 static int replay_write_seeds(const char *dir, uint8_t *buf)
 {
     size_t len;
@@ -114,14 +121,15 @@ int main(int argc, char **argv)
         for (size_t len; (len = fuzz_seed(seeds, buf, INPUT_MAX)) > 0; seeds++) {
             replay_run(buf, len);
         }
-        uint64_t rng = 0x9e3779b97f4a7c15;
-        for (unsigned i = 0; i < MUTATIONS && seeds > 0; i++) {
-            size_t len = fuzz_seed(i % seeds, seed, INPUT_MAX);
+        uint64_t rng = 0x9e3779b97f4a7c15 ^ replay_number("FUZZ_SEED", 0) << 1;
+        uint64_t count = replay_number("FUZZ_COUNT", MUTATIONS);
+        for (uint64_t i = 0; i < count && seeds > 0; i++) {
+            size_t len = fuzz_seed((unsigned)(i % seeds), seed, INPUT_MAX);
             len = replay_mutate(&rng, seed, len);
             replay_run(seed, len);
         }
-        printf("1..2\n%sok 1 - %u seeds\nok 2 - %u mutations\n", seeds ? "" : "not ", seeds,
-               MUTATIONS);
+        printf("1..2\n%sok 1 - %u seeds\nok 2 - %llu mutations\n", seeds ? "" : "not ", seeds,
+               (unsigned long long)count);
         bad = seeds == 0;
     }
     free(buf);

@@ -2,6 +2,7 @@
 #ifndef VR_TEST_RV_FIXTURE_H
 #define VR_TEST_RV_FIXTURE_H
 
+#include "rv_engine.h"
 #include "test.h"
 
 #include "base/bits.h"
@@ -70,6 +71,7 @@ static inline int setup(void **state)
     assert_int_equal(vr_space_add(f->mem, &f->region, NULL), 0);
     assert_int_equal(vr_clock_create(VR_CLOCK_STEPPED, &f->clock, NULL), 0);
     rv_config_default(&config);
+    use_engine(&config);
     f->hart = new_hart(f, &config);
     *state = f;
     return 0;
