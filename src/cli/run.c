@@ -1,6 +1,7 @@
 /* `vireo run`: one machine, from power-on to its end. */
 #include "cli/cli.h"
 #include "control/vm.h"
+#include "platform/limits.h"
 #include "vireo/host_fault.h"
 
 #include <errno.h>
@@ -120,6 +121,9 @@ static int run_machine(struct cli *cli)
     int crash;
     vireo_config_on_log(cli->config, cli->quiet ? VIREO_LOG_ERROR : VIREO_LOG_WARN, run_on_log,
                         NULL);
+    if (cli->config->share_count || cli->config->root.path) {
+        vr_descriptor_limit_raise(); /* a guest knows thousands of files */
+    }
     int r = vireo_vm_create(cli->config, &run.vm, &err);
     if (r < 0) {
         return cli_fail(&err);

@@ -92,7 +92,7 @@ int op_write(struct fs_call *c)
         return -EINVAL;
     }
     if (in->write_flags & FUSE_WRITE_KILL_SUIDGID) {
-        r = fs_owner_kill_priv(c->d, h->fd);
+        r = fs_owner_kill_priv(c, h->fd);
         if (r < 0) {
             return r;
         }

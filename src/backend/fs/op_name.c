@@ -134,9 +134,11 @@ static int setattr_owner(struct fs_call *c, struct fs_node *n, const struct fuse
     fs_owner_get(c->d, n->fd, &st, &o);
     if (in->valid & FATTR_MODE) {
         o.mode = (o.mode & S_IFMT) | (in->mode & 07777);
+        if (fs_owner_stranger(c, o.gid)) {
+            o.mode &= ~(uint32_t)S_ISGID;
+        }
     } else if (S_ISREG(o.mode) && (in->valid & (FATTR_UID | FATTR_GID))) {
-        /* chown(2) takes these bits away */
-        o.mode &= ~(uint32_t)(S_ISUID | (o.mode & S_IXGRP ? S_ISGID : 0));
+        fs_owner_drop_priv(c, &o);
     }
     o.uid = in->valid & FATTR_UID ? in->uid : o.uid;
     o.gid = in->valid & FATTR_GID ? in->gid : o.gid;
@@ -175,7 +177,7 @@ int op_setattr(struct fs_call *c)
         r = setattr_size(c, n, in);
     }
     if (r == 0 && (in->valid & FATTR_KILL_SUIDGID)) {
-        r = fs_owner_kill_priv(c->d, n->fd);
+        r = fs_owner_kill_priv(c, n->fd);
     }
     if (r == 0 && (in->valid & (FATTR_ATIME | FATTR_MTIME | FATTR_ATIME_NOW | FATTR_MTIME_NOW))) {
         r = setattr_times(c, n, in);
@@ -247,6 +249,9 @@ static int new_owner(struct fs_call *c, struct op_new *new, uint32_t mode, uint3
     if (dir.mode & S_ISGID) {
         new->owner.gid = dir.gid;
         new->owner.mode |= S_ISDIR(mode) ? S_ISGID : 0;
+        if (S_ISREG(mode) && (mode & S_IXGRP) && fs_owner_stranger(c, dir.gid)) {
+            new->owner.mode &= ~(uint32_t)S_ISGID;
+        }
     }
     return 0;
 }
@@ -376,7 +381,7 @@ static int name_open(struct fs_call *c, struct fs_node *n, uint32_t flags, uint3
     }
     r = fs_open(c, n, fs_open_flags(c->s, flags), ret_fd);
     if (r == 0 && (flags & O_TRUNC) && (open_flags & FUSE_OPEN_KILL_SUIDGID)) {
-        r = fs_owner_kill_priv(c->d, n->fd);
+        r = fs_owner_kill_priv(c, n->fd);
         if (r < 0) {
             vr_file_close(*ret_fd);
             *ret_fd = -1;

@@ -136,10 +136,24 @@ int fs_owner_set(const struct dir_fs *d, int handle, const struct fs_owner *want
     return r;
 }
 
-int fs_owner_kill_priv(const struct dir_fs *d, int handle)
+bool fs_owner_stranger(const struct fs_call *c, uint32_t gid)
+{
+    return c->h.uid != 0 && c->h.gid != gid;
+}
+
+void fs_owner_drop_priv(const struct fs_call *c, struct fs_owner *o)
+{
+    o->mode &= ~(uint32_t)S_ISUID;
+    if ((o->mode & S_IXGRP) || fs_owner_stranger(c, o->gid)) {
+        o->mode &= ~(uint32_t)S_ISGID;
+    }
+}
+
+int fs_owner_kill_priv(const struct fs_call *c, int handle)
 {
     struct stat st;
     struct fs_owner o;
+    const struct dir_fs *d = c->d;
     int r = vr_jail_stat(handle, &st);
     if (r < 0 || !S_ISREG(st.st_mode)) {
         return r;
@@ -150,10 +164,7 @@ int fs_owner_kill_priv(const struct dir_fs *d, int handle)
     r = r == -ENODATA || r == -EOPNOTSUPP ? 0 : r;
     fs_owner_get(d, handle, &st, &o);
     uint32_t old = o.mode;
-    o.mode &= ~(uint32_t)S_ISUID;
-    if (o.mode & S_IXGRP) {
-        o.mode &= ~(uint32_t)S_ISGID;
-    }
+    fs_owner_drop_priv(c, &o);
     return r < 0 || o.mode == old ? r : fs_owner_set(d, handle, &o, false);
 }
 

@@ -228,8 +228,12 @@ int fs_owner_set(const struct dir_fs *d, int handle, const struct fs_owner *want
 mode_t fs_owner_host_mode(uint32_t mode);
 /* Would a new file of the user's look like @want? */
 bool fs_owner_plain(const struct dir_fs *d, const struct fs_owner *want);
-/* A write by somebody who is not root takes away set-user-ID bits and capabilities. */
-int fs_owner_kill_priv(const struct dir_fs *d, int handle) VR_MUST;
+/* Who asks is neither root nor of this group: they make no program run with it (chmod(2)). Of the
+ * groups that a process is in, a message tells only the first. */
+bool fs_owner_stranger(const struct fs_call *c, uint32_t gid);
+/* A write or a change of owner takes away set-user-ID bits (and the former, capabilities). */
+void fs_owner_drop_priv(const struct fs_call *c, struct fs_owner *owner);
+int fs_owner_kill_priv(const struct fs_call *c, int handle) VR_MUST;
 /* The type of the entry @name, a regular file on the host, as the guest has it. */
 uint32_t fs_owner_type_at(int dir, const char *name);
 void fs_attr_fill(const struct dir_fs *d, int handle, const struct stat *st,

@@ -11,3 +11,12 @@ uint64_t vr_descriptor_limit(void)
     }
     return limit.rlim_cur;
 }
+
+void vr_descriptor_limit_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* as before, then */
+    }
+}
