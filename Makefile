@@ -16,6 +16,7 @@
 #:                   BENCH="int,fp;mem" REPS=3 CONF=peers.conf             parts of it, and other emulators
 #: make bench-history  what earlier runs found, and what the last one changed
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
+#: make bench-runtime   how fast a running machine obeys, next to QEMU
 #: make bench-platform  the platform layer next to bare system calls, as ratios
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
@@ -26,7 +27,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-platform stress install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform stress install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -72,6 +73,10 @@ stress: build
 	@tools/deps.sh test
 	@PYTHONPATH=tests:tests/guest tests/stress/stress.py --minutes $(or $(MINUTES),30) --engine $(or $(ENGINE),jit) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(HARTS),--harts $(HARTS)) $(if $(ONLY),--only '$(ONLY)') --confirm qemu
+
+bench-runtime: build
+	@tools/deps.sh test
+	@bench/runtime.py $(PEERS)
 
 bench-platform: build
 	@ninja -C $(BUILD) bench/bench_platform >/dev/null </dev/null
