@@ -18,6 +18,7 @@
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make bench-runtime   how fast a running machine obeys, next to QEMU
 #: make bench-platform  the platform layer next to bare system calls, as ratios
+#: make bench-virtio    virtio devices without a guest: descriptors, packets, disk requests a second
 #: make install    DESTDIR= PREFIX=/usr/local
 #: make clean      remove what was built
 #
@@ -27,7 +28,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform stress install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -81,6 +82,10 @@ bench-runtime: build
 bench-platform: build
 	@ninja -C $(BUILD) bench/bench_platform >/dev/null </dev/null
 	@$(BUILD)/bench/bench_platform
+
+bench-virtio: build
+	@ninja -C $(BUILD) bench/bench_virtio >/dev/null </dev/null
+	@$(BUILD)/bench/bench_virtio
 
 install: build
 	@test -z "$(PREFIX)" || meson configure $(BUILD) --prefix "$(PREFIX)" </dev/null
