@@ -400,6 +400,7 @@ bool vr_virt_jit_stats(struct vr_virt *v, struct vr_jit_stats *ret_stats)
         ret_stats->exits += s.exits;
         ret_stats->direct += s.direct;
         ret_stats->mirrored += s.mirrored;
+        ret_stats->mirror_faults += s.mirror_faults;
         ret_stats->stretches += s.stretches;
         ret_stats->compared += s.compared;
         ret_stats->unrepeated += s.unrepeated;

@@ -177,6 +177,8 @@ static void stats_jit(struct vireo_vm *vm, struct stats_to *to)
               "pages of guest code whose accesses the host's MMU translates");
     stats_put(to, "mirrored_pages", VIREO_STAT_TOTAL, s.mirrored,
               "pages of guest memory that were mapped for them");
+    stats_put(to, "mirror_faults", VIREO_STAT_TOTAL, s.mirror_faults,
+              "faults by which they asked for pages");
 }
 
 static const struct {

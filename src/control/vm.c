@@ -569,8 +569,9 @@ void vr_vm_jit_text(struct vireo_vm *vm, char *ret_text, size_t size)
              "JIT: %" PRIu64 " blocks, %" PRIu64 " instructions, %" PRIu64
              " bytes of code; entered %" PRIu64 " times; pages dropped %" PRIu64
              ", everything dropped %" PRIu64 "; pages of direct code %" PRIu64
-             ", pages mirrored %" PRIu64,
-             s.blocks, s.insns, s.bytes, s.exits, s.drops, s.flushes, s.direct, s.mirrored);
+             ", pages mirrored %" PRIu64 " by %" PRIu64 " faults",
+             s.blocks, s.insns, s.bytes, s.exits, s.drops, s.flushes, s.direct, s.mirrored,
+             s.mirror_faults);
     if (s.stretches) {
         size_t len = strlen(ret_text);
         snprintf(ret_text + len, size - len,

@@ -219,7 +219,7 @@ def jit_program():
 
 
 JIT_SAYS = (r"vireo: JIT: (\d+) blocks, (\d+) instructions, (\d+) bytes of code; entered \d+ times; "
-            r"pages dropped \d+, everything dropped (\d+); pages of direct code \d+, pages mirrored \d+\n")
+            r"pages dropped \d+, everything dropped (\d+); pages of direct code \d+, pages mirrored \d+ by \d+ faults\n")
 with tap.test("--jit stats: what was compiled, and that little memory was full"):
     if why := jit.why_not(VIREO):
         raise Skip(why)

@@ -149,6 +149,7 @@ void vr_jit_get_stats(const struct vr_cpu *cpu, struct vr_jit_stats *ret_stats)
         ret_stats->exits = atomic_load_explicit(&c->exits, memory_order_relaxed);
         ret_stats->direct = atomic_load_explicit(&c->direct, memory_order_relaxed);
         ret_stats->mirrored = atomic_load_explicit(&c->mirrored, memory_order_relaxed);
+        ret_stats->mirror_faults = atomic_load_explicit(&c->mirror_faults, memory_order_relaxed);
     }
     vr_lockstep_add_stats(cpu, ret_stats);
 }

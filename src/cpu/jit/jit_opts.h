@@ -34,10 +34,11 @@ struct vr_jit_opts {
 };
 
 struct vr_jit_stats {
-    uint64_t blocks, insns, bytes; /* compiled */
-    uint64_t flushes, drops;       /* of everything, because memory was full; of a page's code */
-    uint64_t exits;                /* returns to the interpreter */
-    uint64_t direct, mirrored;     /* pages of code that use mirrors; pages put into mirrors */
+    uint64_t blocks, insns, bytes;    /* compiled */
+    uint64_t flushes, drops;          /* of everything, because memory was full; of a page's code */
+    uint64_t exits;                   /* returns to the interpreter */
+    uint64_t direct;                  /* pages of code that use mirrors */
+    uint64_t mirrored, mirror_faults; /* pages put into mirrors; faults that asked for them */
     /* Lockstep: runs compared, instructions in them, and differences that did not come back. */
     uint64_t stretches, compared, unrepeated;
 };

@@ -32,7 +32,7 @@ struct vr_jit_chunk { /* of links */
 
 /* struct vr_jit_stats, as it is counted. */
 struct vr_jit_counts {
-    _Atomic uint64_t blocks, insns, bytes, flushes, drops, exits, direct, mirrored;
+    _Atomic uint64_t blocks, insns, bytes, flushes, drops, exits, direct, mirrored, mirror_faults;
 };
 
 struct vr_jit {

@@ -12,11 +12,12 @@ enum {
     MIRRORS = 32,
     CONTEXTS = 4096,
     SAMPLES = 2,        /* an address space found running this often gets a mirror */
-    BUDGET = 200,       /* pages to map between two samples */
+    BUDGET = 200,       /* faults to deal with between two samples */
+    RUN_CHEAP = 8,      /* so many pages by one fault cost no more than look-ups: free */
     CHURN = 16,         /* pages taken back between two samples, after which it rests */
     REST_MAX = 1 << 10, /* samples */
     PAGES_MAX = 40000,  /* mapped at a time, of all harts: the host limits mappings (65530) */
-    RUN_MAX = 32,       /* pages to each side that are mapped along, where they are contiguous */
+    RUN_MAX = 64,       /* pages to each side that are mapped along, where they are contiguous */
     FILTER_BITS = 16,
 };
 
@@ -495,6 +496,11 @@ static void mirror_note(struct vr_mirrors *all, struct mirror *m, uint32_t numbe
     *word |= v->write ? bit : 0;
 }
 
+static void mirror_pay(struct mirror *m)
+{
+    m->budget -= m->budget != 0;
+}
+
 void vr_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write)
 {
     struct vr_mirrors *all = cpu->mirrors;
@@ -503,23 +509,28 @@ void vr_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write)
     if (!m || !m->on) {
         return;
     }
+    vr_jit_count(&cpu->jit->counts.mirror_faults, 1);
     if (m->budget == 0 && !all->always) {
         m->on = false;
         mirror_show(cpu, m);
         return;
     }
-    m->budget -= m->budget != 0;
     va = vr_align_down(va, VR_PAGE_SIZE);
     if (!mirror_look(cpu, va, &v)) {
+        mirror_pay(m);
         return;
     }
     if (write && !v.write) {
         m->churn += v.code; /* code that is being written: each write faults */
+        mirror_pay(m);
         return;
     }
     uint32_t number = (uint32_t)(va >> VR_PAGE_SHIFT) + 1;
     unsigned before = mirror_run(cpu, m, va, &v, -1),
              count = before + 1 + mirror_run(cpu, m, va, &v, 1);
+    if (count < RUN_CHEAP) {
+        mirror_pay(m);
+    }
     number -= before;
     v.off -= (uint64_t)before * VR_PAGE_SIZE;
     v.gpa -= (uint64_t)before * VR_PAGE_SIZE;
