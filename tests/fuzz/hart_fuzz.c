@@ -15,6 +15,7 @@
 #include "cpu/jit/lockstep.h"
 #include "cpu/riscv/priv.h"
 #include "dev/irqchip/clint.h"
+#include "dev/irqchip/imsic.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define RAM      UINT64_C(0x80000000)
 #define ROM      UINT64_C(0x1000)
 #define CLINT    UINT64_C(0x2000000)
+#define IMSIC    UINT64_C(0x24000000)
 
 enum { RAM_LEN = 64 << 10, ROM_LEN = 0x1000, BUDGET = 400, SETUP_LEN = 64, H_COUNT = RV_H_COUNT };
 enum { H_STEP = H_COUNT };
@@ -32,7 +34,7 @@ struct bench {
     struct vr_env env;
     struct vr_ram *ram, *rom;
     struct vr_region ram_region, rom_region;
-    struct vr_dev *clint;
+    struct vr_dev *clint, *imsic[2]; /* imsic NULL: no such controller */
     struct rv_hart *hart;
     struct vr_isa isa;
     vr_helper_fn helpers[H_COUNT + 1];
@@ -139,7 +141,20 @@ static void bench_differs(void *opaque, unsigned cpu, const char *report)
     abort();
 }
 
-static void bench_init(struct bench *b, bool sbi, bool single, enum engine engine)
+/* Interrupt files of M and S, one page each. */
+static void bench_add_imsics(struct bench *b)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        KEEPS(vr_dev_create(&vr_imsic_class, i ? "imsic-s" : "imsic-m", NULL, &b->env, &b->imsic[i],
+                            NULL) == 0);
+        KEEPS(vr_dev_map(b->imsic[i], 0, b->env.mem, IMSIC + i * UINT64_C(0x100000), NULL) == 0);
+        struct vr_irq_file file = vr_imsic_file(b->imsic[i], 0);
+        rv_hart_set_irq_file(b->hart, i ? RV_S : RV_M, &file);
+        vr_irq_connect(vr_imsic_out(b->imsic[i], 0), rv_hart_irq, b->hart, i ? RV_SEI : RV_MEI);
+    }
+}
+
+static void bench_init(struct bench *b, bool sbi, bool single, bool imsic, enum engine engine)
 {
     struct rv_config config;
     memset(b, 0, sizeof(*b));
@@ -161,6 +176,9 @@ static void bench_init(struct bench *b, bool sbi, bool single, enum engine engin
                          NULL) == 0);
     vr_irq_connect(vr_clint_msip(b->clint, 0), rv_hart_irq, b->hart, RV_MSI);
     vr_irq_connect(vr_clint_mtip(b->clint, 0), rv_hart_irq, b->hart, RV_MTI);
+    if (imsic) {
+        bench_add_imsics(b);
+    }
     rv_hart_set_sbi(b->hart, bench_sbi, b);
     b->isa = rv_isa;
     memcpy(b->helpers, rv_helpers, sizeof(rv_helpers));
@@ -177,8 +195,13 @@ static void bench_init(struct bench *b, bool sbi, bool single, enum engine engin
 static void bench_fini(struct bench *b)
 {
     vr_dev_unmap(b->clint, 0, b->env.mem);
+    for (unsigned i = 0; i < 2 && b->imsic[i]; i++) {
+        vr_dev_unmap(b->imsic[i], 0, b->env.mem);
+    }
     b->hart->cpu.vcpu.ops->destroy(&b->hart->cpu.vcpu);
     vr_dev_destroy(b->clint);
+    vr_dev_destroy(b->imsic[0]);
+    vr_dev_destroy(b->imsic[1]);
     vr_space_remove(b->env.mem, &b->ram_region);
     vr_space_remove(b->env.mem, &b->rom_region);
     vr_space_destroy(b->env.mem);
@@ -248,6 +271,8 @@ static uint64_t place(const uint8_t *d)
                                     ROM,
                                     CLINT,
                                     CLINT + 0xbff8,
+                                    IMSIC,
+                                    IMSIC + 0x100000,
                                     0,
                                     UINT64_C(1) << 38,
                                     UINT64_C(1) << 47,
@@ -291,6 +316,10 @@ static void set_up(struct bench *b, const uint8_t *d)
     csr(h, 0x3b0 + 15, d[4] & 0x80 ? UINT64_MAX : RAM >> 2);
     csr(h, 0x3a0, vr_load_le32(d + 41) & 0x7f7f7f7f);
     csr(h, 0x3a2, (uint64_t)(d[5] & 0x18 ? 0x1f : d[5]) << 56); /* the last entry: mostly all */
+    csr(h, 0x308, d[47]);                                       /* mvien */
+    csr(h, 0x350, 0x70 + d[48] % 0x90);                         /* miselect */
+    csr(h, 0x150, d[49]);                                       /* siselect */
+    csr(h, 0x30c, UINT64_C(7) << 58);                           /* mstateen0 */
     csr(h, 0x300, vr_load_le64(d + 45));                        /* mstatus */
     for (unsigned i = 1; i < 32; i++) {
         h->cpu.r[i] = place(d + 46 + i % 17) + i * (d[6] & 1 ? 0 : 8);
@@ -311,6 +340,18 @@ static void save_and_load(struct bench *b)
     vr_snap_fini(&s);
 }
 
+/* Its files are open, and messages come. */
+static void message(struct bench *b, const uint8_t *d)
+{
+    uint64_t old;
+    for (unsigned i = 0; i < 2 && b->imsic[i]; i++) {
+        struct vr_irq_file f = vr_imsic_file(b->imsic[i], 0);
+        KEEPS(f.reg(f.chip, f.index, 0x70, d[3] & 1, 1, &old));
+        KEEPS(f.reg(f.chip, f.index, 0xc0 + (d[2] & 6), UINT64_MAX, vr_load_le64(d), &old));
+        vr_dev_write(b->imsic[i], 0, 0, 4, d[i]);
+    }
+}
+
 /* Memory from the input, over and over. */
 static void fill(struct bench *b, const uint8_t *data, size_t len)
 {
@@ -327,7 +368,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < SETUP_LEN) {
         return 0;
     }
-    bench_init(&b, data[0] & 2, data[0] & 4, (enum engine)(data[0] >> 3 & 3));
+    bench_init(&b, data[0] & 2, data[0] & 4, data[0] & 0x20, (enum engine)(data[0] >> 3 & 3));
     if (data[0] & 1) {
         struct vr_snap s = {.buf = (uint8_t *)(uintptr_t)data + 1, .len = len - 1};
         struct vr_error err = {0};
@@ -339,6 +380,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         set_up(&b, data);
     }
     for (unsigned i = 0; i < 3; i++) {
+        message(&b, data + 8 * i);
         run(&b);
         save_and_load(&b);
     }
@@ -366,11 +408,14 @@ static size_t seed_program(unsigned n, uint8_t *buf)
         0x02b57553, /* fadd.d fa0, fa0, fa1 */
         0x0045a00f, /* cbo.zero (a1) */
         0x10500073, /* wfi */
-        0xfc1ff06f, /* j .-64 */
+        0x15c01573, /* csrrw a0, stopei, zero */
+        0x35c01573, /* csrrw a0, mtopei, zero */
+        0x15151573, /* csrrw a0, sireg, a0 */
+        0xfb5ff06f, /* j .-76 */
     };
     uint8_t *ram = buf + SETUP_LEN;
     memset(buf, 0, SETUP_LEN + 0x4000);
-    buf[0] = (uint8_t)((n & 1) << 2 | (n & 2));
+    buf[0] = (uint8_t)((n & 1) << 2 | (n & 2) | (n & 8) << 2);
     buf[1] = (uint8_t)((n % 3) << 1 | 1);
     buf[2] = (uint8_t)(n / 3);
     buf[4] = 0x80;
@@ -404,7 +449,7 @@ static size_t seed_snapshot(uint8_t *buf, size_t cap)
     struct bench b;
     struct vr_snap s;
     size_t len;
-    bench_init(&b, false, false, INTERP);
+    bench_init(&b, false, false, false, INTERP);
     b.hart->cpu.pc = RAM;
     vr_snap_init(&s);
     KEEPS(b.hart->cpu.vcpu.ops->save(&b.hart->cpu.vcpu, &s, NULL) == 0 && s.len + 1 < cap);
