@@ -49,7 +49,8 @@ struct vr_machine {
     struct vr_error place_error; /* code 0: all got there */
     struct vr_exit pending;
     bool reboots, ended;
-    bool panicked; /* the guest's kernel said so: its next reset is an end */
+    uint64_t watchdog_ns; /* when it was last told that the watchdog ran out, host time */
+    bool panicked;        /* the guest's kernel said so: its next reset is an end */
     struct vr_exit exit;
 };
 

@@ -166,6 +166,13 @@ static void run_carry_out(struct vr_machine *m, struct vr_exit ask, bool reboots
 {
     struct vr_error err = {0};
     vr_machine_halt(m);
+    if (ask.why == VR_REQ_PAUSE) {
+        vr_machine_set_state(m, VR_STATE_PAUSED);
+        if (was_running) {
+            vr_machine_tell(m, &(struct vr_event){.name = "STOP"});
+        }
+        return;
+    }
     if (ask.why != VR_REQ_RESET || !reboots) {
         vr_machine_end(m, ask);
         return;
@@ -324,13 +331,49 @@ void vr_machine_request_as(struct vr_machine *m, enum vr_request what, unsigned 
                            const char *reason)
 {
     vr_mutex_lock(&m->lock);
-    /* An end beats a reset; of two ends, the first says why. */
-    bool open = m->pending.why == VR_REQ_NONE || m->pending.why == VR_REQ_RESET;
+    /* An end beats a reset or a pause; of two ends, the first says why. */
+    bool open = m->pending.why == VR_REQ_NONE || m->pending.why == VR_REQ_RESET ||
+                m->pending.why == VR_REQ_PAUSE;
     if (what != VR_REQ_NONE && !m->ended && open) {
         m->pending = (struct vr_exit){.why = what, .code = code, .reason = reason};
         vr_cond_signal(&m->asked);
     }
     vr_mutex_unlock(&m->lock);
+}
+
+/* A guest may let it run out as often as it likes; it is told once a second. */
+static bool run_watchdog_is_news(struct vr_machine *m)
+{
+    uint64_t now = vireo_monotonic_ns();
+    vr_mutex_lock(&m->lock);
+    bool news = !m->watchdog_ns || now - m->watchdog_ns >= 1000000000;
+    m->watchdog_ns = news ? now : m->watchdog_ns;
+    vr_mutex_unlock(&m->lock);
+    return news;
+}
+
+/* A reset by it begins anew also where the kernel panicked: that is what it is for. */
+static void run_watchdog(struct vr_machine *m, enum vr_watchdog action)
+{
+    static const struct {
+        const char *name, *reason;
+        enum vr_request what;
+    } row[VR_WATCHDOGS] = {
+        [VR_WATCHDOG_RESET] = {"reset", "guest-reset", VR_REQ_RESET},
+        [VR_WATCHDOG_POWEROFF] = {"poweroff", "guest-shutdown", VR_REQ_POWEROFF},
+        [VR_WATCHDOG_PAUSE] = {"pause", "none", VR_REQ_PAUSE},
+        [VR_WATCHDOG_NONE] = {"none", "none", VR_REQ_NONE},
+    };
+    vr_assert(action < VR_WATCHDOGS);
+    if (action == VR_WATCHDOG_NONE && !run_watchdog_is_news(m)) {
+        return;
+    }
+    vr_log(m->env.log, VR_WARN, m->name, "the guest's watchdog ran out: %s", row[action].name);
+    vr_machine_tell(
+        m, &(struct vr_event){
+               .name = "WATCHDOG",
+               .field = {{.key = "action", .type = VR_EVENT_TEXT, .text = row[action].name}}});
+    vr_machine_request_as(m, row[action].what, 0, row[action].reason);
 }
 
 void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned code)
@@ -339,7 +382,12 @@ void vr_machine_request(struct vr_machine *m, enum vr_request what, unsigned cod
         [VR_REQ_NONE] = "none",         [VR_REQ_POWEROFF] = "guest-shutdown",
         [VR_REQ_RESET] = "guest-reset", [VR_REQ_FAIL] = "guest-shutdown",
         [VR_REQ_PANIC] = "guest-panic", [VR_REQ_QUIT] = "host-ui",
+        [VR_REQ_PAUSE] = "none",
     };
+    if (what == VR_REQ_WATCHDOG) {
+        run_watchdog(m, (enum vr_watchdog)code);
+        return;
+    }
     vr_mutex_lock(&m->lock);
     if (what == VR_REQ_RESET && m->panicked) {
         what = VR_REQ_PANIC;

@@ -177,6 +177,9 @@ static void check_reset(const struct vr_dev_class *cls, bool plugged)
         struct dut n;
         dut_storm(&a, &seed, 200);
         dut_quiesce(&a);
+        if (class_hooks(cls)->forget) {
+            class_hooks(cls)->forget(&a);
+        }
         vr_dev_reset(a.dev);
         dut_init_at(&n, cls, vr_clock_now(a.rig.env.clock), plugged, false);
         if (n.host) {

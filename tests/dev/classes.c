@@ -10,6 +10,7 @@
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/timer/goldfish_rtc.h"
+#include "dev/timer/i6300esb.h"
 
 #define VR_DEV(name) extern const struct vr_dev_class vr_##name##_class;
 #include "dev/list.h"
@@ -97,6 +98,37 @@ static void aplic_outside(struct dut *dut, uint64_t seed)
     }
 }
 
+static void esb_keyed(struct vr_dev *dev, unsigned off, uint32_t val)
+{
+    vr_dev_write(dev, 1, 0xc, 2, 0x80);
+    vr_dev_write(dev, 1, 0xc, 2, 0x86);
+    vr_dev_write(dev, 1, off, 4, val);
+}
+
+/* A driver that sets short times, reloads, or switches it on and off. */
+static void esb_outside(struct dut *dut, uint64_t seed)
+{
+    switch (seed & 3) {
+    case 0:
+        esb_keyed(dut->dev, seed >> 8 & 4, seed >> 16 & 3);
+        break;
+    case 1:
+        esb_keyed(dut->dev, 0xc, seed & 0x300);
+        break;
+    case 2:
+        vr_dev_write(dut->dev, 0, 0x60, 2, seed >> 16 & 0x27);
+        break;
+    default:
+        vr_dev_write(dut->dev, 0, 0x68, 1, seed >> 16 & 6);
+    }
+}
+
+/* That it ran out is remembered over resets, until the guest clears it. */
+static void esb_forget(struct dut *dut)
+{
+    esb_keyed(dut->dev, 0xc, 0x200);
+}
+
 static unsigned imsic_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
 {
     for (unsigned i = 0; i < HARTS; i++) {
@@ -158,6 +190,7 @@ static const struct class_hooks hooks[] = {
     {.cls = &vr_imsic_class, .opts = "harts=3", .wires = imsic_wires, .outside = imsic_outside},
     {.cls = &vr_uart16550_class, .wires = uart_wires},
     {.cls = &vr_goldfish_rtc_class, .opts = "epoch_ns=0x123456789abcdef", .wires = rtc_wires},
+    {.cls = &vr_i6300esb_class, .outside = esb_outside, .forget = esb_forget},
     {.cls = &vr_fw_cfg_class, .plug = fw_plug, .outside = fw_outside},
 };
 static const struct class_hooks none;

@@ -33,6 +33,8 @@ struct class_hooks {
     void (*setup)(struct dut *dut); /* as a driver does */
     /* Something happens outside, chosen by @seed alone. */
     void (*outside)(struct dut *dut, uint64_t seed);
+    /* Undo what outlives a reset on purpose. */
+    void (*forget)(struct dut *dut);
     unsigned (*wires)(struct vr_dev *dev, struct vr_irq **ret_wires);
     uint64_t (*work)(struct vr_dev *dev); /* how much it has done, so that idling is noticed */
     bool random;                          /* what it writes into memory is random on purpose */

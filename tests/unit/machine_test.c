@@ -321,6 +321,67 @@ static void wait_resets(struct board *b, unsigned resets)
     }
 }
 
+/* --- Watchdogs --- */
+
+struct heard {
+    atomic_uint bites, stops;
+    char action[16]; /* of the last bite */
+};
+
+static void hear(void *opaque, const struct vr_event *event)
+{
+    struct heard *h = opaque;
+    if (strcmp(event->name, "WATCHDOG") == 0) {
+        assert_string_equal(event->field[0].key, "action");
+        (void)snprintf(h->action, sizeof(h->action), "%s", event->field[0].text);
+        atomic_fetch_add(&h->bites, 1);
+    }
+    atomic_fetch_add(&h->stops, strcmp(event->name, "STOP") == 0);
+}
+
+static void watchdogs_bite_as_told(void **state)
+{
+    struct board b;
+    struct vr_exit got;
+    struct heard h = {.bites = 0};
+    (void)state;
+    board_init(&b, 2);
+    vr_machine_on_event(b.m, hear, &h);
+    assert_int_equal(vr_machine_start(b.m, NULL), 0);
+    wait_turning(&b);
+    for (unsigned i = 0; i < 100; i++) { /* told once, however often */
+        vr_machine_request(b.m, VR_REQ_WATCHDOG, VR_WATCHDOG_NONE);
+    }
+    assert_in_range(atomic_load(&h.bites), 1, 50);
+    assert_string_equal(h.action, "none");
+    assert_int_equal(vr_machine_state(b.m), VR_STATE_RUNNING);
+
+    vr_machine_panicked(b.m); /* a reset saves a kernel that hangs in its panic, too */
+    vr_machine_request(b.m, VR_REQ_WATCHDOG, VR_WATCHDOG_RESET);
+    assert_string_equal(h.action, "reset");
+    wait_resets(&b, 2);
+    assert_int_equal(vr_machine_state(b.m), VR_STATE_RUNNING);
+    wait_turning(&b);
+
+    unsigned stops = atomic_load(&h.stops);
+    vr_machine_request(b.m, VR_REQ_WATCHDOG, VR_WATCHDOG_PAUSE);
+    while (vr_machine_state(b.m) == VR_STATE_RUNNING) {
+        assert_false(vr_machine_wait(b.m, 100000, NULL));
+    }
+    assert_int_equal(vr_machine_state(b.m), VR_STATE_PAUSED);
+    assert_int_equal(vr_machine_resume(b.m), 0); /* comes after all that belongs to the pause */
+    assert_int_equal(atomic_load(&h.stops), stops + 1);
+    assert_int_equal(vr_machine_pause(b.m), 0);
+    vr_machine_request(b.m, VR_REQ_WATCHDOG, VR_WATCHDOG_PAUSE);
+    assert_still(&b);
+    assert_int_equal(vr_machine_resume(b.m), 0);
+
+    vr_machine_request(b.m, VR_REQ_WATCHDOG, VR_WATCHDOG_POWEROFF);
+    assert_true(vr_machine_wait(b.m, UINT64_MAX, &got));
+    assert_int_equal(got.why, VR_REQ_POWEROFF);
+    vr_machine_destroy(b.m);
+}
+
 static void resets_run_on_or_end(void **state)
 {
     struct board b;
@@ -622,6 +683,7 @@ int main(void)
         cmocka_unit_test(parts_are_found),
         cmocka_unit_test(requests_end_a_machine),
         cmocka_unit_test(a_request_before_the_start_waits_for_it),
+        cmocka_unit_test(watchdogs_bite_as_told),
         cmocka_unit_test(resets_run_on_or_end),
         cmocka_unit_test(a_reset_answers_all_who_asked_before),
         cmocka_unit_test(failed_resets_end_it),

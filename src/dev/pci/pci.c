@@ -329,6 +329,11 @@ unsigned vr_pci_add_cap(struct vr_pci *pci, const struct vr_pci_cap *cap)
     return at;
 }
 
+void vr_pci_add_regs(struct vr_pci *pci, const struct vr_pci_reg *regs)
+{
+    pci_lay(pci, 0, regs);
+}
+
 /* --- Life --- */
 
 void vr_pci_init(struct vr_dev *dev, const struct vr_pci_class *cls)

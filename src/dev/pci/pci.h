@@ -166,6 +166,9 @@ void vr_pci_fini(struct vr_dev *dev);
 
 /* In init, in the order of the lists; returns where it is. */
 unsigned vr_pci_add_cap(struct vr_pci *pci, const struct vr_pci_cap *cap);
+/* In init: registers of the device's own, where no capability is; a write is told to the class's
+ * `written`. */
+void vr_pci_add_regs(struct vr_pci *pci, const struct vr_pci_reg *regs);
 /* In init or when plugged in: what @width bytes at @off are after reset, and now. */
 void vr_pci_set_def(struct vr_pci *pci, unsigned off, unsigned width, uint32_t val);
 
