@@ -25,7 +25,7 @@ struct fixture {
 
 static void start(struct fixture *f, const char *opts)
 {
-    f->dev = rig_dev(&f->rig, &vr_virtio_blk_mmio_class, opts);
+    f->dev = rig_dev(&f->rig, VD_CLASS(blk), opts);
     vr_virtio_blk_attach(f->dev, &f->disk.blk);
     vd_init(&f->d, &f->rig, f->dev);
 }
@@ -178,11 +178,12 @@ static void snapshots_with_several_queues(void **state)
         turn(f);
         assert_true(vd_used(&f->d, i % QUEUES, NULL, NULL));
         vr_dev_quiesce(f->dev);
-        struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_blk_mmio_class, "queues=4," VD_OPTS);
+        struct vr_dev *twin = rig_dev(&f->rig, VD_CLASS(blk), "queues=4," VD_OPTS);
         vr_virtio_blk_attach(twin, &f->disk.blk);
         assert_int_equal(rig_copy(f->dev, twin), 0);
         vr_dev_destroy(f->dev);
-        f->dev = f->d.dev = twin;
+        f->dev = twin;
+        vd_replace(&f->d, twin);
         vr_clock_step(f->rig.env.clock, 1000);
         assert_int_equal(f->disk.data[i * 512], i);
     }
@@ -220,8 +221,7 @@ static void limits_and_topology_are_told(void **state)
                {"seg_max=2000", "seg_max"},
                {"size_max=512", "at least 4096"}};
     for (unsigned i = 0; i < VR_COUNT(bad); i++) {
-        assert_true(vr_dev_create(&vr_virtio_blk_mmio_class, "x", bad[i].opts, &f->rig.env, &dev,
-                                  &err) < 0);
+        assert_true(vr_dev_create(VD_CLASS(blk), "x", bad[i].opts, &f->rig.env, &dev, &err) < 0);
         assert_non_null(strstr(err.msg, bad[i].why));
     }
 }

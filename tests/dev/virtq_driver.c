@@ -37,7 +37,13 @@ bool vd_over_pci(void)
 
 void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev)
 {
-    *d = (struct vd){.rig = rig, .dev = dev, .heap = RIG_RAM_GPA};
+    *d = (struct vd){.rig = rig, .heap = RIG_RAM_GPA};
+    vd_replace(d, dev);
+}
+
+void vd_replace(struct vd *d, struct vr_dev *dev)
+{
+    d->dev = dev;
     if (dev->cls->pci) {
         vr_irq_connect(&vr_pci_of(dev)->host.irq, sink_set, &d->irq, 0);
     } else {

@@ -10,7 +10,7 @@
 
 #include "dev/virtio/virtio.h"
 
-enum { VD_QUEUES = 18, VD_SIZE_MAX = 1024 };
+enum { VD_QUEUES = 20, VD_SIZE_MAX = 1024 };
 
 /* The class of a device over the transport that this run is about: PCI when the environment has
  * VD_TRANSPORT=pci. */
@@ -90,6 +90,8 @@ enum { VD_RINGS = 64 };
 uint64_t vd_ring(unsigned i);
 
 void vd_init(struct vd *d, struct rig *rig, struct vr_dev *dev);
+/* Go on with @dev, into which the old device's state was loaded. */
+void vd_replace(struct vd *d, struct vr_dev *dev);
 uint32_t vd_get(struct vd *d, unsigned reg);
 void vd_set(struct vd *d, unsigned reg, uint32_t val);
 uint64_t vd_config(struct vd *d, unsigned off, unsigned width);

@@ -41,6 +41,7 @@ struct vr_net_ops {
 
 struct vr_net {
     const struct vr_net_ops *ops;
+    bool takes_large; /* packets of up to 64 KiB, whatever the link's MTU: nobody need cut them */
     struct vr_loop *loop;
     struct vr_net_user user;    /* loop's thread */
     struct vr_mutex stats_lock; /* of stats */

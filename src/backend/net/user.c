@@ -359,6 +359,7 @@ int vr_net_open_user(const char *opts, struct vr_loop *loop, struct vr_net **ret
         return vr_err(err, -ENOMEM, "network user: no memory");
     }
     vr_net_init(&u->net, &user_ops, loop);
+    u->net.takes_large = true; /* libslirp ends connections here: a segment may have any size */
     vr_mutex_init(&u->lock);
     vr_frameq_init(&u->tx, USER_QUEUE_MAX);
     vr_frameq_init(&u->work, USER_QUEUE_MAX);

@@ -15,10 +15,14 @@ void vr_virtio_net_attach(struct vr_dev *dev, struct vr_net *net);
 struct vr_virtio_net_stats {
     uint64_t tx_frames, tx_bytes, tx_bad; /* bad: refused, not sent */
     uint64_t tx_summed;                   /* checksums completed for the guest */
-    uint64_t rx_frames, rx_bytes;
+    uint64_t tx_large, tx_segments;       /* large packets, and into how many they were cut here */
+    uint64_t rx_frames, rx_bytes, rx_large;
     uint64_t rx_filtered, rx_too_big, rx_not_ready; /* not delivered */
     uint64_t rx_waits;                              /* the guest had no buffers */
 };
+/* Ask the guest to tell the network where it is now (gratuitous ARP), as after a migration. False:
+ * its driver does not do that. */
+bool vr_virtio_net_announce(struct vr_dev *dev);
 void vr_virtio_net_stats(struct vr_dev *dev, struct vr_virtio_net_stats *ret_stats);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include "base/bits.h"
 
-enum { RX_PROMISC = 0, RX_ALLMULTI = 1 };
+enum { RX_PROMISC = 0, RX_ALLMULTI, RX_ALLUNI, RX_NOMULTI, RX_NOUNI, RX_NOBCAST, RX_COMMANDS };
+enum { ETH_TYPE = 12, ETH_VLAN = 0x8100, ETH_HEADER = 14 };
 
 static bool filter_has(const uint8_t *table, unsigned count, const uint8_t *mac)
 {
@@ -15,27 +16,61 @@ static bool filter_has(const uint8_t *table, unsigned count, const uint8_t *mac)
     return false;
 }
 
-bool vr_net_filter_pass(const struct vr_net_filter *f, const uint8_t *frame)
+/* Is the frame untagged, or of a VLAN that passes? */
+static bool filter_vlan_pass(const struct vr_net_filter *f, const uint8_t *frame, size_t len)
 {
-    static const uint8_t broadcast[VR_NET_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    if (f->promisc || memcmp(frame, broadcast, VR_NET_MAC) == 0) {
+    if (!f->vlans_matter || len < ETH_HEADER + 2 || vr_load_be16(frame + ETH_TYPE) != ETH_VLAN) {
         return true;
     }
-    if (frame[0] & 1) {
-        return f->allmulti || f->multi_full || filter_has(f->multi, f->multi_count, frame);
+    unsigned vlan = vr_load_be16(frame + ETH_HEADER) & (VR_NET_VLANS - 1);
+    return f->vlans[vlan / 32] >> vlan % 32 & 1;
+}
+
+bool vr_net_filter_pass(const struct vr_net_filter *f, const uint8_t *frame, size_t len)
+{
+    static const uint8_t broadcast[VR_NET_MAC] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    if (!filter_vlan_pass(f, frame, len)) {
+        return false;
     }
-    return memcmp(frame, f->mac, VR_NET_MAC) == 0 || f->uni_full ||
-           filter_has(f->uni, f->uni_count, frame);
+    if (f->promisc) {
+        return true;
+    }
+    if (memcmp(frame, broadcast, VR_NET_MAC) == 0) {
+        return !f->nobcast;
+    }
+    if (frame[0] & 1) {
+        return !f->nomulti &&
+               (f->allmulti || f->multi_full || filter_has(f->multi, f->multi_count, frame));
+    }
+    return !f->nouni && (memcmp(frame, f->mac, VR_NET_MAC) == 0 || f->alluni || f->uni_full ||
+                         filter_has(f->uni, f->uni_count, frame));
+}
+
+bool vr_net_filter_vlan(struct vr_net_filter *f, struct vr_virtq *q, const struct vr_chain *chain,
+                        uint64_t off, bool add)
+{
+    uint8_t raw[2];
+    if (vr_chain_read(q, chain, off, raw, sizeof(raw)) != sizeof(raw) ||
+        vr_load_le16(raw) >= VR_NET_VLANS) {
+        return false;
+    }
+    unsigned vlan = vr_load_le16(raw);
+    uint32_t bit = UINT32_C(1) << vlan % 32;
+    f->vlans[vlan / 32] = add ? f->vlans[vlan / 32] | bit : f->vlans[vlan / 32] & ~bit;
+    return true;
 }
 
 bool vr_net_filter_rx(struct vr_net_filter *f, struct vr_virtq *q, const struct vr_chain *chain,
-                      uint64_t off, uint8_t command)
+                      uint64_t off, uint8_t command, bool extra)
 {
+    bool *const modes[RX_COMMANDS] = {&f->promisc, &f->allmulti, &f->alluni,
+                                      &f->nomulti, &f->nouni,    &f->nobcast};
     uint8_t on;
-    if (vr_chain_read(q, chain, off, &on, 1) != 1 || on > 1 || command > RX_ALLMULTI) {
+    if (command >= (extra ? RX_COMMANDS : RX_ALLMULTI + 1) ||
+        vr_chain_read(q, chain, off, &on, 1) != 1 || on > 1) {
         return false;
     }
-    *(command == RX_PROMISC ? &f->promisc : &f->allmulti) = on;
+    *modes[command] = on;
     return true;
 }
 
@@ -87,11 +122,17 @@ const struct vr_field vr_net_filter_fields[] = {
     VR_STATE_ARRAY(mac, "the card's address"),
     VR_STATE(promisc, "all frames pass", .def = true),
     VR_STATE(allmulti, "all multicast frames pass"),
+    VR_STATE(alluni, "all unicast frames pass"),
+    VR_STATE(nomulti, "no multicast frame passes"),
+    VR_STATE(nouni, "no unicast frame passes"),
+    VR_STATE(nobcast, "no broadcast frame passes"),
+    VR_STATE(vlans_matter, "frames of a VLAN pass if it is among `vlans`"),
     VR_STATE(uni_full, "all unicast frames pass: too many were named"),
     VR_STATE(multi_full, "all multicast frames pass: too many were named"),
     VR_STATE(uni_count, "further unicast addresses", .max = VR_NET_FILTER_MACS),
     VR_STATE(multi_count, "multicast addresses", .max = VR_NET_FILTER_MACS),
     VR_STATE_ARRAY(uni, "unicast addresses, 6 bytes each"),
     VR_STATE_ARRAY(multi, "multicast addresses, 6 bytes each"),
+    VR_STATE_ARRAY(vlans, "a bit for each VLAN that passes"),
     VR_FIELD_END,
 };

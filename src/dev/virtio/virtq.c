@@ -244,19 +244,28 @@ void vr_virtq_push(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written
     }
 }
 
-void vr_virtq_notify(struct vr_virtq *q)
+bool vr_virtq_show(struct vr_virtq *q)
 {
+    bool wanted = false;
     q->host.pop_ns = 0;
     virtq_take_time(q);
-    if (q->host.staged == 0 || !virtq_usable(q)) {
-        q->host.staged = q->host.staged_descs = 0;
-        return;
+    if (q->host.staged && virtq_usable(q)) {
+        wanted = q->host.format->publish(q);
     }
-    bool wanted = q->host.format->publish(q);
     q->host.staged = q->host.staged_descs = 0;
-    if (wanted) {
-        vr_tally(&q->host.stats.interrupts, 1);
-        q->host.v->host.transport->used(q->host.v->host.dev, q->host.index);
+    return wanted;
+}
+
+void vr_virtq_interrupt(struct vr_virtq *q)
+{
+    vr_tally(&q->host.stats.interrupts, 1);
+    q->host.v->host.transport->used(q->host.v->host.dev, q->host.index);
+}
+
+void vr_virtq_notify(struct vr_virtq *q)
+{
+    if (vr_virtq_show(q)) {
+        vr_virtq_interrupt(q);
     }
 }
 

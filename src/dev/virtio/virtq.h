@@ -138,6 +138,11 @@ void vr_virtq_push(struct vr_virtq *q, struct vr_virtq_tag tag, uint32_t written
 /* Show the driver all pushed chains, and interrupt it if it wants that. */
 void vr_virtq_notify(struct vr_virtq *q);
 
+/* The two halves of that, for devices that collect interrupts: show, and say whether the driver
+ * wants to hear of it; and interrupt it. */
+bool vr_virtq_show(struct vr_virtq *q);
+void vr_virtq_interrupt(struct vr_virtq *q);
+
 /* Copy from the readable part (to the writable part) at @off; returns how many bytes were there. */
 size_t vr_chain_read(struct vr_virtq *q, const struct vr_chain *chain, uint64_t off, void *buf,
                      size_t len);
