@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""The control socket of a machine that runs a stock kernel: the guest's resets, panics and ends are events with their
+reasons, disks are counted, time stands still while it is paused."""
+
+import pathlib
+import tempfile
+import time
+
+import vm
+from qmp import Qmp, socket_path
+from tap import Tap
+
+tap = Tap()
+folder = tempfile.TemporaryDirectory()
+tmp = pathlib.Path(folder.name)
+FOLDER = vm.kernel_folder()
+# One line of the console a command.
+SCRIPT = "stty -echo; while read -r line; do eval \"$line\"; echo \"done: $line\"; done"
+
+
+class Guest(vm.Vm):
+    def __init__(self, *args):
+        super().__init__("-q", "--name", "box", "--kernel", FOLDER / "Image", "--initrd", vm.initramfs(FOLDER),
+                         "-m", "256M", "-a", f"quiet panic=-1 {vm.run_arg('echo guest: up; ' + SCRIPT)}", *args)
+        self.at = self.expect("guest: up\n")
+
+    def run(self, line):
+        """What @line printed."""
+        self.send(line + "\n")
+        begin, self.at = self.at, self.expect(f"done: {line}\n", self.at)
+        return self.text[begin:self.at - len(f"done: {line}\n")]
+
+
+disk = tmp / "disk.img"
+disk.write_bytes(bytes(8 << 20))
+with Guest("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
+    with tap.test("disks are counted: requests, bytes, time"):
+        before = qmp.ask("query-blockstats")[0]["stats"]
+        guest.run("dd if=/dev/vda of=/dev/null bs=64k count=32 iflag=direct 2>/dev/null")
+        guest.run("dd if=/dev/zero of=/dev/vda bs=64k count=16 oflag=direct conv=fsync 2>/dev/null")
+        after = qmp.ask("query-blockstats")[0]["stats"]
+        assert after["rd_bytes"] - before["rd_bytes"] >= 2 << 20, (before, after)
+        assert after["wr_bytes"] - before["wr_bytes"] == 1 << 20, (before, after)
+        for kind in ("rd", "wr", "flush"):
+            assert after[f"{kind}_operations"] > before[f"{kind}_operations"], (kind, after)
+            assert after[f"{kind}_total_time_ns"] > before[f"{kind}_total_time_ns"], (kind, after)
+        assert after["failed_rd_operations"] == 0
+
+    with tap.test("processor time and memory that the guest uses are counted"):
+        def number(group, name):
+            return sum(s["value"] for s in qmp.ask("x-vireo-stats", group=group) if s["name"] == name)
+
+        cpu, used = number("cpu", "time_ns"), number("machine", "memory_used_bytes")
+        guest.run("head -c 48m /dev/urandom >/tmp/random")
+        assert number("cpu", "time_ns") > cpu + 1_000_000
+        assert number("machine", "memory_used_bytes") > used + (32 << 20)
+
+    with tap.test("while it is paused, the guest's time stands still"):
+        begin = float(guest.run("cat /proc/uptime").split()[0])
+        host = time.monotonic()
+        qmp.ask("stop")
+        paused = time.monotonic()
+        while time.monotonic() < paused + 1.5:  # what is measured, not a wait for something
+            qmp.ask("query-status")
+        qmp.ask("cont")
+        end = float(guest.run("cat /proc/uptime").split()[0])
+        host = time.monotonic() - host
+        assert end - begin < host - 1.4, (begin, end, host)
+
+    with tap.test("400 pauses under load harm nothing"):
+        guest.send("sha256sum /tmp/random /tmp/random\n")
+        for _ in range(400):
+            qmp.ask("stop")
+            qmp.ask("cont")
+        guest.at = guest.expect("done: sha256sum", guest.at)
+        sums = [line.split()[0] for line in guest.text[:guest.at].splitlines() if line.endswith("  /tmp/random")]
+        assert len(sums) == 2 and sums[0] == sums[1], sums
+
+    with tap.test("a reset by the guest, and one by the user while it runs"):
+        qmp.events.clear()
+        guest.send("reboot -f\n")
+        assert qmp.wait_event("RESET")["data"] == {"guest": True, "reason": "guest-reset"}
+        guest.at = guest.expect("guest: up\n", guest.at)
+        qmp.ask("system_reset")
+        assert qmp.wait_event("RESET")["data"]["guest"] is False
+        guest.at = guest.expect("guest: up\n", guest.at)
+
+    with tap.test("a guest that powers off"):
+        guest.send("poweroff -f\n")
+        assert qmp.wait_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"}
+        assert guest.wait() == 0, guest.errors()
+
+with tap.test("a kernel that panics: told when it does, and as the reason of the end"):
+    with Guest() as guest, Qmp(socket_path("box")) as qmp:
+        guest.send("echo c >/proc/sysrq-trigger\n")
+        assert qmp.wait_event("GUEST_PANICKED")["data"] == {"action": "poweroff"}
+        assert qmp.wait_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-panic"}
+        assert guest.wait() == 4, guest.errors()
+
+tap.finish()
