@@ -18,10 +18,9 @@ static inline void engine_differs(void *opaque, unsigned cpu, const char *report
 }
 
 /* Code is compiled when it is first run, so that both engines are in use from the start on. */
-static inline void use_engine(struct rv_config *config)
+static inline void engine_named(struct rv_config *config, const char *name)
 {
-    const char *name = getenv("VR_TEST_ENGINE");
-    if (!name || strcmp(name, "interp") == 0) {
+    if (strcmp(name, "interp") == 0) {
         return;
     }
     config->jit = true;
@@ -31,6 +30,12 @@ static inline void use_engine(struct rv_config *config)
         .code_bytes = strcmp(name, "jit-small") == 0 ? VR_JIT_CODE_MIN : 0,
         .differ = engine_differs,
     };
+}
+
+static inline void use_engine(struct rv_config *config)
+{
+    const char *name = getenv("VR_TEST_ENGINE");
+    engine_named(config, name ? name : "interp");
 }
 
 /* The engine is not on this host: says so, and there is nothing to run. */
