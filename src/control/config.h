@@ -33,6 +33,7 @@ struct vireo_config {
     enum vr_virt_aia aia;
     struct vr_jit_opts jit;
     bool jit_perf, jit_stats;
+    uint64_t jit_dump_begin, jit_dump_end; /* 0, 0: none */
     unsigned cpus, port_count, disk_count, net_count;
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];

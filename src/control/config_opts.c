@@ -452,6 +452,24 @@ static int opts_mmu(void *target, const struct vr_opt *opt, const char *text, st
 
 /* ---- --jit hot=N,code=SIZE,perf,stats ---- */
 
+static int opts_jit_dump(struct vireo_config *c, const char *value, struct vr_error *err)
+{
+    const char *dash = value ? strchr(value, '-') : NULL;
+    char from[32] = "";
+    uint64_t begin, end;
+    if (dash && (size_t)(dash - value) < sizeof(from)) {
+        memcpy(from, value, (size_t)(dash - value));
+    }
+    if (!dash || vr_parse_u64(from, &begin) < 0 || vr_parse_u64(dash + 1, &end) < 0 ||
+        begin >= end) {
+        return vr_err(err, -EINVAL, "dump=%s: expected FROM-TO, as in 0x80000000-0x80001000",
+                      value ? value : "");
+    }
+    c->jit_dump_begin = begin;
+    c->jit_dump_end = end;
+    return 0;
+}
+
 static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
                         const char *value, struct vr_error *err)
 {
@@ -461,6 +479,9 @@ static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const 
     }
     if (strcmp(key, "stats") == 0) {
         return vr_config_bool(key, value, &c->jit_stats, err);
+    }
+    if (strcmp(key, "dump") == 0) {
+        return opts_jit_dump(c, value, err);
     }
     if (strcmp(key, "hot") == 0) {
         if (!value || vr_parse_u64(value, &n) < 0 || n < 1 || n > VR_JIT_HOT_MAX) {
@@ -633,6 +654,8 @@ static const struct vr_opt_key opts_port_keys[] = {
 static const struct vr_opt_key opts_jit_keys[] = {
     {"hot", "COUNT", "compile what was entered this often; 1: everything"},
     {"code", "SIZE", "memory for code, for each hart; when it is full, all is compiled anew"},
+    {"dump", "FROM-TO",
+     "what is compiled of code at these guest addresses, in /tmp/vireo-jit-PID.s, for as(1)"},
     {"perf", NULL, "tell perf(1) the names of compiled code, in /tmp/perf-PID.map"},
     {"stats", NULL, "one line in the end: what was compiled, and how often it was dropped"},
     {NULL, NULL, NULL},

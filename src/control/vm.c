@@ -88,21 +88,32 @@ static int vm_open_trace(struct vireo_vm *vm, const struct vireo_config *c, stru
                                    c->trace_insn, strerror(errno));
 }
 
-/* Where perf(1) looks for names of code that has no file. A new file, and no link of anybody's. */
-static int vm_open_perf(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
+/* What is told of compiled code: a new file, and no link of anybody's. */
+static int vm_open_tale(const char *pattern, const char *what, FILE **ret_file,
+                        struct vr_error *err)
 {
     char path[64];
-    if (!c->jit_perf || vm->idle) {
-        return 0;
+    snprintf(path, sizeof(path), pattern, (int)uv_os_getpid());
+    FILE *file = fopen(path, "wxe");
+    if (!file) {
+        return vr_err(err, -errno, "%s, %s: cannot write there: %s", what, path, strerror(errno));
     }
-    snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)uv_os_getpid());
-    vm->jit_perf = fopen(path, "wxe");
-    if (!vm->jit_perf) {
-        return vr_err(err, -errno, "names for perf, %s: cannot write there: %s", path,
-                      strerror(errno));
-    }
-    (void)setvbuf(vm->jit_perf, NULL, _IOLBF, BUFSIZ);
+    (void)setvbuf(file, NULL, _IOLBF, BUFSIZ);
+    *ret_file = file;
     return 0;
+}
+
+/* perf(1) looks there for names of code that has no file. */
+static int vm_open_tales(struct vireo_vm *vm, const struct vireo_config *c, struct vr_error *err)
+{
+    int r = 0;
+    if (c->jit_perf && !vm->idle) {
+        r = vm_open_tale("/tmp/perf-%d.map", "names for perf", &vm->jit_perf, err);
+    }
+    if (r == 0 && c->jit_dump_end && !vm->idle) {
+        r = vm_open_tale("/tmp/vireo-jit-%d.s", "dump of compiled code", &vm->jit_dump, err);
+    }
+    return r;
 }
 
 /* What is asked of the host, before anything is made; also for a machine that is only explained. */
@@ -176,6 +187,9 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         .log = &vm->log,
     };
     o.jit.perf = vm->jit_perf;
+    o.jit.dump = vm->jit_dump;
+    o.jit.dump_begin = c->jit_dump_begin;
+    o.jit.dump_end = c->jit_dump_end;
     int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;
@@ -290,7 +304,7 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     int r = vm_make_uuid(vm, err);
     r = r < 0 ? r : vm_listen_control(vm, c, &sock, name, err);
     r = r < 0 ? r : vm_open_trace(vm, c, err);
-    r = r < 0 ? r : vm_open_perf(vm, c, err);
+    r = r < 0 ? r : vm_open_tales(vm, c, err);
     r = r < 0 ? r : vm_build(vm, c, name, err);
     if (r == 0) {
         vm->machine = vr_virt_machine(vm->virt);
@@ -343,6 +357,9 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     }
     if (vm->jit_perf) {
         (void)fclose(vm->jit_perf);
+    }
+    if (vm->jit_dump) {
+        (void)fclose(vm->jit_dump);
     }
     free(vm);
 }

@@ -17,7 +17,7 @@ struct vireo_vm {
     struct vr_log log;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;
-    FILE *trace_insn, *jit_perf;
+    FILE *trace_insn, *jit_perf, *jit_dump;
     unsigned cpus, disk_count;
     uint64_t memory_bytes;
     bool idle;                                   /* only looked at */

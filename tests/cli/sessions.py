@@ -253,4 +253,24 @@ with tap.test("--jit perf: a map file as perf reads it, of new code only"):
     finally:
         perf.unlink(missing_ok=True)
 
+with tap.test("--jit dump: operations, and host code that as and objdump take"):
+    if why := jit.why_not(VIREO):
+        raise Skip(why)
+    process = start(*RUN, "-q", "--engine", "jit", "--jit", "hot=1,dump=0x80000000-0x80001000", jit_program())
+    source = pathlib.Path(f"/tmp/vireo-jit-{process.pid}.s")
+    try:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0 and err == b"", err
+        text = source.read_text()
+        blocks = re.findall(r"^# cpu 0, va (\w+), gpa \w+, mode 3: (\d+) instructions, (\d+) bytes at \w+$", text, re.M)
+        assert blocks and all(0x80000000 <= int(va, 16) < 0x80001000 for va, _, _ in blocks), text[:500]
+        with tempfile.TemporaryDirectory() as place:
+            done = subprocess.run(["as", source, "-o", f"{place}/jit.o"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            assert done.returncode == 0, done.stderr
+            size = subprocess.run(["objdump", "-h", "-j", ".text", f"{place}/jit.o"], stdout=subprocess.PIPE, text=True)
+            assert int(re.search(r"\.text +(\w+)", size.stdout)[1], 16) == sum(int(n) for _, _, n in blocks), size.stdout
+        assert re.search(r"^#   800000\w\w  addi x\d+, x\d+, ", text, re.M), text[:2000]
+    finally:
+        source.unlink(missing_ok=True)
+
 tap.finish()

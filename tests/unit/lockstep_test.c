@@ -7,6 +7,7 @@
 #include "rv_fixture.h"
 
 #include "cpu/jit/jit_priv.h"
+#include "dev/misc/htif.h"
 #include "vireo/host_thread.h"
 
 enum { CODE = 0x1000, DATA = 0x8000, IMM = 0x12345000, WRONG = 0x12346000 };
@@ -232,6 +233,64 @@ static void faults_are_compared(void **state)
     free(t);
 }
 
+/* An instruction that compiled code leaves to the interpreter has done nothing yet: found by
+ * fuzzing (FS became dirty). */
+static void what_is_left_to_the_interpreter_is_not_begun(void **state)
+{
+    static const uint32_t code[] = {
+        0xfff50513, /* addi a0, a0, -1 */
+        0x02b57553, /* fadd.d fa0, fa0, fa1, dyn */
+        0xfe051ce3, /* bnez a0, code */
+        0x00000073, /* ecall */
+    };
+    struct fixture *f = *state;
+    struct told *t = compared(f);
+    if (!t) {
+        skip();
+    }
+    put(f, CODE, code, VR_COUNT(code));
+    for (unsigned frm = 0; frm < 8; frm++) {
+        f->hart->mstatus = (f->hart->mstatus & ~RV_MSTATUS_FS) | UINT64_C(1) << 13;
+        f->hart->cpu.frm = (uint8_t)frm;
+        f->hart->stvec = RAM_BASE + CODE + 8;
+        run_at(f, RAM_BASE + CODE, 100, 0);
+        assert_int_equal(t->times, 0);
+    }
+    free(t);
+}
+
+/* An FP load from a device, which is outside, has marked the FP state as dirty before. Found by
+ * fuzzing. */
+static void what_is_outside_may_have_begun(void **state)
+{
+    static const uint32_t code[] = {
+        0xfff50513, /* addi a0, a0, -1 */
+        0x0005b507, /* fld fa0, 0(a1) */
+        0xfe051ce3, /* bnez a0, code */
+        0x00000073, /* ecall */
+    };
+    struct fixture *f = *state;
+    struct vr_env env = {.clock = f->clock, .mem = f->mem};
+    struct vr_dev *dev;
+    struct told *t = compared(f);
+    if (!t) {
+        skip();
+    }
+    assert_int_equal(vr_dev_create(&vr_htif_class, "htif", NULL, &env, &dev, NULL), 0);
+    assert_int_equal(vr_dev_map(dev, 0, f->mem, RAM_BASE + RAM_LEN, NULL), 0);
+    put(f, CODE, code, VR_COUNT(code));
+    for (unsigned i = 0; i < 10; i++) {
+        f->hart->mstatus = (f->hart->mstatus & ~RV_MSTATUS_FS) | UINT64_C(1) << 13;
+        run_at(f, RAM_BASE + CODE, 10, RAM_BASE + RAM_LEN);
+        assert_int_equal(t->times, 0);
+        assert_int_equal(f->hart->mstatus & RV_MSTATUS_FS, RV_MSTATUS_FS);
+    }
+    assert_true(stats(f).compared > 50);
+    vr_dev_unmap(dev, 0, f->mem);
+    vr_dev_destroy(dev);
+    free(t);
+}
+
 struct scribbler {
     uint8_t *hva;
     atomic_bool stop;
@@ -281,6 +340,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_miscompile_is_caught_and_told_of, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_outside_happens_once, setup, teardown),
         cmocka_unit_test_setup_teardown(faults_are_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_left_to_the_interpreter_is_not_begun, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_is_outside_may_have_begun, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_that_others_write_is_no_difference, setup, teardown),
     };
     return cmocka_run_group_tests_name("lockstep", tests, NULL, NULL);

@@ -99,6 +99,9 @@ int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_
         return vr_err_in(err, r, "JIT of cpu %u", cpu->vcpu.index);
     }
     jit->perf = opts->perf;
+    jit->dump = opts->dump;
+    jit->dump_begin = opts->dump_begin;
+    jit->dump_end = opts->dump_end;
     vr_jit_emit_shared(jit);
     vireo_icache_flush(jit->mem.rw, jit->mem.rx, jit->first);
     cpu->jit = jit;
@@ -324,6 +327,9 @@ void vr_jit_compile(struct vr_cpu *cpu, struct vr_block *b)
     }
     if (VR_UNLIKELY(jit->perf != NULL)) {
         jit_tell_perf(jit, blocks, count, mode);
+    }
+    if (VR_UNLIKELY(jit->dump != NULL)) {
+        vr_jit_dump(cpu, blocks, count, mode);
     }
 }
 

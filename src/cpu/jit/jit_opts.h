@@ -27,6 +27,9 @@ struct vr_jit_opts {
     enum vr_jit_mirror mirror;
     FILE *perf; /* borrowed: gets a line for each compiled block, in the form of perf's map
                    files (Linux, tools/perf/Documentation/jit-interface.txt); NULL: off */
+    FILE *dump; /* borrowed: gets what is compiled of guest code at virtual or physical addresses
+                   dump_begin to dump_end - 1 (dump.c); NULL: off */
+    uint64_t dump_begin, dump_end;
     /* Lockstep: @cpu's engines differ, says @report (lines, for people), and it runs no more. On
      * its thread, with no locks held; may ask the machine to end. NULL: nobody hears. */
     void (*differ)(void *opaque, unsigned cpu, const char *report);

@@ -50,6 +50,9 @@ struct vr_jit {
     unsigned site_count, site_room;
     int fault_id; /* of vr_jit's fault handler; -1: none */
     FILE *perf;   /* NULL: off */
+    FILE *dump;   /* NULL: off */
+    uint64_t dump_begin, dump_end;
+    uint32_t dump_count; /* of blocks, so that labels differ */
     struct vr_jit_counts counts;
 };
 
@@ -103,6 +106,9 @@ void vr_jit_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write);
 
 /* Note a site; they come in the order of their addresses. false: no memory. */
 bool vr_jit_add_site(struct vr_jit *jit, size_t at, size_t slow);
+
+/* Tell the dump what was compiled, from cpu->pc's page. */
+void vr_jit_dump(struct vr_cpu *cpu, struct vr_block *const *blocks, unsigned count, unsigned mode);
 
 /* A link, and where links wait. NULL: no memory. */
 struct vr_jit_link *vr_jit_link_new(struct vr_jit *jit);

@@ -219,12 +219,13 @@ static bool lockstep_redo(struct vr_cpu *cpu, bool brief)
     uint32_t code = lockstep_code(cpu);
     atomic_store(&cpu->vcpu.attention, brief);
     lockstep_compiled(cpu, lockstep_progress(cpu) == begin ? code : 0);
-    if (lockstep_progress(cpu) == begin) {
+    if (lockstep_progress(cpu) == begin && !ls->stopped) {
         lockstep_interpret(cpu, &ls->jit, begin + 1);
     }
+    bool stopped = ls->stopped;
     lockstep_take(cpu, &ls->jit_state);
     lockstep_put(cpu, &ls->start);
-    lockstep_interpret(cpu, &ls->interp, lockstep_state_progress(ls, &ls->jit_state));
+    lockstep_interpret(cpu, &ls->interp, lockstep_state_progress(ls, &ls->jit_state) + stopped);
     lockstep_take(cpu, &ls->interp_state);
     return lockstep_same_state(ls, &ls->jit_state, &ls->interp_state) && lockstep_same_pages(ls);
 }
@@ -353,7 +354,9 @@ void vr_lockstep_run(struct vr_cpu *cpu, uint32_t code)
     lockstep_take(cpu, &end);
 
     lockstep_put(cpu, &ls->start);
-    lockstep_interpret(cpu, &ls->interp, reached);
+    /* Was it stopped, so must this be, by the same instruction, which has begun then: FP state that
+     * an FP load is about to change is dirty. */
+    lockstep_interpret(cpu, &ls->interp, reached + stopped);
     lockstep_take(cpu, &ls->interp_state);
     atomic_fetch_add(&ls->compared, reached - begin);
     if (VR_UNLIKELY(!lockstep_same_state(ls, &end, &ls->interp_state) ||

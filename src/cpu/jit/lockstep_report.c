@@ -78,7 +78,7 @@ static void say_insn(struct report *r, struct vr_cpu *cpu)
 static void say_code(struct report *r, struct vr_cpu *cpu)
 {
     struct vr_lockstep *ls = cpu->lockstep;
-    uint64_t end = lockstep_state_progress(ls, &ls->jit_state), at;
+    uint64_t end = ls->target, at;
     say(r, "code, by operations:\n");
     lockstep_put(cpu, &ls->start);
     ls->phase = LOCKSTEP_AGAIN;

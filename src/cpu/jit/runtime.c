@@ -96,13 +96,13 @@ const void *vr_jit_helper_end(struct vr_cpu *cpu, const struct vr_ir *ir, uint32
 const void *vr_jit_fp_on(struct vr_cpu *cpu, uint32_t info)
 {
     run_exact_pc(cpu, info);
-    if (!cpu->isa->fp_check(cpu)) {
-        return run_stopped(cpu, info);
-    }
     if (cpu->frm != 0) { /* compiled code rounds to nearest; the interpreter does the others */
         cpu->interp_once = true;
         cpu->icount -= info_left(info) + 1;
         return cpu->jit->mem.rx + cpu->jit->exit_off;
+    }
+    if (!cpu->isa->fp_check(cpu)) {
+        return run_stopped(cpu, info);
     }
     vr_jit_fp_sync(cpu);
     cpu->fp_live = true;
