@@ -226,6 +226,24 @@ VIREO_API int vireo_vm_resize(struct vireo_vm *vm, unsigned console, uint16_t co
  * machine lives; "" for other kinds, NULL if there is no such console. */
 VIREO_API const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console);
 
+/* ---- Disks that come and go ---------------------------------------------------------------- */
+
+/*
+ * At the SCSI controller that a machine has with a disk on bus=scsi or a CD-ROM drive. Units have
+ * targets: 0, 1, ... in the order of the keys "disk" and "cdrom". Before or while it runs; the
+ * guest's driver hears of it. -ENODEV: the machine has no such controller.
+ *
+ * vireo_vm_scsi_add: @disk as the value of the key "disk"; *ret_target is where it is. -ENOSPC: 16
+ * units are there; else as vireo_vm_create. vireo_vm_scsi_remove: after return the image is closed;
+ * what the guest had not flushed is as after a power cut. -ENOENT: none there.
+ * vireo_vm_cdrom_change: another disc, or (@path NULL) none, in the drive. -ENOENT: no drive there.
+ */
+VIREO_API int vireo_vm_scsi_add(struct vireo_vm *vm, const char *disk, unsigned *ret_target,
+                                struct vr_error *err);
+VIREO_API int vireo_vm_scsi_remove(struct vireo_vm *vm, unsigned target, struct vr_error *err);
+VIREO_API int vireo_vm_cdrom_change(struct vireo_vm *vm, unsigned target, const char *path,
+                                    struct vr_error *err);
+
 /* ---- Memory that the guest can do without --------------------------------------------------- */
 
 /* What a guest tells of its memory, in the order of the specification's tags (VIRTIO 1.3, 5.5.6.4,

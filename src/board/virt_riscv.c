@@ -181,11 +181,16 @@ static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, unsig
                           struct vr_error *err)
 {
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < o->disk_count; i++) {
+    unsigned n = 0;
+    for (unsigned k = 0; r == 0 && k < o->disk_count; k++) {
         char id[16];
         struct vr_dev *dev;
+        const struct vr_virt_disk *disk = &o->disk[k];
+        if (disk->scsi) {
+            continue;
+        }
+        unsigned i = n++;
         snprintf(id, sizeof(id), "disk%u", i);
-        const struct vr_virt_disk *disk = &o->disk[i];
         struct vr_blk_opts blk = {.path = disk->path,
                                   .read_only = disk->read_only,
                                   .format = disk->force_raw ? "raw" : NULL};
@@ -194,7 +199,7 @@ static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, unsig
             r = virt_own(v, close_blk, v->blk[i], err);
         }
         if (r == 0) {
-            r = virt_add_virtio(v, &vr_virtio_blk_mmio_class, id, o->disk[i].opts, slot, &dev, err);
+            r = virt_add_virtio(v, &vr_virtio_blk_mmio_class, id, disk->opts, slot, &dev, err);
         }
         if (r == 0) {
             vr_virtio_blk_attach(dev, v->blk[i]);
@@ -328,6 +333,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     }
     if (r == 0) {
         r = virt_add_disks(v, o, &slot, err);
+    }
+    if (r == 0) {
+        r = virt_add_scsi(v, o, &slot, err);
     }
     if (r == 0) {
         r = virt_add_nets(v, o, &slot, err);

@@ -26,7 +26,8 @@ struct vr_virt_disk {
     const char *path;
     bool read_only;
     bool force_raw;   /* take it as raw even if it looks like another format */
-    const char *opts; /* options of the virtio-blk class, or NULL */
+    bool scsi, cdrom; /* at the SCSI controller; there, as a drive (path NULL: without a disc) */
+    const char *opts; /* options of the virtio-blk class; SCSI: "serial=..."; or NULL */
 };
 
 struct vr_virt_net {
@@ -116,6 +117,12 @@ struct vr_machine *vr_virt_machine(struct vr_virt *virt);
 struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none */
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
 struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk); /* NULL: none */
+/* What vireo_vm_scsi_* and vireo_vm_cdrom_change do (vireo/vm.h). */
+int vr_virt_scsi_add(struct vr_virt *virt, const struct vr_virt_disk *disk, unsigned *ret_target,
+                     struct vr_error *err) VR_MUST;
+int vr_virt_scsi_remove(struct vr_virt *virt, unsigned target, struct vr_error *err) VR_MUST;
+int vr_virt_cdrom_change(struct vr_virt *virt, unsigned target, const char *path,
+                         struct vr_error *err) VR_MUST;
 /* What vireo_vm_balloon_* do (vireo/vm.h). */
 int vr_virt_balloon_set(struct vr_virt *virt, uint64_t bytes, struct vr_error *err) VR_MUST;
 int vr_virt_balloon_get(struct vr_virt *virt, struct vireo_balloon *ret_balloon,

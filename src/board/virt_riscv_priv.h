@@ -11,6 +11,7 @@
 #include "boot/sbi.h"
 #include "core/fdt.h"
 #include "cpu/riscv/hart.h"
+#include "dev/virtio/scsi.h"
 
 /* The memory map (CONTRACT: the RISC-V virt machine). */
 #define VIRT_ROM     UINT64_C(0x1000)
@@ -59,7 +60,10 @@ struct vr_virt {
     struct vr_dev *irqchip; /* where the devices' wires end: PLIC or APLIC */
     struct vr_dev *imsic_m, *imsic_s;
     struct vr_dev *clint, *uart, *test;
-    struct vr_dev *balloon; /* NULL: none */
+    struct vr_dev *balloon;                        /* NULL: none */
+    struct vr_dev *scsi;                           /* the same */
+    struct vr_blk *scsi_blk[VR_VIRTIO_SCSI_UNITS]; /* by target */
+    bool scsi_used[VR_VIRTIO_SCSI_UNITS];
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct vr_blk *blk[VR_VIRT_DISKS];
     struct vr_net *net[VR_VIRT_NETS];
@@ -89,6 +93,9 @@ int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_c
 int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
                     const char *opts, unsigned *slot, struct vr_dev **ret_dev,
                     struct vr_error *err) VR_MUST;
+/* The SCSI controller with its units (virt_riscv_scsi.c). */
+int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *opts, unsigned *slot,
+                  struct vr_error *err) VR_MUST;
 /* The virtio console (virt_riscv_ports.c). */
 int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *opts, unsigned *slot,
                    struct vr_error *err) VR_MUST;

@@ -8,8 +8,8 @@
 #include "vireo/vm.h"
 
 struct vr_config_disk {
-    char *path, *opts;
-    bool read_only, raw;
+    char *path, *opts; /* path NULL: a drive without a disc */
+    bool read_only, raw, scsi, cdrom;
 };
 
 struct vr_config_net {
@@ -65,6 +65,9 @@ int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const
 bool vr_config_given(const struct vireo_config *config, const char *key);
 /* Free what a disk or network setting owns. */
 void vr_config_disk_fini(struct vr_config_disk *disk);
+/* What the value of "disk" says; the caller's. */
+int vr_config_disk_parse(const struct vr_opt *opt, const char *text,
+                         struct vr_config_disk *ret_disk, struct vr_error *err) VR_MUST;
 void vr_config_net_fini(struct vr_config_net *net);
 void vr_config_share_fini(struct vr_virt_share *share);
 /* For the files of the table: the values of --share and --root, */

@@ -114,6 +114,12 @@ static int opts_disk_key(struct vr_config_disk *d, const struct vr_opt *opt, con
         d->raw = true;
         return 0;
     }
+    if (strcmp(key, "bus") == 0) {
+        d->scsi = value && strcmp(value, "scsi") == 0;
+        return d->scsi || (value && strcmp(value, "virtio") == 0)
+                   ? 0
+                   : vr_err(err, -EINVAL, "bus=%s: expected virtio or scsi", value ? value : "");
+    }
     int r = opts_of_class(opt, key, value, &d->opts, err);
     return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
 }
@@ -124,15 +130,12 @@ void vr_config_disk_fini(struct vr_config_disk *d)
     free(d->opts);
 }
 
-static int opts_disk(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+int vr_config_disk_parse(const struct vr_opt *opt, const char *text,
+                         struct vr_config_disk *ret_disk, struct vr_error *err)
 {
-    struct vireo_config *c = target;
     struct vr_config_disk d = {0};
     char *key, *value;
     int r;
-    if (c->disk_count == VR_VIRT_DISKS) {
-        return vr_err(err, -ERANGE, "at most %d disks", VR_VIRT_DISKS);
-    }
     while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
         if (!d.path && value && strcmp(key, "path") != 0) {
             value[-1] = '='; /* a path with this sign in it */
@@ -156,12 +159,55 @@ static int opts_disk(void *target, const struct vr_opt *opt, const char *text, s
     if (r == 0 && !d.path) {
         r = vr_err(err, -EINVAL, "expected PATH[,ro][,serial=...]");
     }
+    if (r == 0 && d.scsi && d.opts && (strncmp(d.opts, "serial=", 7) != 0 || strchr(d.opts, ','))) {
+        r = vr_err(err, -EINVAL, "bus=scsi: of '%s', a SCSI disk has the serial alone", d.opts);
+    }
     if (r < 0) {
         vr_config_disk_fini(&d);
         return r;
     }
-    c->disk[c->disk_count++] = d;
+    *ret_disk = d;
     return 0;
+}
+
+static int opts_add_disk(struct vireo_config *c, const struct vr_config_disk *d,
+                         struct vr_error *err)
+{
+    if (c->disk_count == VR_VIRT_DISKS) {
+        return vr_err(err, -ERANGE, "at most %d disks", VR_VIRT_DISKS);
+    }
+    c->disk[c->disk_count++] = *d;
+    return 0;
+}
+
+static int opts_disk(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vr_config_disk d;
+    int r = vr_config_disk_parse(opt, text, &d, err);
+    if (r == 0 && (r = opts_add_disk(target, &d, err)) < 0) {
+        vr_config_disk_fini(&d);
+    }
+    return r;
+}
+
+/* ---- --cdrom PATH | none ---- */
+
+static int opts_cdrom(void *target, const struct vr_opt *opt, const char *text,
+                      struct vr_error *err)
+{
+    struct vr_config_disk d = {.read_only = true, .raw = true, .scsi = true, .cdrom = true};
+    (void)opt;
+    if (!*text) {
+        return vr_err(err, -EINVAL, "expected the path of an ISO image, or none");
+    }
+    if (strcmp(text, "none") != 0 && !(d.path = strdup(text))) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    int r = opts_add_disk(target, &d, err);
+    if (r < 0) {
+        vr_config_disk_fini(&d);
+    }
+    return r;
 }
 
 /* ---- --net user[,hostfwd=...][,mac=...] | none ---- */
@@ -631,6 +677,7 @@ static const struct vr_opt_key opts_disk_keys[] = {
     {"ro", NULL, "the guest cannot write to it, and several machines may use it at a time"},
     {"format", "raw", "take it as raw even if it begins like another format"},
     {"raw", NULL, "the same as format=raw"},
+    {"bus", "virtio|scsi", "as a virtio disk of its own, or at the machine's SCSI controller"},
     {NULL, NULL, NULL},
 };
 static const struct vr_opt_key opts_net_keys[] = {
@@ -884,6 +931,15 @@ const struct vr_opt vr_config_opts[] = {
      .cls = "virtio-blk-mmio",
      .help = "disk image (raw) or block device of the host, as a virtio disk; a comma in its path "
              "is written twice"},
+    {.name = "cdrom",
+     .kind = VR_OPT_FILE,
+     .value = "PATH|none",
+     .repeat = true,
+     .group = OPTS_DEVICES,
+     .apply = opts_cdrom,
+     .words = "none",
+     .help =
+         "ISO image or block device as a disc in a SCSI CD-ROM drive; none: the drive is empty"},
     {.name = "net",
      .kind = VR_OPT_TEXT,
      .value = "user[,KEY=VALUE...]|none",

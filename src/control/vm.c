@@ -209,6 +209,8 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         o.disk[i] = (struct vr_virt_disk){.path = c->disk[i].path,
                                           .read_only = c->disk[i].read_only || vm->idle,
                                           .force_raw = c->disk[i].raw,
+                                          .scsi = c->disk[i].scsi,
+                                          .cdrom = c->disk[i].cdrom,
                                           .opts = c->disk[i].opts};
     }
     for (unsigned i = 0; r == 0 && i < o.net_count; i++) {
@@ -526,6 +528,32 @@ const char *vireo_vm_console_path(struct vireo_vm *vm, unsigned console)
 {
     struct vr_chr *chr = console < VIREO_CONSOLES ? vr_vm_console(vm, console) : NULL;
     return chr ? vr_chr_path(chr) : NULL;
+}
+
+int vireo_vm_scsi_add(struct vireo_vm *vm, const char *disk, unsigned *ret_target,
+                      struct vr_error *err)
+{
+    struct vr_config_disk d;
+    int r = vr_config_disk_parse(vr_opt_find(vr_config_opts, "disk"), disk, &d, err);
+    if (r < 0) {
+        return r;
+    }
+    struct vr_virt_disk at = {
+        .path = d.path, .read_only = d.read_only, .force_raw = d.raw, .scsi = true, .opts = d.opts};
+    r = vr_virt_scsi_add(vm->virt, &at, ret_target, err);
+    vr_config_disk_fini(&d);
+    return r;
+}
+
+int vireo_vm_scsi_remove(struct vireo_vm *vm, unsigned target, struct vr_error *err)
+{
+    return vr_virt_scsi_remove(vm->virt, target, err);
+}
+
+int vireo_vm_cdrom_change(struct vireo_vm *vm, unsigned target, const char *path,
+                          struct vr_error *err)
+{
+    return vr_virt_cdrom_change(vm->virt, target, path, err);
 }
 
 int vireo_vm_balloon_set(struct vireo_vm *vm, uint64_t bytes, struct vr_error *err)

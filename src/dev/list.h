@@ -24,6 +24,8 @@ VR_DEV(virtio_rng_mmio)
 VR_DEV(virtio_rng_pci)
 VR_DEV(virtio_balloon_mmio)
 VR_DEV(virtio_balloon_pci)
+VR_DEV(virtio_scsi_mmio)
+VR_DEV(virtio_scsi_pci)
 VR_DEV(virtio_fs_mmio)
 VR_DEV(virtio_fs_pci)
 

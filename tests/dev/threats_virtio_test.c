@@ -460,7 +460,8 @@ static void wrong_way(struct victim *v, unsigned queue)
 {
     bool device_writes = v->kind == VICTIM_RNG || (v->kind == VICTIM_NET && queue == 0) ||
                          (v->kind == VICTIM_CONSOLE && queue % 2 == 0) ||
-                         (v->kind == VICTIM_BALLOON && queue >= 3);
+                         (v->kind == VICTIM_BALLOON && queue >= 3) ||
+                         (v->kind == VICTIM_SCSI && queue == 1);
     struct vd_buf b = victim_room(v, 600, !device_writes);
     vd_add(&v->d, queue, &b, 1);
 }

@@ -8,6 +8,7 @@
 #include "dev/virtio/console.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
+#include "dev/virtio/scsi.h"
 
 #define RING                                                                       \
     (VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX | VR_VIRTIO_F_RING_PACKED | \
@@ -15,7 +16,7 @@
 
 static const struct vr_dev_class *const victim_class[VICTIM_COUNT] = {
     &vr_virtio_blk_mmio_class, &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
-    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class,
+    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class, &vr_virtio_scsi_mmio_class,
 };
 
 static void victim_output(void *opaque, const uint8_t *buf, size_t len)
@@ -23,6 +24,16 @@ static void victim_output(void *opaque, const uint8_t *buf, size_t len)
     (void)opaque;
     (void)buf;
     (void)len;
+}
+
+/* A SCSI disk comes; or goes, if it is there. */
+static void victim_plug(struct victim *v, unsigned target)
+{
+    const struct vr_virtio_scsi_unit unit = {
+        .kind = VR_SCSI_DISK, .target = target, .blk = &v->disk.blk};
+    if (vr_virtio_scsi_plug(v->dev, &unit, NULL) < 0) {
+        assert_int_equal(vr_virtio_scsi_unplug(v->dev, target, 0, NULL), 0);
+    }
 }
 
 void victim_init(struct victim *v, unsigned kind)
@@ -55,6 +66,8 @@ void victim_init(struct victim *v, unsigned kind)
         vr_virtio_blk_attach(v->dev, &v->disk.blk);
     } else if (kind == VICTIM_NET) {
         vr_virtio_net_attach(v->dev, &v->net.net);
+    } else if (kind == VICTIM_SCSI) {
+        victim_plug(v, 0);
     }
     vd_init(&v->d, &v->rig, v->dev);
     v->features = vd_offered(&v->d) & ~RING & ~VR_VIRTIO_F_VERSION_1;
@@ -134,6 +147,13 @@ void victim_serves(struct victim *v)
         victim_turn(v);
         assert_true(vd_used(d, 0, NULL, NULL));
         break;
+    case VICTIM_SCSI: /* INQUIRY */
+        raw[0] = 1;
+        raw[19] = 0x12;
+        raw[19 + 4] = 36;
+        bufs[0] = vd_out(d, raw, 51);
+        assert_int_equal(vd_do(d, 2, bufs, 2), 108 + 36);
+        break;
     case VICTIM_BALLOON:
         assert_int_equal(vd_do(d, 0, bufs, 1), 0);
         break;
@@ -154,7 +174,9 @@ struct vd_buf victim_room(struct victim *v, uint32_t len, bool write)
 bool victim_takes_when_kicked(const struct victim *v, unsigned queue)
 {
     /* Receive queues are looked at when something is received. */
-    return !(v->kind == VICTIM_NET && queue == 0) && !(v->kind == VICTIM_CONSOLE && queue % 2 == 0);
+    return !(v->kind == VICTIM_NET && queue == 0) &&
+           !(v->kind == VICTIM_CONSOLE && queue % 2 == 0) &&
+           !(v->kind == VICTIM_SCSI && queue == 1);
 }
 
 void victim_provoke(struct victim *v, unsigned queue)
@@ -170,6 +192,8 @@ void victim_provoke(struct victim *v, unsigned queue)
         vd_set(&v->d, VD_QUEUE_NOTIFY, 3);
     } else if (v->kind == VICTIM_CONSOLE && queue % 2 == 0) {
         (void)vr_chr_mem_feed(v->chr[queue ? 1 : 0], frame, sizeof(frame));
+    } else if (v->kind == VICTIM_SCSI && queue == 1) {
+        victim_plug(v, 5);
     }
     victim_turn(v);
 }

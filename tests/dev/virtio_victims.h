@@ -7,7 +7,15 @@
 
 struct vr_chr;
 
-enum { VICTIM_BLK, VICTIM_NET, VICTIM_CONSOLE, VICTIM_RNG, VICTIM_BALLOON, VICTIM_COUNT };
+enum {
+    VICTIM_BLK,
+    VICTIM_NET,
+    VICTIM_CONSOLE,
+    VICTIM_RNG,
+    VICTIM_BALLOON,
+    VICTIM_SCSI,
+    VICTIM_COUNT
+};
 enum { VICTIM_DISK = 1 << 20 };
 
 /* Where the device's own registers are, and a ROM. */

@@ -19,6 +19,7 @@
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
+#include "dev/virtio/scsi.h"
 
 #include <string.h>
 
@@ -72,7 +73,7 @@ struct fuzz {
 
 static const struct vr_dev_class *const kinds[] = {
     &vr_virtio_blk_mmio_class, &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
-    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class,
+    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class, &vr_virtio_scsi_mmio_class,
 };
 
 static uint64_t take(struct fuzz *f, unsigned width)
@@ -321,6 +322,21 @@ static void op_read(struct fuzz *f)
     f->sum += vr_dev_read(f->dev, 0, off, off < 0x100 && off % 4 == 0 ? 4 : width);
 }
 
+/* The disk comes and goes, the disc too; u8: which. */
+static void op_plug(struct fuzz *f)
+{
+    const struct vr_virtio_scsi_unit disk = {.kind = VR_SCSI_DISK, .blk = &f->blk.blk};
+    bool disc = take(f, 1) & 1;
+    f->blk.mode &= 2; /* going waits for what is in flight */
+    fuzz_blk_release(&f->blk);
+    if (disc) {
+        vr_assert(vr_virtio_scsi_medium(f->dev, 1, 0, take(f, 1) & 1 ? &f->blk.blk : NULL, NULL) ==
+                  0);
+    } else if (vr_virtio_scsi_unplug(f->dev, 0, 0, NULL) < 0) {
+        vr_assert(vr_virtio_scsi_plug(f->dev, &disk, NULL) == 0);
+    }
+}
+
 static void run(struct fuzz *f)
 {
     for (unsigned steps = 0; f->len && steps < 500; steps++) {
@@ -360,6 +376,8 @@ static void run(struct fuzz *f)
         default:
             if (f->kind == 1) {
                 f->net.user.on_link(f->net.user.opaque, take(f, 1) & 1);
+            } else if (f->kind == 5) {
+                op_plug(f);
             } else if (f->kind == 4) {
                 vr_virtio_balloon_target(f->dev, take(f, 4));
                 vr_assert(vr_virtio_balloon_ask(f->dev, 0, NULL) != 1);
@@ -391,6 +409,11 @@ static void fuzz_init(struct fuzz *f)
         vr_virtio_blk_attach(f->dev, &f->blk.blk);
     } else if (f->kind == 1) {
         vr_virtio_net_attach(f->dev, &f->net);
+    } else if (f->kind == 5) {
+        struct vr_virtio_scsi_unit unit = {.kind = VR_SCSI_DISK, .blk = &f->blk.blk};
+        vr_assert(vr_virtio_scsi_plug(f->dev, &unit, NULL) == 0);
+        unit = (struct vr_virtio_scsi_unit){.kind = VR_SCSI_CDROM, .target = 1, .blk = &f->blk.blk};
+        vr_assert(vr_virtio_scsi_plug(f->dev, &unit, NULL) == 0);
     }
     for (unsigned i = 0; f->kind == 2 && i < PORTS; i++) {
         const struct vr_chr_opts opts = {.spec = "mem"};
@@ -574,6 +597,58 @@ static void seed_balloon(struct writer *w)
     put(w, 0x3000, 4);
 }
 
+static const uint8_t scsi_seeds[][16] = {
+    {0x00},
+    {0x28, 0, 0, 0, 0, 1, 0, 0, 2},
+    {0x2a, 8, 0, 0, 0, 1, 0, 0, 2},
+    {0x12, 0, 0, 0, 36},
+    {0x12, 1, 0x83, 0, 255},
+    {0x1a, 0, 0x3f, 0, 255},
+    {0x15, 0x10, 0, 0, 24},
+    {0x42, 0, 0, 0, 0, 0, 0, 0, 24},
+    {0x93, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 8},
+    {0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32},
+    {0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 64},
+    {0x43, 0, 0, 0, 0, 0, 0, 0, 20},
+    {0x46, 0, 0, 0, 0, 0, 0, 0, 128},
+    {0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8},
+    {0x1b, 0, 0, 0, 2},
+    {0xbe, 0, 0, 0, 0, 1, 0, 0, 1, 0x10},
+};
+
+/* The command twice, to the disk and the disc (the first hears that the unit is new); then a task
+ * to abort, and units that come and go. */
+static void seed_scsi(struct writer *w, const uint8_t *cdb)
+{
+    static const uint8_t abort_task[24] = {0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0x40};
+    uint8_t head[51] = {1, 0, 0x40};
+    memcpy(head + 19, cdb, 16);
+    for (unsigned i = 0; i < 6; i++) {
+        head[1] = i & 1;
+        put_poke(w, DATA + 64 * i, head, sizeof(head));
+        put_desc(w, 2, 4 * i, 64 * i, 51, 1);
+        put_desc(w, 2, 4 * i + 1, 2048, 1024, 1);
+        put_desc(w, 2, 4 * i + 2, 4096, 108, 3);
+        put_desc(w, 2, 4 * i + 3, 4608, 1024, 2);
+        if (i == 4) {
+            put(w, OP_HOLD, 1);
+            put(w, 1, 1);
+        }
+        put_publish(w, 2, 4 * i);
+        put(w, i < 4 ? OP_TURN : OP_READ, 1);
+        put(w, 0, i < 4 ? 0 : 2);
+    }
+    put_poke(w, DATA + 1024, abort_task, sizeof(abort_task));
+    put_desc(w, 0, 0, 1024, 24, 1);
+    put_desc(w, 0, 1, 1100, 1, 2);
+    put_publish(w, 0, 0);
+    put_desc(w, 1, 0, 1200, 16, 2);
+    put_publish(w, 1, 0);
+    put(w, OP_RESIZE, 1);
+    put(w, 0, 1);
+    put(w, OP_TURN, 1);
+}
+
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
 {
     static const uint8_t types[] = {0, 1, 4, 8, 11, 13};
@@ -603,6 +678,10 @@ size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
         put(&w, 4, 1);
         put(&w, ring, 1);
         seed_balloon(&w);
+    } else if (what < VR_COUNT(types) + 4 + VR_COUNT(scsi_seeds)) {
+        put(&w, 5, 1);
+        put(&w, ring, 1);
+        seed_scsi(&w, scsi_seeds[what - VR_COUNT(types) - 4]);
     }
     return w.len;
 }

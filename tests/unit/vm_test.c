@@ -25,6 +25,12 @@ static void test_settings(void **state)
         {"balloon", "tkae=1M", -EINVAL, "did you mean 'take'?"},
         {"balloon", "take=some", -EINVAL, "expected a size"},
         {"balloon", "reporting=1,2", -EINVAL, "unknown key '2'"},
+        {"disk", "a.img,bus=scsi,serial=S1", 0, NULL},
+        {"disk", "a.img,bus=scsi,queues=2", -EINVAL, "the serial alone"},
+        {"disk", "a.img,bus=ide", -EINVAL, "virtio or scsi"},
+        {"cdrom", "none", 0, NULL},
+        {"cdrom", "a.iso", 0, NULL},
+        {"cdrom", "", -EINVAL, "ISO image"},
         {"virtio-console", "unix:/tmp/a,,b=c,name=org.vireo.0", 0, NULL},
         {"virtio-console", "null", 0, NULL},
         {"virtio-console", "null,name=org.vireo.0", -EEXIST, "another port"},
@@ -151,6 +157,47 @@ static void test_reset(void **state)
     guest_end(&g);
     vireo_config_destroy(config);
     place_remove(&p);
+}
+
+/* Disks come and go at a controller that is there, before the machine runs. */
+static void test_scsi(void **state)
+{
+    struct place p, image;
+    struct vireo_vm *vm = NULL;
+    struct vr_error err;
+    unsigned target = 99;
+    static char sectors[65536];
+    (void)state;
+    place_program(&p, idle, VR_COUNT(idle));
+    place_write(&image, sectors, sizeof(sectors));
+    struct vireo_config *config = config_for(p.path);
+    assert_int_equal(vireo_vm_create(config, &vm, &err), 0);
+    assert_int_equal(vireo_vm_scsi_add(vm, image.path, &target, &err), -ENODEV);
+    assert_int_equal(vireo_vm_scsi_remove(vm, 0, &err), -ENODEV);
+    assert_int_equal(vireo_vm_cdrom_change(vm, 0, NULL, &err), -ENODEV);
+    assert_non_null(strstr(err.msg, "--cdrom"));
+    vireo_vm_destroy(vm);
+    assert_int_equal(vireo_config_set(config, "cdrom", "none", &err), 0);
+    assert_int_equal(vireo_vm_create(config, &vm, &err), 0);
+    assert_int_equal(vireo_vm_scsi_add(vm, "/nowhere/x", &target, &err), -ENOENT);
+    assert_int_equal(vireo_vm_scsi_add(vm, "x,colour=red", &target, &err), -EINVAL);
+    assert_int_equal(target, 99);
+    for (unsigned round = 0; round < 3; round++) { /* it is closed, and unlocked, each time */
+        assert_int_equal(vireo_vm_scsi_add(vm, image.path, &target, &err), 0);
+        assert_int_equal(target, 1);
+        assert_int_equal(vireo_vm_scsi_add(vm, image.path, &target, &err), -EBUSY);
+        assert_int_equal(vireo_vm_scsi_remove(vm, 1, &err), 0);
+        assert_int_equal(vireo_vm_scsi_remove(vm, 1, &err), -ENOENT);
+        assert_int_equal(vireo_vm_cdrom_change(vm, 0, image.path, &err), 0);
+        assert_int_equal(vireo_vm_cdrom_change(vm, 0, round % 2 ? NULL : image.path, &err), 0);
+        assert_int_equal(vireo_vm_cdrom_change(vm, 0, NULL, &err), 0);
+    }
+    assert_int_equal(vireo_vm_cdrom_change(vm, 3, NULL, &err), -ENOENT);
+    assert_int_equal(vireo_vm_scsi_add(vm, image.path, &target, &err), 0); /* for destroy */
+    vireo_vm_destroy(vm);
+    vireo_config_destroy(config);
+    place_remove(&p);
+    place_remove(&image);
 }
 
 /* A balloon without a driver, and none at all. */
@@ -524,7 +571,7 @@ int main(void)
         cmocka_unit_test(test_refused),     cmocka_unit_test(test_many),
         cmocka_unit_test(test_signals),     cmocka_unit_test(test_events),
         cmocka_unit_test(test_events_many), cmocka_unit_test(test_stats),
-        cmocka_unit_test(test_balloon),
+        cmocka_unit_test(test_balloon),     cmocka_unit_test(test_scsi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
