@@ -226,7 +226,7 @@ static void mirror_show(struct vr_cpu *cpu, const struct mirror *m)
 
 static bool mirror_may(const struct vr_cpu *cpu)
 {
-    return !cpu->mirrors->off && cpu->isa->low_va_bits(cpu) == VR_MIRROR_BITS;
+    return !cpu->mirrors->off && !cpu->lockstep && cpu->isa->low_va_bits(cpu) == VR_MIRROR_BITS;
 }
 
 static struct mirror *mirror_current(struct vr_cpu *cpu)
