@@ -45,4 +45,10 @@ with tap.test("in 64 KiB of code memory a hart, which is full all the time, Debi
     print(f"# code memory was full {found[1]} times", flush=True)
     assert int(found[1]) > 1000, said
 
+with tap.test("with every user page in mirrors, whatever that costs, Debian boots"):
+    said = boot("-c", 2, "--engine", "jit", "--jit", "stats", "--mirror", "always")
+    found = re.search(r"pages mirrored (\d+) by (\d+) faults", said)
+    print(f"# {found[1]} pages by {found[2]} faults", flush=True)
+    assert int(found[1]) > 1000, said
+
 tap.finish()

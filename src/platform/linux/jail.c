@@ -284,7 +284,7 @@ int vr_jail_space(int handle, struct vr_jail_space *ret_space)
 
 int vr_jail_sync(struct vr_jail *jail)
 {
-    int fd, r = vr_jail_reopen(jail, jail->root, O_RDONLY, &fd);
+    int fd = -1, r = vr_jail_reopen(jail, jail->root, O_RDONLY, &fd);
     if (r == 0) {
         r = jail_status(syncfs(fd));
         close(fd);
