@@ -20,6 +20,7 @@ import pathlib
 import random
 import re
 import shlex
+import subprocess
 import sys
 import time
 
@@ -119,7 +120,7 @@ def run_guest(engine, harts, todo, inputs, args, report, log_dir, slower=1):
                 guest.wait()
                 if guest.process.returncode:
                     raise AssertionError(f"exit code {guest.process.returncode}")
-            except (AssertionError, TimeoutError) as gone:
+            except (AssertionError, subprocess.TimeoutExpired) as gone:
                 running = set(re.findall(r"^=== (\S+): begins$", guest.text, re.M)) - seen
                 report.fail(label, "the guest", f"{gone}\n{guest.errors()}\nrunning: {', '.join(sorted(running))}")
             (log_dir / f"{engine}.{harts}.log").write_text(guest.text)
