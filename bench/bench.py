@@ -3,10 +3,10 @@
 
   bench.py [-b MODE[;MODE...]] [-r REPS] [-t SECS] [-m MIB] [-s SMP] [--conf FILE] [--no-history] [PEER...]
 
-MODE is what one guest does: boot, idle, startup, blk (image on a disk), blkmem (image in memory), net, fs, root (see
-rootfs.sh), or benchmarks and their groups (int fp mem sys smp) with commas between; smp has two harts at least. PEERs
-are names of peers.conf (or of FILE), or paths of a vireo or a QEMU ([NAME=]PATH); the first is what the others are
-divided by. Default: qemu10 vireo native. Everything generated, and results.jsonl, goes to $BENCH_DIR (build/bench); a
+MODE is what one guest does: boot, idle, startup, blk (image on a disk), blkmem (image in memory), net, fs, root
+(programs of a Debian userland), or benchmarks and their groups (int fp mem sys smp) with commas between; smp has two
+harts at least. PEERs are names of peers.conf (or of FILE), or paths of a vireo or a QEMU ([NAME=]PATH); the first is
+what the others are divided by. Default: qemu10 vireo native. Everything generated, and results.jsonl, goes to $BENCH_DIR (build/bench); a
 run of all computing groups goes into the history (see history.py). The last line is `geomean vs QEMU: N.NN`, over all
 programs of int, fp, mem and sys."""
 
@@ -17,22 +17,26 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 
-import history
-import measure
-import peers as who
-import report
-
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "tests/guest"))
+import debian  # noqa: E402
+import history  # noqa: E402
+import measure  # noqa: E402
+import peers as who  # noqa: E402
+import report  # noqa: E402
+
 MODES = "startup;boot;idle;int,fp;mem;sys;smp;blk;blkmem;net;fs"
 IN_GUEST = {"boot", "idle", "blk", "blkmem", "net", "fs", "root"}  # what native code has no twin of
 DISK_MIB = 512
+USERLAND = debian.ROOT_DISK._replace(name="bench", packages=[*debian.PACKAGES, "xz-utils"])
 
 
 @contextlib.contextmanager
@@ -136,14 +140,14 @@ def make_inputs(bench_dir, modes):
     (bench_dir / "log").mkdir(parents=True, exist_ok=True)
     os.environ["BENCH_DIR"] = str(bench_dir)
     subprocess.run([HERE / "guest.sh"], stdin=subprocess.DEVNULL, check=True)
-    if "root" in modes and not (bench_dir / "root.img").exists():
-        subprocess.run([HERE / "rootfs.sh"], stdin=subprocess.DEVNULL, check=True)
     images = {"blk": bench_dir / "disk.img", "root": bench_dir / "root.img",
               "blkmem": pathlib.Path(f"/dev/shm/vireo-bench-{os.getuid()}.img")}
     for mode in {"blk", "blkmem"} & set(modes):
         with open(images[mode], "r+b" if images[mode].exists() else "w+b") as image:
             while image.seek(0, os.SEEK_END) < DISK_MIB << 20:
                 image.write(os.urandom(1 << 20))
+    if "root" in modes:
+        shutil.copy(debian.image(USERLAND), images["root"])
     guest = bench_dir / "guest"
     return {"root": ROOT, "bench_dir": bench_dir, "images": images, "guest": guest, "kernel": guest / "Image", "initrd": guest / "initrd.gz",
             "bios": guest / "fw_dynamic.bin", "off": guest / "off.elf"}

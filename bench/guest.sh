@@ -24,7 +24,8 @@ done
 riscv64-linux-gnu-gcc -march=rv64imac -mabi=lp64 -nostdlib -static -Wl,-Ttext=0x80000000 \
     -Wl,--build-id=none -o "$guest/off.elf" "$here/guest/off.S"
 
+cat "$here/guest/bench.h" "$here/guest/bench_int.c" | sed '/"bench.h"/d' >"$guest/job.c" # what gcc compiles
 "$tools/initramfs.py" --gzip -k "$kernel" -o "$guest/initrd.gz" -i "$here/guest/init" \
     -m virtio_mmio,virtio_blk,virtio_net,virtiofs,ext4 \
     -f "$guest/bench.rv:bin/bench" -f "$guest/blk.rv:bin/blk" -f "$guest/net.rv:bin/net" \
-    -f "$guest/fs.rv:bin/fs" >/dev/null
+    -f "$guest/fs.rv:bin/fs" -f "$here/guest/realworld.sh:root/realworld.sh" -f "$guest/job.c:root/job.c" >/dev/null

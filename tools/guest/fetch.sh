@@ -18,7 +18,6 @@
 #   fetch.sh debs N..      downloads riscv64 packages and all that they depend on; prints the .deb files
 #   fetch.sh sysroot       the libraries that vireo is built with, for arm64, of Debian 12 as the cross
 #                          compiler is; prints the folder, in which cross.ini is for meson
-#   fetch.sh sources       prints an apt source line for that mirror (for mmdebstrap)
 #
 # MIRROR=URI overrides the mirror. To fetch again (a newer kernel), remove the cache folder.
 set -eu
@@ -326,6 +325,5 @@ debs)
         echo "$archives/$file"
     done
     ;;
-sources) lock; apt_ready riscv64 >&2; cat "$cache/apt-riscv64/sources.list" ;;
 *) sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"; [ "$command" = help ] || exit 2 ;;
 esac
