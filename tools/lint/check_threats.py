@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Fails when docs/threats.md names a test that is not there: a file that the build runs, a function in the list
 of tests of the file before it, or a quoted property of one; when a row names neither a test nor says that there
-is nothing to test; and when a test that is called after a row is in none."""
+is nothing to test; and when a test that is called after a row is in none. The same for the names of tests in docs/virtio.md."""
 
 import re
 
 from tree import ROOT, files, finish, show
 
 DOC = "docs/threats.md"
+MUSTS = "docs/virtio.md"
 
 
 def runs(path):
@@ -26,11 +27,11 @@ def is_test(function, text):
 
 
 problems, checked, named, numbers = [], 0, set(), []
-for row in (ROOT / DOC).read_text().splitlines():
-    number = re.match(r"\| (\d+) \|", row)
-    if not number:
-        continue
-    numbers.append(int(number[1]))
+
+
+def look_at(doc, row):
+    """Are the tests of @row there? Returns them."""
+    global checked
     path = text = ""
     tests = re.findall(r"`(tests/[^`]+)`|`(\w+)`|\"([^\"]+)\"", row)
     for path_, function, prop in tests:
@@ -40,12 +41,21 @@ for row in (ROOT / DOC).read_text().splitlines():
             exists = (ROOT / path).is_file()
             text = (ROOT / path).read_text() if exists else ""
             if not exists:
-                problems.append(f"{DOC}: no file {path}")
+                problems.append(f"{doc}: no file {path}")
             elif not runs(ROOT / path):
-                problems.append(f"{DOC}: the build does not run {path}")
+                problems.append(f"{doc}: the build does not run {path}")
         elif not (is_test(function, text) if function else f'"{prop}"' in text):
-            problems.append(f"{DOC}: no test {function or prop} in {path}: row {number[1]}")
+            problems.append(f"{doc}: no test {function or prop} in {path}: {row[:40]}")
         named.add((path, function))
+    return tests
+
+
+for row in (ROOT / DOC).read_text().splitlines():
+    number = re.match(r"\| (\d+) \|", row)
+    if not number:
+        continue
+    numbers.append(int(number[1]))
+    tests = look_at(DOC, row)
     if not tests and not re.search(r"\b(no|not) .*\byet\b", row):
         problems.append(f"{DOC}: row {number[1]} names no test, and does not say why")
 if numbers != list(range(1, len(numbers) + 1)):
@@ -55,4 +65,7 @@ for path in files(".c"):
         for function in re.findall(r"\b(row_\d+_\w+)\(void \*\*state\)", path.read_text()):
             if (show(path), function) not in named:
                 problems.append(f"{DOC}: {show(path)}: {function} is in no row")
+for row in (ROOT / MUSTS).read_text().splitlines():
+    if re.match(r"\| \d+\.", row) and not look_at(MUSTS, row.rsplit("|", 2)[1]):
+        problems.append(f"{MUSTS}: no test for {row[:60]}")
 finish(problems, checked)
