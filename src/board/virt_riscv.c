@@ -12,7 +12,6 @@
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/fs.h"
-#include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 #include "platform/random.h"
@@ -27,13 +26,8 @@ int virt_add(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, 
 {
     struct vr_dev *dev;
     vr_assert(v->dev_count < VIRT_DEVS);
-    int r = vr_dev_create(cls, id, opts, vr_machine_env(v->machine), &dev, err);
+    int r = virt_new(v, cls, id, opts, &dev, err);
     if (r < 0) {
-        return r;
-    }
-    r = vr_machine_add_dev(v->machine, dev, err);
-    if (r < 0) {
-        vr_dev_destroy(dev);
         return r;
     }
     if (wire) {
@@ -165,20 +159,7 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     return r;
 }
 
-int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                    const char *opts, unsigned *slot, struct vr_dev **ret_dev, struct vr_error *err)
-{
-    if (*slot == VR_VIRT_MMIO_SLOTS) {
-        return vr_err(err, -ENOSPC, "%s: all %d virtio slots of this machine are taken", id,
-                      VR_VIRT_MMIO_SLOTS);
-    }
-    unsigned i = (*slot)++;
-    return virt_add(v, cls, id, opts, VIRT_MMIO + i * UINT64_C(0x1000), 0x1000, vr_virtio_mmio_irq,
-                    VIRT_IRQ_MMIO + i, ret_dev, err);
-}
-
-static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
-                          struct vr_error *err)
+static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     int r = 0;
     unsigned n = 0;
@@ -199,7 +180,7 @@ static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, unsig
             r = virt_own(v, close_blk, v->blk[i], err);
         }
         if (r == 0) {
-            r = virt_add_virtio(v, &vr_virtio_blk_mmio_class, id, disk->opts, slot, &dev, err);
+            r = virt_add_virtio(v, "blk", id, disk->opts, &dev, err);
         }
         if (r == 0) {
             vr_virtio_blk_attach(dev, v->blk[i]);
@@ -208,8 +189,7 @@ static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, unsig
     return r;
 }
 
-static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
-                         struct vr_error *err)
+static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < o->net_count; i++) {
@@ -234,7 +214,7 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsign
             }
         }
         if (r == 0) {
-            r = virt_add_virtio(v, &vr_virtio_net_mmio_class, id, opts, slot, &dev, err);
+            r = virt_add_virtio(v, "net", id, opts, &dev, err);
         }
         if (r == 0) {
             vr_virtio_net_attach(dev, v->net[i]);
@@ -245,8 +225,7 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, unsign
 
 _Static_assert((int)VR_VIRT_TAG_MAX == (int)VR_VIRTIO_FS_TAG_MAX, "a tag has one length");
 
-static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
-                           struct vr_error *err)
+static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < o->share_count; i++) {
@@ -268,7 +247,7 @@ static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, unsi
             r = virt_own(v, close_fs, fs, err);
         }
         if (r == 0) {
-            r = virt_add_virtio(v, &vr_virtio_fs_mmio_class, id, opts, slot, &dev, err);
+            r = virt_add_virtio(v, "fs", id, opts, &dev, err);
         }
         if (r == 0) {
             vr_virtio_fs_attach(dev, fs);
@@ -307,7 +286,6 @@ static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
 
 static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
-    unsigned slot = 0;
     struct vr_dev *dev;
     int r = virt_plan(v, o, err);
     if (r == 0) {
@@ -332,27 +310,32 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
         r = virt_add_platform(v, o, err);
     }
     if (r == 0) {
-        r = virt_add_disks(v, o, &slot, err);
+        r = virt_add_pci(v, err);
     }
     if (r == 0) {
-        r = virt_add_scsi(v, o, &slot, err);
+        r = virt_add_disks(v, o, err);
     }
     if (r == 0) {
-        r = virt_add_nets(v, o, &slot, err);
+        r = virt_add_scsi(v, o, err);
     }
     if (r == 0) {
-        r = virt_add_shares(v, o, &slot, err);
+        r = virt_add_nets(v, o, err);
+    }
+    if (r == 0) {
+        r = virt_add_shares(v, o, err);
     }
     if (r == 0 && !o->no_rng) {
-        r = virt_add_virtio(v, &vr_virtio_rng_mmio_class, "rng", NULL, &slot, &dev, err);
+        r = virt_add_virtio(v, "rng", "rng", NULL, &dev, err);
     }
     if (r == 0) {
-        r = virt_add_ports(v, o, &slot, err);
+        r = virt_add_ports(v, o, err);
     }
     if (r == 0 && o->balloon) {
-        r = virt_add_virtio(v, &vr_virtio_balloon_mmio_class, "balloon", o->balloon_opts, &slot,
-                            &v->balloon, err);
+        r = virt_add_virtio(v, "balloon", "balloon", o->balloon_opts, &v->balloon, err);
         r = r < 0 ? r : vr_virt_balloon_set(v, o->balloon_bytes, err);
+    }
+    if (r == 0) {
+        r = virt_add_devices(v, o, err);
     }
     if (r == 0) {
         r = vr_random_bytes(v->rng_seed, sizeof(v->rng_seed), err);
@@ -448,6 +431,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->append = o->append ? strdup(o->append) : NULL;
     rv_config_default(&v->config);
     v->aia = o->aia;
+    v->virtio_mmio = o->virtio_mmio;
     if (v->aia == VR_VIRT_AIA_NONE) {
         v->config.ext &= ~(UINT64_C(1) << RV_EXT_smaia | UINT64_C(1) << RV_EXT_ssaia);
     }

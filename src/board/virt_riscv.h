@@ -14,6 +14,7 @@
 
 enum {
     VR_VIRT_MMIO_SLOTS = 8,
+    VR_VIRT_DEVICES = 32,
     VR_VIRT_DISKS = 8,
     VR_VIRT_NETS = 8,
     VR_VIRT_PORTS = 8,
@@ -28,6 +29,12 @@ struct vr_virt_disk {
     bool force_raw;   /* take it as raw even if it looks like another format */
     bool scsi, cdrom; /* at the SCSI controller; there, as a drive (path NULL: without a disc) */
     const char *opts; /* options of the virtio-blk class; SCSI: "serial=..."; or NULL */
+};
+
+/* A device by its class, for those that need no host end. */
+struct vr_virt_device {
+    const char *cls;  /* "virtio-rng-pci" */
+    const char *opts; /* of the class, or NULL */
 };
 
 struct vr_virt_net {
@@ -93,12 +100,15 @@ struct vr_virt_opts {
     unsigned port_count;
     const struct vireo_host_use *use; /* of the host; NULL: nothing special */
     bool no_rng;                      /* leave virtio-rng out */
-    bool balloon;                     /* a virtio-balloon; */
-    const char *balloon_opts;         /* options of its class, or NULL */
-    uint64_t balloon_bytes;           /* to take from the guest at the start */
-    uint64_t epoch_ns;                /* wall time at power-on; 0: the host's now */
-    FILE *trace_insn;                 /* instruction trace; borrowed; NULL: off */
-    bool end_on_reset;                /* a reset by the guest ends the machine */
+    bool virtio_mmio;                 /* virtio devices on MMIO, not on PCI */
+    struct vr_virt_device device[VR_VIRT_DEVICES];
+    unsigned device_count;
+    bool balloon;             /* a virtio-balloon; */
+    const char *balloon_opts; /* options of its class, or NULL */
+    uint64_t balloon_bytes;   /* to take from the guest at the start */
+    uint64_t epoch_ns;        /* wall time at power-on; 0: the host's now */
+    FILE *trace_insn;         /* instruction trace; borrowed; NULL: off */
+    bool end_on_reset;        /* a reset by the guest ends the machine */
     enum vr_clock_kind clock;
     bool own_loop_thread;
     struct vr_log *log;
@@ -137,5 +147,12 @@ void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);
 /* The memory map, for people: row @i, false past the end. */
 bool vr_virt_map_row(struct vr_virt *virt, unsigned i, const char **ret_name, uint64_t *ret_gpa,
                      uint64_t *ret_len, unsigned *ret_irq);
+
+/* A PCI function, for people: function @i, false past the end. */
+struct vr_virt_pci {
+    struct vr_dev *dev;
+    char place[48]; /* "01.0": device and function on the root bus; "port0/00.0": behind a port */
+};
+bool vr_virt_pci_row(struct vr_virt *virt, unsigned i, struct vr_virt_pci *ret_row);
 
 #endif

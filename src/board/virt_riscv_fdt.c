@@ -3,6 +3,7 @@
  * Devicetree Specification 0.4; bindings as in Linux Documentation/devicetree/bindings/riscv.
  */
 #include "board/virt_riscv_priv.h"
+#include "dev/pci/host.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -114,6 +115,20 @@ static void fdt_controller(const struct vr_virt *v, const struct vr_dev *dev, st
     }
 }
 
+/* Its lines, and where messages go. */
+static void fdt_wire_pci(struct vr_virt *v, const struct virt_dev *d)
+{
+    uint32_t cells[2 * VR_PCI_INTX];
+    unsigned each = v->aia ? 2 : 1;
+    for (unsigned i = 0; i < VR_PCI_INTX; i++) {
+        cells[each * i] = d->at.irq[i];
+        if (v->aia) {
+            cells[2 * i + 1] = IRQ_LEVEL_HIGH;
+        }
+    }
+    vr_pci_host_wiring(v->pci, cells, each, v->imsic_s ? PHANDLE_IMSIC_S : 0);
+}
+
 static void fdt_device(struct vr_virt *v, const struct virt_dev *d)
 {
     uint32_t cells[VR_MAX_VCPUS * 4];
@@ -128,6 +143,9 @@ static void fdt_device(struct vr_virt *v, const struct virt_dev *d)
         at.irq[at.irq_count++] = IRQ_LEVEL_HIGH;
     }
     at.phandle = d->dev == v->test ? PHANDLE_TEST : 0;
+    if (d->dev == v->pci) {
+        fdt_wire_pci(v, d);
+    }
     fdt_controller(v, d->dev, &at, cells);
     d->dev->cls->describe(d->dev, v->fdt, &at);
 }

@@ -27,8 +27,7 @@ static void ports_order(const struct vr_virt_opts *o, unsigned *ret_order)
     }
 }
 
-int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
-                   struct vr_error *err)
+int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     unsigned order[VR_VIRT_PORTS] = {0};
     char opts[320] = "ports=";
@@ -45,7 +44,7 @@ int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *sl
             return vr_err(err, -EINVAL, "console: the names of its ports are too long");
         }
     }
-    int r = virt_add_virtio(v, &vr_virtio_console_mmio_class, "console", opts, slot, &dev, err);
+    int r = virt_add_virtio(v, "console", "console", opts, &dev, err);
     for (unsigned i = 0; r == 0 && i < o->port_count; i++) {
         r = virt_open_chr(v, &o->port[order[i]], &v->port[order[i]], err);
         if (r == 0) {

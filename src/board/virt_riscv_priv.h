@@ -14,25 +14,29 @@
 #include "dev/virtio/scsi.h"
 
 /* The memory map (CONTRACT: the RISC-V virt machine). */
-#define VIRT_ROM     UINT64_C(0x1000)
-#define VIRT_ROM_LEN UINT64_C(0xf000)
-#define VIRT_TEST    UINT64_C(0x100000)
-#define VIRT_RTC     UINT64_C(0x101000)
-#define VIRT_CLINT   UINT64_C(0x2000000)
-#define VIRT_SSWI    UINT64_C(0x2f00000)
-#define VIRT_PLIC    UINT64_C(0xc000000)
-#define VIRT_APLIC_M UINT64_C(0xc000000)
-#define VIRT_APLIC_S UINT64_C(0xd000000)
-#define VIRT_UART    UINT64_C(0x10000000)
-#define VIRT_MMIO    UINT64_C(0x10001000)
-#define VIRT_FW_CFG  UINT64_C(0x10100000)
-#define VIRT_FLASH   UINT64_C(0x20000000) /* code; the variables follow */
-#define VIRT_IMSIC_M UINT64_C(0x24000000)
-#define VIRT_IMSIC_S UINT64_C(0x28000000)
-#define VIRT_RAM     UINT64_C(0x80000000)
-#define VIRT_RAM_MAX (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
+#define VIRT_ROM           UINT64_C(0x1000)
+#define VIRT_ROM_LEN       UINT64_C(0xf000)
+#define VIRT_TEST          UINT64_C(0x100000)
+#define VIRT_RTC           UINT64_C(0x101000)
+#define VIRT_CLINT         UINT64_C(0x2000000)
+#define VIRT_SSWI          UINT64_C(0x2f00000)
+#define VIRT_PLIC          UINT64_C(0xc000000)
+#define VIRT_APLIC_M       UINT64_C(0xc000000)
+#define VIRT_APLIC_S       UINT64_C(0xd000000)
+#define VIRT_UART          UINT64_C(0x10000000)
+#define VIRT_MMIO          UINT64_C(0x10001000)
+#define VIRT_FW_CFG        UINT64_C(0x10100000)
+#define VIRT_PCI_IO        UINT64_C(0x3000000)
+#define VIRT_PCI_ECAM      UINT64_C(0x30000000)
+#define VIRT_PCI_MEM32     UINT64_C(0x40000000)
+#define VIRT_PCI_MEM64_LEN UINT64_C(0x400000000)
+#define VIRT_FLASH         UINT64_C(0x20000000) /* code; the variables follow */
+#define VIRT_IMSIC_M       UINT64_C(0x24000000)
+#define VIRT_IMSIC_S       UINT64_C(0x28000000)
+#define VIRT_RAM           UINT64_C(0x80000000)
+#define VIRT_RAM_MAX       (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
 
-enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11 };
+enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11, VIRT_IRQ_PCI = 32 };
 enum { VIRT_DEVS = 32 };
 enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 
@@ -60,6 +64,9 @@ struct vr_virt {
     struct vr_dev *irqchip; /* where the devices' wires end: PLIC or APLIC */
     struct vr_dev *imsic_m, *imsic_s;
     struct vr_dev *clint, *uart, *test;
+    struct vr_dev *pci;                            /* host bridge */
+    bool virtio_mmio;                              /* virtio devices are not on PCI */
+    unsigned mmio_slots;                           /* taken */
     struct vr_dev *balloon;                        /* NULL: none */
     struct vr_dev *scsi;                           /* the same */
     struct vr_blk *scsi_blk[VR_VIRTIO_SCSI_UNITS]; /* by target */
@@ -89,15 +96,24 @@ struct vr_virt {
 /* Open a console's host end, which the machine closes (virt_riscv.c). */
 int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
                   struct vr_error *err) VR_MUST;
-/* Put a virtio device into the next MMIO slot (virt_riscv.c). */
-int virt_add_virtio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                    const char *opts, unsigned *slot, struct vr_dev **ret_dev,
-                    struct vr_error *err) VR_MUST;
+/* Places (virt_riscv_pci.c). Create a device and hand it to the machine; */
+int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
+             struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* the host bridge; */
+int virt_add_pci(struct vr_virt *v, struct vr_error *err) VR_MUST;
+/* a device in the next free slot of the root bus; */
+int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                    const char *opts, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* a virtio device ("blk", "net", ...) on PCI or MMIO, as the machine has it; */
+int virt_add_virtio(struct vr_virt *v, const char *kind, const char *id, const char *opts,
+                    struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* and what the user named by class. */
+int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *opts,
+                     struct vr_error *err) VR_MUST;
 /* The SCSI controller with its units (virt_riscv_scsi.c). */
-int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *opts, unsigned *slot,
-                  struct vr_error *err) VR_MUST;
+int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
 /* The virtio console (virt_riscv_ports.c). */
-int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *opts, unsigned *slot,
+int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *opts,
                    struct vr_error *err) VR_MUST;
 /* Create a device, hand it to the machine, map its first window, and connect its wire to input @irq
  * of the interrupt controller (0: none). */

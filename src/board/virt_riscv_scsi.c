@@ -44,8 +44,7 @@ static int scsi_plug(struct vr_virt *v, const struct vr_virt_disk *disk, unsigne
     return 0;
 }
 
-int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slot,
-                  struct vr_error *err)
+int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     unsigned target = 0;
     int r = 0;
@@ -57,9 +56,7 @@ int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *o, unsigned *slo
             for (unsigned k = 0; r == 0 && k < VR_VIRTIO_SCSI_UNITS; k++) {
                 r = vr_machine_own(v->machine, scsi_close, &v->scsi_blk[k], err);
             }
-            r = r < 0 ? r
-                      : virt_add_virtio(v, &vr_virtio_scsi_mmio_class, "scsi0", NULL, slot,
-                                        &v->scsi, err);
+            r = r < 0 ? r : virt_add_virtio(v, "scsi", "scsi0", NULL, &v->scsi, err);
         }
         r = r < 0 ? r : scsi_plug(v, &o->disk[i], target++, err);
     }

@@ -249,6 +249,12 @@ static void query_explain_text(const json_t *e)
         const char *cls = cli_json_str(row, "class");
         printf("%s%s\n", *cls ? "  " : "", cls);
     }
+    printf("\nPCI Express:\n");
+    json_array_foreach(json_object_get(e, "pci"), i, row)
+    {
+        printf("  %-12s  %-8s  %s\n", cli_json_str(row, "place"), cli_json_str(row, "name"),
+               cli_json_str(row, "class"));
+    }
 }
 
 static int query_write_dtb(const struct cli *cli, struct vireo_vm *vm)

@@ -38,6 +38,9 @@ void vireo_config_destroy(struct vireo_config *c)
     for (unsigned i = 0; i < c->disk_count; i++) {
         vr_config_disk_fini(&c->disk[i]);
     }
+    for (unsigned i = 0; i < c->device_count; i++) {
+        vr_config_device_fini(&c->device[i]);
+    }
     for (unsigned i = 0; i < c->net_count; i++) {
         vr_config_net_fini(&c->net[i]);
     }

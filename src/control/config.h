@@ -25,12 +25,20 @@ struct vr_config_said {
     const char *why; /* the reason of a default, static; NULL: the user's */
 };
 
+struct vr_config_device {
+    char *cls, *opts; /* opts: NULL, none */
+};
+enum { VR_CONFIG_CLASSES = 128 };
+
 struct vireo_config {
     char *name, *control, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
     char *console, *port[VR_VIRT_PORTS], *port_name[VR_VIRT_PORTS], *trace_insn;
     enum vr_virt_engine engine;
     enum vr_virt_mmu mmu;
     enum vr_virt_aia aia;
+    bool virtio_mmio;
+    struct vr_config_device device[VR_VIRT_DEVICES];
+    unsigned device_count;
     struct vr_jit_opts jit;
     bool jit_perf, jit_stats;
     uint64_t jit_dump_begin, jit_dump_end; /* 0, 0: none */
@@ -88,6 +96,9 @@ int vr_config_identify(const char *path, const char **ret_key, const char **ret_
                        struct vr_error *err) VR_MUST;
 
 /* --machine (config_machine.c). */
+void vr_config_device_fini(struct vr_config_device *d);
+int vr_config_device(void *target, const struct vr_opt *opt, const char *text,
+                     struct vr_error *err);
 extern const struct vr_opt_key vr_config_machine_keys[];
 int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
                       struct vr_error *err);

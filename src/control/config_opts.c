@@ -782,7 +782,7 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      .apply = vr_config_machine,
      .keys = vr_config_machine_keys,
-     .words = "virt virt,aia=aplic virt,aia=aplic-imsic",
+     .words = "virt virt,aia=aplic virt,aia=aplic-imsic virt,virtio=mmio",
      .why = "the one that stock kernels and firmware run on, with a PLIC",
      .help = "kind of machine (vireo machines lists them), and variants of it"},
     {.name = "memory",
@@ -910,7 +910,7 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      .apply = opts_balloon,
      .keys = opts_balloon_keys,
-     .cls = "virtio-balloon-mmio",
+     .cls = "virtio-balloon-pci",
      .words = "on off",
      .help = "a memory balloon (virtio-balloon): what the guest frees goes back to the host, and "
              "it can be asked to do with less"},
@@ -921,6 +921,15 @@ const struct vr_opt vr_config_opts[] = {
      OPTS_AT(trace_insn),
      .help = "write one line for each instruction that the guest retires: hart, privilege, pc, "
              "instruction, and what it changed (slow, large)"},
+    {.name = "device",
+     .kind = VR_OPT_TEXT,
+     .value = "CLASS[,KEY=VALUE...]",
+     .repeat = true,
+     .group = OPTS_DEVICES,
+     .apply = vr_config_device,
+     .help =
+         "one more device, by its class and with its options: virtio-rng-pci, pci-root-port, ... "
+         "(vireo devices lists them; those with a host end have an option of their own)"},
     {.name = "disk",
      .kind = VR_OPT_FILE,
      .value = "PATH[,ro][,KEY=VALUE...]",
@@ -928,7 +937,7 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_DEVICES,
      .apply = opts_disk,
      .keys = opts_disk_keys,
-     .cls = "virtio-blk-mmio",
+     .cls = "virtio-blk-pci",
      .help = "disk image (raw) or block device of the host, as a virtio disk; a comma in its path "
              "is written twice"},
     {.name = "cdrom",
@@ -947,7 +956,7 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_DEVICES,
      .apply = opts_net,
      .keys = opts_net_keys,
-     .cls = "virtio-net-mmio",
+     .cls = "virtio-net-pci",
      .def = "none",
      .cmd_def = "user",
      .words = "user none",

@@ -42,6 +42,18 @@ static json_t *explain_map(struct vireo_vm *vm)
     return map;
 }
 
+static json_t *explain_pci(struct vireo_vm *vm)
+{
+    struct vr_virt_pci row;
+    json_t *pci = json_array();
+    for (unsigned i = 0; vr_virt_pci_row(vr_vm_virt(vm), i, &row); i++) {
+        json_array_append_new(pci, json_pack("{s:s, s:s, s:s, s:s}", "place", row.place, "name",
+                                             row.dev->id, "class", row.dev->cls->name, "help",
+                                             row.dev->cls->help));
+    }
+    return pci;
+}
+
 /* Every value that was given for @opt, or the default. */
 static void explain_setting(const struct vireo_config *config, const struct vr_opt *opt,
                             json_t *settings)
@@ -65,11 +77,11 @@ json_t *vr_query_explain(const struct vireo_config *config, struct vireo_vm *vm)
     for (const struct vr_opt *o = vr_config_opts; o->name; o++) {
         explain_setting(config, o, settings);
     }
-    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:i, s:I, s:o, s:o}", "name",
+    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o}", "name",
                      config->name, "machine", "arch", kind->arch, "name", kind->name, "help",
                      kind->help, "engine", vr_machine_vcpu(vr_vm_machine(vm), 0)->ops->engine,
                      "kvm_not_used_because", no_kvm, "firmware",
                      config->firmware ? config->firmware : "built-in SBI", "harts",
                      (int)config->cpus, "memory_bytes", (json_int_t)config->memory_bytes, "map",
-                     explain_map(vm), "settings", settings);
+                     explain_map(vm), "pci", explain_pci(vm), "settings", settings);
 }

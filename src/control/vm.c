@@ -163,6 +163,8 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         .engine = c->engine,
         .jit = c->jit,
         .aia = c->aia,
+        .virtio_mmio = c->virtio_mmio,
+        .device_count = c->device_count,
         .ram_bytes = c->memory_bytes,
         .kernel = c->kernel,
         .initrd = c->initrd,
@@ -204,6 +206,9 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
     }
     for (unsigned i = 0; i < c->share_count; i++) {
         o.share[o.share_count++] = c->share[i];
+    }
+    for (unsigned i = 0; i < o.device_count; i++) {
+        o.device[i] = (struct vr_virt_device){.cls = c->device[i].cls, .opts = c->device[i].opts};
     }
     for (unsigned i = 0; i < o.disk_count; i++) {
         o.disk[i] = (struct vr_virt_disk){.path = c->disk[i].path,

@@ -102,7 +102,10 @@ with tap.test("--explain shows the machine and why"):
     regions = {row["name"]: row for row in answer["map"]}
     assert regions["ram"]["gpa"] == 0x80000000 and regions["ram"]["len_bytes"] == 64 << 20
     assert regions["uart0"]["class"] == "uart16550" and regions["uart0"]["irq"] == 10
-    assert regions["disk0"]["class"] == "virtio-blk-mmio" and regions["net0"]["class"] == "virtio-net-mmio"
+    pci = {row["name"]: (row["place"], row["class"]) for row in answer["pci"]}
+    assert pci["disk0"] == ("01.0", "virtio-blk-pci") and pci["net0"] == ("02.0", "virtio-net-pci"), pci
+    mmio = {row["name"]: row for row in asked(*args, "--machine", "virt,virtio=mmio")["map"]}
+    assert mmio["disk0"]["class"] == "virtio-blk-mmio" and mmio["net0"]["irq"] == 2, mmio
     addresses = [row["gpa"] for row in answer["map"]]
     assert addresses == sorted(addresses)
     settings = {row["key"]: row for row in answer["settings"]}

@@ -84,6 +84,9 @@ void hostile_init(struct hostile *h, enum vr_virt_aia aia)
         .serial = {.spec = "mem"},
         .port = {{.spec = "mem"}, {.spec = "null"}},
         .port_count = 2,
+        .virtio_mmio = true,
+        .device = {{.cls = "virtio-rng-pci"}, {.cls = "pci-root-port"}},
+        .device_count = 2,
         .clock = VR_CLOCK_STEPPED,
     };
     if (vr_virt_create(&o, &h->v, &err) < 0) {

@@ -614,12 +614,39 @@ static void too_many_devices_are_refused(void **state)
     o.port_count = VR_VIRT_PORTS + 1;
     refused(&o, -EINVAL, "console ports");
     o.port_count = 0;
+    o.virtio_mmio = true;
     o.net_count = VR_VIRT_NETS; /* and the random source is one too many */
-    refused(&o, -ENOSPC, "slots");
+    refused(&o, -ENOSPC, "all 8 virtio-mmio slots");
     o.no_rng = true;
     struct vr_virt *v = build(&o);
     check_tree(v, NULL);
     vr_virt_destroy(v);
+    o.virtio_mmio = false;
+    v = build(&o);
+    check_tree(v, NULL);
+    vr_virt_destroy(v);
+    for (; o.device_count < 31 - VR_VIRT_NETS; o.device_count++) {
+        o.device[o.device_count].cls = "virtio-rng-pci";
+    }
+    v = build(&o);
+    struct vr_virt_pci row;
+    for (unsigned i = 0; i < 32; i++) {
+        assert_true(vr_virt_pci_row(v, i, &row));
+    }
+    assert_string_equal(row.place, "1f.0");
+    assert_false(vr_virt_pci_row(v, 32, &row));
+    vr_virt_destroy(v);
+    o.device[o.device_count++].cls = "virtio-rng-pci";
+    refused(&o, -ENOSPC, "dev23: all 32 places");
+    o.device_count = 1;
+    o.device[0].cls = "virtio-blk-pci";
+    refused(&o, -EINVAL, "use --disk");
+    o.device[0].cls = "plic";
+    refused(&o, -EINVAL, "has what it has");
+    o.device[0].cls = "virtio-rng-pci";
+    o.device[0].opts = "speed=9";
+    refused(&o, -EINVAL, "unknown option 'speed'");
+    o.device_count = 0;
     o.net[2].opts = "mac=none";
     refused(&o, 0, "mac");
     o.net[2].opts = NULL;

@@ -160,6 +160,8 @@ static int host_describe(struct vr_dev *d, struct vr_fdt *fdt, const struct vr_f
     uint32_t ranges[21];
     unsigned n = host_range(ranges, 0x01000000, &s->root.io);
     n += host_range(ranges + n, 0x02000000, &s->root.mem32);
+    /* Not marked prefetchable, though it could be: U-Boot puts 64-bit windows there then, and
+     * cannot write their upper halves. Linux grumbles at its size and uses it. */
     n += host_range(ranges + n, 0x03000000, &s->root.mem64);
     vr_fdt_begin(fdt, "pci@%" PRIx64, at->gpa[0]);
     vr_fdt_str(fdt, "compatible", "pci-host-ecam-generic");

@@ -1,0 +1,171 @@
+/*
+ * The virt machine's places for devices: slots of the PCI Express root bus, virtio-mmio slots, and
+ * the windows and interrupt lines that go with them. Whoever finds no room is told which room it
+ * was.
+ */
+#include "base/bits.h"
+#include "board/catalog.h"
+#include "board/virt_riscv_priv.h"
+#include "dev/pci/host.h"
+#include "dev/virtio/mmio.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
+             struct vr_dev **ret_dev, struct vr_error *err)
+{
+    struct vr_dev *dev;
+    int r = vr_dev_create(cls, id, opts, vr_machine_env(v->machine), &dev, err);
+    if (r < 0) {
+        return r;
+    }
+    r = vr_machine_add_dev(v->machine, dev, err);
+    if (r < 0) {
+        vr_dev_destroy(dev);
+        return r;
+    }
+    *ret_dev = dev;
+    return 0;
+}
+
+/* 64-bit windows lie behind RAM, as far as that reaches. */
+static uint64_t pci_mem64(const struct vr_virt *v)
+{
+    return vr_align_up(VIRT_RAM + v->ram_bytes, VIRT_PCI_MEM64_LEN);
+}
+
+int virt_add_pci(struct vr_virt *v, struct vr_error *err)
+{
+    char opts[200];
+    snprintf(opts, sizeof(opts),
+             "io_gpa=%" PRIu64 ",mem32_gpa=%" PRIu64 ",mem64_gpa=%" PRIu64 ",mem64_len=%" PRIu64,
+             VIRT_PCI_IO, VIRT_PCI_MEM32, pci_mem64(v), VIRT_PCI_MEM64_LEN);
+    int r = virt_new(v, &vr_pci_host_class, "pci", opts, &v->pci, err);
+    if (r == 0) {
+        r = vr_dev_map(v->pci, VR_PCI_HOST_ECAM, vr_machine_mem(v->machine), VIRT_PCI_ECAM, err);
+    }
+    if (r < 0) {
+        return r;
+    }
+    vr_assert(v->dev_count < VIRT_DEVS);
+    struct virt_dev *d = &v->dev[v->dev_count++];
+    *d = (struct virt_dev){.dev = v->pci, .at = {.gpa = {VIRT_PCI_ECAM}, .len = {VR_PCI_ECAM_LEN}}};
+    for (unsigned i = 0; i < VR_PCI_INTX; i++) {
+        virt_connect(v, vr_pci_host_intx(v->pci, i), VIRT_IRQ_PCI + i);
+        d->at.irq[d->at.irq_count++] = VIRT_IRQ_PCI + i;
+    }
+    /* What lies in these appears where the guest puts it. */
+    const struct vr_pci_root *root = vr_pci_host_root(v->pci);
+    const struct vr_pci_range *const windows[] = {&root->io, &root->mem32, &root->mem64};
+    for (unsigned i = 0; i < VR_COUNT(windows); i++) {
+        vr_assert(v->dev_count < VIRT_DEVS);
+        v->dev[v->dev_count++] =
+            (struct virt_dev){.dev = v->pci,
+                              .at = {.gpa = {windows[i]->gpa}, .len = {windows[i]->len}},
+                              .in_other = true};
+    }
+    return 0;
+}
+
+int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                    const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
+{
+    struct vr_pci_bus *bus = &vr_pci_host_root(v->pci)->bus;
+    unsigned devfn;
+    int r = vr_pci_bus_place(bus, 1, &devfn, err);
+    if (r < 0) {
+        return vr_err_in(err, r, "%s", id);
+    }
+    r = virt_new(v, cls, id, opts, ret_dev, err);
+    return r < 0 ? r : vr_pci_plug(bus, devfn, vr_pci_of(*ret_dev), err);
+}
+
+static int places_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                           const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
+{
+    if (v->mmio_slots == VR_VIRT_MMIO_SLOTS) {
+        return vr_err(err, -ENOSPC, "%s: all %d virtio-mmio slots of this machine are taken", id,
+                      VR_VIRT_MMIO_SLOTS);
+    }
+    unsigned i = v->mmio_slots++;
+    return virt_add(v, cls, id, opts, VIRT_MMIO + i * UINT64_C(0x1000), 0x1000, vr_virtio_mmio_irq,
+                    VIRT_IRQ_MMIO + i, ret_dev, err);
+}
+
+int virt_add_virtio(struct vr_virt *v, const char *kind, const char *id, const char *opts,
+                    struct vr_dev **ret_dev, struct vr_error *err)
+{
+    char name[48];
+    snprintf(name, sizeof(name), "virtio-%s-%s", kind, v->virtio_mmio ? "mmio" : "pci");
+    const struct vr_dev_class *cls = vr_catalog_find_class(name);
+    vr_assert(cls != NULL);
+    return v->virtio_mmio ? places_add_mmio(v, cls, id, opts, ret_dev, err)
+                          : virt_add_to_pci(v, cls, id, opts, ret_dev, err);
+}
+
+/* Classes that are nothing without what another option opens for them. */
+static const struct {
+    const char *kind, *option;
+} devices_elsewhere[] = {
+    {"virtio-blk-", "--disk"},
+    {"virtio-net-", "--net"},
+    {"virtio-fs-", "--share"},
+    {"virtio-console-", "--virtio-console"},
+    {"pci-host", "nothing: there is one"},
+};
+
+static int device_add(struct vr_virt *v, const struct vr_virt_device *d, unsigned index,
+                      struct vr_error *err)
+{
+    const struct vr_dev_class *cls = vr_catalog_find_class(d->cls);
+    char id[32];
+    struct vr_dev *dev;
+    if (!cls) {
+        return vr_err(err, -EINVAL, "no device class '%s' (vireo devices lists them)", d->cls);
+    }
+    for (unsigned i = 0; i < VR_COUNT(devices_elsewhere); i++) {
+        if (strncmp(d->cls, devices_elsewhere[i].kind, strlen(devices_elsewhere[i].kind)) == 0) {
+            return vr_err(err, -EINVAL, "device %s: use %s", d->cls, devices_elsewhere[i].option);
+        }
+    }
+    snprintf(id, sizeof(id), "dev%u", index);
+    if (cls->pci) {
+        return virt_add_to_pci(v, cls, id, d->opts, &dev, err);
+    }
+    if (cls->windows[0].read == vr_virtio_mmio_read) {
+        return places_add_mmio(v, cls, id, d->opts, &dev, err);
+    }
+    return vr_err(err, -EINVAL, "device %s: the machine has what it has of these", d->cls);
+}
+
+int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < o->device_count; i++) {
+        r = device_add(v, &o->device[i], i, err);
+    }
+    return r;
+}
+
+bool vr_virt_pci_row(struct vr_virt *v, unsigned i, struct vr_virt_pci *ret_row)
+{
+    for (unsigned n = 0;; n++) {
+        struct vr_dev *dev = vr_machine_dev(v->machine, n);
+        if (!dev) {
+            return false;
+        }
+        const struct vr_pci *pci = vr_pci_of(dev);
+        if (!pci || !pci->host.bus || i-- > 0) {
+            continue;
+        }
+        *ret_row = (struct vr_virt_pci){.dev = dev};
+        const struct vr_pci *port = pci->host.bus->bridge;
+        snprintf(ret_row->place, sizeof(ret_row->place), "%s%s%02x.%x",
+                 port ? port->host.dev->id : "", port ? "/" : "", pci->host.devfn >> 3,
+                 pci->host.devfn & 7u);
+        return true;
+    }
+}
