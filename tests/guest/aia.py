@@ -96,7 +96,7 @@ with debian.scratch() as tmp:
         for harts in (1, 2):
             for name, firmware in (("built-in SBI", []), ("OpenSBI", ["--firmware", opensbi])):
                 with tap.test(f"aia={aia}, {harts} hart(s), {name}"):
-                    done = debian.boot(*base, *firmware, "--machine", f"virt,aia={aia}", "-c", harts)
+                    done = debian.boot(*base, *firmware, "--machine", f"virt,virtio=mmio,aia={aia}", "-c", harts)
                     check(done, aia, harts)
                     if firmware:
                         ipi = "aia-imsic" if aia == "aplic-imsic" else "aclint-mswi"
