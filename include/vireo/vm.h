@@ -150,6 +150,7 @@ VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
  *   RESET            it began anew; data: guest (whether it asked for it), reason
  *   SHUTDOWN         it ended; data: guest, reason, and x-vireo-code when there is one
  *   GUEST_PANICKED   the guest's kernel said so; data: action
+ *   WATCHDOG         the guest let its watchdog run out; data: action
  * Others follow in later versions.
  */
 struct vireo_event {

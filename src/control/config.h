@@ -99,6 +99,8 @@ int vr_config_identify(const char *path, const char **ret_key, const char **ret_
 void vr_config_device_fini(struct vr_config_device *d);
 int vr_config_device(void *target, const struct vr_opt *opt, const char *text,
                      struct vr_error *err);
+int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,
+                       struct vr_error *err);
 extern const struct vr_opt_key vr_config_machine_keys[];
 int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
                       struct vr_error *err);

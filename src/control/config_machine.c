@@ -1,5 +1,5 @@
 /* --machine virt,aia=none|aplic|aplic-imsic,virtio=pci|mmio: the kind of machine, and its variants;
- * --device CLASS,KEY=VALUE,...: more devices for it. */
+ * --device CLASS,KEY=VALUE,... and --watchdog: more devices for it. */
 #include "base/bits.h"
 #include "base/text.h"
 #include "board/catalog.h"
@@ -112,4 +112,23 @@ int vr_config_device(void *target, const struct vr_opt *opt, const char *text, s
     }
     c->device[c->device_count++] = d;
     return 0;
+}
+
+/* ---- --watchdog i6300esb[,action=...] ---- */
+
+int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,
+                       struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    static const char cls[] = "i6300esb";
+    size_t len = strcspn(text, ",");
+    if (len != strlen(cls) || strncmp(text, cls, len) != 0) {
+        return vr_err(err, -EINVAL, "no watchdog '%.*s': there is %s", (int)len, text, cls);
+    }
+    for (unsigned i = 0; i < c->device_count; i++) {
+        if (strcmp(c->device[i].cls, cls) == 0) {
+            return vr_err(err, -EEXIST, "there is one already");
+        }
+    }
+    return vr_config_device(target, opt, text, err);
 }

@@ -930,6 +930,15 @@ const struct vr_opt vr_config_opts[] = {
      .help =
          "one more device, by its class and with its options: virtio-rng-pci, pci-root-port, ... "
          "(vireo devices lists them; those with a host end have an option of their own)"},
+    {.name = "watchdog",
+     .kind = VR_OPT_TEXT,
+     .value = "i6300esb[,action=ACTION]",
+     .group = OPTS_MACHINE,
+     .apply = vr_config_watchdog,
+     .cls = "i6300esb",
+     .words = "i6300esb i6300esb,action=poweroff i6300esb,action=pause i6300esb,action=none",
+     .help = "a watchdog on PCI Express, and what it does when the guest lets it run out: reset "
+             "(the default), poweroff, pause, none"},
     {.name = "disk",
      .kind = VR_OPT_FILE,
      .value = "PATH[,ro][,KEY=VALUE...]",

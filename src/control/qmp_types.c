@@ -39,6 +39,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
                           "none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|"
                           "guest-shutdown|guest-reset|guest-panic"},
     {"GuestPanicAction", .values = "pause|poweroff|run"},
+    {"WatchdogAction", .values = "reset|poweroff|pause|none"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "
@@ -58,5 +59,6 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"RESET", "guest:bool, reason:ShutdownCause"},
     {"SHUTDOWN", "guest:bool, reason:ShutdownCause, x-vireo-code?:int"},
     {"GUEST_PANICKED", "action:GuestPanicAction"},
+    {"WATCHDOG", "action:WatchdogAction"},
     {.name = NULL},
 };

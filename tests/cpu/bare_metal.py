@@ -27,7 +27,8 @@ QEMU_CPU = ("rv64,h=off,v=off,zacas=on,zabha=on,zcb=on,zimop=on,zcmop=on,zawrs=o
 
 AIA_CPU = ",smaia=on,ssaia=on"
 
-# name: harts, exit code, what QEMU needs (None: it cannot run it), and, if not virt alone, the machine
+# name: harts, exit code, what QEMU needs (None: it cannot run it), and, if not virt alone, the machine, and what Vireo
+# needs
 PRIV = {
     "csr": (1, 0, []),
     "traps": (1, 0, []),
@@ -36,6 +37,7 @@ PRIV = {
     "interrupts": (1, 0, ["-cpu", "rv64,h=off,smaia=on,ssaia=on"]),
     "aplic": (1, 0, [], "virt,aia=aplic"),
     "imsic": (2, 0, [], "virt,aia=aplic-imsic"),
+    "watchdog": (1, 0, ["-device", "i6300esb"], "virt", ["--watchdog", "i6300esb"]),
     "sv39": (1, 0, []),
     "sv48": (1, 0, []),
     "sv57": (1, 0, []),
@@ -89,8 +91,9 @@ def run(argv, deadline=60):
     return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
 
-def on_vireo(elf, harts, engine, machine):
-    return run([VIREO, "run", "-q", "--machine", machine, "--firmware", "none", "--mmu", "sv57", "-c", harts, "--kernel", elf, *ENGINES[engine]])
+def on_vireo(elf, harts, engine, machine, options):
+    return run([VIREO, "run", "-q", "--machine", machine, "--firmware", "none", "--mmu", "sv57", "-c", harts, "--kernel",
+                elf, *ENGINES[engine], *options])
 
 
 def on_qemu(elf, harts, options, machine):
@@ -116,6 +119,7 @@ no_jit = None if args.qemu else jit.why_not(VIREO)
 for folder, tests in (("priv", PRIV), ("litmus", LITMUS), ("litmus", ON_DEMAND)):
     for name, (harts, want, options, *more) in tests.items():
         machine = more[0] if more else "virt"
+        mine = more[1] if len(more) > 1 else []
         if name not in args.names and (args.names or tests is ON_DEMAND):
             continue
         with tempfile.TemporaryDirectory() as place:
@@ -128,6 +132,6 @@ for folder, tests in (("priv", PRIV), ("litmus", LITMUS), ("litmus", ON_DEMAND))
                     elf = cross.bare_program(pathlib.Path(place), cross.HERE / folder / f"{name}.S",
                                              *(["-DORACLE_QEMU"] if args.qemu else []))
                     code, text = (on_qemu(elf, harts, options, machine) if args.qemu
-                                  else on_vireo(elf, harts, engine, machine))
+                                  else on_vireo(elf, harts, engine, machine, mine))
                     assert code == want, f"ended with {code}, not {want}: {text.strip()}"
 tap.finish()
