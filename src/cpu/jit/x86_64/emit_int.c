@@ -585,6 +585,30 @@ void emit_slow_far(struct emit *e, const struct emit_slow *slow)
     end_far(e, slow->off);
 }
 
+/* The same. In user programs it is often this very page, whose table is known and needs no
+ * look-up; kernels are larger. */
+static void end_indirect(struct emit *e)
+{
+    struct vr_asm *s = &e->s;
+    if (e->mode != VR_MMU_USER) {
+        emit_far_rax(e);
+        return;
+    }
+    asm_load(s, RDX, EMIT_FIELD(page_va));
+    asm_alu(s, true, ALU_XOR, RDX, RAX);
+    asm_alu_imm(s, true, ALU_CMP, RDX, VR_PAGE_SIZE - 1);
+    size_t other = asm_jcc(s, CC_A);
+    asm_cmp8_mem_imm(s, EMIT_FIELD(vcpu.attention), 0);
+    asm_jcc_to(s, CC_NE, e->shared->exit_rax);
+    asm_li(s, RCX, (uintptr_t)e->page->table);
+    asm_rm(s, false, 0x8b, RCX, asm_at_index(RCX, RDX, 1, 0));
+    asm_lea(s, true, RDX, asm_at(NO_REG, 0));
+    asm_alu(s, true, ALU_ADD, RDX, RCX);
+    asm_jmp_reg(s, RDX);
+    asm_patch(s, other, s->at);
+    emit_far_rax(e);
+}
+
 static bool end_is_near(int64_t off)
 {
     return off >= 0 && off < VR_PAGE_SIZE;
@@ -646,7 +670,7 @@ static void end_jalr(struct emit *e)
         asm_alu_imm(s, true, ALU_ADD, d, (int32_t)(e->page_off + ip->at + ip->c));
         emit_put(e, ip->d, d);
     }
-    emit_far_rax(e);
+    end_indirect(e);
 }
 
 /* How long the last instruction is stands where others say how many follow. */
