@@ -5,7 +5,7 @@
  * The program rewrites four routines, which lie in its own page, in another, and across the borders
  * of two, one at a time; half of the time through a second mapping of the same memory. It computes
  * in integers and floating point, writes memory through both mappings, at any alignment and over
- * page borders, does atomics, and takes an exception. After 16 rounds it calls out: that is where
+ * page borders, does atomics, and takes an exception. After 4 rounds it calls out: that is where
  * states are taken.
  */
 #include "rv_fixture.h"
@@ -93,7 +93,7 @@ static const uint32_t program[] = {
     0x03d46b33, /* 108: rem s6,s0,t4 */
     0x00c50533, /* 10c: add a0,a0,a2 */
     0x001a0a13, /* 110: add s4,s4,1 */
-    0x00fa7293, /* 114: and t0,s4,15 */
+    0x003a7293, /* 114: and t0,s4,3 */
     0xf00292e3, /* 118: bnez t0,1c <loop> */
     0x00000073, /* 11c: ecall */
     0xefdff06f, /* 120: j 1c <loop> */

@@ -5,6 +5,7 @@
 #include "base/field.h"
 #include "cpu/jit/lockstep.h"
 #include "platform/lock.h"
+#include "vireo/host_memory.h"
 #include "vireo/host_time.h"
 
 enum {
@@ -28,7 +29,8 @@ struct lockstep_pages {
     struct lockstep_page page[LOCKSTEP_PAGES];
     int32_t slot[LOCKSTEP_HASH];
     unsigned count;
-    uint8_t *data; /* VR_PAGE_SIZE bytes a page; the host gives memory as it is used */
+    struct vireo_map map; /* VR_PAGE_SIZE bytes a page; the host gives memory as it is used */
+    uint8_t *data;        /* its address */
 };
 
 bool lockstep_pages_init(struct lockstep_pages *s);

@@ -1,5 +1,4 @@
 /* What lockstep keeps: contents of pages, and the state of a CPU. See lockstep.h. */
-#include "base/alloc.h"
 #include "base/bits.h"
 #include "cpu/jit/lockstep_priv.h"
 
@@ -9,14 +8,20 @@
 
 bool lockstep_pages_init(struct lockstep_pages *s)
 {
-    s->data = vr_zalloc_array(LOCKSTEP_PAGES, VR_PAGE_SIZE);
+    const struct vireo_map_opts opts = {.prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
+                                        .node = VIREO_NODE_ANY};
     memset(s->slot, 0xff, sizeof(s->slot));
-    return s->data != NULL;
+    s->count = 0;
+    if (vireo_map_create((size_t)LOCKSTEP_PAGES * VR_PAGE_SIZE, &opts, &s->map, NULL) < 0) {
+        return false;
+    }
+    s->data = s->map.hva;
+    return true;
 }
 
 void lockstep_pages_fini(struct lockstep_pages *s)
 {
-    free(s->data);
+    vireo_map_destroy(&s->map);
 }
 
 static int32_t *pages_slot(struct lockstep_pages *s, uint64_t off)
