@@ -145,93 +145,98 @@ def host_tree(folder):
     (folder / "link").symlink_to("../../../etc/passwd")
 
 
-tap = Tap()
-with users_folder() as (folder, user):
-    work = folder / "work"
-    share, readonly, locks = (folder / name for name in ("share", "readonly", "locks"))
-    for path in (work, share, readonly, locks):
-        path.mkdir()
-    host_tree(share / "host")
-    (share / "host.sums").write_text("".join(f"{digest}  {name}\n" for name, digest in sums(share / "host").items()))
-    (readonly / "file").write_text("only to be read\n")
-    (locks / "file").write_text("")
-    (folder / "run").mkdir(mode=0o700)
-    own(folder)
-    shutil.copy(vm.VIREO, work / "vireo")
-    machine = debian.small_machine(work, SCRIPT, {"share": build(work)})
-    shutil.copy(machine[1], work / "Image")
-    machine[1] = work / "Image"
-    for path in work.iterdir():
-        path.chmod(0o755)
+def main():
+    tap = Tap()
+    with users_folder() as (folder, user):
+        work = folder / "work"
+        share, readonly, locks = (folder / name for name in ("share", "readonly", "locks"))
+        for path in (work, share, readonly, locks):
+            path.mkdir()
+        host_tree(share / "host")
+        (share / "host.sums").write_text("".join(f"{digest}  {name}\n" for name, digest in sums(share / "host").items()))
+        (readonly / "file").write_text("only to be read\n")
+        (locks / "file").write_text("")
+        (folder / "run").mkdir(mode=0o700)
+        own(folder)
+        shutil.copy(vm.VIREO, work / "vireo")
+        machine = debian.small_machine(work, SCRIPT, {"share": build(work)})
+        shutil.copy(machine[1], work / "Image")
+        machine[1] = work / "Image"
+        for path in work.iterdir():
+            path.chmod(0o755)
 
-    args = ["--net", "none", "-c", "2", "--share", f"{share},cache=auto", "--share", f"{readonly}:readonly,ro",
-            "--share", f"{locks}:locks,locks"]
-    command = [*user, "env", f"XDG_RUNTIME_DIR={folder / 'run'}", work / "vireo", "run", *machine, *args]
-    with tap.test("a guest works in three shares, served by an ordinary user"):
-        if not has_xattrs(share):
-            raise Skip("the file system of /var/tmp keeps no user attributes")
-        with vm.Vm(deadline_s=240, command=[*map(str, command)]) as guest:
-            try:
-                at = guest.expect("host: locked")
-                with open(locks / "file", "r+b") as file:
-                    try:
-                        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0)
-                        seen = False
-                    except BlockingIOError:
-                        seen = True
-                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 100)
-                    guest.send("\n")
-                    at = guest.expect("host: waiting", at)
-                    fcntl.lockf(file, fcntl.LOCK_UN, 10, 100)
-            finally:
-                done = debian.Done(guest)
-        assert done.code == 0, (done.code, done.errors, done.text[-2000:])
-        for name in ("mounted", "unmounted"):
-            done.check(name)
-        for word in ("Oops", "WARNING:", "BUG:", "rcu: INFO"):
-            assert word not in done.text, done.text[-3000:]
+        args = ["--net", "none", "-c", "2", "--share", f"{share},cache=auto", "--share", f"{readonly}:readonly,ro",
+                "--share", f"{locks}:locks,locks"]
+        command = [*user, "env", f"XDG_RUNTIME_DIR={folder / 'run'}", work / "vireo", "run", *machine, *args]
+        with tap.test("a guest works in three shares, served by an ordinary user"):
+            if not has_xattrs(share):
+                raise Skip("the file system of /var/tmp keeps no user attributes")
+            with vm.Vm(deadline_s=240, command=[*map(str, command)]) as guest:
+                try:
+                    at = guest.expect("host: locked")
+                    with open(locks / "file", "r+b") as file:
+                        try:
+                            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0)
+                            seen = False
+                        except BlockingIOError:
+                            seen = True
+                        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 100)
+                        guest.send("\n")
+                        at = guest.expect("host: waiting", at)
+                        fcntl.lockf(file, fcntl.LOCK_UN, 10, 100)
+                finally:
+                    done = debian.Done(guest)
+            assert done.code == 0, (done.code, done.errors, done.text[-2000:])
+            for name in ("mounted", "unmounted"):
+                done.check(name)
+            for word in ("Oops", "WARNING:", "BUG:", "rcu: INFO"):
+                assert word not in done.text, done.text[-3000:]
 
-    with tap.test("what the host wrote, the guest reads, and the other way round"):
-        assert done.check("identical").split() == ["300", "../../../etc/passwd"]
-        theirs = dict(reversed(line.split("  ./")) for line in (share / "guest.sums").read_text().splitlines())
-        assert len(theirs) == 204 and sums(share / "guest") == theirs
-        assert os.readlink(share / "guest/soft") == "a/b/c/seq"
-        assert (share / "guest/big").stat().st_ino == (share / "guest/hard").stat().st_ino
+        with tap.test("what the host wrote, the guest reads, and the other way round"):
+            assert done.check("identical").split() == ["300", "../../../etc/passwd"]
+            theirs = dict(reversed(line.split("  ./")) for line in (share / "guest.sums").read_text().splitlines())
+            assert len(theirs) == 204 and sums(share / "guest") == theirs
+            assert os.readlink(share / "guest/soft") == "a/b/c/seq"
+            assert (share / "guest/big").stat().st_ino == (share / "guest/hard").stat().st_ino
 
-    for name, what in (("data", "random reads, writes, mappings and holes of a file match a model"),
-                       ("tree", "random operations by three users match those on another file system"),
-                       ("mmap", "processes share mappings"), ("xattr", "extended attributes"),
-                       ("locks", "locks between processes of the guest"),
-                       ("shared_locks", "the same with locks that the host keeps"),
-                       ("executes", "a program in the share runs")):
-        with tap.test(what):
-            print("#", done.check(name).replace("\n", "; "), flush=True)
+        for name, what in (("data", "random reads, writes, mappings and holes of a file match a model"),
+                           ("tree", "random operations by three users match those on another file system"),
+                           ("mmap", "processes share mappings"), ("xattr", "extended attributes"),
+                           ("locks", "locks between processes of the guest"),
+                           ("shared_locks", "the same with locks that the host keeps"),
+                           ("executes", "a program in the share runs")):
+            with tap.test(what):
+                print("#", done.check(name).replace("\n", "; "), flush=True)
 
-    with tap.test("owners and modes hold in the guest, and give nothing away on the host"):
-        text = done.check("owners")
-        for line in ("fifo 644 0 0 0,0", "link 777 1000 1000 0,0", "null 666 0 0 1,3", "shadow 640 0 42 0,0",
-                     "staff 2775 0 50 0,0", "staff/file 644 0 50 0,0", "su 4755 0 0 0,0", "tmp 1777 0 0 0,0",
-                     "user 644 1000 1000 0,0"):
-            assert line in text.splitlines(), (line, text)
-        assert "through" in text
-        for path in (share / "owned").rglob("*"):
-            st = path.lstat()
-            assert st.st_uid == (os.geteuid() or NOBODY), path
-            assert stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode), path
-            assert not st.st_mode & 0o7022, (path, oct(st.st_mode))
-        assert os.getxattr(share / "owned/shadow", "user.vireo.stat") == b"0 42 100640 0"
-        assert os.getxattr(share / "owned/null", "user.vireo.stat") == b"0 0 20666 259"
+        with tap.test("owners and modes hold in the guest, and give nothing away on the host"):
+            text = done.check("owners")
+            for line in ("fifo 644 0 0 0,0", "link 777 1000 1000 0,0", "null 666 0 0 1,3", "shadow 640 0 42 0,0",
+                         "staff 2775 0 50 0,0", "staff/file 644 0 50 0,0", "su 4755 0 0 0,0", "tmp 1777 0 0 0,0",
+                         "user 644 1000 1000 0,0"):
+                assert line in text.splitlines(), (line, text)
+            assert "through" in text
+            for path in (share / "owned").rglob("*"):
+                st = path.lstat()
+                assert st.st_uid == (os.geteuid() or NOBODY), path
+                assert stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode), path
+                assert not st.st_mode & 0o7022, (path, oct(st.st_mode))
+            assert os.getxattr(share / "owned/shadow", "user.vireo.stat") == b"0 42 100640 0"
+            assert os.getxattr(share / "owned/null", "user.vireo.stat") == b"0 0 20666 259"
 
-    with tap.test("a read-only share stays as it is"):
-        assert done.check("only_read").startswith("only to be read\n")
-        assert [path.name for path in readonly.iterdir()] == ["file"]
-        assert (readonly / "file").read_text() == "only to be read\n"
+        with tap.test("a read-only share stays as it is"):
+            assert done.check("only_read").startswith("only to be read\n")
+            assert [path.name for path in readonly.iterdir()] == ["file"]
+            assert (readonly / "file").read_text() == "only to be read\n"
 
-    with tap.test("the host sees the guest's locks, and the guest waits for the host's"):
-        done.check("holds")
-        assert seen, "the host got a lock that the guest had"
+        with tap.test("the host sees the guest's locks, and the guest waits for the host's"):
+            done.check("holds")
+            assert seen, "the host got a lock that the guest had"
 
-    with tap.test("the speed of a share (told, not judged)"):
-        print("#", done.check("speed").strip(), flush=True)
+        with tap.test("the speed of a share (told, not judged)"):
+            print("#", done.check("speed").strip(), flush=True)
 
-tap.finish()
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
