@@ -84,9 +84,9 @@ VIREO_API void vireo_config_on_log(struct vireo_config *config, enum vireo_log_l
 /*
  * A machine. Owned by who created it.
  *
- * Threads: vireo_vm_stop, _reset, _state, _time_ns, _feed may be called from any thread, callbacks
- * included. Everything else from any thread but a callback, and destroy only when no other call is
- * under way.
+ * Threads: vireo_vm_stop, _shutdown, _reset, _state, _time_ns, _feed may be called from any thread,
+ * callbacks included. Everything else from any thread but a callback, and destroy only when no
+ * other call is under way.
  */
 struct vireo_vm;
 
@@ -125,6 +125,10 @@ VIREO_API int vireo_vm_resume(struct vireo_vm *vm, struct vr_error *err);
 /* The reset button: soon, the guest begins anew, in the state (running, paused) that the machine is
  * in. Nothing happens when it is stopped; one with "no-reboot" ends with VIREO_END_RESET. */
 VIREO_API void vireo_vm_reset(struct vireo_vm *vm);
+/* The power button: ask the guest to end. Returns at once; the guest does it when it likes, if it
+ * does. -ENODEV: the machine has none ("power-button"), or the guest does not listen to it;
+ * -EINVAL: it is stopped. */
+VIREO_API int vireo_vm_shutdown(struct vireo_vm *vm, struct vr_error *err);
 /* Cut the power, soon; vireo_vm_wait then says VIREO_END_STOP and @code, unless the guest ended it
  * first. Returns at once. Before the first start it waits for that, after the end it does nothing.
  */
@@ -149,6 +153,7 @@ VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
  *   STOP             it was paused
  *   RESET            it began anew; data: guest (whether it asked for it), reason
  *   SHUTDOWN         it ended; data: guest, reason, and x-vireo-code when there is one
+ *   POWERDOWN        the power button was pressed
  *   GUEST_PANICKED   the guest's kernel said so; data: action
  *   WATCHDOG         the guest let its watchdog run out; data: action
  * Others follow in later versions.

@@ -12,6 +12,7 @@
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/fs.h"
+#include "dev/virtio/input.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 #include "platform/random.h"
@@ -330,6 +331,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     if (r == 0) {
         r = virt_add_ports(v, o, err);
     }
+    if (r == 0 && o->power_button) {
+        r = virt_add_virtio(v, "input", "button", NULL, &v->button, err);
+    }
     if (r == 0 && o->balloon) {
         r = virt_add_virtio(v, "balloon", "balloon", o->balloon_opts, &v->balloon, err);
         r = r < 0 ? r : vr_virt_balloon_set(v, o->balloon_bytes, err);
@@ -481,6 +485,13 @@ struct vr_chr *vr_virt_serial(struct vr_virt *v)
 struct vr_chr *vr_virt_port(struct vr_virt *v, unsigned port)
 {
     return port < VR_VIRT_PORTS ? v->port[port] : NULL;
+}
+
+int vr_virt_power_button(struct vr_virt *v, struct vr_error *err)
+{
+    return v->button ? vr_virtio_input_press(v->button, err)
+                     : vr_err(err, -ENODEV,
+                              "this machine has no power button: give it one (--power-button)");
 }
 
 struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk)

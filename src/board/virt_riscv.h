@@ -103,6 +103,7 @@ struct vr_virt_opts {
     bool virtio_mmio;                 /* virtio devices on MMIO, not on PCI */
     struct vr_virt_device device[VR_VIRT_DEVICES];
     unsigned device_count;
+    bool power_button;        /* a virtio-input with one */
     bool balloon;             /* a virtio-balloon; */
     const char *balloon_opts; /* options of its class, or NULL */
     uint64_t balloon_bytes;   /* to take from the guest at the start */
@@ -133,6 +134,8 @@ int vr_virt_scsi_add(struct vr_virt *virt, const struct vr_virt_disk *disk, unsi
 int vr_virt_scsi_remove(struct vr_virt *virt, unsigned target, struct vr_error *err) VR_MUST;
 int vr_virt_cdrom_change(struct vr_virt *virt, unsigned target, const char *path,
                          struct vr_error *err) VR_MUST;
+/* Press the power button. -ENODEV: the machine has none, or the guest does not listen. */
+int vr_virt_power_button(struct vr_virt *virt, struct vr_error *err) VR_MUST;
 /* What vireo_vm_balloon_* do (vireo/vm.h). */
 int vr_virt_balloon_set(struct vr_virt *virt, uint64_t bytes, struct vr_error *err) VR_MUST;
 int vr_virt_balloon_get(struct vr_virt *virt, struct vireo_balloon *ret_balloon,

@@ -44,7 +44,7 @@ struct cli {
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
-    bool follow, prometheus;
+    bool follow, prometheus, wait;
     unsigned console;
     char *dump_dtb, *root, *way;
     const char *args[CLI_ARGS];
@@ -102,6 +102,7 @@ int cli_console(struct cli *cli);
 int cli_pause(struct cli *cli);
 int cli_resume(struct cli *cli);
 int cli_reset(struct cli *cli);
+int cli_shutdown(struct cli *cli);
 int cli_stop(struct cli *cli);
 int cli_kill(struct cli *cli);
 int cli_stats(struct cli *cli);

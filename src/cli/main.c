@@ -10,7 +10,7 @@
 
 static int main_unknown_verb(const char *word)
 {
-    const char *names[32];
+    const char *names[48];
     size_t count = 0;
     struct vr_file_info info;
     for (const struct cli_verb *v = cli_verbs; v->name && count < VR_COUNT(names); v++) {

@@ -209,26 +209,47 @@ int cli_reset(struct cli *cli)
 }
 
 /* Wait until the machine hangs up. */
-static int remote_wait_end(struct vr_client *c, struct vr_error *err)
+static int remote_wait_end(struct vr_client *c, int timeout_ms, struct vr_error *err)
 {
     json_t *event;
     int r;
-    while ((r = vr_client_event(c, REMOTE_END_MS, &event, err)) == 0) {
+    while ((r = vr_client_event(c, timeout_ms, &event, err)) == 0) {
         json_decref(event);
     }
     return r == -EPIPE ? 0 : r;
 }
 
-static int remote_stop(const char *name, struct vr_error *err)
+static int remote_ask_end(const char *name, const char *command, int timeout_ms,
+                          struct vr_error *err)
 {
     struct vr_client *c;
     int r = vr_client_open(name, VR_CLIENT_MS, &c, err);
     if (r == 0) {
-        r = vr_client_ask(c, "quit", NULL, VR_CLIENT_MS, NULL, err);
-        r = r < 0 ? r : remote_wait_end(c, err);
+        r = vr_client_ask(c, command, NULL, VR_CLIENT_MS, NULL, err);
+        r = r < 0 ? r : remote_wait_end(c, timeout_ms, err);
         vr_client_close(c);
     }
     return r;
+}
+
+static int remote_stop(const char *name, struct vr_error *err)
+{
+    return remote_ask_end(name, "quit", REMOTE_END_MS, err);
+}
+
+static int remote_shutdown(const char *name, struct vr_error *err)
+{
+    return remote_ask(name, "system_powerdown", err);
+}
+
+static int remote_shutdown_wait(const char *name, struct vr_error *err)
+{
+    return remote_ask_end(name, "system_powerdown", -1, err);
+}
+
+int cli_shutdown(struct cli *cli)
+{
+    return remote_each(cli, cli->wait ? remote_shutdown_wait : remote_shutdown);
 }
 
 int cli_stop(struct cli *cli)

@@ -122,6 +122,15 @@ static const struct vr_opt events_opts[] = {
     CLI_HELP,
     VR_OPT_END,
 };
+static const struct vr_opt shutdown_opts[] = {
+    {.name = "wait",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(wait),
+     .help = "return when it has ended"},
+    CLI_HELP,
+    VR_OPT_END,
+};
 static const struct vr_opt console_opts[] = {
     {.name = "index",
      .letter = 'i',
@@ -247,6 +256,16 @@ const struct cli_verb cli_verbs[] = {
      .opts = plain_opts,
      .run = cli_reset,
      .help = "press a machine's reset button"},
+    {.name = "shutdown",
+     .args = "NAME...",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = shutdown_opts,
+     .run = cli_shutdown,
+     .help = "press a machine's power button: ask the guest to end",
+     .about = "The machine needs a button (vireo run --power-button), and the guest a driver for "
+              "it, virtio_input, and somebody who listens, as systemd does."},
     {.name = "stop",
      .args = "NAME...",
      .min_args = 1,

@@ -47,6 +47,22 @@ static int qmp_console(struct vr_qmp_call *call, struct vr_error *err)
     return vr_qmp_become_console(call->session, (unsigned)i, err);
 }
 
+static int qmp_system_powerdown(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return vireo_vm_shutdown(call->vm, err);
+}
+
+/* @value is what the guest shall be left with. */
+static int qmp_balloon(struct vr_qmp_call *call, struct vr_error *err)
+{
+    json_int_t value = json_integer_value(json_object_get(call->args, "value"));
+    uint64_t all = call->vm->memory_bytes;
+    if (value <= 0) {
+        return vr_err(err, -EINVAL, "Parameter 'value' expects a size");
+    }
+    return vireo_vm_balloon_set(call->vm, (uint64_t)value < all ? all - (uint64_t)value : 0, err);
+}
+
 const struct vr_qmp_command vr_qmp_commands[] = {
     {"qmp_capabilities", "enable?:[QMPCapability]", NULL, VR_QMP_EARLY, qmp_capabilities,
      "end negotiation; commands and events begin"},
@@ -69,10 +85,16 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"query-blockstats", "query-nodes?:bool", "[BlockStats]", 0, vr_qmp_query_blockstats,
      "what was read and written"},
     {"query-chardev", NULL, "[ChardevInfo]", 0, vr_qmp_query_chardev, "where the consoles lead"},
+    {"query-balloon", NULL, "BalloonInfo", 0, vr_qmp_query_balloon,
+     "how much memory the balloon leaves the guest"},
+    {"balloon", "value:int", NULL, 0, qmp_balloon,
+     "leave the guest so many bytes of memory; it does what it can"},
     {"query-jobs", NULL, "[JobInfo]", 0, vr_qmp_query_jobs, "jobs under way"},
     {"stop", NULL, NULL, VR_QMP_SLOW, qmp_stop, "halt CPUs and guest time"},
     {"cont", NULL, NULL, VR_QMP_SLOW, qmp_cont, "go on after stop"},
     {"system_reset", NULL, NULL, 0, qmp_system_reset, "press the reset button"},
+    {"system_powerdown", NULL, NULL, 0, qmp_system_powerdown,
+     "press the power button: ask the guest to end"},
     {"quit", NULL, NULL, 0, qmp_quit, "end the machine at once, as if power were cut"},
     {"x-vireo-machine", NULL, "x-vireo-Machine", 0, vr_qmp_machine,
      "everything a list of machines shows"},

@@ -40,6 +40,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
                           "guest-shutdown|guest-reset|guest-panic"},
     {"GuestPanicAction", .values = "pause|poweroff|run"},
     {"WatchdogAction", .values = "reset|poweroff|pause|none"},
+    {"BalloonInfo", "actual:int"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "
@@ -58,6 +59,7 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"STOP", NULL},
     {"RESET", "guest:bool, reason:ShutdownCause"},
     {"SHUTDOWN", "guest:bool, reason:ShutdownCause, x-vireo-code?:int"},
+    {"POWERDOWN", NULL},
     {"GUEST_PANICKED", "action:GuestPanicAction"},
     {"WATCHDOG", "action:WatchdogAction"},
     {.name = NULL},

@@ -179,6 +179,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         .port_count = c->port_count,
         .use = vm->idle ? NULL : &c->use,
         .no_rng = c->no_rng,
+        .power_button = c->power_button,
         .balloon = c->balloon,
         .balloon_opts = c->balloon_opts,
         .balloon_bytes = c->balloon_bytes,
@@ -397,6 +398,17 @@ void vireo_vm_reset(struct vireo_vm *vm)
     if (vr_machine_state(vm->machine) != VR_STATE_STOPPED) {
         vr_machine_request_as(vm->machine, VR_REQ_RESET, 0, "host-ui");
     }
+}
+
+int vireo_vm_shutdown(struct vireo_vm *vm, struct vr_error *err)
+{
+    int r = vr_machine_state(vm->machine) == VR_STATE_STOPPED
+                ? vr_err(err, -EINVAL, "machine '%s' is stopped already", vr_vm_name(vm))
+                : vr_virt_power_button(vm->virt, err);
+    if (r == 0) {
+        vr_events_note(vm->events, &(struct vr_event){.name = "POWERDOWN"});
+    }
+    return r;
 }
 
 void vireo_vm_stop(struct vireo_vm *vm, unsigned code)

@@ -13,7 +13,7 @@ import time
 import bare
 from command import LONG_S, read_until, refused, start, vireo
 from machine import RUN, Machine
-from qmp import Qmp, socket_path
+from qmp import Qmp, Refused, socket_path
 from tap import Tap
 
 tap = Tap()
@@ -172,22 +172,29 @@ def check_shape(types, name, value, where):
 with tap.test("every answer and event is as query-qmp-schema says"):
     disk = tmp / "disk.img"
     disk.write_bytes(bytes(1 << 20))
-    with Machine("--disk", disk, "--virtio-console", f"unix:{tmp}/c", "-c", "2", ECHO, says=b"ready"), \
+    with Machine("--disk", disk, "--balloon", "on", "--virtio-console", f"unix:{tmp}/c", "-c", "2", ECHO, says=b"ready"), \
             Qmp(socket_path()) as qmp:
         schema = qmp.ask("query-qmp-schema")
         types = {s["name"]: s for s in schema if s["meta-type"] not in ("command", "event")}
         commands = {s["name"]: s for s in schema if s["meta-type"] == "command"}
         assert {c["name"] for c in qmp.ask("query-commands")} == set(commands)
         for name, command in commands.items():
-            if name in ("qmp_capabilities", "quit", "x-vireo-console"):
+            if name in ("qmp_capabilities", "quit", "x-vireo-console", "system_powerdown", "balloon"):
                 continue
             check_shape(types, command["ret-type"], qmp.ask(name), name)
+        all_of_it = qmp.ask("query-memory-size-summary")["base-memory"]
+        assert qmp.ask("query-balloon") == {"actual": all_of_it} and qmp.ask("balloon", value=all_of_it // 2) == {}
         block, = qmp.ask("query-block")
         assert block["inserted"]["file"] == str(disk) and block["inserted"]["image"]["virtual-size"] == 1 << 20
         assert [c["cpu-index"] for c in qmp.ask("query-cpus-fast")] == [0, 1]
         tids = {int(t) for t in os.listdir(f"/proc/{qmp.ask('x-vireo-machine')['pid']}/task")}
         assert {c["thread-id"] for c in qmp.ask("query-cpus-fast")} <= tids
         assert [c["filename"] for c in qmp.ask("query-chardev")] == ["stdio", f"unix:{tmp}/c"]
+        try:
+            qmp.ask("system_powerdown")
+            raise AssertionError("there is no button")
+        except Refused as refused:
+            assert refused.cls == "DeviceNotFound" and "no power button" in refused.desc, refused
         events = {s["name"]: s for s in schema if s["meta-type"] == "event"}
         qmp.wait_event("RESET")
         for event in qmp.ask("x-vireo-events"):

@@ -16,6 +16,7 @@
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
+#include "dev/virtio/input.h"
 #include "dev/virtio/mmio.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
@@ -72,8 +73,9 @@ struct fuzz {
 };
 
 static const struct vr_dev_class *const kinds[] = {
-    &vr_virtio_blk_mmio_class, &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
-    &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class, &vr_virtio_scsi_mmio_class,
+    &vr_virtio_blk_mmio_class,   &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
+    &vr_virtio_rng_mmio_class,   &vr_virtio_balloon_mmio_class, &vr_virtio_scsi_mmio_class,
+    &vr_virtio_input_mmio_class,
 };
 
 static uint64_t take(struct fuzz *f, unsigned width)

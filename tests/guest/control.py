@@ -3,11 +3,13 @@
 reasons, disks are counted, time stands still while it is paused."""
 
 import pathlib
+import re
+import subprocess
 import tempfile
 import time
 
 import vm
-from qmp import Qmp, socket_path
+from qmp import Qmp, Refused, socket_path
 from tap import Tap
 
 tap = Tap()
@@ -89,6 +91,29 @@ with Guest("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
         guest.send("poweroff -f\n")
         assert qmp.wait_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"}
         assert guest.wait() == 0, guest.errors()
+
+with tap.test("the power button: its driver takes it for a power key, and the guest powers off when it is pressed"):
+    press = vm.run_arg(
+        "modprobe evdev; modprobe -r virtio_input; echo guest: no driver; read -r line; modprobe virtio_input;"
+        "cat /proc/bus/input/devices; exec 3</dev/input/event0; echo guest: listens;"
+        # The first event (struct input_event: 16 bytes of time, type, code, value) is the key going down.
+        "head -c 24 <&3 | od -An -tu2 -j16 -N6; poweroff -f")
+    ram = vm.initramfs(FOLDER, "-m", "virtio_input,evdev")
+    with vm.Vm("-q", "--name", "box", "--kernel", FOLDER / "Image", "--initrd", ram, "-m", "256M", "--power-button",
+               "-a", f"quiet {press}") as guest, Qmp(socket_path("box")) as qmp:
+        at = guest.expect("guest: no driver\n")
+        try:
+            qmp.ask("system_powerdown")
+            raise AssertionError("nobody listens")
+        except Refused as refused:
+            assert refused.cls == "DeviceNotFound" and "does not listen" in refused.desc, refused
+        guest.send("go\n")
+        at = guest.expect("guest: listens\n", at)
+        assert "Vireo power button" in guest.text and "B: KEY=10000000000000 0" in guest.text, guest.text
+        done = subprocess.run([vm.VIREO, "shutdown", "--wait", "box"], timeout=60)
+        assert done.returncode == 0
+        assert guest.wait() == 0 and re.search(r"^ +1 +116 +1$", guest.text[at:], re.M), guest.text[at:]
+        qmp.wait_event("POWERDOWN")
 
 with tap.test("a kernel that panics: told when it does, and as the reason of the end"):
     with Guest() as guest, Qmp(socket_path("box")) as qmp:

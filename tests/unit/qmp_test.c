@@ -112,6 +112,7 @@ static void talk_begin(struct talk *t, bool negotiate)
     assert_int_equal(vireo_config_set(config, "name", "box", &err), 0);
     assert_int_equal(vireo_config_set(config, "cpus", "2", &err), 0);
     assert_int_equal(vireo_config_set(config, "virtio-console", "mem", &err), 0);
+    assert_int_equal(vireo_config_set(config, "balloon", "on", &err), 0);
     /* Any file is a disk. */
     assert_int_equal(truncate(t->place.path, 4096), 0);
     assert_int_equal(vireo_config_set(config, "disk", t->place.path, &err), 0);
@@ -249,6 +250,9 @@ static void test_damaged(void **state)
         {"{\"execute\": \"stop\"}\n", "is stopped"},
         {"{\"execute\": \"cont\"}\n", "is stopped"},
         {"{\"execute\": \"system_reset\"}\n", "is stopped"},
+        {"{\"execute\": \"system_powerdown\"}\n", "is stopped"},
+        {"{\"execute\": \"balloon\"}\n", "Parameter 'value' is missing"},
+        {"{\"execute\": \"balloon\", \"arguments\": {\"value\": -1}}\n", "expects a size"},
     };
     struct talk t;
     json_t *json;
