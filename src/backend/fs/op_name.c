@@ -422,7 +422,7 @@ int op_create(struct fs_call *c)
 {
     const struct fuse_create_in *in = (const void *)c->arg;
     struct op_new new = {.fd = -1};
-    struct fs_node *n;
+    struct fs_node *n = NULL;
     if (c->out_bytes < sizeof(struct fuse_out_header) + sizeof(struct fuse_entry_out) +
                            sizeof(struct fuse_open_out)) {
         return -ERANGE;
@@ -503,7 +503,9 @@ static int name_rename(struct fs_call *c, uint64_t to_id, uint32_t flags)
         return r;
     }
     r = vr_jail_rename(c->d->jail, dir->fd, name, to_dir->fd, to, flags);
-    if (r == -EACCES && (fs_lift(c, dir) | fs_lift(c, to_dir))) {
+    bool lifted = r == -EACCES && fs_lift(c, dir);
+    lifted |= r == -EACCES && fs_lift(c, to_dir);
+    if (lifted) {
         r = vr_jail_rename(c->d->jail, dir->fd, name, to_dir->fd, to, flags);
     }
     if (r < 0 || n == old) { /* two links to one file: nothing happens (rename(2)) */
