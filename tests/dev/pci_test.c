@@ -27,6 +27,7 @@ static int world_init(void **state)
     w->port = pci_rig_add(&w->r, &vr_pci_root_port_class, "port", "slot=7", bus, SLOT1);
     w->a = pci_rig_add(&w->r, &pci_toy_class, "a", NULL, bus, SLOT2);
     w->b = pci_rig_add(&w->r, &pci_toy_class, "b", NULL, vr_pci_root_port_bus(w->port), 0);
+    vr_dev_reset(w->port); /* as a machine that starts: who is in the slot has power */
     *state = w;
     return 0;
 }
@@ -34,7 +35,7 @@ static int world_init(void **state)
 static int world_fini(void **state)
 {
     struct world *w = *state;
-    vr_dev_destroy(w->b);
+    vr_dev_destroy(w->b); /* NULL is fine */
     vr_dev_destroy(w->a);
     vr_dev_destroy(w->port);
     pci_rig_fini(&w->r);
@@ -487,6 +488,104 @@ static void noise_in_configuration_space_does_no_harm(void **state)
     bridges_let_through_what_is_in_their_windows(state);
 }
 
+/* --- The slot: a driver as pciehp is one --- */
+
+enum { SLOT_ON = 0x1139, SLOT_OFF = 0x1739 }; /* all events wanted, indicators; power */
+
+struct eject {
+    unsigned count;
+    struct vr_dev *port;
+};
+
+static void note_eject(void *opaque, struct vr_dev *port)
+{
+    struct eject *e = opaque;
+    e->count++;
+    e->port = port;
+}
+
+/* Clear what happened, as an interrupt handler does; returns it. */
+static uint32_t slot_events(struct pci_rig *r, unsigned exp)
+{
+    uint32_t sta = pci_cfg(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTSTA, 2);
+    pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTSTA, 2, sta & 0x11f);
+    return sta;
+}
+
+static void a_device_goes_and_comes_a_hundred_times(void **state)
+{
+    struct world *w = *state;
+    struct pci_rig *r = &w->r;
+    struct eject e = {0};
+    struct vr_error err;
+    unsigned exp = pci_cap(r, 0, SLOT1, 0x10, false), msi = pci_cap(r, 0, SLOT1, 0x05, false);
+    assert_true(pci_cfg(r, 0, SLOT1, exp + 2, 2) & 0x100);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCAP, 4), 0x5b | 7 << 19);
+    open_port(w);
+    pci_cfg_set(r, 0, SLOT1, msi + 4, 4, PCI_MSI);
+    pci_cfg_set(r, 0, SLOT1, msi + 12, 2, 0x70);
+    pci_cfg_set(r, 0, SLOT1, msi + 2, 2, 1);
+    vr_pci_slot_on_eject(w->port, note_eject, &e);
+    pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCTL, 2, SLOT_ON);
+    (void)slot_events(r, exp);
+    for (unsigned round = 0; round < 100; round++) {
+        unsigned before = pci_messages(r, NULL);
+        /* In use, and asked to go. */
+        pci_cfg_set(r, 1, 0, BAR0, 4, MEM32 + 0x100000);
+        pci_cfg_set(r, 1, 0, VR_PCI_COMMAND, 2, 6);
+        assert_true(pci_poke(r, MEM32 + 0x100000, 4, round));
+        assert_true(pci_poke(r, MEM32 + 0x100008, 4, 1));
+        assert_true(r->line[1].level);
+        assert_int_equal(vr_pci_slot_ask(w->port, &err), 0);
+        assert_int_equal(pci_messages(r, NULL), before + 1);
+        assert_int_equal(slot_events(r, exp) & 0x1ff, 0x41); /* button; somebody is there */
+        assert_int_equal(e.count, round); /* nothing happens until the guest agrees */
+        assert_int_equal(pci_peek(r, MEM32 + 0x100000, 4), round);
+        /* It does. */
+        pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCTL, 2, SLOT_OFF);
+        assert_int_equal(e.count, round + 1);
+        assert_ptr_equal(e.port, w->port);
+        assert_int_equal(pci_cfg(r, 1, 0, 0, 4), UINT32_MAX);
+        assert_false(pci_poke(r, MEM32 + 0x100000, 4, 0));
+        assert_false(r->line[1].level);
+        assert_int_equal(slot_events(r, exp) & 0x1ff, 0x150); /* link, command; still there */
+        struct vr_pci *gone = vr_pci_slot_remove(w->port);
+        assert_ptr_equal(gone, vr_pci_of(w->b));
+        vr_dev_destroy(w->b);
+        w->b = NULL;
+        assert_int_equal(slot_events(r, exp) & 0x1ff, 0x08);
+        assert_int_equal(vr_pci_slot_ask(w->port, &err), -ENODEV);
+        assert_null(vr_pci_slot_remove(w->port));
+        /* Another one comes. */
+        assert_int_equal(vr_dev_create(&pci_toy_class, "b", NULL, &r->rig.env, &w->b, &err), 0);
+        assert_int_equal(vr_pci_slot_insert(w->port, vr_pci_of(w->b), &err), 0);
+        assert_int_equal(slot_events(r, exp) & 0x1ff, 0x49);
+        assert_int_equal(pci_cfg(r, 1, 0, 0, 4), UINT32_MAX); /* it has no power yet */
+        pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCTL, 2, SLOT_ON);
+        assert_int_equal(slot_events(r, exp) & 0x1ff, 0x150);
+        assert_int_equal(pci_cfg(r, 0, SLOT1, exp + VR_PCI_EXP_LINKSTA, 2), 0x2011);
+        assert_int_equal(pci_cfg(r, 1, 0, 0, 4), 0x56781234);
+        assert_int_equal(pci_cfg(r, 1, 0, BAR0, 4), 0);
+    }
+    /* Power away without having been asked: nobody has to go, it is only off. */
+    pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCTL, 2, SLOT_OFF);
+    assert_int_equal(e.count, 100);
+    pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCTL, 2, SLOT_ON);
+    assert_int_equal(pci_cfg(r, 1, 0, 0, 4), 0x56781234);
+    assert_int_equal(w->port->guest_errors + r->host->guest_errors, 0);
+}
+
+static void an_empty_slot_is_not_restored_as_a_full_one(void **state)
+{
+    struct world *w = *state;
+    struct vr_snap full;
+    vr_snap_init(&full);
+    assert_int_equal(vr_dev_save(w->port, &full, NULL), 0);
+    assert_non_null(vr_pci_slot_remove(w->port));
+    assert_int_equal(vr_dev_load(w->port, &full, NULL), -ERANGE);
+    vr_snap_fini(&full);
+}
+
 #define WORLD_TEST(fn) cmocka_unit_test_setup_teardown(fn, world_init, world_fini)
 
 int main(void)
@@ -503,6 +602,8 @@ int main(void)
         WORLD_TEST(sleeping_functions_do_not_answer),
         WORLD_TEST(resets_of_the_function_and_of_the_bus),
         WORLD_TEST(a_snapshot_brings_windows_and_pins_back),
+        WORLD_TEST(a_device_goes_and_comes_a_hundred_times),
+        WORLD_TEST(an_empty_slot_is_not_restored_as_a_full_one),
         WORLD_TEST(places_run_out_clearly),
         WORLD_TEST(noise_in_configuration_space_does_no_harm),
     };

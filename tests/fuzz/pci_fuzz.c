@@ -59,6 +59,7 @@ static void tree_init(struct tree *t)
     t->fn[2] = tree_add(t, &vr_virtio_balloon_pci_class, "balloon", bus, 2 << 3);
     t->fn[3] = tree_add(t, &vr_virtio_console_pci_class, "console", bus, 3 << 3);
     t->fn[4] = tree_add(t, &vr_virtio_rng_pci_class, "rng2", bus, 4 << 3);
+    vr_dev_reset(t->fn[0]); /* its slot has power */
 }
 
 static void tree_fini(struct tree *t)

@@ -137,7 +137,7 @@ int vr_pci_bus_place(const struct vr_pci_bus *bus, unsigned first, unsigned *ret
 static struct vr_pci *bus_find(struct vr_pci_bus *bus, unsigned at, unsigned nr, unsigned devfn)
 {
     if (at == nr) {
-        return bus->fn[devfn];
+        return bus->off ? NULL : bus->fn[devfn];
     }
     for (unsigned i = 0; i < VR_PCI_DEVFNS; i++) {
         struct vr_pci *pci = bus->fn[i];
@@ -203,7 +203,7 @@ bool vr_pci_bus_route(const struct vr_pci_bus *bus, bool io, uint64_t addr, uint
         return false;
     }
     for (; bus->bridge; bus = bus->bridge->host.bus) {
-        if (!bus->bridge->host.bus || !bridge_forwards(bus->bridge, io, addr, end)) {
+        if (bus->off || !bus->bridge->host.bus || !bridge_forwards(bus->bridge, io, addr, end)) {
             return false;
         }
     }

@@ -19,6 +19,7 @@ struct vr_pci_bus {
     struct vr_pci_root *root; /* NULL until the bridge is plugged in */
     struct vr_pci *bridge;    /* above it; NULL: the root bus */
     unsigned index;           /* its own number among the buses of this root, not the guest's */
+    bool off;                 /* no power or no link: nobody there answers */
     struct vr_pci *fn[VR_PCI_DEVFNS];
 };
 

@@ -1,7 +1,9 @@
 /*
  * PCI Express root port.
  *
- * Its interrupts, for errors and its slot, are MSI (two vectors) or INTA.
+ * Its interrupts, for errors and its slot, are MSI (two vectors) or INTA. The slot has an attention
+ * button, indicators and a power controller; commands complete at once. While it has no power
+ * nobody behind it answers, and what is there is reset when power comes back.
  *
  * Specification: PCI Express Base 6.0, chapters 6.2 (errors), 6.7 (hot plug) and 7.5.
  */
@@ -10,15 +12,41 @@
 #include "base/bits.h"
 #include "dev/pci/caps.h"
 
+#include <errno.h>
+
 /* The ids that Red Hat registered for just this: a generic root port. */
 enum { ID_VENDOR = 0x1b36, ID_PORT = 0x000c, CLASS_BRIDGE = 0x060400 };
 enum { BRIDGE_CONTROL = 0x3e, BUS_RESET = 0x40 };
+/* PCI Express Base 6.0, 7.5.3.9 to 7.5.3.11 */
+enum {
+    SLOTCAP_BUTTON = 1 << 0,
+    SLOTCAP_POWER = 1 << 1,
+    SLOTCAP_ATTENTION_LED = 1 << 3,
+    SLOTCAP_POWER_LED = 1 << 4,
+    SLOTCAP_HOTPLUG = 1 << 6,
+    SLOTCAP_NUMBER = 19,        /* shift */
+    SLOTCTL_WANTED = 0x1f,      /* events that interrupt, as they stand in SLOTSTA, */
+    SLOTCTL_LINK = 1 << 12,     /* but for this one, */
+    SLOTCTL_INTERRUPT = 1 << 5, /* if any does */
+    SLOTCTL_OFF = 1 << 10,
+    SLOTCTL_IDLE = 0x01c0, /* power on and shown, attention off */
+    SLOTSTA_BUTTON = 1 << 0,
+    SLOTSTA_PRESENCE_CHANGED = 1 << 3,
+    SLOTSTA_COMPLETED = 1 << 4,
+    SLOTSTA_PRESENT = 1 << 6,
+    SLOTSTA_LINK_CHANGED = 1 << 8,
+    LINKSTA_ACTIVE = 1 << 13,
+    FLAGS_SLOT = 1 << 8,
+};
 
 struct root_port {
     struct vr_dev dev;
     struct vr_pci pci;
     uint16_t slot; /* config */
+    bool asked;    /* state */
     struct vr_pci_bus bus;
+    void (*on_eject)(void *opaque, struct vr_dev *port);
+    void *opaque;
 };
 #define PORT(d) ((struct root_port *)(d))
 
@@ -27,9 +55,76 @@ struct vr_pci_bus *vr_pci_root_port_bus(struct vr_dev *dev)
     return &PORT(dev)->bus;
 }
 
+static uint32_t port_get(const struct root_port *s, unsigned reg)
+{
+    return vr_pci_get(&s->pci, s->pci.host.express + reg, 2);
+}
+
+static void port_put(struct root_port *s, unsigned reg, uint32_t val)
+{
+    vr_pci_put(&s->pci, s->pci.host.express + reg, 2, val);
+}
+
+/* Events that are there and wanted. */
+static uint32_t port_due(const struct root_port *s)
+{
+    uint32_t ctl = port_get(s, VR_PCI_EXP_SLOTCTL), sta = port_get(s, VR_PCI_EXP_SLOTSTA);
+    uint32_t wanted = (ctl & SLOTCTL_WANTED) | (ctl & SLOTCTL_LINK ? SLOTSTA_LINK_CHANGED : 0);
+    return ctl & SLOTCTL_INTERRUPT ? sta & wanted : 0;
+}
+
+static void port_sync(struct root_port *s, uint32_t before)
+{
+    uint32_t due = port_due(s);
+    vr_pci_set_intx(&s->pci, due != 0);
+    if ((due & ~before) && vr_pci_msi_enabled(&s->pci)) {
+        vr_pci_msi_notify(&s->pci, 0);
+    }
+}
+
+static void port_event(struct root_port *s, uint32_t events)
+{
+    uint32_t before = port_due(s);
+    port_put(s, VR_PCI_EXP_SLOTSTA, port_get(s, VR_PCI_EXP_SLOTSTA) | events);
+    port_sync(s, before);
+}
+
+/* The link is up while there is somebody with power. */
+static void port_link(struct root_port *s)
+{
+    bool present = s->bus.fn[0] != NULL;
+    bool up = present && !(port_get(s, VR_PCI_EXP_SLOTCTL) & SLOTCTL_OFF);
+    uint32_t sta = port_get(s, VR_PCI_EXP_LINKSTA);
+    s->bus.off = !up;
+    if (up != !!(sta & LINKSTA_ACTIVE)) {
+        port_put(s, VR_PCI_EXP_LINKSTA, sta ^ LINKSTA_ACTIVE);
+        port_event(s, SLOTSTA_LINK_CHANGED);
+        vr_pci_bus_reset(&s->bus);
+    }
+}
+
+/* The guest wrote slot control: a command, which is done at once. */
+static void port_command(struct root_port *s)
+{
+    port_link(s);
+    port_event(s, SLOTSTA_COMPLETED);
+    if (s->asked && (port_get(s, VR_PCI_EXP_SLOTCTL) & SLOTCTL_OFF)) {
+        s->asked = false;
+        if (s->on_eject) {
+            s->on_eject(s->opaque, &s->dev);
+        }
+    }
+}
+
 static void port_written(struct vr_pci *pci, unsigned off, unsigned width)
 {
     struct root_port *s = PORT(pci->host.dev);
+    unsigned ctl = pci->host.express + VR_PCI_EXP_SLOTCTL;
+    if (off < ctl + 2 && off + width > ctl) {
+        port_command(s);
+    } else if (off < ctl + 4 && off + width > ctl + 2) {
+        vr_pci_set_intx(pci, port_due(s) != 0);
+    }
     if (off < VR_PCI_EXT && (off < 0x34 || off >= BRIDGE_CONTROL)) {
         vr_pci_bus_remap(&s->bus);
     }
@@ -57,32 +152,130 @@ static int port_init(struct vr_dev *d, struct vr_error *err)
     s->pci.host.below = &s->bus;
     vr_pci_add_power(&s->pci);
     vr_pci_add_express(&s->pci, VR_PCI_ROOT_PORT);
+    vr_pci_set_def(&s->pci, s->pci.host.express + VR_PCI_EXP_FLAGS, 2,
+                   vr_pci_get(&s->pci, s->pci.host.express + VR_PCI_EXP_FLAGS, 2) | FLAGS_SLOT);
+    vr_pci_set_def(&s->pci, s->pci.host.express + VR_PCI_EXP_SLOTCAP, 4,
+                   SLOTCAP_BUTTON | SLOTCAP_POWER | SLOTCAP_ATTENTION_LED | SLOTCAP_POWER_LED |
+                       SLOTCAP_HOTPLUG | (uint32_t)s->slot << SLOTCAP_NUMBER);
+    s->bus.off = true;
     vr_pci_add_msi(&s->pci, 2);
     vr_pci_add_aer(&s->pci, true);
     vr_pci_add_acs(&s->pci);
     return 0;
 }
 
+/* Power is on where somebody is. */
 static void port_reset(struct vr_dev *d)
 {
+    struct root_port *s = PORT(d);
     vr_pci_reset(d);
-    vr_pci_bus_remap(&PORT(d)->bus);
+    s->bus.off = s->bus.fn[0] == NULL;
+    if (s->bus.fn[0]) {
+        port_put(s, VR_PCI_EXP_SLOTCTL, SLOTCTL_IDLE);
+        port_put(s, VR_PCI_EXP_SLOTSTA, SLOTSTA_PRESENT);
+        port_put(s, VR_PCI_EXP_LINKSTA, port_get(s, VR_PCI_EXP_LINKSTA) | LINKSTA_ACTIVE);
+    }
+    vr_pci_bus_remap(&s->bus);
 }
 
 static int port_loaded(struct vr_dev *d, struct vr_error *err)
 {
+    struct root_port *s = PORT(d);
     int r = vr_pci_loaded(d, err);
-    if (r == 0) {
-        vr_pci_bus_remap(&PORT(d)->bus);
+    if (r < 0) {
+        return r;
     }
+    bool present = port_get(s, VR_PCI_EXP_SLOTSTA) & SLOTSTA_PRESENT;
+    bool up = port_get(s, VR_PCI_EXP_LINKSTA) & LINKSTA_ACTIVE;
+    bool off = port_get(s, VR_PCI_EXP_SLOTCTL) & SLOTCTL_OFF;
+    if (present != (s->bus.fn[0] != NULL) || up != (present && !off)) {
+        return vr_err(err, -ERANGE, "slot %u: a device and its link are %s, here %s", s->slot,
+                      present ? "there" : "not there", s->bus.fn[0] ? "is one" : "is none");
+    }
+    s->bus.off = !up;
+    vr_pci_set_intx(&s->pci, port_due(s) != 0);
+    vr_pci_bus_remap(&s->bus);
+    return 0;
+}
+
+/* The tree's lock; a port that is nowhere has none. */
+static struct vr_dev *port_lock(struct vr_dev *port)
+{
+    struct vr_dev *host = PORT(port)->bus.root->dev;
+    vr_dev_lock(host);
+    return host;
+}
+
+/* Somebody came or went. */
+static void port_presence(struct root_port *s, uint32_t events)
+{
+    vr_dev_lock(&s->dev);
+    uint32_t sta = port_get(s, VR_PCI_EXP_SLOTSTA);
+    port_put(s, VR_PCI_EXP_SLOTSTA,
+             s->bus.fn[0] ? sta | SLOTSTA_PRESENT : sta & ~(uint32_t)SLOTSTA_PRESENT);
+    s->asked = false;
+    port_event(s, SLOTSTA_PRESENCE_CHANGED | events);
+    port_link(s);
+    vr_dev_unlock(&s->dev);
+}
+
+int vr_pci_slot_insert(struct vr_dev *port, struct vr_pci *pci, struct vr_error *err)
+{
+    struct root_port *s = PORT(port);
+    struct vr_dev *host = port_lock(port);
+    int r = vr_pci_plug(&s->bus, 0, pci, err);
+    if (r == 0) {
+        port_presence(s, SLOTSTA_BUTTON);
+    }
+    vr_dev_unlock(host);
     return r;
+}
+
+int vr_pci_slot_ask(struct vr_dev *port, struct vr_error *err)
+{
+    struct root_port *s = PORT(port);
+    struct vr_dev *host = port_lock(port);
+    int r = s->bus.fn[0] ? 0 : vr_err(err, -ENODEV, "slot %u is empty", s->slot);
+    vr_dev_lock(port);
+    if (r == 0) {
+        s->asked = true;
+        port_event(s, SLOTSTA_BUTTON);
+    }
+    vr_dev_unlock(port);
+    vr_dev_unlock(host);
+    return r;
+}
+
+void vr_pci_slot_on_eject(struct vr_dev *port, void (*fn)(void *opaque, struct vr_dev *port),
+                          void *opaque)
+{
+    vr_dev_lock(port);
+    PORT(port)->on_eject = fn;
+    PORT(port)->opaque = opaque;
+    vr_dev_unlock(port);
+}
+
+struct vr_pci *vr_pci_slot_remove(struct vr_dev *port)
+{
+    struct root_port *s = PORT(port);
+    struct vr_dev *host = port_lock(port);
+    struct vr_pci *pci = s->bus.fn[0];
+    if (pci) {
+        vr_pci_unplug(pci);
+        port_presence(s, 0);
+    }
+    vr_dev_unlock(host);
+    return pci;
 }
 
 #define VR_SELF struct root_port
 static const struct vr_field port_fields[] = {
     VR_PCI_FIELDS(pci),
     VR_CONFIG(slot, "number of the slot, as the guest sees it", .def = 1, .max = 0x1fff),
+    VR_STATE(asked, "the guest is asked to let the device go"),
     VR_HOST(bus, "the bus behind it: who is plugged in, made by the board"),
+    VR_HOST(on_eject, "who hears that the guest let go"),
+    VR_HOST(opaque, "its own"),
     VR_FIELD_END,
 };
 

@@ -9,4 +9,22 @@ extern const struct vr_dev_class vr_pci_root_port_class;
 /* The bus behind it, once it is plugged in. */
 struct vr_pci_bus *vr_pci_root_port_bus(struct vr_dev *dev);
 
+/*
+ * Its slot, for a machine that runs. What is plugged in by vr_pci_plug before the guest begins is
+ * just there. None of these with a device's lock held; they take the host bridge's, then the
+ * port's.
+ */
+/* Put @pci (function 0 of a device that is nowhere yet) into the slot and tell the guest. -EBUSY.
+ */
+int vr_pci_slot_insert(struct vr_dev *port, struct vr_pci *pci, struct vr_error *err) VR_MUST;
+/* Press the attention button: ask the guest to let the device go. It answers by taking the slot's
+ * power away, which calls what vr_pci_slot_on_eject was given; -ENODEV: the slot is empty. */
+int vr_pci_slot_ask(struct vr_dev *port, struct vr_error *err) VR_MUST;
+/* @fn runs under the host bridge's and the port's lock: it may only note, or post. */
+void vr_pci_slot_on_eject(struct vr_dev *port, void (*fn)(void *opaque, struct vr_dev *port),
+                          void *opaque);
+/* Take the device out, whether or not the guest agreed, and tell the guest; NULL: there is none.
+ * The caller destroys it. */
+struct vr_pci *vr_pci_slot_remove(struct vr_dev *port);
+
 #endif
