@@ -144,7 +144,7 @@ struct vr_block *vr_lockstep_block(struct vr_cpu *cpu, struct vr_block *b)
     if (b->insn_count <= left) {
         return b;
     }
-    struct vr_block *p = &ls->prefix.b;
+    struct vr_block *p = ls->prefix;
     unsigned ops = 0, insns = 1;
     while (ops == 0 || b->ir[ops].at == b->ir[ops - 1].at || ++insns <= left) {
         ops++;
@@ -390,6 +390,7 @@ static void lockstep_free(struct vr_lockstep *ls)
     free(ls->jit_state.bytes);
     free(ls->interp_state.bytes);
     free(ls->end_bytes);
+    free(ls->prefix);
     vr_cond_fini(&ls->turn.changed);
     vr_mutex_fini(&ls->turn.lock);
     free(ls);
@@ -416,10 +417,11 @@ int vr_lockstep_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struc
     ls->jit_state.bytes = vr_zalloc(ls->state_bytes);
     ls->interp_state.bytes = vr_zalloc(ls->state_bytes);
     ls->end_bytes = vr_zalloc(ls->state_bytes);
+    ls->prefix = vr_zalloc(sizeof(*ls->prefix) + LOCKSTEP_PREFIX_OPS * sizeof(ls->prefix->ir[0]));
     bool was = lockstep_pages_init(&ls->was), jit = lockstep_pages_init(&ls->jit),
          interp = lockstep_pages_init(&ls->interp);
     int r = !ls->start.bytes || !ls->jit_state.bytes || !ls->interp_state.bytes || !ls->end_bytes ||
-                    !was || !jit || !interp
+                    !ls->prefix || !was || !jit || !interp
                 ? vr_err(err, -ENOMEM, "no memory for the lockstep of cpu %u", cpu->vcpu.index)
                 : 0;
     if (r == 0) {

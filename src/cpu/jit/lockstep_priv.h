@@ -83,10 +83,7 @@ struct vr_lockstep {
     void (*differ)(void *opaque, unsigned cpu, const char *report);
     void *differ_opaque;
     atomic_uint_fast64_t stretches, compared, unrepeated; /* any thread may read them */
-    struct {
-        struct vr_block b;
-        struct vr_ir ir[LOCKSTEP_PREFIX_OPS];
-    } prefix;
+    struct vr_block *prefix;                              /* room for the beginning of any block */
 };
 
 /* Instructions retired or trapped: where a run is. */
