@@ -1,6 +1,9 @@
 /* Host ends for tests. */
 #include "virtio_fakes.h"
 
+#include "backend/fs/wire.h"
+#include "core/iov.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -164,4 +167,70 @@ void fake_net_forget(struct fake_net *f)
 void fake_net_fini(struct fake_net *f)
 {
     fake_net_forget(f);
+}
+
+static void fake_fs_check(const struct fake_fs *f, const struct iovec *iov, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t *base = iov[i].iov_base;
+        vr_assert(base >= f->ram->hva && base + iov[i].iov_len <= f->ram->hva + f->ram->len);
+    }
+}
+
+static void fake_fs_submit(struct vr_fs *fs, struct vr_fs_req *req)
+{
+    struct fake_fs *f = (struct fake_fs *)fs;
+    struct fuse_in_header in = {.unique = 0};
+    fake_fs_check(f, req->in, req->in_count);
+    fake_fs_check(f, req->out, req->out_count);
+    vr_iov_get(req->in, req->in_count, 0, &in, sizeof(in));
+    struct fuse_out_header out = {.len = sizeof(out), .unique = in.unique};
+    size_t len = vr_iov_put(req->out, req->out_count, 0, &out, sizeof(out));
+    vr_fs_complete(fs, req, (uint32_t)len);
+}
+
+static void fake_fs_reset(struct vr_fs *fs)
+{
+    (void)fs;
+}
+
+static int fake_fs_save(struct vr_fs *fs, uint8_t **ret_buf, uint32_t *ret_len,
+                        struct vr_error *err)
+{
+    (void)fs;
+    (void)err;
+    *ret_buf = calloc(1, 4);
+    *ret_len = 4;
+    return *ret_buf ? 0 : -ENOMEM;
+}
+
+static int fake_fs_load(struct vr_fs *fs, const uint8_t *buf, uint32_t len, struct vr_error *err)
+{
+    (void)fs;
+    return len == 4 && buf[0] == 0 ? 0 : vr_err(err, -EINVAL, "not a session of this server");
+}
+
+static void fake_fs_close(struct vr_fs *fs)
+{
+    vr_fs_fini(fs);
+}
+
+static const struct vr_fs_ops fake_fs_ops = {
+    .name = "fake",
+    .submit = fake_fs_submit,
+    .reset = fake_fs_reset,
+    .save = fake_fs_save,
+    .load = fake_fs_load,
+    .close = fake_fs_close,
+};
+
+void fake_fs_init(struct fake_fs *f, const struct vr_ram *ram, struct vr_loop *loop)
+{
+    *f = (struct fake_fs){.ram = ram};
+    assert_int_equal(vr_fs_init(&f->fs, &fake_fs_ops, loop, NULL), 0);
+}
+
+void fake_fs_fini(struct fake_fs *f)
+{
+    vr_fs_close(&f->fs);
 }

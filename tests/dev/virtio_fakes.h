@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include "backend/block/block_impl.h"
+#include "backend/fs/fs.h"
 #include "backend/net/net.h"
 
 /* A disk. */
@@ -27,6 +28,15 @@ struct mem_blk {
 void mem_blk_init(struct mem_blk *m, uint64_t size_bytes, struct vr_loop *loop);
 void mem_blk_release(struct mem_blk *m, unsigned count); /* at most @count, oldest first */
 void mem_blk_fini(struct mem_blk *m);
+
+/* A file server that answers every message with a header that says: done. */
+struct fake_fs {
+    struct vr_fs fs;
+    const struct vr_ram *ram; /* every iovec must lie in it */
+};
+
+void fake_fs_init(struct fake_fs *f, const struct vr_ram *ram, struct vr_loop *loop);
+void fake_fs_fini(struct fake_fs *f);
 
 /* A cable. */
 enum { FAKE_FRAMES = 64 };

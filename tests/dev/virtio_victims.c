@@ -6,6 +6,7 @@
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
 #include "dev/virtio/console.h"
+#include "dev/virtio/fs.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 #include "dev/virtio/scsi.h"
@@ -17,6 +18,7 @@
 static const struct vr_dev_class *const victim_class[VICTIM_COUNT] = {
     &vr_virtio_blk_mmio_class, &vr_virtio_net_mmio_class,     &vr_virtio_console_mmio_class,
     &vr_virtio_rng_mmio_class, &vr_virtio_balloon_mmio_class, &vr_virtio_scsi_mmio_class,
+    &vr_virtio_fs_mmio_class,
 };
 
 static void victim_output(void *opaque, const uint8_t *buf, size_t len)
@@ -47,6 +49,7 @@ void victim_init(struct victim *v, unsigned kind)
     v->disk.ram = v->rig.ram;
     fake_net_init(&v->net, v->loop);
     v->net.discard = true;
+    fake_fs_init(&v->fs, v->rig.ram, v->loop);
     assert_int_equal(vr_ram_create("rom", 0x10000, &v->rom, NULL), 0);
     v->rom_region = (struct vr_region){
         .name = "rom", .kind = VR_REGION_ROM, .gpa = VICTIM_ROM, .len = 0x10000, .ram = v->rom};
@@ -69,6 +72,9 @@ void victim_init(struct victim *v, unsigned kind)
     } else if (kind == VICTIM_SCSI) {
         victim_plug(v, 0);
     }
+    if (kind == VICTIM_FS) {
+        vr_virtio_fs_attach(v->dev, &v->fs.fs);
+    }
     vd_init(&v->d, &v->rig, v->dev);
     v->features = vd_offered(&v->d) & ~RING & ~VR_VIRTIO_F_VERSION_1;
     v->queues = vr_virtio_of(v->dev)->host.queue_count;
@@ -83,6 +89,7 @@ void victim_fini(struct victim *v)
     }
     mem_blk_fini(&v->disk);
     fake_net_fini(&v->net);
+    fake_fs_fini(&v->fs);
     vr_loop_destroy(v->loop);
     vr_space_remove(v->rig.env.mem, &v->rom_region);
     vr_ram_destroy(v->rom);
@@ -153,6 +160,14 @@ void victim_serves(struct victim *v)
         raw[19 + 4] = 36;
         bufs[0] = vd_out(d, raw, 51);
         assert_int_equal(vd_do(d, 2, bufs, 2), 108 + 36);
+        break;
+    case VICTIM_FS:
+        bufs[0] = vd_out(d, raw, 40);
+        vd_add(d, 1, bufs, 2);
+        vd_kick(d, 1);
+        victim_turn(v);
+        assert_true(vd_used(d, 1, NULL, &len));
+        assert_int_equal(len, 16);
         break;
     case VICTIM_BALLOON:
         assert_int_equal(vd_do(d, 0, bufs, 1), 0);

@@ -14,6 +14,7 @@ enum {
     VICTIM_RNG,
     VICTIM_BALLOON,
     VICTIM_SCSI,
+    VICTIM_FS,
     VICTIM_COUNT
 };
 enum { VICTIM_DISK = 1 << 20 };
@@ -27,6 +28,7 @@ struct victim {
     struct vr_loop *loop;
     struct mem_blk disk;
     struct fake_net net;
+    struct fake_fs fs;
     struct vr_chr *chr[2];
     struct vr_ram *rom;
     struct vr_region rom_region;

@@ -150,7 +150,7 @@ static void op_host(struct fuzz *f)
     in_base(b, sizeof(b), "share/d");
     switch (take(f, 1) % 6) {
     case 0:
-        (void)symlink("../secret", a);
+        (void)!symlink("../secret", a);
         break;
     case 1:
         (void)renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
@@ -159,7 +159,7 @@ static void op_host(struct fuzz *f)
         (void)remove(a);
         break;
     case 3:
-        (void)symlink("..", b);
+        (void)!symlink("..", b);
         break;
     case 4:
         (void)mkfifo(a, 0666);
