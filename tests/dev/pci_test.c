@@ -3,6 +3,7 @@
 #include "pci_rig.h"
 
 #include "base/bits.h"
+#include "dev/pci/aer.h"
 #include "dev/pci/caps.h"
 #include <errno.h>
 #include <stdio.h>
@@ -586,6 +587,55 @@ static void an_empty_slot_is_not_restored_as_a_full_one(void **state)
     vr_snap_fini(&full);
 }
 
+/* As an error handler does; b is behind the port, a on the root bus. */
+static void errors_are_logged_and_told(void **state)
+{
+    struct world *w = *state;
+    struct pci_rig *r = &w->r;
+    unsigned exp = pci_cap(r, 0, SLOT2, 0x10, false), aer = pci_cap(r, 0, SLOT2, 1, true);
+    unsigned root = pci_cap(r, 0, SLOT1, 1, true), msi = pci_cap(r, 0, SLOT1, 0x05, false);
+    const struct vr_pci_error bad_tlp = {.correctable = true, .bit = 6};
+    const struct vr_pci_error poisoned = {.bit = 12, .header = {1, 2, 3, 4}};
+    const struct vr_pci_error malformed = {.bit = 18, .header = {5, 6, 7, 8}};
+    open_port(w);
+    pci_cfg_set(r, 0, SLOT1, root + VR_PCI_AER_ROOT_CMD, 4, 7);
+    vr_pci_report(w->b, &bad_tlp); /* not enabled in the device: noted there, and nowhere else */
+    assert_int_equal(pci_cfg(r, 1, 0, aer + VR_PCI_AER_CORR, 4), 0x40);
+    assert_int_equal(pci_cfg(r, 1, 0, exp + VR_PCI_EXP_DEVSTA, 2), 1);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4), 0);
+    pci_cfg_set(r, 1, 0, exp + VR_PCI_EXP_DEVCTL, 2, 0x281f);
+    vr_pci_report(w->b, &bad_tlp);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4), 1);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_SOURCE, 4), 0x0100);
+    assert_true(r->line[1].level); /* by INTA of slot 1 */
+    pci_cfg_set(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4, 0x7f);
+    assert_false(r->line[1].level);
+    /* With messages: the first uncorrectable error is logged, the next one only counted. */
+    pci_cfg_set(r, 0, SLOT1, msi + 4, 4, PCI_MSI);
+    pci_cfg_set(r, 0, SLOT1, msi + 2, 2, 1);
+    vr_pci_report(w->b, &poisoned);
+    vr_pci_report(w->b, &malformed);
+    assert_int_equal(pci_messages(r, NULL), 1); /* until the first is cleared */
+    assert_int_equal(pci_cfg(r, 1, 0, aer + VR_PCI_AER_UNCORR, 4), 1 << 12 | 1 << 18);
+    assert_int_equal(pci_cfg(r, 1, 0, aer + VR_PCI_AER_CONTROL, 4) & 0x1f, 12);
+    assert_int_equal(pci_cfg(r, 1, 0, aer + VR_PCI_AER_LOG + 4, 4), 2);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4), 0x6c);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_SOURCE, 4), 0x01000100);
+    assert_int_equal(pci_cfg(r, 1, 0, exp + VR_PCI_EXP_DEVSTA, 2), 7);
+    /* Masked: noted, not told. */
+    pci_cfg_set(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4, 0x7f);
+    pci_cfg_set(r, 1, 0, aer + VR_PCI_AER_UNCORR, 4, UINT32_MAX);
+    pci_cfg_set(r, 1, 0, aer + VR_PCI_AER_UNCORR_MASK, 4, 1 << 12);
+    vr_pci_report(w->b, &poisoned);
+    assert_int_equal(pci_cfg(r, 1, 0, aer + VR_PCI_AER_UNCORR, 4), 1 << 12);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4), 0);
+    /* On the root bus: noted, nobody to tell. */
+    pci_cfg_set(r, 0, SLOT2, exp + VR_PCI_EXP_DEVCTL, 2, 0x281f);
+    vr_pci_report(w->a, &malformed);
+    assert_int_equal(pci_cfg(r, 0, SLOT2, aer + VR_PCI_AER_UNCORR, 4), 1 << 18);
+    assert_int_equal(pci_cfg(r, 0, SLOT1, root + VR_PCI_AER_ROOT_STATUS, 4), 0);
+}
+
 #define WORLD_TEST(fn) cmocka_unit_test_setup_teardown(fn, world_init, world_fini)
 
 int main(void)
@@ -604,6 +654,7 @@ int main(void)
         WORLD_TEST(a_snapshot_brings_windows_and_pins_back),
         WORLD_TEST(a_device_goes_and_comes_a_hundred_times),
         WORLD_TEST(an_empty_slot_is_not_restored_as_a_full_one),
+        WORLD_TEST(errors_are_logged_and_told),
         WORLD_TEST(places_run_out_clearly),
         WORLD_TEST(noise_in_configuration_space_does_no_harm),
     };

@@ -265,10 +265,22 @@ static const struct vr_pci_reg aer_root_regs[] = {
     VR_PCI_REG(0x34, 4, "AER_SOURCE", "who sent the first ones", .live = UINT32_MAX),
     VR_PCI_REG_END,
 };
+/* The device may have to let its pin go. */
+static void aer_written(struct vr_pci *pci, unsigned off, unsigned width)
+{
+    if (pci->host.cls->written) {
+        pci->host.cls->written(pci, pci->host.aer + off, width);
+    }
+}
+
 static const struct vr_pci_cap aer_cap = {
     .name = "aer", .id = EXT_AER, .version = 1, .len = 0x2c, .regs = aer_regs};
-static const struct vr_pci_cap aer_root_cap = {
-    .name = "aer", .id = EXT_AER, .version = 1, .len = 0x38, .regs = aer_root_regs};
+static const struct vr_pci_cap aer_root_cap = {.name = "aer",
+                                               .id = EXT_AER,
+                                               .version = 1,
+                                               .len = 0x38,
+                                               .regs = aer_root_regs,
+                                               .written = aer_written};
 
 void vr_pci_add_aer(struct vr_pci *pci, bool root)
 {

@@ -16,7 +16,7 @@
 
 /* The ids that Red Hat registered for just this: a generic root port. */
 enum { ID_VENDOR = 0x1b36, ID_PORT = 0x000c, CLASS_BRIDGE = 0x060400 };
-enum { BRIDGE_CONTROL = 0x3e, BUS_RESET = 0x40 };
+enum { SECONDARY = 0x19, BRIDGE_CONTROL = 0x3e, BUS_RESET = 0x40 };
 /* PCI Express Base 6.0, 7.5.3.9 to 7.5.3.11 */
 enum {
     SLOTCAP_BUTTON = 1 << 0,
@@ -37,6 +37,16 @@ enum {
     SLOTSTA_LINK_CHANGED = 1 << 8,
     LINKSTA_ACTIVE = 1 << 13,
     FLAGS_SLOT = 1 << 8,
+};
+/* 7.8.4.10: root error status; an uncorrectable error shares its first two bits. */
+enum {
+    ROOT_COR = 1 << 0,
+    ROOT_COR_MORE = 1 << 1,
+    ROOT_UNCOR = 1 << 2,
+    ROOT_UNCOR_MORE = 1 << 3,
+    ROOT_FIRST_FATAL = 1 << 4,
+    ROOT_NONFATAL = 1 << 5,
+    ROOT_FATAL = 1 << 6,
 };
 
 struct root_port {
@@ -73,10 +83,24 @@ static uint32_t port_due(const struct root_port *s)
     return ctl & SLOTCTL_INTERRUPT ? sta & wanted : 0;
 }
 
+/* Error messages that arrived and shall interrupt. */
+static bool port_errors_due(const struct root_port *s)
+{
+    uint32_t sta = vr_pci_get(&s->pci, s->pci.host.aer + VR_PCI_AER_ROOT_STATUS, 4);
+    uint32_t cmd = vr_pci_get(&s->pci, s->pci.host.aer + VR_PCI_AER_ROOT_CMD, 4);
+    return ((sta & ROOT_COR) && (cmd & 1)) || ((sta & ROOT_NONFATAL) && (cmd & 2)) ||
+           ((sta & ROOT_FATAL) && (cmd & 4));
+}
+
+static void port_sync_intx(struct root_port *s)
+{
+    vr_pci_set_intx(&s->pci, port_due(s) != 0 || port_errors_due(s));
+}
+
 static void port_sync(struct root_port *s, uint32_t before)
 {
     uint32_t due = port_due(s);
-    vr_pci_set_intx(&s->pci, due != 0);
+    port_sync_intx(s);
     if ((due & ~before) && vr_pci_msi_enabled(&s->pci)) {
         vr_pci_msi_notify(&s->pci, 0);
     }
@@ -123,7 +147,10 @@ static void port_written(struct vr_pci *pci, unsigned off, unsigned width)
     if (off < ctl + 2 && off + width > ctl) {
         port_command(s);
     } else if (off < ctl + 4 && off + width > ctl + 2) {
-        vr_pci_set_intx(pci, port_due(s) != 0);
+        port_sync_intx(s);
+    }
+    if (off >= pci->host.aer) {
+        port_sync_intx(s);
     }
     if (off < VR_PCI_EXT && (off < 0x34 || off >= BRIDGE_CONTROL)) {
         vr_pci_bus_remap(&s->bus);
@@ -193,9 +220,40 @@ static int port_loaded(struct vr_dev *d, struct vr_error *err)
                       present ? "there" : "not there", s->bus.fn[0] ? "is one" : "is none");
     }
     s->bus.off = !up;
-    vr_pci_set_intx(&s->pci, port_due(s) != 0);
+    port_sync_intx(s);
     vr_pci_bus_remap(&s->bus);
     return 0;
+}
+
+void vr_pci_root_port_message(struct vr_dev *port, enum vr_pci_message message,
+                              const struct vr_pci *from)
+{
+    static const uint32_t bits[] = {
+        [VR_PCI_ERR_COR] = ROOT_COR,
+        [VR_PCI_ERR_NONFATAL] = ROOT_UNCOR | ROOT_NONFATAL,
+        [VR_PCI_ERR_FATAL] = ROOT_UNCOR | ROOT_FATAL,
+    };
+    struct root_port *s = PORT(port);
+    bool cor = message == VR_PCI_ERR_COR;
+    vr_dev_lock(port);
+    unsigned at = s->pci.host.aer;
+    bool was = port_errors_due(s);
+    uint32_t sta = vr_pci_get(&s->pci, at + VR_PCI_AER_ROOT_STATUS, 4), add = bits[message];
+    /* Its number is bus, device and function; the port knows what the guest calls its bus. */
+    uint32_t id = from ? (uint32_t)s->pci.config[SECONDARY] << 8 | from->host.devfn
+                       : (uint32_t)s->pci.host.devfn;
+    if (sta & (cor ? ROOT_COR : ROOT_UNCOR)) {
+        add |= cor ? ROOT_COR_MORE : ROOT_UNCOR_MORE;
+    } else {
+        add |= message == VR_PCI_ERR_FATAL ? ROOT_FIRST_FATAL : 0;
+        vr_pci_put(&s->pci, at + VR_PCI_AER_SOURCE + (cor ? 0 : 2), 2, id);
+    }
+    vr_pci_put(&s->pci, at + VR_PCI_AER_ROOT_STATUS, 4, sta | add);
+    port_sync_intx(s);
+    if (!was && port_errors_due(s) && vr_pci_msi_enabled(&s->pci)) {
+        vr_pci_msi_notify(&s->pci, 0);
+    }
+    vr_dev_unlock(port);
 }
 
 /* The tree's lock; a port that is nowhere has none. */

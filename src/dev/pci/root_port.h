@@ -27,4 +27,10 @@ void vr_pci_slot_on_eject(struct vr_dev *port, void (*fn)(void *opaque, struct v
  * The caller destroys it. */
 struct vr_pci *vr_pci_slot_remove(struct vr_dev *port);
 
+/* An error message arrived, from the port itself (NULL) or @from behind it: for vr_pci_report, with
+ * the host bridge's lock held. */
+enum vr_pci_message { VR_PCI_ERR_COR, VR_PCI_ERR_NONFATAL, VR_PCI_ERR_FATAL };
+void vr_pci_root_port_message(struct vr_dev *port, enum vr_pci_message message,
+                              const struct vr_pci *from);
+
 #endif
