@@ -151,10 +151,23 @@ void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);
 bool vr_virt_map_row(struct vr_virt *virt, unsigned i, const char **ret_name, uint64_t *ret_gpa,
                      uint64_t *ret_len, unsigned *ret_irq);
 
-/* A PCI function, for people: function @i, false past the end. */
+enum { VR_VIRT_PCI_BARS = 6 };
+
+/* A base address register; len 0: there is none. */
+struct vr_virt_pci_bar {
+    uint64_t gpa, len; /* gpa UINT64_MAX: the guest has not given it an address */
+    bool io, wide, prefetch;
+};
+
+/* A PCI function: function @i, false past the end. Any thread. */
 struct vr_virt_pci {
     struct vr_dev *dev;
     char place[48]; /* "01.0": device and function on the root bus; "port0/00.0": behind a port */
+    unsigned bus, slot, function; /* bus: the guest's number of it, 0 for all until it gave some */
+    uint16_t vendor, device, subvendor, subdevice;
+    uint32_t class_code; /* base class, sub-class, interface */
+    bool intx, bridge;
+    struct vr_virt_pci_bar bar[VR_VIRT_PCI_BARS];
 };
 bool vr_virt_pci_row(struct vr_virt *virt, unsigned i, struct vr_virt_pci *ret_row);
 

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PCI_SECONDARY_BUS = 0x19 }; /* in a bridge's header: the number of the bus below it */
+
 int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
              struct vr_dev **ret_dev, struct vr_error *err)
 {
@@ -150,6 +152,41 @@ int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_
     return r;
 }
 
+static void pci_bars(const struct vr_dev *dev, const struct vr_pci *pci,
+                     struct vr_virt_pci_bar ret_bar[VR_VIRT_PCI_BARS])
+{
+    for (unsigned b = 0; b < VR_PCI_BARS; b++) {
+        unsigned kind = pci->host.cls->bar[b].kind;
+        if (kind != VR_PCI_BAR_NONE) {
+            ret_bar[b] = (struct vr_virt_pci_bar){
+                .gpa = pci->host.bar_mapped[b] ? pci->host.bar_gpa[b] : UINT64_MAX,
+                .len = dev->cls->windows[pci->host.cls->bar[b].window].len,
+                .io = kind == VR_PCI_BAR_IO,
+                .wide = kind == VR_PCI_BAR_MEM64 || kind == VR_PCI_BAR_MEM64_PREFETCH,
+                .prefetch = kind == VR_PCI_BAR_MEM64_PREFETCH,
+            };
+        }
+    }
+}
+
+/* What the function is; under its lock. */
+static void pci_describe(const struct vr_dev *dev, const struct vr_pci *pci,
+                         struct vr_virt_pci *row)
+{
+    const struct vr_pci_class *cls = pci->host.cls;
+    row->slot = pci->host.devfn >> 3;
+    row->function = pci->host.devfn & 7u;
+    /* Devices may say more than their class: virtio's all have one. */
+    row->vendor = vr_load_le16(pci->config + VR_PCI_VENDOR);
+    row->device = vr_load_le16(pci->config + VR_PCI_DEVICE);
+    row->subvendor = vr_load_le16(pci->config + VR_PCI_SUBVENDOR);
+    row->subdevice = vr_load_le16(pci->config + VR_PCI_SUBDEVICE);
+    row->class_code = vr_load_le32(pci->config + VR_PCI_REVISION) >> 8;
+    row->intx = cls->intx;
+    row->bridge = cls->bridge;
+    pci_bars(dev, pci, row->bar);
+}
+
 bool vr_virt_pci_row(struct vr_virt *v, unsigned i, struct vr_virt_pci *ret_row)
 {
     for (unsigned n = 0;; n++) {
@@ -162,7 +199,15 @@ bool vr_virt_pci_row(struct vr_virt *v, unsigned i, struct vr_virt_pci *ret_row)
             continue;
         }
         *ret_row = (struct vr_virt_pci){.dev = dev};
+        vr_dev_lock(dev);
+        pci_describe(dev, pci, ret_row);
+        vr_dev_unlock(dev);
         const struct vr_pci *port = pci->host.bus->bridge;
+        if (port) {
+            vr_dev_lock(port->host.dev);
+            ret_row->bus = port->config[PCI_SECONDARY_BUS];
+            vr_dev_unlock(port->host.dev);
+        }
         snprintf(ret_row->place, sizeof(ret_row->place), "%s%s%02x.%x",
                  port ? port->host.dev->id : "", port ? "/" : "", pci->host.devfn >> 3,
                  pci->host.devfn & 7u);

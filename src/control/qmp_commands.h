@@ -17,6 +17,7 @@ int vr_qmp_query_memory(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err);

@@ -40,6 +40,13 @@ const struct vr_qmp_type vr_qmp_types[] = {
                           "guest-shutdown|guest-reset|guest-panic"},
     {"GuestPanicAction", .values = "pause|poweroff|run"},
     {"WatchdogAction", .values = "reset|poweroff|pause|none"},
+    {"PciMemoryRegion", "bar:int, type:str, address:int, size:int, prefetch?:bool, "
+                        "mem_type_64?:bool"},
+    {"PciDeviceClass", "class:int"},
+    {"PciDeviceId", "device:int, vendor:int, subsystem?:int, subsystem-vendor?:int"},
+    {"PciDeviceInfo", "bus:int, slot:int, function:int, class_info:PciDeviceClass, id:PciDeviceId, "
+                      "irq_pin:int, qdev_id:str, regions:[PciMemoryRegion]"},
+    {"PciInfo", "bus:int, devices:[PciDeviceInfo]"},
     {"BalloonInfo", "actual:int"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",

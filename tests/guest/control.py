@@ -48,6 +48,20 @@ with Guest("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
             assert after[f"{kind}_total_time_ns"] > before[f"{kind}_total_time_ns"], (kind, after)
         assert after["failed_rd_operations"] == 0
 
+    with tap.test("query-pci: the functions and addresses that the guest's kernel finds"):
+        found = {}
+        for line in guest.run("cd /sys/bus/pci/devices; for d in *; do echo $d $(cat $d/vendor $d/device $d/class) "
+                              "$(sed -n 's/ .*//p' $d/resource | tr '\\n' ' '); done; cd /").splitlines():
+            place, vendor, device, cls, *starts = line.split()
+            found[place] = [int(x, 16) for x in (vendor, device)] + [int(cls, 16) >> 8, {int(x, 16) for x in starts}]
+        told = [d for bus in qmp.ask("query-pci") for d in bus["devices"]]
+        assert len(told) == len(found) > 2, (told, found)
+        for d in told:
+            vendor, device, cls, starts = found[f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"]
+            assert (d["id"]["vendor"], d["id"]["device"], d["class_info"]["class"]) == (vendor, device, cls), d
+            assert {r["address"] for r in d["regions"] if r["address"] >= 0} <= starts, (d, starts)
+        assert {"disk0", "rng"} <= {d["qdev_id"] for d in told}
+
     with tap.test("processor time and memory that the guest uses are counted"):
         def number(group, name):
             return sum(s["value"] for s in qmp.ask("x-vireo-stats", group=group) if s["name"] == name)
