@@ -335,7 +335,11 @@ static void save_and_load(struct bench *b)
     struct vr_snap s;
     vr_snap_init(&s);
     KEEPS(b->hart->cpu.vcpu.ops->save(&b->hart->cpu.vcpu, &s, NULL) == 0);
-    KEEPS(b->hart->cpu.vcpu.ops->load(&b->hart->cpu.vcpu, &s, NULL) == 0);
+    struct vr_error err = {0};
+    if (b->hart->cpu.vcpu.ops->load(&b->hart->cpu.vcpu, &s, &err) < 0) {
+        fprintf(stderr, "a state that was reached is refused: %s\n", err.msg);
+        abort();
+    }
     KEEPS(s.pos == s.len);
     vr_snap_fini(&s);
 }

@@ -207,7 +207,7 @@ static void snapshots(void **state)
     vr_snap_fini(&snap);
 
     /* State that no hart can be in. */
-    for (unsigned i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < 7; i++) {
         uint64_t satp = a->satp, mstatus = a->mstatus;
         vr_snap_init(&snap);
         a->satp = i == 0 ? UINT64_C(15) << 60 : i == 1 ? UINT64_C(1) << 60 : satp;
@@ -215,11 +215,14 @@ static void snapshots(void **state)
         a->mstatus = i == 3 ? UINT64_C(2) << RV_MPP_SHIFT : mstatus;
         a->pmpaddr[3] = i == 4 ? UINT64_MAX : 0;
         a->cpu.pc |= i == 5;
+        atomic_store(&a->lines, i == 6 ? 0x1f : 0);
         assert_int_equal(a->cpu.vcpu.ops->save(&a->cpu.vcpu, &snap, &err), 0);
         assert_int_equal(b->cpu.vcpu.ops->load(&b->cpu.vcpu, &snap, &err), -ERANGE);
         assert_int_equal(b->priv, RV_M); /* as after reset */
+        assert_int_equal(atomic_load(&b->lines), 0);
         a->satp = satp;
         a->priv = RV_S;
+        a->cpu.pc &= ~UINT64_C(1);
         a->mstatus = mstatus;
         vr_snap_fini(&snap);
     }

@@ -417,9 +417,17 @@ static int hart_op_save(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_er
     return vr_snap_save(snap, name, 1, vcpu, hart_fields, err);
 }
 
+/* Nothing of a refused snapshot stays; the wires are as they were. */
+static void hart_refuse(struct rv_hart *hart, uint64_t lines)
+{
+    atomic_store(&hart->lines, lines);
+    rv_hart_reset(hart);
+}
+
 static int hart_op_load(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err)
 {
     struct rv_hart *hart = (struct rv_hart *)vcpu;
+    uint64_t lines = atomic_load(&hart->lines);
     char name[16];
     snprintf(name, sizeof(name), "hart%u", vcpu->index);
     int r = vr_snap_load(snap, name, 1, hart, hart_fields, err);
@@ -427,12 +435,12 @@ static int hart_op_load(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_er
         return r;
     }
     if (hart->shape != hart_shape(&hart->config)) {
-        rv_hart_reset(hart);
+        hart_refuse(hart, lines);
         return vr_err(err, -EPROTO, "hart %u: the snapshot is of a CPU with other extensions",
                       vcpu->index);
     }
     if (!rv_csr_legal(hart)) {
-        rv_hart_reset(hart);
+        hart_refuse(hart, lines);
         return vr_err(err, -ERANGE, "hart %u: the snapshot holds impossible CPU state: damaged?",
                       vcpu->index);
     }
