@@ -326,7 +326,7 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
         r = virt_add_shares(v, o, err);
     }
     if (r == 0 && !o->no_rng) {
-        r = virt_add_virtio(v, "rng", "rng", NULL, &dev, err);
+        r = virt_add_virtio(v, "rng", "rng", o->rng_opts, &dev, err);
     }
     if (r == 0) {
         r = virt_add_ports(v, o, err);

@@ -99,7 +99,8 @@ struct vr_virt_opts {
     const char *port_name[VR_VIRT_PORTS];   /* NULL: a console */
     unsigned port_count;
     const struct vireo_host_use *use; /* of the host; NULL: nothing special */
-    bool no_rng;                      /* leave virtio-rng out */
+    bool no_rng;                      /* leave virtio-rng out; */
+    const char *rng_opts;             /* options of its class, or NULL */
     bool virtio_mmio;                 /* virtio devices on MMIO, not on PCI */
     struct vr_virt_device device[VR_VIRT_DEVICES];
     unsigned device_count;

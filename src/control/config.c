@@ -68,6 +68,7 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c->trace_insn);
     free(c->publish);
     free(c->balloon_opts);
+    free(c->rng_opts);
     free(c);
 }
 

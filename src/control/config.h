@@ -51,6 +51,7 @@ struct vireo_config {
     struct vireo_host_use use;
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
     bool no_reboot, no_rng, balloon, power_button;
+    char *rng_opts;     /* of the device class, or NULL */
     char *balloon_opts; /* of the device class, or NULL */
     uint64_t balloon_bytes;
     uint64_t given; /* bit i: row i of vr_config_opts was set */

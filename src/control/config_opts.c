@@ -602,6 +602,32 @@ static int opts_balloon(void *target, const struct vr_opt *opt, const char *text
     return r;
 }
 
+/* ---- --rng on|off|KEY=VALUE,... ---- */
+
+static int opts_rng(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    char *key, *value;
+    bool on = true;
+    int r;
+    free(c->rng_opts);
+    c->rng_opts = NULL;
+    if (vr_parse_bool(text, &on) == 0) {
+        c->no_rng = !on;
+        return 0;
+    }
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        r = opts_of_class(opt, key, value, &c->rng_opts, err);
+        r = r == 0 ? vr_config_unknown_key(opt, key, err) : r;
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    c->no_rng = r < 0;
+    return r;
+}
+
 static int opts_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     struct vireo_config *c = target;
@@ -899,11 +925,16 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      OPTS_AT(no_reboot),
      .help = "end when the guest asks for a reset"},
-    {.name = "no-rng",
-     .kind = VR_OPT_FLAG,
+    {.name = "rng",
+     .kind = VR_OPT_TEXT,
+     .value = "on|off|KEY=VALUE,...",
+     .def = "on",
      .group = OPTS_MACHINE,
-     OPTS_AT(no_rng),
-     .help = "leave out the source of random numbers (virtio-rng)"},
+     .apply = opts_rng,
+     .cls = "virtio-rng-pci",
+     .words = "on off rate=64K",
+     .why = "a guest without it waits for randomness when it starts",
+     .help = "the host's random numbers for the guest (virtio-rng), at most rate=SIZE a second"},
     {.name = "power-button",
      .kind = VR_OPT_FLAG,
      .group = OPTS_MACHINE,

@@ -180,6 +180,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         .use = vm->idle ? NULL : &c->use,
         .no_rng = c->no_rng,
         .power_button = c->power_button,
+        .rng_opts = c->rng_opts,
         .balloon = c->balloon,
         .balloon_opts = c->balloon_opts,
         .balloon_bytes = c->balloon_bytes,

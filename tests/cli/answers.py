@@ -47,7 +47,7 @@ with tap.test("help lists the commands, and each explains itself in all three wa
     assert said("help") == said("--help") == said("-h")
 
 with tap.test("help run lists every option"):
-    for option in ("kernel initrd append firmware flash flash-vars memory cpus engine jit name no-reboot no-rng balloon trace-insn disk cdrom net publish "
+    for option in ("kernel initrd append firmware flash flash-vars memory cpus engine jit name no-reboot rng balloon trace-insn disk cdrom net publish "
                    "console virtio-console explain json dump-dtb quiet help").split():
         assert option in RUN_OPTIONS, f"no --{option} in {RUN_OPTIONS}"
     assert len(RUN_OPTIONS) == len(set(RUN_OPTIONS))

@@ -82,6 +82,44 @@ static void it_has_no_configuration(void **state)
     assert_int_equal(f->dev->guest_errors, 2);
 }
 
+/* Credit comes with time, a second's worth at most, and a reset renews nothing. */
+static void a_rate(void **state)
+{
+    struct fixture *f = *state;
+    struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_rng_mmio_class, "rate=1000," VD_OPTS);
+    struct vr_clock *clock = f->rig.env.clock;
+    struct vd d;
+    vd_init(&d, &f->rig, dev);
+    for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
+        uint32_t len, sum = 0;
+        struct vd_buf in;
+        vr_clock_step(clock, 5000000000);
+        vd_start(&d, vd_modes[m].features, 16);
+        in = vd_in(&d, 4096);
+        assert_int_equal(vd_do(&d, 0, &in, 1), 1000); /* not five seconds' */
+        for (unsigned i = 0; i < 3; i++) {
+            vd_start(&d, vd_modes[m].features, 16);
+            in = vd_in(&d, 4096);
+            vd_add(&d, 0, &in, 1);
+            vd_kick(&d, 0);
+            assert_false(vd_used(&d, 0, NULL, NULL));
+        }
+        for (unsigned ms = 0; ms < 3000; ms++) { /* it comes by itself */
+            vr_clock_step(clock, 1000000);
+            while (vd_used(&d, 0, NULL, &len)) {
+                assert_true(len >= 1 && len <= 200);
+                sum += len;
+                in = vd_in(&d, 4096);
+                vd_add(&d, 0, &in, 1);
+                vd_kick(&d, 0);
+            }
+        }
+        assert_in_range(sum, 2900, 3001);
+    }
+    assert_int_equal(dev->guest_errors, 0);
+    vr_dev_destroy(dev);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -89,6 +127,7 @@ int main(void)
         T(random_in_every_mode),
         T(one_request_is_bounded),
         T(it_has_no_configuration),
+        T(a_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ HELLO = "e3fc3d9bcacde82d5b322d2b80c2ff773a1609ef6cc272b92c6c3356e978869d"
 
 tap = Tap()
 folder = vm.kernel_folder()
-base = ["--kernel", folder / "Image", "--initrd", vm.initramfs(folder), "-m", "256M", "--no-rng"]
+base = ["--kernel", folder / "Image", "--initrd", vm.initramfs(folder), "-m", "256M", "--rng", "off"]
 opensbi = pathlib.Path(vm.fetched("firmware")[0]) / "fw_dynamic.bin"
 
 

@@ -80,6 +80,11 @@ section port echo_port
 section input input
 """
 
+SLOW_RNG = """
+. /test/lib.sh
+section rng sh -c 'head -c 512 /dev/hwrng >/tmp/all; read a b </proc/uptime; head -c 3072 /dev/hwrng | wc -c; read c d </proc/uptime; echo $a $c'
+"""
+
 NO_RNG = """
 . /test/lib.sh
 section rng sh -c 'cat /sys/class/misc/hw_random/rng_current; ls /sys/bus/virtio/devices'
@@ -198,8 +203,14 @@ with contextlib.ExitStack() as stack:
         assert int(values) == 256 and int(least) > 150 and int(most) < 370, lines  # 256 expected, 16 the deviation
         assert int(lines[2]) >= 65536, lines
 
+    with tap.test("virtio-rng with a rate gives no more than that"):
+        last = debian.boot(*debian.small_machine(tmp, SLOW_RNG), "--rng", "rate=1K", "--net", "none", stdin=False)
+        count, times = last.check("rng").splitlines()
+        begin, end = map(float, times.split())
+        assert int(count) == 3072 and 1.5 < end - begin < 20, (count, times)  # a second's worth may be there already
+
     with tap.test("without virtio-rng there is none"):
-        last = debian.boot(*debian.small_machine(tmp, NO_RNG), "--no-rng", "--net", "none", stdin=False)
+        last = debian.boot(*debian.small_machine(tmp, NO_RNG), "--rng", "off", "--net", "none", stdin=False)
         assert last.check("rng") == "none\n", last.check("rng")
 
 tap.finish()

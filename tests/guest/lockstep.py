@@ -14,7 +14,7 @@ HELLO = "e3fc3d9bcacde82d5b322d2b80c2ff773a1609ef6cc272b92c6c3356e978869d"
 tap = Tap()
 no_jit = jit.why_not(os.environ["VIREO"])
 folder = vm.kernel_folder()
-base = ["--kernel", folder / "Image", "--initrd", vm.initramfs(folder), "-m", "256M", "--no-rng"]
+base = ["--kernel", folder / "Image", "--initrd", vm.initramfs(folder), "-m", "256M", "--rng", "off"]
 
 
 def boot(*args):
