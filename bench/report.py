@@ -151,7 +151,7 @@ def slower(run, peer):
         values = row["values"]
         if not row["less"] and values.get(peer) and subject(run) in values:
             found.append((values[subject(run)] / values[peer], row["title"]))
-    return [(title, ratio) for ratio, title in sorted(found) if ratio < 1]
+    return [(title, ratio) for ratio, title in sorted(found) if round(ratio, 2) < 1]
 
 
 def slower_text(run, peer):
