@@ -183,7 +183,8 @@ static void event_send(struct scsi *s, uint32_t event, const struct scsi_unit *u
     if (unit) {
         msg[4] = 1;
         msg[5] = unit->target;
-        msg[6] = (uint8_t)(0x40 | unit->lun >> 8);
+        /* As short as it can be: Linux takes the two bytes for the number. */
+        msg[6] = (uint8_t)(unit->lun < 256 ? 0 : 0x40 | unit->lun >> 8);
         msg[7] = (uint8_t)unit->lun;
     }
     vr_store_le32(msg + 12, reason);
