@@ -15,13 +15,18 @@
 #include "base/bits.h"
 #include "core/machine.h"
 #include "cpu/jit/jit.h"
+#include "vireo/host_memory.h"
 #include <errno.h>
 #include <string.h>
 
 enum {
     HASH_BITS = 15,
     PAGE_HASH_BITS = 10,
-    ARENA_BYTES = 6 << 20,
+    /* A boot runs much code once, and is served best by a small arena; what keeps on filling it
+     * gets a larger one. */
+    ARENA_FIRST = 6 << 20,
+    ARENA_MAX = 48 << 20,
+    ARENA_FILLS = 10, /* so often it has to be full before it grows */
     INBOX = 64,
     FRESH = 64,
 };
@@ -48,8 +53,10 @@ struct code_note {
 struct vr_cache {
     struct vr_block *hash[1 << HASH_BITS];
     struct code_page *pages[1 << PAGE_HASH_BITS];
+    struct vireo_map map; /* the arena: ARENA_MAX bytes, of which the host gives what is touched */
     uint8_t *arena;
-    size_t used;
+    size_t used, limit;
+    unsigned fills; /* how often it was full */
     uint64_t epoch;
     uint64_t fresh[FRESH]; /* pages translated while another CPU had not answered */
     unsigned fresh_count;  /* more than FRESH: too many to list */
@@ -74,7 +81,7 @@ static void *cache_alloc(struct vr_cache *c, size_t bytes)
 {
     void *p = c->arena + c->used;
     c->used += (bytes + 15) & ~(size_t)15;
-    vr_assert(c->used <= ARENA_BYTES);
+    vr_assert(c->used <= c->limit);
     return p;
 }
 
@@ -365,7 +372,8 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
     uint64_t page = gpa & ~(uint64_t)(VR_PAGE_SIZE - 1), gpa2 = VR_NO_GPA;
     unsigned left = VR_PAGE_SIZE - (unsigned)(gpa - page), off = 0;
     unsigned max_insns = cpu->single || !whole ? 1 : VR_BLOCK_INSN_MAX;
-    if (ARENA_BYTES - c->used < sizeof(struct vr_block) + sizeof(b->ir) + 256) {
+    if (c->limit - c->used < sizeof(struct vr_block) + sizeof(b->ir) + 256) {
+        c->limit = ++c->fills >= ARENA_FILLS ? ARENA_MAX : ARENA_FIRST;
         vr_code_flush(cpu);
     }
     if (!cache_has_blocks(c, page)) {
@@ -477,11 +485,16 @@ int vr_code_init(struct vr_cpu *cpu, struct vr_error *err)
     if (!c) {
         return vr_err(err, -ENOMEM, "no memory for the code cache of cpu %u", cpu->vcpu.index);
     }
-    c->arena = vr_zalloc(ARENA_BYTES); /* the host gives pages as they are touched */
-    if (!c->arena) {
+    struct vireo_map_opts opts = {.prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
+                                  .flags = VIREO_MAP_NORESERVE,
+                                  .node = VIREO_NODE_ANY};
+    int r = vireo_map_create(ARENA_MAX, &opts, &c->map, err);
+    if (r < 0) {
         free(c);
-        return vr_err(err, -ENOMEM, "no memory for the code cache of cpu %u", cpu->vcpu.index);
+        return vr_err_in(err, r, "code cache of cpu %u", cpu->vcpu.index);
     }
+    c->arena = c->map.hva;
+    c->limit = ARENA_FIRST;
     vr_mutex_init(&c->claim);
     vr_mutex_init(&c->lock);
     cpu->cache = c;
@@ -497,7 +510,7 @@ void vr_code_fini(struct vr_cpu *cpu)
     if (c) {
         vr_space_forget(cpu->mem, cpu);
         vr_view_cache_drop(cpu->mem, &cpu->view);
-        free(c->arena);
+        vireo_map_destroy(&c->map);
         vr_mutex_fini(&c->lock);
         vr_mutex_fini(&c->claim);
         free(c);

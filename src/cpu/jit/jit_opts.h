@@ -8,7 +8,7 @@
 enum {
     VR_JIT_HOT = 40,
     VR_JIT_HOT_MAX = 60000,
-    VR_JIT_CODE_BYTES = 16 << 20, /* the host gives pages as they are used */
+    VR_JIT_CODE_BYTES = 32 << 20, /* the host gives pages as they are used */
     VR_JIT_CODE_MIN = 64 << 10,   /* any block has room in it */
     VR_JIT_CODE_MAX = 256 << 20,
 };

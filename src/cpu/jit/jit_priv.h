@@ -7,7 +7,7 @@
 
 enum {
     JIT_TABLE_LEN = VR_PAGE_SIZE / 2,
-    JIT_TABLES_MAX = 2048,  /* 16 MiB of them */
+    JIT_TABLES_MAX = 6144,  /* 48 MiB of them */
     JIT_REGION_BLOCKS = 64, /* compiled together */
     JIT_DIRECT_SAMPLES = 2, /* a page found running this often is compiled direct */
 };
