@@ -38,7 +38,11 @@ static bool image_says(const char *path, const char *text)
     if (f) {
         (void)fclose(f);
     }
-    return ok && strncmp(got, text, strlen(text)) == 0;
+    ok = ok && strncmp(got, text, strlen(text)) == 0;
+    if (!ok) {
+        printf("# the image says '%s', not '%s'\n", got, text);
+    }
+    return ok;
 }
 
 static bool failed(const struct vr_error *err)
@@ -58,7 +62,8 @@ static bool plug_round(struct guest *g, const char *image, unsigned round)
     }
     snprintf(line, sizeof(line),
              "while ! D=$(ls $U/block 2>/dev/null) || [ ! -b /dev/$D ]; do :; done; "
-             "echo round-%u | dd of=/dev/$D bs=4096 seek=1 conv=sync,fsync 2>/dev/null; "
+             "until echo round-%u | dd of=/dev/$D bs=4096 seek=1 conv=sync,fsync 2>/tmp/e; do "
+             "cat /tmp/e; done; "
              "echo wrote-$((%u+1000))\n",
              round, round);
     snprintf(said, sizeof(said), "wrote-%u", round + 1000);
