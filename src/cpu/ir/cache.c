@@ -20,8 +20,8 @@
 #include <string.h>
 
 enum {
-    HASH_BITS = 15,
-    PAGE_HASH_BITS = 10,
+    HASH_BITS = 17,
+    PAGE_HASH_BITS = 13,
     /* A boot runs much code once, and is served best by a small arena; what keeps on filling it
      * gets a larger one. */
     ARENA_FIRST = 6 << 20,
