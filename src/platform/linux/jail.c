@@ -242,7 +242,7 @@ int vr_jail_rename(struct vr_jail *jail, int from_dir, const char *from, int to_
     int r = jail_change(jail, from);
     r = r < 0 ? r : jail_change(jail, to);
     r = r == 0 && (flags & ~(unsigned)(VR_JAIL_NOREPLACE | VR_JAIL_EXCHANGE)) ? -EINVAL : r;
-    return r < 0 ? r : jail_status(renameat2(from_dir, from, to_dir, to, flags));
+    return r < 0 ? r : jail_status(syscall(SYS_renameat2, from_dir, from, to_dir, to, flags));
 }
 
 ssize_t vr_jail_readlink(int handle, char *buf, size_t size)
