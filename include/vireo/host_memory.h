@@ -39,7 +39,8 @@ enum { VIREO_PROT_NONE = 0, VIREO_PROT_READ = 1, VIREO_PROT_WRITE = 2, VIREO_PRO
 enum {
     VIREO_MAP_SHARED = 1 << 0,    /* with what else maps @fd; else private (copied on write) */
     VIREO_MAP_FIXED = 1 << 1,     /* at @hva exactly, where nothing may be mapped yet: -EEXIST */
-    VIREO_MAP_REPLACE = 1 << 2,   /* at @hva exactly, in place of what is mapped there */
+    VIREO_MAP_REPLACE = 1 << 2,   /* at @hva exactly, in place of what is mapped there; on failure
+                                     that is still there, or cannot be accessed any more */
     VIREO_MAP_LOCKED = 1 << 3,    /* present now, and never swapped out */
     VIREO_MAP_POPULATE = 1 << 4,  /* present now */
     VIREO_MAP_NORESERVE = 1 << 5, /* the host need not be able to fill all of it */

@@ -232,6 +232,10 @@ with tap.test("--jit stats: what was compiled, and that little memory was full")
         assert blocks > 100 and insns > 8000 and size > 64 << 10, err
     assert flushed["64K"] > flushed["16M"], flushed  # a few are made by the start of a machine
 
+with tap.test("as many harts as there can be, all of them with whatever the engine wants of the process"):
+    code, _, err = vireo(*RUN, "-q", "-c", "64", PASS)
+    assert code == 0 and not err, (code, err)
+
 with tap.test("--jit stats on the interpreter: there was none"):
     code, _, err = vireo(*RUN, "-q", "--engine", "interp", "--jit", "stats", PASS)
     assert code == 0 and err == "vireo: JIT: none in this machine, its code was interpreted\n", err

@@ -1,6 +1,7 @@
 /* The JIT's memory, what is compiled together, and what becomes of it. See jit.h. */
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "core/machine.h"
 #include "cpu/jit/jit_priv.h"
 #include "cpu/jit/lockstep.h"
 #include "cpu/jit/mirror.h"
@@ -31,12 +32,11 @@ bool vr_jit_add_site(struct vr_jit *jit, size_t at, size_t slow)
     return true;
 }
 
-/* A fault of code of ours: on the hart's thread, which does nothing else meanwhile. */
-static bool jit_fault(void *opaque, struct vireo_fault *fault)
+/* If @fault is one of @jit's code, it is its hart's thread that runs this, and nothing else. */
+static bool jit_mend(const struct vr_jit *jit, struct vireo_fault *fault)
 {
-    const struct vr_jit *jit = opaque;
     uintptr_t at = fault->pc - (uintptr_t)jit->mem.rx;
-    if (!fault->can_set_pc || at >= jit->used) {
+    if (at >= jit->mem.len) {
         return false;
     }
     unsigned lo = 0, hi = jit->site_count;
@@ -53,6 +53,41 @@ static bool jit_fault(void *opaque, struct vireo_fault *fault)
     }
     fault->pc = (uintptr_t)jit->mem.rx + jit->sites[lo].slow;
     return true;
+}
+
+/* The CPU after @i of @cpu's machine that has a JIT; one without a machine is alone. */
+static struct vr_cpu *jit_next(struct vr_cpu *cpu, unsigned *i)
+{
+    struct vr_vcpu *v;
+    if (!cpu->vcpu.machine) {
+        return (*i)++ == 0 ? cpu : NULL;
+    }
+    while ((v = vr_machine_vcpu(cpu->vcpu.machine, *i)) != NULL) {
+        (*i)++;
+        if (v->ops == cpu->vcpu.ops && ((struct vr_cpu *)v)->jit) {
+            return (struct vr_cpu *)v;
+        }
+    }
+    return NULL;
+}
+
+static bool jit_fault(void *opaque, struct vireo_fault *fault)
+{
+    unsigned i = 0;
+    bool mended = false;
+    for (struct vr_cpu *cpu; fault->can_set_pc && !mended && (cpu = jit_next(opaque, &i));) {
+        mended = jit_mend(cpu->jit, fault);
+    }
+    return mended;
+}
+
+/* Hear of faults: a process has few handlers, so the machine's first CPU does for all of them. */
+static bool jit_hear_faults(struct vr_cpu *cpu)
+{
+    unsigned i = 0;
+    struct vr_cpu *first = cpu->vcpu.machine ? jit_next(cpu, &i) : NULL;
+    return first ? first->jit->fault_id >= 0
+                 : vireo_fault_add(jit_fault, cpu, &cpu->jit->fault_id, NULL) == 0;
 }
 
 void vr_jit_tick(struct vr_cpu *cpu, uint64_t pc)
@@ -107,8 +142,7 @@ int vr_jit_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struct vr_
     cpu->jit = jit;
     cpu->jit_hot = (uint16_t)(opts->hot ? opts->hot : VR_JIT_HOT);
     jit->fault_id = -1;
-    if (vr_jit_has_direct && opts->mirror != VR_JIT_MIRROR_OFF &&
-        vireo_fault_add(jit_fault, jit, &jit->fault_id, NULL) == 0) {
+    if (vr_jit_has_direct && opts->mirror != VR_JIT_MIRROR_OFF && jit_hear_faults(cpu)) {
         vr_mirrors_create(cpu, opts->mirror == VR_JIT_MIRROR_ALWAYS);
     }
     vr_jit_fp_sync(cpu);

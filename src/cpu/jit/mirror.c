@@ -341,7 +341,7 @@ void vr_mirror_sample(struct vr_cpu *cpu)
 void vr_mirror_flush(struct vr_cpu *cpu)
 {
     struct vr_mirrors *all = cpu->mirrors;
-    if (!all) {
+    if (!all || !all->pages) {
         return;
     }
     for (unsigned i = 0; i < all->count; i++) {

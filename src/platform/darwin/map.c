@@ -118,7 +118,7 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
     /* Wiring is the only call that brings pages in and says so when it cannot. */
     if ((opts->flags & (VIREO_MAP_POPULATE | VIREO_MAP_LOCKED)) && mlock(hva, (size_t)whole) < 0) {
         r = vr_map_lock_why_not((size_t)whole, -errno, err);
-        munmap(hva, (size_t)whole);
+        vr_map_take_back(hva, (size_t)whole, opts);
         return r;
     }
     if ((opts->flags & VIREO_MAP_POPULATE) && !(opts->flags & VIREO_MAP_LOCKED)) {

@@ -153,7 +153,7 @@ int vireo_map_create(size_t len, const struct vireo_map_opts *opts, struct vireo
         r = vr_map_lock_why_not((size_t)whole, -errno, err);
     }
     if (r < 0) {
-        munmap(hva, (size_t)whole);
+        vr_map_take_back(hva, (size_t)whole, opts);
         return r;
     }
     *ret_map = (struct vireo_map){

@@ -44,6 +44,14 @@ int vr_map_reserve(size_t len, size_t align, void **ret_hva, struct vr_error *er
     return vr_err(err, r, "map: %zu bytes: %s", len, strerror(-r));
 }
 
+void vr_map_take_back(uint8_t *hva, size_t len, const struct vireo_map_opts *o)
+{
+    const int none = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    if (!(o->flags & VIREO_MAP_REPLACE) || mmap(hva, len, PROT_NONE, none, -1, 0) == MAP_FAILED) {
+        munmap(hva, len);
+    }
+}
+
 void vireo_map_destroy(struct vireo_map *map)
 {
     if (map->hva) {
