@@ -37,6 +37,73 @@ void emit_link(struct emit *e, size_t site, unsigned off)
     emit_slow(e, SLOW_EXIT, site)->off = off;
 }
 
+/* --- The ends of blocks --- */
+
+bool emit_is_near(int64_t off)
+{
+    return off >= 0 && off < VR_PAGE_SIZE;
+}
+
+bool emit_is_next(const struct vr_block *next, int64_t off)
+{
+    return next && emit_is_near(off) && (next->gpa & (VR_PAGE_SIZE - 1)) == (uint64_t)off;
+}
+
+void emit_go(struct emit *e, int64_t off, const struct vr_block *next)
+{
+    if (!emit_is_near(off)) {
+        emit_far(e, off);
+    } else if (!emit_is_next(next, off)) {
+        emit_link(e, emit_jump(e), (unsigned)off);
+    }
+}
+
+/* Before the last instruction of a block, if that may go back: somebody may want this thread. */
+static void emit_check(struct emit *e, int64_t target)
+{
+    if (emit_is_near(target) && target <= (int64_t)e->page_off) {
+        struct emit_slow *slow = emit_slow(e, SLOW_EXIT, emit_attention(e));
+        slow->off = e->page_off + e->ip->at;
+        slow->uncount = true;
+    }
+}
+
+static void emit_end(struct emit *e, const struct vr_block *next)
+{
+    const struct vr_ir *ip = e->ip;
+    int64_t target = (int64_t)e->page_off + ip->imm;
+    switch (ip->op) {
+    case VR_IR_jmp:
+    case VR_IR_jal:
+        emit_check(e, target);
+        if (ip->op == VR_IR_jal) {
+            emit_pcrel(e, ip->d, (int64_t)e->page_off + ip->at + ip->c);
+        }
+        emit_go(e, target, next);
+        break;
+    case VR_IR_jalr:
+        emit_end_jalr(e);
+        break;
+    case VR_IR_beq:
+    case VR_IR_bne:
+    case VR_IR_blt:
+    case VR_IR_bge:
+    case VR_IR_bltu:
+    case VR_IR_bgeu:
+        emit_check(e, target);
+        emit_end_branch(e, target, (int64_t)e->page_off + e->b->len, next);
+        break;
+    case VR_IR_helper_end:
+        emit_end_helper(e, next);
+        break;
+    default:
+        e->failed = true;
+        break;
+    }
+}
+
+/* --- Blocks --- */
+
 static void emit_block(struct emit *e, const struct vr_block *b, const struct vr_block *next)
 {
     unsigned seen = 0;
@@ -51,7 +118,7 @@ static void emit_block(struct emit *e, const struct vr_block *b, const struct vr
         if (i == b->ir_count - 1u) {
             /* A jmp behind the last instruction belongs to none. */
             e->left = e->left > b->insn_count ? 0 : e->left;
-            emit_end_op(e, next);
+            emit_end(e, next);
             break;
         }
         e->box_result = false;
@@ -106,7 +173,7 @@ bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsi
         .s = {.base = jit->mem.rw, .at = jit->used, .end = jit->mem.len},
         .cpu = cpu,
         .jit = jit,
-        .shared = emit_shared(jit),
+        .shared = &jit->shared,
         .page = page,
         .mode = mode,
     };
@@ -153,4 +220,40 @@ void vr_jit_patch(struct vr_jit *jit, uint32_t site, uint32_t code)
     struct vr_asm s = {.base = jit->mem.rw, .at = site, .end = jit->mem.len};
     emit_patch(&s, site, code);
     vireo_icache_flush(jit->mem.rw + site, jit->mem.rx + site, sizeof(uint32_t));
+}
+
+/* --- What all code shares --- */
+
+void vr_jit_emit_shared(struct vr_jit *jit)
+{
+    struct vr_asm s = {.base = jit->mem.rw, .at = 0, .end = jit->mem.len};
+    struct vr_jit_shared *x = &jit->shared;
+    emit_shared_exits(&s, x);
+    jit->exit_off = (uint32_t)s.at;
+    emit_shared_exit(&s);
+    x->enter = (uint32_t)s.at;
+    emit_shared_enter(&s, jit->mem.rx);
+    x->load = (uint32_t)s.at;
+    emit_shared_access(&s, true);
+    x->store = (uint32_t)s.at;
+    emit_shared_access(&s, false);
+    x->mirror = (uint32_t)s.at;
+    emit_shared_mirror(&s);
+    x->op = (uint32_t)s.at;
+    emit_shared_op(&s, (const void *)(uintptr_t)vr_jit_op);
+    x->helper = (uint32_t)s.at;
+    emit_shared_op(&s, (const void *)(uintptr_t)vr_jit_helper);
+    x->helper_end = (uint32_t)s.at;
+    emit_shared_helper_end(&s);
+    x->fp_on = (uint32_t)s.at;
+    emit_shared_fp_on(&s);
+    jit->first = jit->used = (s.at + 63) & ~(size_t)63;
+}
+
+void vr_jit_enter(struct vr_cpu *cpu, uint32_t code)
+{
+    const struct vr_jit *jit = cpu->jit;
+    void (*enter)(struct vr_cpu *, const void *) =
+        (void (*)(struct vr_cpu *, const void *))(uintptr_t)(jit->mem.rx + jit->shared.enter);
+    enter(cpu, jit->mem.rx + code);
 }

@@ -5,8 +5,6 @@
 #include "cpu/jit/asm.h"
 #include "cpu/jit/jit_priv.h"
 
-struct emit_shared; /* the back end's */
-
 enum emit_slow_kind {
     SLOW_LOAD,  /* through vr_jit_load into slot d; then on at resume */
     SLOW_STORE, /* value in @reg, or in slot b */
@@ -59,7 +57,7 @@ struct emit {
     struct vr_asm s;
     struct vr_cpu *cpu;
     struct vr_jit *jit;
-    const struct emit_shared *shared;
+    const struct vr_jit_shared *shared;
     struct vr_jit_page *page;
     unsigned mode;
     const struct vr_block *b;
@@ -82,8 +80,23 @@ struct emit_slow *emit_slow(struct emit *e, enum emit_slow_kind kind, size_t sit
 /* A jump whose operand is at @site goes to offset @off of this page. */
 void emit_link(struct emit *e, size_t site, unsigned off);
 
+/* Is offset @off in this page? Is it where @next, which is compiled behind this block, begins? */
+bool emit_is_near(int64_t off);
+bool emit_is_next(const struct vr_block *next, int64_t off);
+/* End the block: go on at @off. */
+void emit_go(struct emit *e, int64_t off, const struct vr_block *next);
+
 /* --- The back end --- */
-const struct emit_shared *emit_shared(const struct vr_jit *jit);
+/* The parts that all code shares; each begins where @s stands. At offset 0: exit_pc, exit_off,
+ * which go on into emit_shared_exit. */
+void emit_shared_exits(struct vr_asm *s, struct vr_jit_shared *ret_x);
+void emit_shared_exit(struct vr_asm *s);
+void emit_shared_enter(struct vr_asm *s, const uint8_t *rx);
+void emit_shared_access(struct vr_asm *s, bool load);
+void emit_shared_op(struct vr_asm *s, const void *fn);
+void emit_shared_helper_end(struct vr_asm *s);
+void emit_shared_fp_on(struct vr_asm *s);
+void emit_shared_mirror(struct vr_asm *s);
 /* Let the jump whose operand is at @site lead to @target. */
 void emit_patch(struct vr_asm *s, size_t site, size_t target);
 /* e->b begins: count its instructions as retired. */
@@ -96,6 +109,17 @@ void emit_call_op(struct emit *e);
 bool emit_int_op(struct emit *e);
 bool emit_mem_op(struct emit *e);
 bool emit_fp_op(struct emit *e);
-void emit_end_op(struct emit *e, const struct vr_block *next);
+/* Slot @slot = page_va + @off. */
+void emit_pcrel(struct emit *e, unsigned slot, int64_t off);
+/* Jumps, whose operands' places are returned: when somebody wants this thread; always. */
+size_t emit_attention(struct emit *e);
+size_t emit_jump(struct emit *e);
+/* Go to page_va + @off, another page, through the TLB. */
+void emit_far(struct emit *e, int64_t off);
+/* The last instruction of a block: a branch to @taken, or else @on (offsets in the page); jalr; a
+ * helper that ends it. */
+void emit_end_branch(struct emit *e, int64_t taken, int64_t on, const struct vr_block *next);
+void emit_end_jalr(struct emit *e);
+void emit_end_helper(struct emit *e, const struct vr_block *next);
 
 #endif

@@ -35,14 +35,24 @@ struct vr_jit_counts {
     _Atomic uint64_t blocks, insns, bytes, flushes, drops, exits, direct, mirrored, mirror_faults;
 };
 
+/* Code that all compiled code shares, by offset; known once vr_jit_emit_shared has run. "pc" and
+ * the registers in which they take it are each back end's. */
+struct vr_jit_shared {
+    uint32_t enter;
+    uint32_t exit_pc;  /* leave; what an empty entry of a table leads to */
+    uint32_t exit_off; /* leave; not pc is known but its offset from page_va */
+    uint32_t load, store, op, helper, helper_end, fp_on;
+    uint32_t mirror; /* where accesses through mirrors are compiled */
+};
+
 struct vr_jit {
     struct vireo_jitmem mem;
     size_t used;  /* bytes of code memory */
     size_t first; /* where blocks begin, behind the parts that all share */
     uint32_t *tables[JIT_TABLES_MAX];
     unsigned table_count, tables_used; /* there are; the first ones belong to pages */
-    uint32_t shared[16];               /* the back end's: offsets of its shared parts */
-    uint32_t exit_off;                 /* code that leaves with cpu->pc as it is */
+    struct vr_jit_shared shared;
+    uint32_t exit_off; /* code that leaves with cpu->pc as it is */
     struct vr_jit_chunk *chunks;
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */

@@ -184,7 +184,7 @@ void emit_slow_path(struct emit *e, const struct emit_slow *slow)
         asm_b_to(s, e->shared->exit_off);
         return;
     case SLOW_FAR:
-        emit_slow_far(e, slow);
+        emit_far(e, slow->off);
         return;
     case SLOW_END: /* not here */
     case SLOW_NAN64:

@@ -24,14 +24,6 @@ enum { EMIT_FPCR_DN = 1 << 25 };
 
 #define EMIT_FIELD(m) EMIT_CPU, offsetof(struct vr_cpu, m)
 
-/* Shared code, by offset; known once vr_jit_emit_shared has run. */
-struct emit_shared {
-    uint32_t enter;
-    uint32_t exit_pc;  /* x0: pc */
-    uint32_t exit_off; /* x0: pc's offset from page_va */
-    uint32_t load, store, op, helper, helper_end, fp_on;
-};
-
 /* The host register of a guest one; NO_REG: in memory. */
 int emit_gpr(unsigned slot);
 int emit_fpr(unsigned slot);
@@ -47,13 +39,8 @@ int emit_src_sp(struct emit *e, unsigned slot, int scratch);
 int emit_dst(unsigned slot, int scratch);
 void emit_put(struct emit *e, unsigned slot, int reg);
 
-/* The flag that somebody wants this thread; not zero jumps to the place that is returned. */
-size_t emit_attention(struct emit *e);
-/* @slot = address of the page's byte @off. Uses x1, x2. */
-void emit_pcrel(struct emit *e, unsigned slot, int64_t off);
 /* Jump to the guest address in x0, through the TLB. */
 void emit_far_x0(struct emit *e);
-void emit_slow_far(struct emit *e, const struct emit_slow *slow);
 /* x@reg = address of the TLB entry for the address in @va; @ret_off: what is left to add. */
 void emit_tlb_entry(struct emit *e, int reg, int va, size_t *ret_off);
 

@@ -36,61 +36,49 @@ void emit_far_x0(struct emit *e)
     asm_b_to(s, e->shared->exit_pc);
 }
 
-static void end_far(struct emit *e, int64_t off)
+void emit_far(struct emit *e, int64_t off)
 {
     asm_mem(&e->s, A64_LDR_X, X0, EMIT_FIELD(page_va));
     asm_add_imm(&e->s, X0, X0, off, X1);
     emit_far_x0(e);
 }
 
-void emit_slow_far(struct emit *e, const struct emit_slow *slow)
+size_t emit_jump(struct emit *e)
 {
-    end_far(e, slow->off);
+    return asm_b(&e->s);
 }
 
-static bool end_is_near(int64_t off)
+static unsigned end_cc(unsigned op)
 {
-    return off >= 0 && off < VR_PAGE_SIZE;
-}
-
-/* Before the last instruction of a block that may go back: somebody may want this thread. */
-static void end_check(struct emit *e)
-{
-    struct emit_slow *slow = emit_slow(e, SLOW_EXIT, emit_attention(e));
-    slow->off = e->page_off + e->ip->at;
-    slow->uncount = true;
-}
-
-static bool end_is_next(const struct vr_block *next, int64_t off)
-{
-    return next && end_is_near(off) && (next->gpa & (VR_PAGE_SIZE - 1)) == (uint64_t)off;
-}
-
-static void end_go(struct emit *e, int64_t off, const struct vr_block *next)
-{
-    if (!end_is_near(off)) {
-        end_far(e, off);
-    } else if (!end_is_next(next, off)) {
-        emit_link(e, asm_b(&e->s), (unsigned)off);
+    switch (op) {
+    case VR_IR_beq:
+        return CC_EQ;
+    case VR_IR_bne:
+        return CC_NE;
+    case VR_IR_blt:
+        return CC_LT;
+    case VR_IR_bge:
+        return CC_GE;
+    case VR_IR_bltu:
+        return CC_LO;
+    default:
+        return CC_HS;
     }
 }
 
 /* Links are b, which reaches all code; so a conditional jump goes around one. */
-static void end_branch(struct emit *e, unsigned cc, const struct vr_block *next)
+void emit_end_branch(struct emit *e, int64_t taken, int64_t on, const struct vr_block *next)
 {
     const struct vr_ir *ip = e->ip;
-    int64_t taken = (int64_t)e->page_off + ip->imm, on = (int64_t)e->page_off + e->b->len;
-    if (end_is_near(taken) && taken <= (int64_t)e->page_off) {
-        end_check(e);
-    }
+    unsigned cc = end_cc(ip->op);
     int a = emit_src(e, ip->a, X0), b = emit_src(e, ip->b, X1);
     asm_rrr(&e->s, true, A64_SUBS, XZR, a, b);
-    if (!end_is_near(taken)) {
+    if (!emit_is_near(taken)) {
         emit_slow(e, SLOW_FAR, asm_bcc(&e->s, cc))->off = taken;
-        end_go(e, on, next);
+        emit_go(e, on, next);
         return;
     }
-    if (end_is_next(next, taken) && end_is_near(on)) { /* the other way around */
+    if (emit_is_next(next, taken) && emit_is_near(on)) { /* the other way around */
         int64_t t = taken;
         taken = on;
         on = t;
@@ -99,10 +87,10 @@ static void end_branch(struct emit *e, unsigned cc, const struct vr_block *next)
     size_t around = asm_bcc(&e->s, cc ^ 1);
     emit_link(e, asm_b(&e->s), (unsigned)taken);
     emit_patch(&e->s, around, e->s.at);
-    end_go(e, on, next);
+    emit_go(e, on, next);
 }
 
-static void end_jalr(struct emit *e)
+void emit_end_jalr(struct emit *e)
 {
     const struct vr_ir *ip = e->ip;
     asm_add_imm(&e->s, X0, emit_src_sp(e, ip->a, X0), ip->imm, X1);
@@ -113,49 +101,12 @@ static void end_jalr(struct emit *e)
     emit_far_x0(e);
 }
 
-void emit_end_op(struct emit *e, const struct vr_block *next)
+/* How long the instruction is stands where others say how many follow. */
+void emit_end_helper(struct emit *e, const struct vr_block *next)
 {
     const struct vr_ir *ip = e->ip;
-    int64_t target = (int64_t)e->page_off + ip->imm;
-    switch (ip->op) {
-    case VR_IR_jmp:
-    case VR_IR_jal:
-        if (end_is_near(target) && target <= (int64_t)e->page_off) {
-            end_check(e);
-        }
-        if (ip->op == VR_IR_jal) {
-            emit_pcrel(e, ip->d, (int64_t)e->page_off + ip->at + ip->c);
-        }
-        end_go(e, target, next);
-        break;
-    case VR_IR_jalr:
-        end_jalr(e);
-        break;
-    case VR_IR_beq:
-        end_branch(e, CC_EQ, next);
-        break;
-    case VR_IR_bne:
-        end_branch(e, CC_NE, next);
-        break;
-    case VR_IR_blt:
-        end_branch(e, CC_LT, next);
-        break;
-    case VR_IR_bge:
-        end_branch(e, CC_GE, next);
-        break;
-    case VR_IR_bltu:
-        end_branch(e, CC_LO, next);
-        break;
-    case VR_IR_bgeu:
-        end_branch(e, CC_HS, next);
-        break;
-    case VR_IR_helper_end:
-        asm_li(&e->s, X1, (uintptr_t)ip);
-        asm_li(&e->s, X2, JIT_INFO(e->page_off + ip->at, e->b->len - ip->at, 0));
-        asm_b_to(&e->s, e->shared->helper_end);
-        break;
-    default:
-        e->failed = true;
-        break;
-    }
+    (void)next; /* compiled code comes back through the TLB */
+    asm_li(&e->s, X1, (uintptr_t)ip);
+    asm_li(&e->s, X2, JIT_INFO(e->page_off + ip->at, e->b->len - ip->at, 0));
+    asm_b_to(&e->s, e->shared->helper_end);
 }

@@ -7,16 +7,9 @@
  */
 #include "cpu/jit/arm64/emit.h"
 
-#include <assert.h>
-
 /* The frame: x19..x30, d8..d15, the caller's FPCR, and compiled code's return address while C runs.
  */
 enum { FRAME_D = 96, FRAME_FPCR = 160, FRAME_LINK = 168, FRAME = 176 };
-
-const struct emit_shared *emit_shared(const struct vr_jit *jit)
-{
-    return (const struct emit_shared *)jit->shared;
-}
 
 static void shared_gprs(struct vr_asm *s, bool store, bool only_clobbered)
 {
@@ -80,7 +73,7 @@ static void shared_return(struct vr_asm *s, int next)
 }
 
 /* x0: address, x1: value of a store, w2: info. */
-static void shared_access(struct vr_asm *s, bool load)
+void emit_shared_access(struct vr_asm *s, bool load)
 {
     asm_mem(s, A64_STR_X, X30, SP, FRAME_LINK);
     shared_gprs(s, true, true);
@@ -104,7 +97,7 @@ static void shared_access(struct vr_asm *s, bool load)
 }
 
 /* x1: op, w2: info. */
-static void shared_op(struct vr_asm *s, const void *fn)
+void emit_shared_op(struct vr_asm *s, const void *fn)
 {
     asm_mem(s, A64_STR_X, X30, SP, FRAME_LINK);
     shared_gprs(s, true, false);
@@ -119,7 +112,7 @@ static void shared_op(struct vr_asm *s, const void *fn)
     shared_return(s, X0);
 }
 
-static void shared_fp_on(struct vr_asm *s)
+void emit_shared_fp_on(struct vr_asm *s)
 {
     asm_mem(s, A64_STR_X, X30, SP, FRAME_LINK);
     shared_gprs(s, true, true);
@@ -132,7 +125,7 @@ static void shared_fp_on(struct vr_asm *s)
     shared_return(s, X0);
 }
 
-static void shared_helper_end(struct vr_asm *s)
+void emit_shared_helper_end(struct vr_asm *s)
 {
     shared_gprs(s, true, false);
     shared_icount(s, true);
@@ -156,7 +149,7 @@ static void shared_frame(struct vr_asm *s, bool load)
     }
 }
 
-static void shared_exit(struct vr_asm *s)
+void emit_shared_exit(struct vr_asm *s)
 {
     shared_gprs(s, true, false);
     shared_icount(s, true);
@@ -166,58 +159,35 @@ static void shared_exit(struct vr_asm *s)
     asm_ret(s);
 }
 
-static void shared_enter(struct vr_asm *s, const uint8_t *base)
+void emit_shared_enter(struct vr_asm *s, const uint8_t *rx)
 {
     asm_add_imm(s, SP, SP, -FRAME, X2);
     shared_frame(s, false);
     asm_mrs(s, X2, A64_FPCR);
     asm_mem(s, A64_STR_X, X2, SP, FRAME_FPCR);
     asm_mov(s, EMIT_CPU, X0);
-    asm_li(s, EMIT_BASE, (uintptr_t)base);
+    asm_li(s, EMIT_BASE, (uintptr_t)rx);
     shared_icount(s, false);
     shared_gprs(s, false, false);
     asm_br(s, X1);
 }
 
-void vr_jit_emit_shared(struct vr_jit *jit)
+void emit_shared_exits(struct vr_asm *s, struct vr_jit_shared *ret_x)
 {
-    struct vr_asm s = {.base = jit->mem.rw, .at = 0, .end = jit->mem.len};
-    struct emit_shared x = {0};
-    x.exit_pc = 0; /* what an empty entry of a table leads to */
-    asm_mem(&s, A64_STR_X, X0, EMIT_FIELD(pc));
-    size_t to_exit = asm_b(&s);
-    x.exit_off = (uint32_t)s.at;
-    asm_mem(&s, A64_LDR_X, X1, EMIT_FIELD(page_va));
-    asm_rrr(&s, true, A64_ADD, X0, X0, X1);
-    asm_mem(&s, A64_STR_X, X0, EMIT_FIELD(pc));
-    (void)asm_patch(&s, to_exit, s.at);
-    jit->exit_off = (uint32_t)s.at;
-    shared_exit(&s);
-    x.enter = (uint32_t)s.at;
-    shared_enter(&s, jit->mem.rx);
-    x.load = (uint32_t)s.at;
-    shared_access(&s, true);
-    x.store = (uint32_t)s.at;
-    shared_access(&s, false);
-    x.op = (uint32_t)s.at;
-    shared_op(&s, (const void *)(uintptr_t)vr_jit_op);
-    x.helper = (uint32_t)s.at;
-    shared_op(&s, (const void *)(uintptr_t)vr_jit_helper);
-    x.helper_end = (uint32_t)s.at;
-    shared_helper_end(&s);
-    x.fp_on = (uint32_t)s.at;
-    shared_fp_on(&s);
-    jit->first = jit->used = (s.at + 63) & ~(size_t)63;
-    static_assert(sizeof(x) <= sizeof(jit->shared), "room for every offset");
-    memcpy(jit->shared, &x, sizeof(x));
+    ret_x->exit_pc = 0;
+    asm_mem(s, A64_STR_X, X0, EMIT_FIELD(pc));
+    size_t to_exit = asm_b(s);
+    ret_x->exit_off = (uint32_t)s->at;
+    asm_mem(s, A64_LDR_X, X1, EMIT_FIELD(page_va));
+    asm_rrr(s, true, A64_ADD, X0, X0, X1);
+    asm_mem(s, A64_STR_X, X0, EMIT_FIELD(pc));
+    (void)asm_patch(s, to_exit, s->at);
 }
 
-void vr_jit_enter(struct vr_cpu *cpu, uint32_t code)
+/* No access is compiled through a mirror here. */
+void emit_shared_mirror(struct vr_asm *s)
 {
-    const struct vr_jit *jit = cpu->jit;
-    void (*enter)(struct vr_cpu *, const void *) =
-        (void (*)(struct vr_cpu *, const void *))(uintptr_t)(jit->mem.rx + emit_shared(jit)->enter);
-    enter(cpu, jit->mem.rx + code);
+    (void)s;
 }
 
 void vr_jit_fp_sync(struct vr_cpu *cpu)

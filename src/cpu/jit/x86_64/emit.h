@@ -29,14 +29,6 @@ enum {
     EMIT_SHARED = 224
 };
 
-/* Shared code, by offset; known once vr_jit_emit_shared has run. */
-struct emit_shared {
-    uint32_t enter;
-    uint32_t exit_rax; /* rax: pc */
-    uint32_t exit_off; /* rax: pc's offset from page_va */
-    uint32_t load, store, mirror, op, helper, helper_end, fp_on;
-};
-
 /* The host register of a guest one; NO_REG: in memory. */
 int emit_gpr(unsigned slot);
 int emit_xmm(unsigned slot);
@@ -59,6 +51,5 @@ void emit_slow_forget_groups(struct emit *e, const struct emit_slow *slow);
 void emit_helper_end(struct emit *e, const struct vr_ir *ir, uint32_t info);
 /* Jump to the guest address in rax, through the TLB. */
 void emit_far_rax(struct emit *e);
-void emit_slow_far(struct emit *e, const struct emit_slow *slow);
 
 #endif

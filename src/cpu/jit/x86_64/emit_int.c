@@ -311,7 +311,7 @@ static void int_not_first(struct emit *e, unsigned alu)
     emit_put(e, ip->d, RAX);
 }
 
-static void int_pcrel(struct emit *e, unsigned slot, int64_t off)
+void emit_pcrel(struct emit *e, unsigned slot, int64_t off)
 {
     int d = emit_dst(slot, RAX);
     asm_load(&e->s, d, EMIT_FIELD(page_va));
@@ -345,7 +345,7 @@ bool emit_int_op(struct emit *e)
         emit_put(e, ip->d, d);
         return true;
     case VR_IR_pcrel:
-        int_pcrel(e, ip->d, (int64_t)e->page_off + ip->imm);
+        emit_pcrel(e, ip->d, (int64_t)e->page_off + ip->imm);
         return true;
     case VR_IR_mov:
         emit_put(e, ip->d, emit_src(e, ip->a, RAX));
@@ -547,7 +547,7 @@ void emit_far_rax(struct emit *e)
     int64_t set =
         (int64_t)(offsetof(struct vr_cpu, tlb) + e->mode * sizeof(struct vr_tlb)) - EMIT_BIAS;
     asm_cmp8_mem_imm(s, EMIT_FIELD(vcpu.attention), 0);
-    asm_jcc_to(s, CC_NE, e->shared->exit_rax);
+    asm_jcc_to(s, CC_NE, e->shared->exit_pc);
     asm_rorx(s, false, RCX, RAX, VR_PAGE_SHIFT - 3);
     asm_alu_imm(s, false, ALU_AND, RCX, (VR_TLB_SIZE - 1) << 3);
     asm_mov(s, RDX, RAX);
@@ -558,7 +558,7 @@ void emit_far_rax(struct emit *e)
                 asm_at_index(RBP, RCX, 2,
                              set + (int64_t)offsetof(struct vr_tlb, entry) +
                                  (int64_t)offsetof(struct vr_tlb_entry, tag[VR_EXEC])));
-    asm_jcc_to(s, CC_NE, e->shared->exit_rax);
+    asm_jcc_to(s, CC_NE, e->shared->exit_pc);
     asm_load(s, RDX, asm_at_index(RBP, RCX, 0, set + (int64_t)offsetof(struct vr_tlb, code)));
     asm_mov32(s, RCX, RAX);
     asm_alu_imm(s, false, ALU_AND, RCX, VR_PAGE_SIZE - 2);
@@ -568,7 +568,18 @@ void emit_far_rax(struct emit *e)
     asm_jmp_reg(s, RDX);
 }
 
-static void end_far(struct emit *e, int64_t off)
+size_t emit_attention(struct emit *e)
+{
+    asm_cmp8_mem_imm(&e->s, EMIT_FIELD(vcpu.attention), 0);
+    return asm_jcc(&e->s, CC_NE);
+}
+
+size_t emit_jump(struct emit *e)
+{
+    return asm_jmp(&e->s);
+}
+
+void emit_far(struct emit *e, int64_t off)
 {
     asm_load(&e->s, RAX, EMIT_FIELD(page_va));
     if (asm_is_i32(off)) {
@@ -578,11 +589,6 @@ static void end_far(struct emit *e, int64_t off)
         asm_alu(&e->s, true, ALU_ADD, RAX, RCX);
     }
     emit_far_rax(e);
-}
-
-void emit_slow_far(struct emit *e, const struct emit_slow *slow)
-{
-    end_far(e, slow->off);
 }
 
 /* The same. In user programs it is often this very page, whose table is known and needs no
@@ -599,7 +605,7 @@ static void end_indirect(struct emit *e)
     asm_alu_imm(s, true, ALU_CMP, RDX, VR_PAGE_SIZE - 1);
     size_t other = asm_jcc(s, CC_A);
     asm_cmp8_mem_imm(s, EMIT_FIELD(vcpu.attention), 0);
-    asm_jcc_to(s, CC_NE, e->shared->exit_rax);
+    asm_jcc_to(s, CC_NE, e->shared->exit_pc);
     asm_li(s, RCX, (uintptr_t)e->page->table);
     asm_rm(s, false, 0x8b, RCX, asm_at_index(RCX, RDX, 1, 0));
     asm_lea(s, true, RDX, asm_at(NO_REG, 0));
@@ -609,53 +615,42 @@ static void end_indirect(struct emit *e)
     emit_far_rax(e);
 }
 
-static bool end_is_near(int64_t off)
+static unsigned end_cc(unsigned op)
 {
-    return off >= 0 && off < VR_PAGE_SIZE;
-}
-
-/* Before the last instruction of a block that may go back: somebody may want this thread. */
-static void end_check(struct emit *e)
-{
-    asm_cmp8_mem_imm(&e->s, EMIT_FIELD(vcpu.attention), 0);
-    struct emit_slow *slow = emit_slow(e, SLOW_EXIT, asm_jcc(&e->s, CC_NE));
-    slow->off = e->page_off + e->ip->at;
-    slow->uncount = true;
-}
-
-/* Leave without running the last instruction: it was counted with the block. */
-static void end_go(struct emit *e, int64_t off, const struct vr_block *next)
-{
-    if (!end_is_near(off)) {
-        end_far(e, off);
-    } else if (!next || (next->gpa & (VR_PAGE_SIZE - 1)) != (uint64_t)off) {
-        emit_link(e, asm_jmp(&e->s), (unsigned)off);
+    switch (op) {
+    case VR_IR_beq:
+        return CC_E;
+    case VR_IR_bne:
+        return CC_NE;
+    case VR_IR_blt:
+        return CC_L;
+    case VR_IR_bge:
+        return CC_GE;
+    case VR_IR_bltu:
+        return CC_B;
+    default:
+        return CC_AE;
     }
 }
 
-static void end_branch(struct emit *e, unsigned cc, const struct vr_block *next)
+void emit_end_branch(struct emit *e, int64_t taken, int64_t on, const struct vr_block *next)
 {
-    const struct vr_ir *ip = e->ip;
-    int64_t taken = (int64_t)e->page_off + ip->imm, on = (int64_t)e->page_off + e->b->len;
-    if (end_is_near(taken) && taken <= (int64_t)e->page_off) {
-        end_check(e);
-    }
-    int_cmp(e, ip->a, ip->b);
-    if (next && end_is_near(taken) && (next->gpa & (VR_PAGE_SIZE - 1)) == (uint64_t)taken &&
-        end_is_near(on)) {
+    unsigned cc = end_cc(e->ip->op);
+    int_cmp(e, e->ip->a, e->ip->b);
+    if (emit_is_next(next, taken) && emit_is_near(on)) {
         emit_link(e, asm_jcc(&e->s, cc ^ 1), (unsigned)on);
         return;
     }
     size_t site = asm_jcc(&e->s, cc);
-    if (end_is_near(taken)) {
+    if (emit_is_near(taken)) {
         emit_link(e, site, (unsigned)taken);
     } else {
         emit_slow(e, SLOW_FAR, site)->off = taken;
     }
-    end_go(e, on, next);
+    emit_go(e, on, next);
 }
 
-static void end_jalr(struct emit *e)
+void emit_end_jalr(struct emit *e)
 {
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
@@ -741,51 +736,11 @@ static bool end_plain(struct emit *e)
     return true;
 }
 
-void emit_end_op(struct emit *e, const struct vr_block *next)
+void emit_end_helper(struct emit *e, const struct vr_block *next)
 {
-    const struct vr_ir *ip = e->ip;
-    int64_t target = (int64_t)e->page_off + ip->imm;
-    switch (ip->op) {
-    case VR_IR_jmp:
-    case VR_IR_jal:
-        if (end_is_near(target) && target <= (int64_t)e->page_off) {
-            end_check(e);
-        }
-        if (ip->op == VR_IR_jal) {
-            int_pcrel(e, ip->d, (int64_t)e->page_off + ip->at + ip->c);
-        }
-        end_go(e, target, next);
-        break;
-    case VR_IR_jalr:
-        end_jalr(e);
-        break;
-    case VR_IR_beq:
-        end_branch(e, CC_E, next);
-        break;
-    case VR_IR_bne:
-        end_branch(e, CC_NE, next);
-        break;
-    case VR_IR_blt:
-        end_branch(e, CC_L, next);
-        break;
-    case VR_IR_bge:
-        end_branch(e, CC_GE, next);
-        break;
-    case VR_IR_bltu:
-        end_branch(e, CC_B, next);
-        break;
-    case VR_IR_bgeu:
-        end_branch(e, CC_AE, next);
-        break;
-    case VR_IR_helper_end:
-        if (!end_plain(e)) {
-            emit_helper_end(e, ip, end_info(e));
-        } else {
-            end_go(e, (int64_t)e->page_off + e->b->len, next);
-        }
-        break;
-    default:
-        e->failed = true;
-        break;
+    if (end_plain(e)) {
+        emit_go(e, (int64_t)e->page_off + e->b->len, next);
+    } else {
+        emit_helper_end(e, e->ip, end_info(e));
     }
 }

@@ -6,14 +6,7 @@
  */
 #include "cpu/jit/x86_64/emit.h"
 
-#include <assert.h>
-
 enum { MXCSR_CLEAN = 0x1f80 };
-
-const struct emit_shared *emit_shared(const struct vr_jit *jit)
-{
-    return (const struct emit_shared *)jit->shared;
-}
 
 static void shared_gprs(struct vr_asm *s, bool store, bool only_clobbered)
 {
@@ -72,7 +65,7 @@ static void shared_return(struct vr_asm *s, int next)
 }
 
 /* rax: address, rdx: value of a store, ecx: info. */
-static void shared_access(struct vr_asm *s, bool load)
+void emit_shared_access(struct vr_asm *s, bool load)
 {
     asm_alu_imm(s, true, ALU_SUB, RSP, 8);
     shared_gprs(s, true, true);
@@ -92,7 +85,7 @@ static void shared_access(struct vr_asm *s, bool load)
 }
 
 /* rax: address, edx: a store? Comes back; the scratch registers are lost. */
-static void shared_mirror(struct vr_asm *s)
+void emit_shared_mirror(struct vr_asm *s)
 {
     asm_alu_imm(s, true, ALU_SUB, RSP, 8);
     shared_gprs(s, true, true);
@@ -107,7 +100,7 @@ static void shared_mirror(struct vr_asm *s)
 }
 
 /* rdx: op, ecx: info. */
-static void shared_op(struct vr_asm *s, const void *fn)
+void emit_shared_op(struct vr_asm *s, const void *fn)
 {
     asm_alu_imm(s, true, ALU_SUB, RSP, 8);
     shared_gprs(s, true, false);
@@ -122,7 +115,7 @@ static void shared_op(struct vr_asm *s, const void *fn)
     shared_return(s, RAX);
 }
 
-static void shared_fp_on(struct vr_asm *s)
+void emit_shared_fp_on(struct vr_asm *s)
 {
     asm_alu_imm(s, true, ALU_SUB, RSP, 8);
     shared_gprs(s, true, true);
@@ -135,7 +128,7 @@ static void shared_fp_on(struct vr_asm *s)
     shared_return(s, RAX);
 }
 
-static void shared_helper_end(struct vr_asm *s)
+void emit_shared_helper_end(struct vr_asm *s)
 {
     shared_gprs(s, true, false);
     shared_icount(s, true);
@@ -152,7 +145,7 @@ static const int8_t shared_saved[] = {RBX, RBP, R12, R13, R14, R15};
 /* Room for the groups' addends; an odd number of words, for the stack's alignment. */
 enum { SAVED = sizeof(shared_saved), FRAME = 8 * (EMIT_GROUPS | 1) };
 
-static void shared_exit(struct vr_asm *s)
+void emit_shared_exit(struct vr_asm *s)
 {
     shared_gprs(s, true, false);
     shared_icount(s, true);
@@ -164,8 +157,9 @@ static void shared_exit(struct vr_asm *s)
     asm_ret(s);
 }
 
-static void shared_enter(struct vr_asm *s)
+void emit_shared_enter(struct vr_asm *s, const uint8_t *rx)
 {
+    (void)rx;
     for (unsigned i = 0; i < SAVED; i++) {
         asm_push(s, shared_saved[i]);
     }
@@ -202,47 +196,16 @@ static void shared_constants(struct vr_asm *s)
     }
 }
 
-void vr_jit_emit_shared(struct vr_jit *jit)
+void emit_shared_exits(struct vr_asm *s, struct vr_jit_shared *ret_x)
 {
-    struct vr_asm s = {.base = jit->mem.rw, .at = 0, .end = jit->mem.len};
-    struct emit_shared x = {0};
-    x.exit_rax = 0; /* what an empty entry of a table leads to */
-    asm_store(&s, EMIT_FIELD(pc), RAX);
-    size_t to_exit = asm_jmp(&s);
-    shared_constants(&s);
-    x.exit_off = (uint32_t)s.at;
-    asm_alu_mem(&s, true, ALU_ADD, RAX, EMIT_FIELD(page_va));
-    asm_store(&s, EMIT_FIELD(pc), RAX);
-    asm_patch(&s, to_exit, s.at);
-    jit->exit_off = (uint32_t)s.at;
-    shared_exit(&s);
-    x.enter = (uint32_t)s.at;
-    shared_enter(&s);
-    x.load = (uint32_t)s.at;
-    shared_access(&s, true);
-    x.store = (uint32_t)s.at;
-    shared_access(&s, false);
-    x.mirror = (uint32_t)s.at;
-    shared_mirror(&s);
-    x.op = (uint32_t)s.at;
-    shared_op(&s, (const void *)(uintptr_t)vr_jit_op);
-    x.helper = (uint32_t)s.at;
-    shared_op(&s, (const void *)(uintptr_t)vr_jit_helper);
-    x.helper_end = (uint32_t)s.at;
-    shared_helper_end(&s);
-    x.fp_on = (uint32_t)s.at;
-    shared_fp_on(&s);
-    jit->first = jit->used = (s.at + 63) & ~(size_t)63;
-    static_assert(sizeof(x) <= sizeof(jit->shared), "room for every offset");
-    memcpy(jit->shared, &x, sizeof(x));
-}
-
-void vr_jit_enter(struct vr_cpu *cpu, uint32_t code)
-{
-    const struct vr_jit *jit = cpu->jit;
-    void (*enter)(struct vr_cpu *, const void *) =
-        (void (*)(struct vr_cpu *, const void *))(uintptr_t)(jit->mem.rx + emit_shared(jit)->enter);
-    enter(cpu, jit->mem.rx + code);
+    ret_x->exit_pc = 0;
+    asm_store(s, EMIT_FIELD(pc), RAX);
+    size_t to_exit = asm_jmp(s);
+    shared_constants(s);
+    ret_x->exit_off = (uint32_t)s->at;
+    asm_alu_mem(s, true, ALU_ADD, RAX, EMIT_FIELD(page_va));
+    asm_store(s, EMIT_FIELD(pc), RAX);
+    asm_patch(s, to_exit, s->at);
 }
 
 void vr_jit_fp_sync(struct vr_cpu *cpu)
