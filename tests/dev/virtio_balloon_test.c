@@ -12,56 +12,37 @@ enum { INFLATE, DEFLATE, STATS, REPORT_OLD, REPORT };
 enum { F_STATS = 1 << 1, F_OOM = 1 << 2, F_HINT = 1 << 3, F_POISON = 1 << 4, F_REPORT = 1 << 5 };
 enum { PAGE = 4096, FIRST = 128, PAGES = 64 }; /* pages that tests give away */
 
-struct fixture {
-    struct rig rig;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, VD_CLASS(balloon), VD_OPTS);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
+    return vd_setup(state, VD_CLASS(balloon), VD_OPTS);
 }
 
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    rig_fini(&f->rig);
-    return 0;
-}
-
-static struct vireo_balloon info(struct fixture *f)
+static struct vireo_balloon info(struct vd_fixture *f)
 {
     struct vireo_balloon b;
     vr_virtio_balloon_info(f->dev, &b);
     return b;
 }
 
-static uint8_t *page(struct fixture *f, unsigned i)
+static uint8_t *page(struct vd_fixture *f, unsigned i)
 {
     return f->rig.ram->hva + (FIRST + i) * PAGE;
 }
 
 /* The pages hold something. */
-static void fill(struct fixture *f)
+static void fill(struct vd_fixture *f)
 {
     memset(page(f, 0), 0xa5, PAGES * PAGE);
 }
 
-static bool gone(struct fixture *f, unsigned i)
+static bool gone(struct vd_fixture *f, unsigned i)
 {
     uint64_t off = (uint64_t)(FIRST + i) * PAGE;
     return vireo_shmem_next_data(&f->rig.ram->mem, off) != off;
 }
 
 /* A request of page numbers, relative to FIRST. */
-static void give(struct fixture *f, unsigned queue, const uint32_t *pages, unsigned count)
+static void give(struct vd_fixture *f, unsigned queue, const uint32_t *pages, unsigned count)
 {
     uint8_t pfns[PAGES * 4];
     struct vd_buf bufs[64];
@@ -75,7 +56,7 @@ static void give(struct fixture *f, unsigned queue, const uint32_t *pages, unsig
 static void inflated_pages_go_back(void **state)
 {
     static const uint32_t pages[] = {5, 3, 4, 3, 40, 63, 0, 62, 6};
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     assert_int_equal(vd_get(&f->d, VD_DEVICE_ID), 5);
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         vd_start(&f->d, vd_modes[m].features, 64);
@@ -97,7 +78,7 @@ static void inflated_pages_go_back(void **state)
 
 static void pages_that_are_no_memory(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     static const uint32_t bad[] = {0, 1, 0x80100, 0x7ffff, UINT32_MAX, UINT32_MAX - 1, 0x800ff};
     uint8_t pfns[4 * VR_COUNT(bad)];
     struct vd *d = &f->d;
@@ -123,7 +104,7 @@ static void pages_that_are_no_memory(void **state)
 /* A guest can make a request as long as it likes; time spent in it is bounded all the same. */
 static void a_request_without_end(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 128);
     uint64_t gpa = vd_alloc(d, 64 * PAGE, PAGE);
@@ -139,7 +120,7 @@ static void a_request_without_end(void **state)
 
 static void free_pages_that_are_reported(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < 2 * VR_COUNT(vd_modes); m++) {
         vd_start(d, F_REPORT | vd_modes[m / 2].features, 64);
@@ -160,7 +141,7 @@ static void free_pages_that_are_reported(void **state)
 
 static void poisoned_pages_stay_as_they_are(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     struct vd_buf buf = {.gpa = RIG_RAM_GPA + FIRST * PAGE, .len = PAGE, .write = true};
     for (unsigned poison = 0; poison < 2; poison++) {
@@ -184,7 +165,7 @@ static void poisoned_pages_stay_as_they_are(void **state)
 
 static void the_target(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vr_virtio_balloon_target(f->dev, 10 * PAGE + 5);
     vd_start(d, 0, 16);
@@ -211,7 +192,7 @@ static void the_target(void **state)
 
 static void options(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     assert_int_equal(vd_offered(&f->d) & 0x3f, F_STATS | F_OOM | F_POISON | F_REPORT);
     struct vr_dev *other = rig_dev(&f->rig, VD_CLASS(balloon), "reporting=off,deflate_on_oom=off");
     struct vd d;
@@ -231,7 +212,7 @@ static struct vd_buf stats_buf(struct vd *d, const uint64_t (*stats)[2], unsigne
 }
 
 struct asker {
-    struct fixture *f;
+    struct vd_fixture *f;
     int result;
 };
 
@@ -245,7 +226,7 @@ static void statistics(void **state)
 {
     static const uint64_t first[][2] = {{4, 1000}, {5, 2000}},
                           next[][2] = {{15, 9}, {4, 3000}, {99, 7}, {0xffff, 1}, {0, UINT64_MAX}};
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     struct vr_error err;
     assert_int_equal(vr_virtio_balloon_ask(f->dev, 0, &err), -ETIMEDOUT); /* nobody there */
@@ -287,7 +268,7 @@ static void statistics(void **state)
 
 static void statistics_that_make_no_sense(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     static uint8_t many[10 * 1000];
     vd_start(d, F_STATS, 16);
@@ -315,7 +296,7 @@ static void statistics_that_make_no_sense(void **state)
 static void a_restored_balloon_goes_on(void **state)
 {
     static const uint64_t stats[][2] = {{4, 1000}};
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     struct vr_dev *other = rig_dev(&f->rig, VD_CLASS(balloon), VD_OPTS);
     vr_virtio_balloon_target(f->dev, 50 * PAGE);
@@ -339,7 +320,7 @@ static void a_restored_balloon_goes_on(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, vd_teardown)
     const struct CMUnitTest tests[] = {
         T(inflated_pages_go_back),
         T(pages_that_are_no_memory),

@@ -234,3 +234,31 @@ void fake_fs_fini(struct fake_fs *f)
 {
     vr_fs_close(&f->fs);
 }
+
+int net_setup(void **state, const struct vr_dev_class *cls, const char *opts)
+{
+    static struct net_fixture f;
+    rig_init(&f.rig);
+    fake_net_init(&f.net, NULL);
+    f.dev = rig_dev(&f.rig, cls, opts);
+    vr_virtio_net_attach(f.dev, &f.net.net);
+    vd_init(&f.d, &f.rig, f.dev);
+    *state = &f;
+    return 0;
+}
+
+int net_teardown(void **state)
+{
+    struct net_fixture *f = *state;
+    vr_dev_destroy(f->dev);
+    fake_net_fini(&f->net);
+    rig_fini(&f->rig);
+    return 0;
+}
+
+struct vr_virtio_net_stats net_stats(const struct net_fixture *f)
+{
+    struct vr_virtio_net_stats s;
+    vr_virtio_net_stats(f->dev, &s);
+    return s;
+}

@@ -4,10 +4,12 @@
 #define VR_TEST_VIRTIO_FAKES_H
 
 #include "rig.h"
+#include "virtq_driver.h"
 
 #include "backend/block/block_impl.h"
 #include "backend/fs/fs.h"
 #include "backend/net/net.h"
+#include "dev/virtio/net.h"
 
 /* A disk. */
 struct mem_blk {
@@ -53,5 +55,16 @@ void fake_net_init(struct fake_net *f, struct vr_loop *loop);
 bool fake_net_offer(struct fake_net *f, const void *frame, size_t len);
 void fake_net_forget(struct fake_net *f); /* what was sent so far */
 void fake_net_fini(struct fake_net *f);
+
+/* What a test of the network card stands on: as struct vd_fixture, and a cable. */
+struct net_fixture {
+    struct rig rig;
+    struct fake_net net;
+    struct vr_dev *dev;
+    struct vd d;
+};
+int net_setup(void **state, const struct vr_dev_class *cls, const char *opts);
+int net_teardown(void **state);
+struct vr_virtio_net_stats net_stats(const struct net_fixture *f);
 
 #endif

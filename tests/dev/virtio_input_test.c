@@ -6,28 +6,9 @@
 
 #include <errno.h>
 
-struct fixture {
-    struct rig rig;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, VD_CLASS(input), VD_OPTS);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    rig_fini(&f->rig);
-    return 0;
+    return vd_setup(state, VD_CLASS(input), VD_OPTS);
 }
 
 static unsigned ask(struct vd *d, unsigned select, unsigned subsel)
@@ -39,7 +20,7 @@ static unsigned ask(struct vd *d, unsigned select, unsigned subsel)
 
 static void it_says_what_it_is(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_int_equal(vd_get(d, VD_DEVICE_ID), 18);
     assert_int_equal(vd_config(d, 2, 1), 0); /* nothing was asked */
@@ -80,7 +61,7 @@ static void expect_event(struct vd *d, unsigned type, unsigned code, unsigned va
 
 static void a_press_is_down_and_up(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     uint16_t head;
     uint32_t len;
@@ -122,7 +103,7 @@ static void a_press_is_down_and_up(void **state)
 
 static void a_small_buffer_breaks_it(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     struct vr_error err;
     vd_start(d, 0, 16);
@@ -137,7 +118,7 @@ static void a_small_buffer_breaks_it(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, vd_teardown)
     const struct CMUnitTest tests[] = {
         T(it_says_what_it_is),
         T(a_press_is_down_and_up),

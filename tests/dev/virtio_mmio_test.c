@@ -6,28 +6,9 @@
 #include "core/fdt.h"
 #include "echo_device.h"
 
-struct fixture {
-    struct rig rig;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &vr_virtio_echo_mmio_class, NULL);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    rig_fini(&f->rig);
-    return 0;
+    return vd_setup(state, &vr_virtio_echo_mmio_class, NULL);
 }
 
 /* Does doing @what count as an error of the guest's? */
@@ -40,7 +21,7 @@ static int teardown(void **state)
 
 static void identity(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_int_equal(vd_get(d, VD_MAGIC), 0x74726976);
     assert_int_equal(vd_get(d, VD_VERSION), 2);
@@ -61,7 +42,7 @@ static void identity(void **state)
 
 static void registers_take_one_width_and_direction(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     for (unsigned off = 0; off < 0x100; off++) {
         for (unsigned width = 1; width <= 8; width *= 2) {
             if (width != 4 || off % 4) {
@@ -90,7 +71,7 @@ static void registers_take_one_width_and_direction(void **state)
 
 static void handshake(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_true(vd_negotiate(d, ECHO_FEATURE));
     assert_int_equal(vd_get(d, VD_STATUS), 11);
@@ -115,7 +96,7 @@ static void handshake(void **state)
 
 static void features_are_negotiated_once(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     ERRS(assert_false(vd_negotiate(d, 1u << 20))); /* not offered */
     assert_int_equal(vd_get(d, VD_STATUS), 3);
@@ -141,7 +122,7 @@ static void features_are_negotiated_once(void **state)
 
 static void queue_set_up(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_true(vd_negotiate(d, 0));
     vd_set(d, VD_QUEUE_SEL, 1);
@@ -173,7 +154,7 @@ static void queue_set_up(void **state)
 
 static void a_disabled_queue_is_left_alone(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 8);
     struct vd_buf in = vd_in(d, 4);
@@ -196,7 +177,7 @@ static void a_disabled_queue_is_left_alone(void **state)
 
 static void nothing_moves_before_driver_ok(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_true(vd_negotiate(d, 0));
     vd_queue(d, 0, 8);
@@ -211,7 +192,7 @@ static void nothing_moves_before_driver_ok(void **state)
 
 static void reset_is_complete(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, ECHO_FEATURE, 8);
     struct vd_buf in = vd_in(d, 4);
@@ -234,7 +215,7 @@ static void reset_is_complete(void **state)
 
 static void configuration_space(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vr_dev_write(f->dev, 0, VD_CONFIG, 4, 0xa1b2c3d4);
     assert_int_equal(vd_config(d, 0, 4), 0xa1b2c3d4);
@@ -253,7 +234,7 @@ static void configuration_space(void **state)
 
 static void configuration_changes_are_told(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     uint32_t gen = vd_get(d, VD_GENERATION);
     vr_dev_lock(f->dev);
@@ -279,7 +260,7 @@ static void configuration_changes_are_told(void **state)
 
 static void nobody_notifies_a_queue_that_is_not_there(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     vd_start(&f->d, 0, 8);
     ERRS(vd_set(&f->d, VD_QUEUE_NOTIFY, 2));
     ERRS(vd_set(&f->d, VD_QUEUE_NOTIFY, 65535));
@@ -289,7 +270,7 @@ static void nobody_notifies_a_queue_that_is_not_there(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, vd_teardown)
     const struct CMUnitTest tests[] = {
         T(identity),
         T(registers_take_one_width_and_direction),

@@ -18,39 +18,9 @@
 enum { RX = 0, TX = 1, CONTROL = 2, HEADER = 12, TCP = 6, UDP = 17 };
 enum { LARGE = 9000 };
 
-struct fixture {
-    struct rig rig;
-    struct fake_net net;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    fake_net_init(&f.net, NULL);
-    f.dev = rig_dev(&f.rig, VD_CLASS(net), "mac=52:54:00:12:34:56," VD_OPTS);
-    vr_virtio_net_attach(f.dev, &f.net.net);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    fake_net_fini(&f->net);
-    rig_fini(&f->rig);
-    return 0;
-}
-
-static struct vr_virtio_net_stats stats(struct fixture *f)
-{
-    struct vr_virtio_net_stats s;
-    vr_virtio_net_stats(f->dev, &s);
-    return s;
+    return net_setup(state, VD_CLASS(net), "mac=52:54:00:12:34:56," VD_OPTS);
 }
 
 /* What a packet is made of. */
@@ -138,8 +108,8 @@ static void make_packet(uint8_t *frame, const struct kind *k, size_t len, uint64
 }
 
 /* Have the guest send @frame as a large packet; in cuts of @cut bytes. */
-static void send_large(struct fixture *f, const uint8_t *frame, const struct kind *k, size_t len,
-                       uint8_t gso_type, uint16_t gso_size, uint32_t cut)
+static void send_large(struct net_fixture *f, const uint8_t *frame, const struct kind *k,
+                       size_t len, uint8_t gso_type, uint16_t gso_size, uint32_t cut)
 {
     static uint8_t raw[HEADER + LARGE];
     static struct vd_buf bufs[256];
@@ -162,7 +132,7 @@ static void send_large(struct fixture *f, const uint8_t *frame, const struct kin
     (NET_F_CSUM | NET_F_HOST_TSO4 | NET_F_HOST_TSO6 | NET_F_HOST_ECN | NET_F_HOST_UFO | \
      NET_F_HOST_USO | VR_VIRTIO_F_INDIRECT_DESC)
 
-static void check_segments(struct fixture *f, const uint8_t *frame, const struct kind *k,
+static void check_segments(struct net_fixture *f, const uint8_t *frame, const struct kind *k,
                            size_t len, size_t size)
 {
     size_t head = payload_of(k), off = 0;
@@ -197,7 +167,7 @@ static void check_segments(struct fixture *f, const uint8_t *frame, const struct
 
 static void segments_are_what_the_guest_sent(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const uint32_t cuts[] = {54, 1000, 9100};
     uint8_t frame[LARGE];
     unsigned runs = 0;
@@ -218,14 +188,14 @@ static void segments_are_what_the_guest_sent(void **state)
             runs++;
         }
     }
-    assert_int_equal(stats(f).tx_large, runs);
+    assert_int_equal(net_stats(f).tx_large, runs);
     assert_int_equal(f->dev->guest_errors, 0);
 }
 
 /* UFO: fragments which, put together, are the datagram with its checksum. */
 static void fragments_are_one_datagram(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[LARGE], whole[LARGE];
     for (unsigned i = 0; i < 40; i++) {
         const struct kind k = {.v6 = i & 1, .vlan = i & 2, .proto = UDP};
@@ -271,7 +241,7 @@ static void fragments_are_one_datagram(void **state)
 /* A backend that takes large packets gets them in one piece, checksum and all, and not copied. */
 static void large_packets_stay_whole_where_they_may(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[LARGE];
     f->net.net.takes_large = true;
     for (unsigned i = 0; i < 8; i++) {
@@ -302,11 +272,11 @@ static void large_packets_stay_whole_where_they_may(void **state)
 
 static void large_packets_that_lie_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[LARGE];
     const struct kind tcp = {.proto = TCP}, tcp6 = {.proto = TCP, .v6 = true}, udp = {.proto = UDP};
     for (unsigned takes = 0; takes < 2; takes++) {
-        uint64_t bad = stats(f).tx_bad;
+        uint64_t bad = net_stats(f).tx_bad;
         f->net.net.takes_large = takes;
         vd_start(&f->d, OFFLOADS, 256);
         make_packet(frame, &tcp, 4000, 1);
@@ -333,7 +303,7 @@ static void large_packets_that_lie_are_refused(void **state)
         send_large(f, frame, &tcp, 4000, GSO_TCPV4, 1000, 9000); /* not negotiated */
         make_packet(frame, &tcp6, 4000, 1);
         send_large(f, frame, &tcp6, 4000, GSO_TCPV6 | GSO_ECN, 1000, 9000);
-        assert_int_equal(stats(f).tx_bad - bad, 14);
+        assert_int_equal(net_stats(f).tx_bad - bad, 14);
         assert_int_equal(f->net.sent_count, 0);
         assert_false(vd_needs_reset(&f->d));
     }
@@ -350,7 +320,7 @@ static void complete_sum(uint8_t *frame, const struct kind *k, size_t len)
 
 static void large_packets_come_in_as_one(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     uint8_t frame[LARGE];
     const uint64_t guest =
@@ -396,10 +366,10 @@ static void large_packets_come_in_as_one(void **state)
         assert_int_equal(vd_hva(d, in.gpa)[0], 0);
         assert_int_equal(vd_hva(d, in.gpa)[1], 0);
     }
-    assert_int_equal(stats(f).rx_large, 4);
+    assert_int_equal(net_stats(f).rx_large, 4);
 }
 
-static uint8_t command(struct fixture *f, const void *bytes, uint32_t len)
+static uint8_t command(struct net_fixture *f, const void *bytes, uint32_t len)
 {
     struct vd_buf bufs[] = {vd_out(&f->d, bytes, len), vd_in(&f->d, 1)};
     (void)vd_do(&f->d, CONTROL, bufs, 2);
@@ -408,7 +378,7 @@ static uint8_t command(struct fixture *f, const void *bytes, uint32_t len)
 
 static void offloads_can_be_turned_off(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     uint8_t frame[200], set[10] = {5, 0};
     const struct kind k = {.proto = TCP};
@@ -531,7 +501,7 @@ static void wild_headers_are_parsed_inside_the_frame(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(segments_are_what_the_guest_sent),
         T(fragments_are_one_datagram),

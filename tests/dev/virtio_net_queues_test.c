@@ -17,47 +17,17 @@
 enum { PAIRS = 4, CONTROL = 2 * PAIRS, HEADER = 12, HEADER_HASH = 20 };
 #define OPTS "mac=52:54:00:12:34:56,queues=4,rss=on,hash=on," VD_OPTS
 
-struct fixture {
-    struct rig rig;
-    struct fake_net net;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    fake_net_init(&f.net, NULL);
-    f.dev = rig_dev(&f.rig, VD_CLASS(net), OPTS);
-    vr_virtio_net_attach(f.dev, &f.net.net);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
+    return net_setup(state, VD_CLASS(net), OPTS);
 }
 
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    fake_net_fini(&f->net);
-    rig_fini(&f->rig);
-    return 0;
-}
-
-static struct vr_virtio_net_stats stats(struct fixture *f)
-{
-    struct vr_virtio_net_stats s;
-    vr_virtio_net_stats(f->dev, &s);
-    return s;
-}
-
-static void start(struct fixture *f, uint64_t features)
+static void start(struct net_fixture *f, uint64_t features)
 {
     vd_start(&f->d, features | NET_F_CTRL_VQ | NET_F_MRG_RXBUF, 64);
 }
 
-static uint8_t command(struct fixture *f, unsigned queue, const void *bytes, uint32_t len)
+static uint8_t command(struct net_fixture *f, unsigned queue, const void *bytes, uint32_t len)
 {
     uint64_t heap = f->d.heap;
     struct vd_buf bufs[] = {vd_out(&f->d, bytes, len), vd_in(&f->d, 1)};
@@ -66,13 +36,13 @@ static uint8_t command(struct fixture *f, unsigned queue, const void *bytes, uin
     return *vd_hva(&f->d, bufs[1].gpa);
 }
 
-static uint8_t set_pairs(struct fixture *f, uint16_t pairs)
+static uint8_t set_pairs(struct net_fixture *f, uint16_t pairs)
 {
     uint8_t raw[] = {4, 0, (uint8_t)pairs, (uint8_t)(pairs >> 8)};
     return command(f, CONTROL, raw, 4);
 }
 
-static void post(struct fixture *f, unsigned pairs, unsigned count)
+static void post(struct net_fixture *f, unsigned pairs, unsigned count)
 {
     for (unsigned i = 0; i < pairs; i++) {
         for (unsigned k = 0; k < count; k++) {
@@ -99,7 +69,7 @@ static void make_flow(uint8_t *frame, unsigned n, bool to_guest)
 }
 
 /* On which pair the frame arrived; PAIRS: nowhere. */
-static unsigned arrives(struct fixture *f, const uint8_t *frame, size_t len)
+static unsigned arrives(struct net_fixture *f, const uint8_t *frame, size_t len)
 {
     assert_true(fake_net_offer(&f->net, frame, len));
     for (unsigned i = 0; i < PAIRS; i++) {
@@ -110,7 +80,7 @@ static unsigned arrives(struct fixture *f, const uint8_t *frame, size_t len)
     return PAIRS;
 }
 
-static void send_on(struct fixture *f, unsigned pair, const uint8_t *frame)
+static void send_on(struct net_fixture *f, unsigned pair, const uint8_t *frame)
 {
     uint8_t raw[HEADER + 100] = {0};
     uint64_t heap = f->d.heap;
@@ -122,7 +92,7 @@ static void send_on(struct fixture *f, unsigned pair, const uint8_t *frame)
 
 static void packets_follow_their_flow(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[100];
     assert_int_equal(vd_config(&f->d, 8, 2), PAIRS);
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
@@ -156,7 +126,7 @@ static void packets_follow_their_flow(void **state)
 /* 5.1.6.5.6.1: a queue that is being reset is passed over. */
 static void queues_that_are_reset_are_passed_over(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[100];
     start(f, NET_F_MQ | VR_VIRTIO_F_RING_RESET);
     post(f, PAIRS, 20);
@@ -182,7 +152,7 @@ static void queues_that_are_reset_are_passed_over(void **state)
 /* Without MQ the control queue is number 2, and pairs beyond the first do nothing. */
 static void the_control_queue_has_two_places(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const uint8_t promisc[] = {0, 0, 1};
     start(f, NET_F_CTRL_RX);
     assert_int_equal(command(f, 2, promisc, 3), 0);
@@ -222,7 +192,7 @@ static uint32_t rss_command(uint8_t *raw, uint32_t types, unsigned entries, cons
 
 static void rss_spreads_by_the_drivers_table(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const uint16_t table[8] = {3, 1, 0, 2, 2, 0, 1, 3};
     uint8_t raw[512], frame[100];
     assert_int_equal(vd_config(&f->d, 17, 1), VR_HASH_KEY);
@@ -260,15 +230,15 @@ static void rss_spreads_by_the_drivers_table(void **state)
         /* A queue that is not there: dropped. */
         vd_set(&f->d, VD_QUEUE_SEL, 6);
         vd_set(&f->d, VD_QUEUE_RESET, 1);
-        uint64_t dropped = stats(f).rx_not_ready;
+        uint64_t dropped = net_stats(f).rx_not_ready;
         assert_int_equal(arrives(f, frame, 100), PAIRS);
-        assert_int_equal(stats(f).rx_not_ready, dropped + 1);
+        assert_int_equal(net_stats(f).rx_not_ready, dropped + 1);
     }
 }
 
 static void bad_rss_is_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const uint16_t good[8] = {0, 1, 2, 3, 0, 1, 2, 3}, bad[8] = {0, 1, 2, PAIRS};
     uint8_t raw[2048] = {0};
     start(f, NET_F_RSS);
@@ -301,7 +271,7 @@ static void bad_rss_is_refused(void **state)
 
 static void hashes_are_reported_without_rss(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t raw[2 + 4 + 8 + 1 + VR_HASH_KEY] = {4, 2, VR_HASH_TCPV4}, frame[100];
     start(f, NET_F_HASH_REPORT | NET_F_MQ);
     raw[14] = VR_HASH_KEY;
@@ -323,7 +293,7 @@ static void hashes_are_reported_without_rss(void **state)
 
 static void vlans_pass_when_they_are_named(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[100], add[] = {2, 0, 0, 0};
     make_flow(frame, 1, true);
     memmove(frame + 16, frame + 12, 80);
@@ -346,7 +316,7 @@ static void vlans_pass_when_they_are_named(void **state)
     assert_int_equal(arrives(f, frame, 100), PAIRS);
     make_flow(frame, 1, true);
     assert_int_equal(arrives(f, frame, 100), 0); /* untagged */
-    assert_int_equal(stats(f).rx_filtered, 3);
+    assert_int_equal(net_stats(f).rx_filtered, 3);
     vr_store_le16(add + 2, 4096);
     assert_int_equal(command(f, CONTROL, add, 4), 1);
     assert_int_equal(command(f, CONTROL, add, 3), 1);
@@ -356,7 +326,7 @@ static void vlans_pass_when_they_are_named(void **state)
 
 static void further_receive_modes(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     enum { PROMISC, ALLMULTI, ALLUNI, NOMULTI, NOUNI, NOBCAST, MODES };
     static const uint8_t to[][6] = {{0x52, 0x54, 0, 0x12, 0x34, 0x56}, /* ours */
                                     {0x52, 0x54, 0, 9, 9, 9},          /* another's */
@@ -387,7 +357,7 @@ static void further_receive_modes(void **state)
 
 static void announcements_are_asked_for_and_acknowledged(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const uint8_t ack[] = {3, 0};
     start(f, NET_F_STATUS | NET_F_MQ);
     assert_false(vr_virtio_net_announce(f->dev));
@@ -403,7 +373,8 @@ static void announcements_are_asked_for_and_acknowledged(void **state)
 
 /* --- Coalescing --- */
 
-static uint8_t coal(struct fixture *f, uint8_t what, int queue, uint32_t packets, uint32_t usecs)
+static uint8_t coal(struct net_fixture *f, uint8_t what, int queue, uint32_t packets,
+                    uint32_t usecs)
 {
     uint8_t raw[14] = {6, what};
     unsigned at = 2;
@@ -418,7 +389,7 @@ static uint8_t coal(struct fixture *f, uint8_t what, int queue, uint32_t packets
     return answer;
 }
 
-static bool interrupts(struct fixture *f, unsigned flow)
+static bool interrupts(struct net_fixture *f, unsigned flow)
 {
     uint8_t frame[100];
     make_flow(frame, flow, true);
@@ -428,7 +399,7 @@ static bool interrupts(struct fixture *f, unsigned flow)
 
 static void interrupts_are_collected(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         uint64_t features = vd_modes[m].features & ~VR_VIRTIO_F_EVENT_IDX;
         start(f, features | NET_F_MQ | NET_F_NOTF_COAL);
@@ -462,7 +433,7 @@ static void interrupts_are_collected(void **state)
 
 static void coalescing_of_one_queue(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     start(f, NET_F_MQ | NET_F_NOTF_COAL | NET_F_VQ_NOTF_COAL | VR_VIRTIO_F_RING_RESET);
     post(f, 1, 60);
@@ -501,7 +472,7 @@ static void coalescing_of_one_queue(void **state)
 /* A restored card goes on: filters, steering, and an interrupt that was on its way. */
 static void snapshots_keep_what_the_control_queue_set(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const uint16_t table[8] = {3, 1, 0, 2, 2, 0, 1, 3};
     uint8_t raw[512], frame[100];
     start(f, NET_F_RSS | NET_F_NOTF_COAL | NET_F_CTRL_VLAN);
@@ -533,7 +504,7 @@ static void snapshots_keep_what_the_control_queue_set(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(packets_follow_their_flow),
         T(queues_that_are_reset_are_passed_over),

@@ -24,32 +24,9 @@ enum {
 };
 #define F_CONTROL (F_CTRL_VQ | F_CTRL_RX | F_CTRL_MAC_ADDR)
 
-struct fixture {
-    struct rig rig;
-    struct fake_net net;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    fake_net_init(&f.net, NULL);
-    f.dev = rig_dev(&f.rig, VD_CLASS(net), "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
-    vr_virtio_net_attach(f.dev, &f.net.net);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    fake_net_fini(&f->net);
-    rig_fini(&f->rig);
-    return 0;
+    return net_setup(state, VD_CLASS(net), "mac=52:54:00:12:34:56,mtu=1500," VD_OPTS);
 }
 
 static void make_frame(uint8_t *frame, size_t len, uint64_t seed)
@@ -58,13 +35,6 @@ static void make_frame(uint8_t *frame, size_t len, uint64_t seed)
         frame[i] = (uint8_t)rig_random(&seed);
     }
     memcpy(frame, "\x52\x54\x00\x12\x34\x56", 6);
-}
-
-static struct vr_virtio_net_stats stats(struct fixture *f)
-{
-    struct vr_virtio_net_stats s;
-    vr_virtio_net_stats(f->dev, &s);
-    return s;
 }
 
 static struct vd_buf post_rx(struct vd *d, uint32_t len, uint32_t piece)
@@ -78,7 +48,7 @@ static struct vd_buf post_rx(struct vd *d, uint32_t len, uint32_t piece)
 
 static void frames_go_out_in_every_mode_and_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     static const uint32_t cuts[] = {1, 5, 12, 13, 100, 2000};
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
@@ -96,7 +66,7 @@ static void frames_go_out_in_every_mode_and_cut(void **state)
             fake_net_forget(&f->net);
         }
     }
-    assert_int_equal(vd_stats(d, TX)->copied, stats(f).tx_frames * HEADER);
+    assert_int_equal(vd_stats(d, TX)->copied, net_stats(f).tx_frames * HEADER);
     assert_int_equal(f->dev->guest_errors, 0);
 }
 
@@ -148,7 +118,7 @@ static uint16_t slow_sum(const uint8_t *frame, bool v6, uint8_t proto, size_t le
  * driver's memory as it is. */
 static void checksums_are_completed(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     static const uint32_t cuts[] = {1, 7, 51, 62, 63, 64, 65, 5000};
     for (unsigned i = 0; i < 200; i++) {
@@ -177,12 +147,12 @@ static void checksums_are_completed(void **state)
         assert_memory_equal(vd_hva(d, out.gpa), raw, HEADER + len);
         fake_net_forget(&f->net);
     }
-    assert_int_equal(stats(f).tx_summed, 200);
+    assert_int_equal(net_stats(f).tx_summed, 200);
 }
 
 static void bad_frames_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     uint8_t raw[HEADER + 100] = {0};
     vd_start(d, F_CSUM | VR_VIRTIO_F_INDIRECT_DESC, 64);
@@ -209,7 +179,7 @@ static void bad_frames_are_refused(void **state)
         vd_do(d, TX, &out, 1);
     }
     assert_int_equal(f->net.sent_count, 0);
-    assert_int_equal(stats(f).tx_bad, 12);
+    assert_int_equal(net_stats(f).tx_bad, 12);
     vr_store_le16(h + 6, 98); /* the last two bytes */
     vr_store_le16(h + 8, 0);
     vd_do(d, TX, &out, 1);
@@ -226,7 +196,7 @@ static void bad_frames_are_refused(void **state)
 
 static void frames_come_in_in_every_mode_and_cut(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     static const uint32_t cuts[] = {1, 5, 12, 13, 100, 2000};
     for (unsigned m = 0; m < 2 * VR_COUNT(vd_modes); m++) {
@@ -252,7 +222,7 @@ static void frames_come_in_in_every_mode_and_cut(void **state)
 
 static void big_frames_spread_over_merged_buffers(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     uint8_t frame[1514], got[1514];
     make_frame(frame, sizeof(frame), 3);
@@ -284,7 +254,7 @@ static void big_frames_spread_over_merged_buffers(void **state)
 /* Too little room now: the frame waits, whole, and the backend hears when to try again. */
 static void frames_wait_for_buffers(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     uint8_t frame[1000];
     make_frame(frame, sizeof(frame), 3);
@@ -302,13 +272,13 @@ static void frames_wait_for_buffers(void **state)
         assert_true(fake_net_offer(&f->net, frame, sizeof(frame)));
         assert_true(vd_used(d, RX, NULL, NULL) && vd_used(d, RX, NULL, NULL));
     }
-    assert_int_equal(stats(f).rx_waits, 2 * VR_COUNT(vd_modes));
-    assert_int_equal(stats(f).rx_too_big, 0);
+    assert_int_equal(net_stats(f).rx_waits, 2 * VR_COUNT(vd_modes));
+    assert_int_equal(net_stats(f).rx_too_big, 0);
 }
 
 static void frames_that_never_fit_are_dropped(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     uint8_t frame[1518 + 1];
     make_frame(frame, sizeof(frame), 3);
@@ -316,7 +286,7 @@ static void frames_that_never_fit_are_dropped(void **state)
     post_rx(d, 1000, 1000); /* one buffer is all a frame may have */
     post_rx(d, 1000, 1000);
     assert_true(fake_net_offer(&f->net, frame, 1500));
-    assert_int_equal(stats(f).rx_too_big, 1);
+    assert_int_equal(net_stats(f).rx_too_big, 1);
     assert_true(fake_net_offer(&f->net, frame, 988)); /* the buffer is still there */
     assert_true(vd_used(d, RX, NULL, NULL));
     vd_start(d, F_MRG_RXBUF, 4);
@@ -324,14 +294,14 @@ static void frames_that_never_fit_are_dropped(void **state)
         post_rx(d, 100, 100);
     }
     assert_true(fake_net_offer(&f->net, frame, 400)); /* the whole ring is not enough */
-    assert_int_equal(stats(f).rx_too_big, 2);
+    assert_int_equal(net_stats(f).rx_too_big, 2);
     assert_true(fake_net_offer(&f->net, frame, 388));
     /* Longer than the MTU that the driver was told. */
     vd_start(d, F_MTU, 16);
     post_rx(d, 2000, 2000);
     assert_int_equal(vd_config(d, 10, 2), 1500);
     assert_true(fake_net_offer(&f->net, frame, 1519));
-    assert_int_equal(stats(f).rx_too_big, 3);
+    assert_int_equal(net_stats(f).rx_too_big, 3);
     assert_true(fake_net_offer(&f->net, frame, 1518));
     assert_true(vd_used(d, RX, NULL, NULL));
     assert_true(fake_net_offer(&f->net, frame, 13)); /* not a frame */
@@ -340,7 +310,7 @@ static void frames_that_never_fit_are_dropped(void **state)
 
 static void frames_before_the_driver_are_dropped(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[60];
     make_frame(frame, sizeof(frame), 3);
     assert_true(fake_net_offer(&f->net, frame, sizeof(frame)));
@@ -349,13 +319,13 @@ static void frames_before_the_driver_are_dropped(void **state)
     post_rx(&f->d, 100, 100);
     assert_true(fake_net_offer(&f->net, frame, sizeof(frame)));
     assert_false(vd_used(&f->d, RX, NULL, NULL));
-    assert_int_equal(stats(f).rx_not_ready, 2);
+    assert_int_equal(net_stats(f).rx_not_ready, 2);
 }
 
 /* DATA_VALID says that we looked and it is right; never otherwise. */
 static void received_checksums_are_checked(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned i = 0; i < 400; i++) {
         uint8_t frame[1600];
@@ -406,7 +376,7 @@ static void odd_packets_are_not_vouched_for(void **state)
 
 /* --- Control --- */
 
-static uint8_t command(struct fixture *f, uint8_t class, uint8_t cmd, const void *data,
+static uint8_t command(struct net_fixture *f, uint8_t class, uint8_t cmd, const void *data,
                        uint32_t len, uint32_t cut)
 {
     uint8_t raw[1024] = {class, cmd};
@@ -418,7 +388,7 @@ static uint8_t command(struct fixture *f, uint8_t class, uint8_t cmd, const void
     return *vd_hva(&f->d, ack.gpa);
 }
 
-static bool hears(struct fixture *f, const char *to)
+static bool hears(struct net_fixture *f, const char *to)
 {
     uint8_t frame[60] = {0};
     memcpy(frame, to, 6);
@@ -440,7 +410,7 @@ static bool hears(struct fixture *f, const char *to)
 
 static void filters_by_address(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     vd_start(&f->d, F_CONTROL | F_MAC, 64);
     assert_true(hears(f, ME) && hears(f, OTHER) && hears(f, GROUP)); /* until it says otherwise */
     assert_int_equal(command(f, 0, 0, "\0", 1, 100), 0);
@@ -460,7 +430,7 @@ static void filters_by_address(void **state)
     uint8_t big[4 + 65 * 6 + 4] = {65};
     assert_int_equal(command(f, 1, 0, big, sizeof(big), 100), 0);
     assert_true(hears(f, ME) && !hears(f, GROUP));
-    assert_true(stats(f).rx_filtered > 0);
+    assert_true(net_stats(f).rx_filtered > 0);
     vd_start(&f->d, F_MAC, 64); /* a reset forgets */
     assert_int_equal(vd_config(&f->d, 5, 1), 0x56);
     assert_true(hears(f, ME) && hears(f, OTHER));
@@ -468,7 +438,7 @@ static void filters_by_address(void **state)
 
 static void bad_commands_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     vd_start(&f->d, F_CONTROL, 64);
     assert_int_equal(command(f, 0, 0, "", 0, 100), 1);
     assert_int_equal(command(f, 0, 0, "\2", 1, 100), 1);
@@ -501,7 +471,7 @@ static void bad_commands_are_refused(void **state)
 
 static void link_changes_are_told(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     vd_start(&f->d, F_STATUS, 64);
     assert_int_equal(vd_config(&f->d, 6, 2), 1);
     f->net.net.user.on_link(f->net.net.user.opaque, false);
@@ -520,7 +490,7 @@ static void link_changes_are_told(void **state)
 
 static void restored_with_filters(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     vd_start(&f->d, F_CONTROL | F_MAC | F_MRG_RXBUF, 64);
     assert_int_equal(command(f, 0, 0, "\0", 1, 100), 0);
     static const char table[] = "\1\0\0\0" OTHER "\1\0\0\0" GROUP;
@@ -541,7 +511,7 @@ static void restored_with_filters(void **state)
  * frame may get into memory. */
 static void quiesced_it_takes_no_frames(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     uint8_t frame[60];
     make_frame(frame, sizeof(frame), 3);
     vd_start(&f->d, F_MAC, 64);
@@ -567,7 +537,7 @@ static void quiesced_it_takes_no_frames(void **state)
 
 static void options(void **state)
 {
-    struct fixture *f = *state;
+    struct net_fixture *f = *state;
     static const char *const bad[] = {
         "mac=",
         "mac=52:54:00:12:34",
@@ -593,7 +563,7 @@ static void options(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, net_teardown)
     const struct CMUnitTest tests[] = {
         T(frames_go_out_in_every_mode_and_cut),
         T(checksums_are_completed),

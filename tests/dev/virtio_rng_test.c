@@ -4,28 +4,9 @@
 #include "base/bits.h"
 #include "dev/virtio/rng.h"
 
-struct fixture {
-    struct rig rig;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, VD_CLASS(rng), VD_OPTS);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    rig_fini(&f->rig);
-    return 0;
+    return vd_setup(state, VD_CLASS(rng), VD_OPTS);
 }
 
 /* Bits that are set among @len bytes. */
@@ -40,7 +21,7 @@ static unsigned ones(const uint8_t *p, size_t len)
 
 static void random_in_every_mode(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_int_equal(vd_get(d, VD_DEVICE_ID), 4);
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
@@ -61,7 +42,7 @@ static void random_in_every_mode(void **state)
 
 static void one_request_is_bounded(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 16);
     struct vd_buf in = vd_in(d, 100000), bufs[16];
@@ -76,7 +57,7 @@ static void one_request_is_bounded(void **state)
 
 static void it_has_no_configuration(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     assert_int_equal(vd_config(&f->d, 0, 1), 0);
     vd_config_set(&f->d, 0, 1, 0);
     assert_int_equal(f->dev->guest_errors, 2);
@@ -85,7 +66,7 @@ static void it_has_no_configuration(void **state)
 /* Credit comes with time, a second's worth at most, and a reset renews nothing. */
 static void a_rate(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vr_dev *dev = rig_dev(&f->rig, &vr_virtio_rng_mmio_class, "rate=1000," VD_OPTS);
     struct vr_clock *clock = f->rig.env.clock;
     struct vd d;
@@ -122,7 +103,7 @@ static void a_rate(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, vd_teardown)
     const struct CMUnitTest tests[] = {
         T(random_in_every_mode),
         T(one_request_is_bounded),

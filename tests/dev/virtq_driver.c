@@ -496,3 +496,21 @@ const struct vr_virtq_stats *vd_stats(struct vd *d, unsigned queue)
 {
     return &vr_virtio_of(d->dev)->host.vq[queue].host.stats;
 }
+
+int vd_setup(void **state, const struct vr_dev_class *cls, const char *opts)
+{
+    static struct vd_fixture f;
+    rig_init(&f.rig);
+    f.dev = rig_dev(&f.rig, cls, opts);
+    vd_init(&f.d, &f.rig, f.dev);
+    *state = &f;
+    return 0;
+}
+
+int vd_teardown(void **state)
+{
+    struct vd_fixture *f = *state;
+    vr_dev_destroy(f->dev);
+    rig_fini(&f->rig);
+    return 0;
+}

@@ -140,4 +140,14 @@ uint32_t vd_isr(struct vd *d);
 
 const struct vr_virtq_stats *vd_stats(struct vd *d, unsigned queue);
 
+/* What a test of one virtio device stands on: a rig, the device, its driver. Setup: of class @cls
+ * with options @opts; state of one test at a time. */
+struct vd_fixture {
+    struct rig rig;
+    struct vr_dev *dev;
+    struct vd d;
+};
+int vd_setup(void **state, const struct vr_dev_class *cls, const char *opts);
+int vd_teardown(void **state);
+
 #endif

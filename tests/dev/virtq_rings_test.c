@@ -8,31 +8,12 @@
 #include "base/bits.h"
 #include "echo_device.h"
 
-struct fixture {
-    struct rig rig;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 #define PACKED VR_VIRTIO_F_RING_PACKED
 #define EVENT  VR_VIRTIO_F_EVENT_IDX
 
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, VD_CLASS(echo), VD_OPTS);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    rig_fini(&f->rig);
-    return 0;
+    return vd_setup(state, VD_CLASS(echo), VD_OPTS);
 }
 
 static void echo_once(struct vd *d, uint32_t len, uint32_t piece, uint64_t *seed)
@@ -52,7 +33,7 @@ static void echo_once(struct vd *d, uint32_t len, uint32_t piece, uint64_t *seed
 }
 
 /* Queue 1 keeps chains; they come back last first, as the driver sees them or in order. */
-static void keep_and_release(struct fixture *f, unsigned count)
+static void keep_and_release(struct vd_fixture *f, unsigned count)
 {
     struct vd *d = &f->d;
     uint64_t heap = d->heap;
@@ -79,7 +60,7 @@ static void keep_and_release(struct fixture *f, unsigned count)
  * included. */
 static void every_combination_of_ring_features(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     for (unsigned i = 0; i < VD_RINGS; i++) {
         uint64_t ring = vd_ring(i), seed = 1 + i;
         for (unsigned size = 64; size >= 16; size /= 2) {
@@ -100,7 +81,7 @@ static void every_combination_of_ring_features(void **state)
 /* 2.8.10.1: Queue Size need not be a power of two. */
 static void packed_rings_of_any_size(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     for (unsigned size = 1; size <= ECHO_SIZE; size++) {
         uint64_t seed = size;
         vd_start(&f->d, PACKED | (size % 2 ? EVENT : 0) | (size % 3 ? VR_VIRTIO_F_IN_ORDER : 0),
@@ -118,7 +99,7 @@ static void packed_rings_of_any_size(void **state)
 /* Sequence numbers, counters and indexes pass 16 bits. */
 static void packed_rings_go_round_and_round(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     uint64_t seed = 3;
     vd_start(&f->d, PACKED | EVENT | VR_VIRTIO_F_IN_ORDER, 5);
     for (unsigned i = 0; i < 70000; i++) {
@@ -130,7 +111,7 @@ static void packed_rings_go_round_and_round(void **state)
 /* 2.8.6 to 2.8.9: what the device writes, and what it leaves alone. */
 static void packed_used_descriptors(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, PACKED, 8);
     const uint8_t *ring = vd_hva(d, d->q[0].desc);
@@ -152,7 +133,7 @@ static void packed_used_descriptors(void **state)
 /* A batch is seen as a whole: nothing of it before notify. */
 static void a_batch_is_seen_at_once(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         vd_start(d, vd_modes[m].features, 8);
@@ -180,7 +161,7 @@ static void a_batch_is_seen_at_once(void **state)
 
 static void packed_interrupts_by_flag(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < 2; m++) {
         vd_start(d, PACKED | (m ? EVENT : 0), 8);
@@ -199,7 +180,7 @@ static void packed_interrupts_by_flag(void **state)
 
 static void packed_interrupts_by_place(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, PACKED | EVENT, 7);
     struct vd_buf in = vd_in(d, 4);
@@ -229,7 +210,7 @@ static void packed_interrupts_by_place(void **state)
 
 static void packed_kicks_are_withheld_and_none_is_lost(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, PACKED | EVENT, 30);
     struct vd_buf in = vd_in(d, 4);
@@ -255,7 +236,7 @@ static void packed_kicks_are_withheld_and_none_is_lost(void **state)
 /* The device clears its event structure, whatever was there. */
 static void packed_events_begin_enabled(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     assert_true(vd_negotiate(d, PACKED | VR_VIRTIO_F_RING_RESET));
     d->heap = RIG_RAM_GPA;
@@ -275,7 +256,7 @@ static void packed_events_begin_enabled(void **state)
 
 /* --- Use in order --- */
 
-static void push_kept(struct fixture *f, unsigned first, unsigned count)
+static void push_kept(struct vd_fixture *f, unsigned first, unsigned count)
 {
     struct echo *s = ECHO(f->dev);
     vr_dev_lock(f->dev);
@@ -289,7 +270,7 @@ static void push_kept(struct fixture *f, unsigned first, unsigned count)
 /* 2.7.9, 2.8.9; snapshots while chains wait for their turn. */
 static void early_chains_wait_for_their_turn(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         for (unsigned copy = 0; copy < 2; copy++) {
@@ -333,7 +314,7 @@ static void early_chains_wait_for_their_turn(void **state)
 
 static void a_queue_is_reset_alone(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         uint64_t seed = m, errors = f->dev->guest_errors;
@@ -371,7 +352,7 @@ static void a_queue_is_reset_alone(void **state)
 
 static void wrong_queue_resets_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 16);
     vd_set(d, VD_QUEUE_SEL, 0);
@@ -394,7 +375,7 @@ static void wrong_queue_resets_are_refused(void **state)
 /* 2.9: the upper half tells where the driver stands; it may say anything. */
 static void notification_data(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 16);
     uint64_t errors = vd_over_pci() ? 0 : 1; /* there, the address names the queue */
@@ -410,7 +391,7 @@ static void notification_data(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, vd_teardown)
     const struct CMUnitTest tests[] = {
         T(every_combination_of_ring_features),
         T(packed_rings_of_any_size),

@@ -8,28 +8,9 @@
 
 #include <stdio.h>
 
-struct fixture {
-    struct rig rig;
-    struct vr_dev *dev;
-    struct vd d;
-};
-
 static int setup(void **state)
 {
-    static struct fixture f;
-    rig_init(&f.rig);
-    f.dev = rig_dev(&f.rig, &vr_virtio_echo_mmio_class, VD_OPTS);
-    vd_init(&f.d, &f.rig, f.dev);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    vr_dev_destroy(f->dev);
-    rig_fini(&f->rig);
-    return 0;
+    return vd_setup(state, &vr_virtio_echo_mmio_class, VD_OPTS);
 }
 
 /* Echo @len bytes in pieces of @piece. */
@@ -52,7 +33,7 @@ static void echo_once(struct vd *d, uint32_t len, uint32_t piece, uint64_t *seed
 /* More chains than 16-bit indexes have values, in all cuts. */
 static void data_goes_through_in_every_mode(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         for (unsigned size = 64; size >= 32; size /= 2) {
             uint64_t seed = 1 + m;
@@ -73,7 +54,7 @@ static void data_goes_through_in_every_mode(void **state)
 
 static void single_entry_ring_works(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     uint64_t seed = 4;
     vd_start(&f->d, VR_VIRTIO_F_INDIRECT_DESC, 1);
     for (unsigned i = 0; i < 100; i++) {
@@ -85,7 +66,7 @@ static void single_entry_ring_works(void **state)
 /* 2.7.5.3.2: chained descriptors, then an indirect one, whose WRITE flag means nothing. */
 static void direct_then_indirect(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, VR_VIRTIO_F_INDIRECT_DESC, 8);
     struct vd_buf out = vd_out(d, "direct, then indirect", 21), in = vd_in(d, 21);
@@ -108,7 +89,7 @@ static void direct_then_indirect(void **state)
 
 static void empty_descriptors_are_legal(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         vd_start(d, vd_modes[m].features, 16);
@@ -131,7 +112,7 @@ static void empty_descriptors_are_legal(void **state)
 
 static void chains_come_back_in_any_order(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 8);
     uint16_t heads[8], head;
@@ -152,7 +133,7 @@ static void chains_come_back_in_any_order(void **state)
 
 static void a_pop_can_be_taken_back(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         vd_start(d, vd_modes[m].features, 8);
@@ -171,7 +152,7 @@ static void a_pop_can_be_taken_back(void **state)
 
 static void interrupts_by_flag(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, 0, 8);
     struct vd_buf in = vd_in(d, 4);
@@ -192,7 +173,7 @@ static void interrupts_by_flag(void **state)
 /* used_event: the interrupt comes when the used index passes it, and not again before it moves. */
 static void interrupts_by_event_index(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, VR_VIRTIO_F_EVENT_IDX, 8);
     struct vd_buf in = vd_in(d, 4);
@@ -217,7 +198,7 @@ static void interrupts_by_event_index(void **state)
 /* avail_event: a driver that looks at it never leaves a buffer lying, and seldom kicks. */
 static void kicks_are_withheld_and_none_is_lost(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, VR_VIRTIO_F_EVENT_IDX, 32);
     struct vd_buf in = vd_in(d, 4);
@@ -246,7 +227,7 @@ static void kicks_are_withheld_and_none_is_lost(void **state)
 /* A queue whose driver adds faster than we take gets its turn, then others do, then it goes on. */
 static void a_busy_queue_is_cut_short_and_goes_on(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     vd_start(d, VR_VIRTIO_F_EVENT_IDX, 16);
     struct vd_buf in = vd_in(d, 4);
@@ -283,7 +264,7 @@ static void pages_told(void *opaque, struct vr_ram *ram, uint64_t off, uint64_t 
 /* Code in pages that the device writes, be it data or ring, is dropped. */
 static void writes_into_code_are_told(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     struct pages p = {.ram = f->rig.ram};
     vd_start(d, 0, 8);
@@ -310,7 +291,7 @@ static void writes_into_code_are_told(void **state)
 /* The map changes while a queue runs: pointers are found again. */
 static void rings_survive_a_change_of_the_map(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vr_ram *more;
     uint64_t seed = 8;
     vd_start(&f->d, 0, 8);
@@ -362,7 +343,7 @@ static void rings_survive_a_change_of_the_map(void **state)
 
 static void a_restored_queue_goes_on(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     uint64_t seed = 77;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         vd_start(&f->d, vd_modes[m].features, 16);
@@ -379,7 +360,7 @@ static void a_restored_queue_goes_on(void **state)
 /* What cannot be is refused, and leaves a reset device. */
 static void impossible_states_are_refused(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vr_dev *twin = rig_dev(&f->rig, &vr_virtio_echo_mmio_class, VD_OPTS);
     struct vr_virtio *v = vr_virtio_of(f->dev);
     struct vr_virtq *q = &ECHO(f->dev)->vq[0];
@@ -407,7 +388,7 @@ static void impossible_states_are_refused(void **state)
 
 static void what_is_copied_is_accounted(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     vd_start(&f->d, 0, 16);
     const struct vr_virtq_stats before = *vd_stats(&f->d, 0);
     struct vd_buf bufs[] = {vd_out(&f->d, "0123456789", 10), vd_in(&f->d, 30)};
@@ -424,7 +405,7 @@ static void what_is_copied_is_accounted(void **state)
 /* From pop to push, in guest time; chains that are kept for long make the top hundredth. */
 static void latencies_are_counted(void **state)
 {
-    struct fixture *f = *state;
+    struct vd_fixture *f = *state;
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         vd_start(d, vd_modes[m].features, 64);
@@ -451,7 +432,7 @@ static void latencies_are_counted(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, vd_teardown)
     const struct CMUnitTest tests[] = {
         T(data_goes_through_in_every_mode),
         T(single_entry_ring_works),

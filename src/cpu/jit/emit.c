@@ -180,7 +180,10 @@ bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsi
     uint32_t at[JIT_REGION_BLOCKS];
     size_t near = e.s.at; /* code from here on has its slow paths still to come */
     vr_assert(count <= JIT_REGION_BLOCKS);
-    e.slow = malloc(EMIT_SLOW_MAX * sizeof(*e.slow));
+    if (!jit->slow) {
+        jit->slow = vr_zalloc_array(EMIT_SLOW_MAX, sizeof(*jit->slow));
+    }
+    e.slow = jit->slow;
     if (!e.slow) {
         return false;
     }
@@ -194,7 +197,6 @@ bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsi
         }
     }
     bool ok = !e.failed && !asm_full(&e.s);
-    free(e.slow);
     if (!ok) {
         for (struct vr_jit_link *l = e.links, *next; l; l = next) {
             next = l->next;

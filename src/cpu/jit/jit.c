@@ -161,6 +161,7 @@ void vr_jit_destroy(struct vr_cpu *cpu)
         vireo_fault_remove(jit->fault_id);
     }
     free(jit->sites);
+    free(jit->slow);
     for (unsigned i = 0; i < jit->table_count; i++) {
         free(jit->tables[i]);
     }

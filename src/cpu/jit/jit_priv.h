@@ -52,7 +52,8 @@ struct vr_jit {
     uint32_t *tables[JIT_TABLES_MAX];
     unsigned table_count, tables_used; /* there are; the first ones belong to pages */
     struct vr_jit_shared shared;
-    uint32_t exit_off; /* code that leaves with cpu->pc as it is */
+    struct emit_slow *slow; /* emit.c's: slow paths of the region that is compiled; NULL: not yet */
+    uint32_t exit_off;      /* code that leaves with cpu->pc as it is */
     struct vr_jit_chunk *chunks;
     struct vr_jit_link *links_free;
     uint32_t empty[JIT_TABLE_LEN]; /* the table of pages without code */
