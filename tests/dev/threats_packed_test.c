@@ -290,59 +290,16 @@ static void row_5_packed_wrong_directions(void **state)
     victim_attack(writable_first_in_a_table, INDIRECT);
 }
 
-#define DATA_AT(name, where)                                  \
-    static void data_##name(struct victim *v, unsigned queue) \
-    {                                                         \
-        vd_packed_put(&v->d, queue, where, 64, VD_WRITE, 0);  \
-    }
-DATA_AT(in_own_window, VICTIM_WINDOW + VD_QUEUE_NOTIFY)
-DATA_AT(runs_into_own_window, VICTIM_WINDOW - 32)
-DATA_AT(in_rom, VICTIM_ROM)
-DATA_AT(nowhere, UINT64_C(0x50000000))
-DATA_AT(beyond_ram, RIG_RAM_GPA + RIG_RAM_LEN - 63)
-DATA_AT(at_the_end_of_the_world, UINT64_MAX - 62)
-
-static void table_in_own_window(struct victim *v, unsigned queue)
-{
-    table_of(v, queue, VICTIM_WINDOW, 64, 0);
-}
-
-static void table_at_the_end_of_the_world(struct victim *v, unsigned queue)
-{
-    table_of(v, queue, UINT64_MAX - 15, 16, 0);
-}
-
 static void row_6_packed_dma_into_devices(void **state)
 {
     (void)state;
-    victim_attack(data_in_own_window, INDIRECT);
-    victim_attack(data_runs_into_own_window, INDIRECT);
-    victim_attack(data_in_rom, INDIRECT);
-    victim_attack(data_nowhere, INDIRECT);
-    victim_attack(data_beyond_ram, INDIRECT);
-    victim_attack(data_at_the_end_of_the_world, INDIRECT);
-    victim_attack(table_in_own_window, INDIRECT);
-    victim_attack(table_at_the_end_of_the_world, INDIRECT);
+    victim_attack_by_dma(PACKED);
 }
 
 static void row_6_packed_rings_that_leave_ram(void **state)
 {
     (void)state;
-    for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
-        struct victim v;
-        victim_init(&v, kind);
-        victim_start(&v, PACKED | VR_VIRTIO_F_EVENT_IDX, 16);
-        vr_space_remove(v.rig.env.mem, &v.rig.region);
-        for (unsigned queue = 0; queue < v.queues; queue++) {
-            if (victim_takes_when_kicked(&v, queue)) {
-                vd_set(&v.d, VD_QUEUE_NOTIFY, queue);
-            }
-        }
-        assert_true(vd_needs_reset(&v.d));
-        assert_int_equal(vr_space_add(v.rig.env.mem, &v.rig.region, NULL), 0);
-        victim_serves(&v);
-        victim_fini(&v);
-    }
+    victim_lose_rings(PACKED | VR_VIRTIO_F_EVENT_IDX);
 }
 
 int main(void)

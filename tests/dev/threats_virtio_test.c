@@ -527,87 +527,16 @@ static void row_5_disk_requests_cut_short(void **state)
 
 /* --- Row 6: DMA into devices --- */
 
-static void data_at(struct victim *v, unsigned queue, uint64_t gpa)
-{
-    struct vd_buf b = {.gpa = gpa, .len = 64, .write = true};
-    vd_add(&v->d, queue, &b, 1);
-}
-
-static void data_in_own_window(struct victim *v, unsigned queue)
-{
-    data_at(v, queue, VICTIM_WINDOW + VD_QUEUE_NOTIFY);
-}
-
-static void data_runs_into_own_window(struct victim *v, unsigned queue)
-{
-    data_at(v, queue, VICTIM_WINDOW - 32);
-}
-
-static void data_in_rom(struct victim *v, unsigned queue)
-{
-    data_at(v, queue, VICTIM_ROM);
-}
-
-static void data_nowhere(struct victim *v, unsigned queue)
-{
-    data_at(v, queue, UINT64_C(0x50000000));
-}
-
-static void data_beyond_ram(struct victim *v, unsigned queue)
-{
-    data_at(v, queue, RIG_RAM_GPA + RIG_RAM_LEN - 63);
-}
-
-static void data_at_the_end_of_the_world(struct victim *v, unsigned queue)
-{
-    data_at(v, queue, UINT64_MAX - 62);
-}
-
-static void table_in_own_window(struct victim *v, unsigned queue)
-{
-    vd_desc(&v->d, queue, 0, VICTIM_WINDOW, 64, VD_INDIRECT, 0);
-    vd_publish(&v->d, queue, 0);
-}
-
-static void table_at_the_end_of_the_world(struct victim *v, unsigned queue)
-{
-    vd_desc(&v->d, queue, 0, UINT64_MAX - 15, 16, VD_INDIRECT, 0);
-    vd_publish(&v->d, queue, 0);
-}
-
 static void row_6_dma_into_devices(void **state)
 {
     (void)state;
-    const uint64_t ring = VR_VIRTIO_F_INDIRECT_DESC;
-    victim_attack(data_in_own_window, ring);
-    victim_attack(data_runs_into_own_window, ring);
-    victim_attack(data_in_rom, ring);
-    victim_attack(data_nowhere, ring);
-    victim_attack(data_beyond_ram, ring);
-    victim_attack(data_at_the_end_of_the_world, ring);
-    victim_attack(table_in_own_window, ring);
-    victim_attack(table_at_the_end_of_the_world, ring);
+    victim_attack_by_dma(0);
 }
 
-/* A ring that leaves RAM while it runs (the map changed). */
 static void row_6_rings_that_leave_ram(void **state)
 {
     (void)state;
-    for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
-        struct victim v;
-        victim_init(&v, kind);
-        victim_start(&v, 0, 16);
-        vr_space_remove(v.rig.env.mem, &v.rig.region);
-        for (unsigned queue = 0; queue < v.queues; queue++) {
-            if (victim_takes_when_kicked(&v, queue)) {
-                vd_set(&v.d, VD_QUEUE_NOTIFY, queue);
-            }
-        }
-        assert_true(vd_needs_reset(&v.d));
-        assert_int_equal(vr_space_add(v.rig.env.mem, &v.rig.region, NULL), 0);
-        victim_serves(&v);
-        victim_fini(&v);
-    }
+    victim_lose_rings(0);
 }
 
 int main(void)

@@ -238,3 +238,93 @@ void victim_attack(void (*attack)(struct victim *v, unsigned queue), uint64_t ri
         victim_fini(&v);
     }
 }
+
+/* --- DMA into devices --- */
+
+static void data_at(struct victim *v, unsigned queue, uint64_t gpa)
+{
+    struct vd_buf b = {.gpa = gpa, .len = 64, .write = true};
+    vd_add(&v->d, queue, &b, 1);
+}
+
+static void data_in_own_window(struct victim *v, unsigned queue)
+{
+    data_at(v, queue, VICTIM_WINDOW + VD_QUEUE_NOTIFY);
+}
+
+static void data_runs_into_own_window(struct victim *v, unsigned queue)
+{
+    data_at(v, queue, VICTIM_WINDOW - 32);
+}
+
+static void data_in_rom(struct victim *v, unsigned queue)
+{
+    data_at(v, queue, VICTIM_ROM);
+}
+
+static void data_nowhere(struct victim *v, unsigned queue)
+{
+    data_at(v, queue, UINT64_C(0x50000000));
+}
+
+static void data_beyond_ram(struct victim *v, unsigned queue)
+{
+    data_at(v, queue, RIG_RAM_GPA + RIG_RAM_LEN - 63);
+}
+
+static void data_at_the_end_of_the_world(struct victim *v, unsigned queue)
+{
+    data_at(v, queue, UINT64_MAX - 62);
+}
+
+static void table_at(struct victim *v, unsigned queue, uint64_t gpa, uint32_t len)
+{
+    if (v->d.packed) {
+        vd_packed_put(&v->d, queue, gpa, len, VD_INDIRECT, 0);
+    } else {
+        vd_desc(&v->d, queue, 0, gpa, len, VD_INDIRECT, 0);
+        vd_publish(&v->d, queue, 0);
+    }
+}
+
+static void table_in_own_window(struct victim *v, unsigned queue)
+{
+    table_at(v, queue, VICTIM_WINDOW, 64);
+}
+
+static void table_at_the_end_of_the_world(struct victim *v, unsigned queue)
+{
+    table_at(v, queue, UINT64_MAX - 15, 16);
+}
+
+void victim_attack_by_dma(uint64_t ring)
+{
+    static void (*const attacks[])(struct victim * v, unsigned queue) = {
+        data_in_own_window,  data_runs_into_own_window,
+        data_in_rom,         data_nowhere,
+        data_beyond_ram,     data_at_the_end_of_the_world,
+        table_in_own_window, table_at_the_end_of_the_world,
+    };
+    for (unsigned i = 0; i < VR_COUNT(attacks); i++) {
+        victim_attack(attacks[i], ring | VR_VIRTIO_F_INDIRECT_DESC);
+    }
+}
+
+void victim_lose_rings(uint64_t ring)
+{
+    for (unsigned kind = 0; kind < VICTIM_COUNT; kind++) {
+        struct victim v;
+        victim_init(&v, kind);
+        victim_start(&v, ring, 16);
+        vr_space_remove(v.rig.env.mem, &v.rig.region);
+        for (unsigned queue = 0; queue < v.queues; queue++) {
+            if (victim_takes_when_kicked(&v, queue)) {
+                vd_set(&v.d, VD_QUEUE_NOTIFY, queue);
+            }
+        }
+        assert_true(vd_needs_reset(&v.d));
+        assert_int_equal(vr_space_add(v.rig.env.mem, &v.rig.region, NULL), 0);
+        victim_serves(&v);
+        victim_fini(&v);
+    }
+}

@@ -56,4 +56,9 @@ void victim_provoke(struct victim *v, unsigned queue);
  * reset, say so by an interrupt, and serve again. */
 void victim_attack(void (*attack)(struct victim *v, unsigned queue), uint64_t ring);
 
+/* The attacks of row 6 that rings of both formats have in common, with @ring features: buffers and
+ * indirect tables where there is no RAM; rings that leave RAM while they run (the map changed). */
+void victim_attack_by_dma(uint64_t ring);
+void victim_lose_rings(uint64_t ring);
+
 #endif
