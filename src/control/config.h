@@ -88,6 +88,11 @@ int vr_config_root(void *config, const struct vr_opt *opt, const char *text,
 /* a key that may have a value on or off, and the message about one that there is not. */
 int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err) VR_MUST;
 int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err) VR_MUST;
+/* Put @sep and @more behind *text, which is owned. */
+int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err) VR_MUST;
+/* If @key is an option of the row's class, add "key=value" to *opts. 1: it is, 0: it is not. */
+int vr_config_of_class(const struct vr_opt *opt, const char *key, const char *value, char **opts,
+                       struct vr_error *err) VR_MUST;
 /* Key @i that a compound value of @opt may have, its device class's options included; false past
  * the end. */
 bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key);
@@ -104,6 +109,23 @@ int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,
                        struct vr_error *err);
 extern const struct vr_opt_key vr_config_machine_keys[];
 int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
+                      struct vr_error *err);
+
+/* --engine, --mirror, --mmu, --jit (config_engine.c). */
+int vr_config_engine(void *target, const struct vr_opt *opt, const char *text,
+                     struct vr_error *err);
+int vr_config_mirror(void *target, const struct vr_opt *opt, const char *text,
+                     struct vr_error *err);
+int vr_config_mmu(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+extern const struct vr_opt_key vr_config_jit_keys[];
+int vr_config_jit(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+
+/* --disk, --cdrom, --net, --publish (config_devices.c). */
+extern const struct vr_opt_key vr_config_disk_keys[], vr_config_net_keys[];
+int vr_config_disk(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+int vr_config_cdrom(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+int vr_config_net(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+int vr_config_publish(void *target, const struct vr_opt *opt, const char *text,
                       struct vr_error *err);
 
 #endif

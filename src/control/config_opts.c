@@ -1,5 +1,4 @@
 /* The option table of machines: one row an option, and what the compound ones do. */
-#include "backend/net/user_opts.h"
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/text.h"
@@ -7,15 +6,13 @@
 #include "control/config.h"
 #include "control/rundir.h"
 #include "core/dev.h"
-#include "vr_config.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Put @sep and @more behind *text, which is owned. */
-static int opts_join(char **text, const char *sep, const char *more, struct vr_error *err)
+int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err)
 {
     size_t old = *text ? strlen(*text) : 0;
     char *both = realloc(*text, old + strlen(sep) + strlen(more) + 1);
@@ -68,9 +65,8 @@ int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_e
                 : vr_err(err, -EINVAL, "unknown key '%s': there are %s", key, all);
 }
 
-/* If @key is an option of the row's class, add "key=value" to *opts. 1: it is, 0: it is not. */
-static int opts_of_class(const struct vr_opt *opt, const char *key, const char *value, char **opts,
-                         struct vr_error *err)
+int vr_config_of_class(const struct vr_opt *opt, const char *key, const char *value, char **opts,
+                       struct vr_error *err)
 {
     const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
     const struct vr_field *f = cls ? vr_field_find(cls->fields, key) : NULL;
@@ -80,9 +76,9 @@ static int opts_of_class(const struct vr_opt *opt, const char *key, const char *
     if (value && strchr(value, ',')) {
         return vr_err(err, -EINVAL, "%s: no commas here", key);
     }
-    int r = opts_join(opts, *opts ? "," : "", key, err);
+    int r = vr_config_join(opts, *opts ? "," : "", key, err);
     if (r == 0 && value) {
-        r = opts_join(opts, "=", value, err);
+        r = vr_config_join(opts, "=", value, err);
     }
     return r < 0 ? r : 1;
 }
@@ -96,204 +92,13 @@ int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_
     return 0;
 }
 
-/* ---- --disk PATH[,ro][,format=raw][,serial=...] ---- */
-
-static int opts_disk_key(struct vr_config_disk *d, const struct vr_opt *opt, const char *key,
-                         const char *value, struct vr_error *err)
-{
-    if (strcmp(key, "ro") == 0) {
-        return vr_config_bool(key, value, &d->read_only, err);
-    }
-    if (strcmp(key, "raw") == 0) {
-        return vr_config_bool(key, value, &d->raw, err);
-    }
-    if (strcmp(key, "format") == 0) {
-        if (!value || strcmp(value, "raw") != 0) {
-            return vr_err(err, -EINVAL, "format=%s: this version knows raw", value ? value : "");
-        }
-        d->raw = true;
-        return 0;
-    }
-    if (strcmp(key, "bus") == 0) {
-        d->scsi = value && strcmp(value, "scsi") == 0;
-        return d->scsi || (value && strcmp(value, "virtio") == 0)
-                   ? 0
-                   : vr_err(err, -EINVAL, "bus=%s: expected virtio or scsi", value ? value : "");
-    }
-    int r = opts_of_class(opt, key, value, &d->opts, err);
-    return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
-}
-
-void vr_config_disk_fini(struct vr_config_disk *d)
-{
-    free(d->path);
-    free(d->opts);
-}
-
-int vr_config_disk_parse(const struct vr_opt *opt, const char *text,
-                         struct vr_config_disk *ret_disk, struct vr_error *err)
-{
-    struct vr_config_disk d = {0};
-    char *key, *value;
-    int r;
-    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        if (!d.path && value && strcmp(key, "path") != 0) {
-            value[-1] = '='; /* a path with this sign in it */
-            value = key;
-        } else if (!d.path && !value) {
-            value = key;
-        }
-        if (!d.path) {
-            d.path = strdup(value);
-            r = !d.path    ? vr_err(err, -ENOMEM, "no memory")
-                : !*d.path ? vr_err(err, -EINVAL, "expected PATH[,ro][,serial=...]")
-                           : 0;
-        } else {
-            r = opts_disk_key(&d, opt, key, value, err);
-        }
-        free(key);
-        if (r < 0) {
-            break;
-        }
-    }
-    if (r == 0 && !d.path) {
-        r = vr_err(err, -EINVAL, "expected PATH[,ro][,serial=...]");
-    }
-    if (r == 0 && d.scsi && d.opts && (strncmp(d.opts, "serial=", 7) != 0 || strchr(d.opts, ','))) {
-        r = vr_err(err, -EINVAL, "bus=scsi: of '%s', a SCSI disk has the serial alone", d.opts);
-    }
-    if (r < 0) {
-        vr_config_disk_fini(&d);
-        return r;
-    }
-    *ret_disk = d;
-    return 0;
-}
-
-static int opts_add_disk(struct vireo_config *c, const struct vr_config_disk *d,
-                         struct vr_error *err)
-{
-    if (c->disk_count == VR_VIRT_DISKS) {
-        return vr_err(err, -ERANGE, "at most %d disks", VR_VIRT_DISKS);
-    }
-    c->disk[c->disk_count++] = *d;
-    return 0;
-}
-
-static int opts_disk(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vr_config_disk d;
-    int r = vr_config_disk_parse(opt, text, &d, err);
-    if (r == 0 && (r = opts_add_disk(target, &d, err)) < 0) {
-        vr_config_disk_fini(&d);
-    }
-    return r;
-}
-
-/* ---- --cdrom PATH | none ---- */
-
-static int opts_cdrom(void *target, const struct vr_opt *opt, const char *text,
-                      struct vr_error *err)
-{
-    struct vr_config_disk d = {.read_only = true, .raw = true, .scsi = true, .cdrom = true};
-    (void)opt;
-    if (!*text) {
-        return vr_err(err, -EINVAL, "expected the path of an ISO image, or none");
-    }
-    if (strcmp(text, "none") != 0 && !(d.path = strdup(text))) {
-        return vr_err(err, -ENOMEM, "no memory");
-    }
-    int r = opts_add_disk(target, &d, err);
-    if (r < 0) {
-        vr_config_disk_fini(&d);
-    }
-    return r;
-}
-
-/* ---- --net user[,hostfwd=...][,mac=...] | none ---- */
-
-void vr_config_net_fini(struct vr_config_net *n)
-{
-    free(n->backend);
-    free(n->opts);
-}
-
-static int opts_net_pieces(struct vr_config_net *n, const struct vr_opt *opt, const char *text,
-                           struct vr_error *err)
-{
-    char *key, *value;
-    int r;
-    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        r = opts_of_class(opt, key, value, &n->opts, err);
-        if (r == 0) {
-            /* The backend's: it knows its keys. */
-            r = opts_join(&n->backend, ",", key, err);
-            if (r == 0 && value) {
-                r = opts_join(&n->backend, "=", value, err);
-            }
-        }
-        free(key);
-        if (r < 0) {
-            break;
-        }
-    }
-    return r;
-}
-
-static int opts_net(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    struct vr_config_net n = {0};
-    size_t len = strcspn(text, ",");
-    if (strcmp(text, "none") == 0) {
-        while (c->net_count) {
-            vr_config_net_fini(&c->net[--c->net_count]);
-        }
-        return 0;
-    }
-    if (len != 4 || strncmp(text, "user", 4) != 0) {
-        return vr_err(err, -EINVAL, "expected user[,hostfwd=...] or none");
-    }
-    if (!VR_HAVE_SLIRP) {
-        return vr_err(err, -ENOSYS,
-                      "this vireo was built without the user-mode network (libslirp)");
-    }
-    if (c->net_count == VR_VIRT_NETS) {
-        return vr_err(err, -ERANGE, "at most %d network cards", VR_VIRT_NETS);
-    }
-    n.backend = strdup("user");
-    int r = n.backend ? opts_net_pieces(&n, opt, text[len] ? text + len + 1 : NULL, err)
-                      : vr_err(err, -ENOMEM, "no memory");
-    struct vr_net_user_opts parsed;
-    r = r < 0 ? r : vr_net_user_opts_parse(n.backend[4] ? n.backend + 5 : NULL, &parsed, err);
-    if (r < 0) {
-        vr_config_net_fini(&n);
-        return r;
-    }
-    vr_net_user_opts_free(&parsed);
-    c->net[c->net_count++] = n;
-    return 0;
-}
-
-/* ---- --publish [ADDR:]HOST:GUEST[/udp] ---- */
-
-static int opts_publish(void *target, const struct vr_opt *opt, const char *text,
-                        struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    struct vr_net_forward forward;
-    (void)opt;
-    int r = vr_net_forward_parse(text, &forward, err);
-    return r < 0 ? r : opts_join(&c->publish, ",hostfwd=", text, err);
-}
-
 /* ---- the others ---- */
 
 static int opts_append(void *target, const struct vr_opt *opt, const char *text,
                        struct vr_error *err)
 {
     (void)opt;
-    return opts_join(&((struct vireo_config *)target)->append, " ", text, err);
+    return vr_config_join(&((struct vireo_config *)target)->append, " ", text, err);
 }
 
 static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
@@ -443,125 +248,6 @@ static int opts_control(void *target, const struct vr_opt *opt, const char *text
     return opts_copy(&((struct vireo_config *)target)->control, text, err);
 }
 
-static int opts_engine(void *target, const struct vr_opt *opt, const char *text,
-                       struct vr_error *err)
-{
-    static const char *const names[] = {[VR_VIRT_ENGINE_AUTO] = "auto",
-                                        [VR_VIRT_ENGINE_INTERP] = "interp",
-                                        [VR_VIRT_ENGINE_JIT] = "jit",
-                                        [VR_VIRT_ENGINE_LOCKSTEP] = "lockstep"};
-    struct vireo_config *c = target;
-    (void)opt;
-    for (unsigned i = 0; i < VR_COUNT(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            c->engine = (enum vr_virt_engine)i;
-            return 0;
-        }
-    }
-    return vr_err(err, -EINVAL,
-                  "expected auto, jit, interp or lockstep, the engines that this version has");
-}
-
-static int opts_mirror(void *target, const struct vr_opt *opt, const char *text,
-                       struct vr_error *err)
-{
-    static const char *const names[] = {[VR_JIT_MIRROR_OFF] = "off",
-                                        [VR_JIT_MIRROR_AUTO] = "auto",
-                                        [VR_JIT_MIRROR_ALWAYS] = "always"};
-    struct vireo_config *c = target;
-    (void)opt;
-    for (unsigned i = 0; i < VR_COUNT(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            c->jit.mirror = (enum vr_jit_mirror)i;
-            return 0;
-        }
-    }
-    return vr_err(err, -EINVAL, "expected auto, off or always");
-}
-
-static int opts_mmu(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    static const char *const names[] = {[VR_VIRT_MMU_AUTO] = "auto",
-                                        [VR_VIRT_MMU_SV39] = "sv39",
-                                        [VR_VIRT_MMU_SV48] = "sv48",
-                                        [VR_VIRT_MMU_SV57] = "sv57"};
-    struct vireo_config *c = target;
-    (void)opt;
-    for (unsigned i = 0; i < VR_COUNT(names); i++) {
-        if (strcmp(text, names[i]) == 0) {
-            c->mmu = (enum vr_virt_mmu)i;
-            return 0;
-        }
-    }
-    return vr_err(err, -EINVAL, "expected auto, sv39, sv48 or sv57");
-}
-
-/* ---- --jit hot=N,code=SIZE,perf,stats ---- */
-
-static int opts_jit_dump(struct vireo_config *c, const char *value, struct vr_error *err)
-{
-    const char *dash = value ? strchr(value, '-') : NULL;
-    char from[32] = "";
-    uint64_t begin, end;
-    if (dash && (size_t)(dash - value) < sizeof(from)) {
-        memcpy(from, value, (size_t)(dash - value));
-    }
-    if (!dash || vr_parse_u64(from, &begin) < 0 || vr_parse_u64(dash + 1, &end) < 0 ||
-        begin >= end) {
-        return vr_err(err, -EINVAL, "dump=%s: expected FROM-TO, as in 0x80000000-0x80001000",
-                      value ? value : "");
-    }
-    c->jit_dump_begin = begin;
-    c->jit_dump_end = end;
-    return 0;
-}
-
-static int opts_jit_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
-                        const char *value, struct vr_error *err)
-{
-    uint64_t n;
-    if (strcmp(key, "perf") == 0) {
-        return vr_config_bool(key, value, &c->jit_perf, err);
-    }
-    if (strcmp(key, "stats") == 0) {
-        return vr_config_bool(key, value, &c->jit_stats, err);
-    }
-    if (strcmp(key, "dump") == 0) {
-        return opts_jit_dump(c, value, err);
-    }
-    if (strcmp(key, "hot") == 0) {
-        if (!value || vr_parse_u64(value, &n) < 0 || n < 1 || n > VR_JIT_HOT_MAX) {
-            return vr_err(err, -EINVAL, "hot=%s: expected 1 to %d", value ? value : "",
-                          VR_JIT_HOT_MAX);
-        }
-        c->jit.hot = (uint32_t)n;
-        return 0;
-    }
-    if (strcmp(key, "code") == 0) {
-        if (!value || vr_parse_size(value, &n) < 0 || n < VR_JIT_CODE_MIN || n > VR_JIT_CODE_MAX) {
-            return vr_err(err, -EINVAL, "code=%s: expected %dK to %dM", value ? value : "",
-                          VR_JIT_CODE_MIN >> 10, VR_JIT_CODE_MAX >> 20);
-        }
-        c->jit.code_bytes = (uint32_t)n;
-        return 0;
-    }
-    return vr_config_unknown_key(opt, key, err);
-}
-
-static int opts_jit(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    char *key, *value;
-    int r;
-    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        r = opts_jit_key(target, opt, key, value, err);
-        free(key);
-        if (r < 0) {
-            break;
-        }
-    }
-    return r;
-}
-
 /* ---- --balloon on|off|KEY[=VALUE],... ---- */
 
 static int opts_balloon_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
@@ -573,7 +259,7 @@ static int opts_balloon_key(struct vireo_config *c, const struct vr_opt *opt, co
                    : vr_err(err, -EINVAL, "take=%s: expected a size such as 256M",
                             value ? value : "");
     }
-    int r = opts_of_class(opt, key, value, &c->balloon_opts, err);
+    int r = vr_config_of_class(opt, key, value, &c->balloon_opts, err);
     return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
 }
 
@@ -617,7 +303,7 @@ static int opts_rng(void *target, const struct vr_opt *opt, const char *text, st
         return 0;
     }
     while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        r = opts_of_class(opt, key, value, &c->rng_opts, err);
+        r = vr_config_of_class(opt, key, value, &c->rng_opts, err);
         r = r == 0 ? vr_config_unknown_key(opt, key, err) : r;
         free(key);
         if (r < 0) {
@@ -698,39 +384,8 @@ int vireo_config_use_host(struct vireo_config *c, const struct vireo_host_use *u
     return r < 0 ? r : vireo_config_set(c, "pin", opts_policies[use->policy], err);
 }
 
-static const struct vr_opt_key opts_disk_keys[] = {
-    {"path", "PATH", "the image or block device; the key may be left out when it comes first"},
-    {"ro", NULL, "the guest cannot write to it, and several machines may use it at a time"},
-    {"format", "raw", "take it as raw even if it begins like another format"},
-    {"raw", NULL, "the same as format=raw"},
-    {"bus", "virtio|scsi", "as a virtio disk of its own, or at the machine's SCSI controller"},
-    {NULL, NULL, NULL},
-};
-static const struct vr_opt_key opts_net_keys[] = {
-    {"hostfwd", "[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT",
-     "forward a port of the host to one of the guest; may be repeated (-p is shorter)"},
-    {"restrict", NULL, "the guest reaches nothing; forwarded ports still work"},
-    {"net", "10.0.2.0/24", "the guest's network"},
-    {"host", "10.0.2.2", "this host's address there, the guest's gateway"},
-    {"dns", "10.0.2.3", "the name server's address there"},
-    {"dhcpstart", "10.0.2.15", "the first address that DHCP gives"},
-    {"ipv6", "on|off", "IPv6 as well"},
-    {"hostname", "NAME", "the name that DHCP gives the guest"},
-    {NULL, NULL, NULL},
-};
-
 static const struct vr_opt_key opts_port_keys[] = {
     {"name", "NAME", "a port of this name for programs in the guest, not a console"},
-    {NULL, NULL, NULL},
-};
-
-static const struct vr_opt_key opts_jit_keys[] = {
-    {"hot", "COUNT", "compile what was entered this often; 1: everything"},
-    {"code", "SIZE", "memory for code, for each hart; when it is full, all is compiled anew"},
-    {"dump", "FROM-TO",
-     "what is compiled of code at these guest addresses, in /tmp/vireo-jit-PID.s, for as(1)"},
-    {"perf", NULL, "tell perf(1) the names of compiled code, in /tmp/perf-PID.map"},
-    {"stats", NULL, "one line in the end: what was compiled, and how often it was dropped"},
     {NULL, NULL, NULL},
 };
 
@@ -867,7 +522,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "MODE",
      .def = "auto",
      .group = OPTS_MACHINE,
-     .apply = opts_mmu,
+     .apply = vr_config_mmu,
      .words = "auto sv39 sv48 sv57",
      .why = "sv39 runs fastest, and is what most RISC-V hardware has",
      .help = "the largest address spaces that the guest can use: sv39, 512 GiB; sv48, 256 TiB; "
@@ -877,7 +532,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "NAME",
      .def = "auto",
      .group = OPTS_MACHINE,
-     .apply = opts_engine,
+     .apply = vr_config_engine,
      .words = "auto jit interp lockstep",
      .why = "compiled where Vireo makes code for the host's processor, else interpreted",
      .help = "how Vireo's own CPU runs guest code: jit, compiled; interp, interpreted; lockstep, "
@@ -888,7 +543,7 @@ const struct vr_opt vr_config_opts[] = {
      .def = "off",
      .cmd_def = "auto",
      .group = OPTS_MACHINE,
-     .apply = opts_mirror,
+     .apply = vr_config_mirror,
      .words = "auto off always",
      .why = "memory accesses of busy programs are then as fast as the host's own",
      .help = "engine jit, guests in sv39: let the host's MMU translate the addresses of user "
@@ -898,9 +553,9 @@ const struct vr_opt vr_config_opts[] = {
      .kind = VR_OPT_TEXT,
      .value = "KEY[=VALUE],...",
      .group = OPTS_MACHINE,
-     .keys = opts_jit_keys,
+     .keys = vr_config_jit_keys,
      .repeat = true,
-     .apply = opts_jit,
+     .apply = vr_config_jit,
      .help = "fine points of the engine jit: to look into it, and to test it"},
     {.name = "name",
      .kind = VR_OPT_TEXT,
@@ -980,8 +635,8 @@ const struct vr_opt vr_config_opts[] = {
      .value = "PATH[,ro][,KEY=VALUE...]",
      .repeat = true,
      .group = OPTS_DEVICES,
-     .apply = opts_disk,
-     .keys = opts_disk_keys,
+     .apply = vr_config_disk,
+     .keys = vr_config_disk_keys,
      .cls = "virtio-blk-pci",
      .help = "disk image (raw) or block device of the host, as a virtio disk; a comma in its path "
              "is written twice"},
@@ -990,7 +645,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "PATH|none",
      .repeat = true,
      .group = OPTS_DEVICES,
-     .apply = opts_cdrom,
+     .apply = vr_config_cdrom,
      .words = "none",
      .help =
          "ISO image or block device as a disc in a SCSI CD-ROM drive; none: the drive is empty"},
@@ -999,8 +654,8 @@ const struct vr_opt vr_config_opts[] = {
      .value = "user[,KEY=VALUE...]|none",
      .repeat = true,
      .group = OPTS_DEVICES,
-     .apply = opts_net,
-     .keys = opts_net_keys,
+     .apply = vr_config_net,
+     .keys = vr_config_net_keys,
      .cls = "virtio-net-pci",
      .def = "none",
      .cmd_def = "user",
@@ -1022,7 +677,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "[ADDR:]HOST:GUEST[/udp]",
      .repeat = true,
      .group = OPTS_DEVICES,
-     .apply = opts_publish,
+     .apply = vr_config_publish,
      .help = "forward the host's port HOST (at 127.0.0.1 unless ADDR says otherwise) to the "
              "guest's port GUEST, through the first user network, made if there is none"},
     {.name = "console",
