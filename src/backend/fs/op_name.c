@@ -123,6 +123,17 @@ static int setattr_size(struct fs_call *c, struct fs_node *n, const struct fuse_
     return r;
 }
 
+/* What the guest sees of @n. */
+static int name_owner(const struct fs_call *c, const struct fs_node *n, struct fs_owner *ret_owner)
+{
+    struct stat st;
+    int r = vr_jail_stat(n->fd, &st);
+    if (r == 0) {
+        fs_owner_get(c->d, n->fd, &st, ret_owner);
+    }
+    return r;
+}
+
 static int setattr_owner(struct fs_call *c, struct fs_node *n, const struct fuse_setattr_in *in)
 {
     struct stat st;
@@ -189,14 +200,12 @@ int op_access(struct fs_call *c)
 {
     const struct fuse_access_in *in = (const void *)c->arg;
     struct fs_node *n;
-    struct stat st;
     struct fs_owner o;
     int r = fs_node_get(c, c->h.nodeid, &n);
-    r = r < 0 ? r : vr_jail_stat(n->fd, &st);
+    r = r < 0 ? r : name_owner(c, n, &o);
     if (r < 0) {
         return r;
     }
-    fs_owner_get(c->d, n->fd, &st, &o);
     unsigned shift = c->h.uid == o.uid ? 6 : c->h.gid == o.gid ? 3 : 0, mask = in->mask & 7;
     bool any_x = S_ISDIR(o.mode) || (o.mode & 0111);
     if ((mask & W_OK) && c->d->read_only) {
@@ -238,13 +247,11 @@ int op_syncfs(struct fs_call *c)
 /* Who a new file in @dir belongs to (of a set-group-ID folder: to its group). */
 static int new_owner(struct fs_call *c, struct op_new *new, uint32_t mode, uint32_t rdev)
 {
-    struct stat st;
     struct fs_owner dir;
-    int r = vr_jail_stat(new->dir->fd, &st);
+    int r = name_owner(c, new->dir, &dir);
     if (r < 0) {
         return r;
     }
-    fs_owner_get(c->d, new->dir->fd, &st, &dir);
     new->owner = (struct fs_owner){.uid = c->h.uid, .gid = c->h.gid, .mode = mode, .rdev = rdev};
     if (dir.mode & S_ISGID) {
         new->owner.gid = dir.gid;
@@ -369,13 +376,11 @@ static uint32_t name_open_reply(const struct dir_fs *d)
 static int name_open(struct fs_call *c, struct fs_node *n, uint32_t flags, uint32_t open_flags,
                      int *ret_fd)
 {
-    struct stat st;
     struct fs_owner o;
-    int r = vr_jail_stat(n->fd, &st);
+    int r = name_owner(c, n, &o);
     if (r < 0) {
         return r;
     }
-    fs_owner_get(c->d, n->fd, &st, &o);
     if (!S_ISREG(o.mode)) {
         return S_ISDIR(o.mode) ? -EISDIR : S_ISLNK(o.mode) ? -ELOOP : -ENXIO;
     }
