@@ -121,8 +121,7 @@ static void a_failed_replacement_leaves_no_hole(void **state)
     close(fd);
     if (r == 0) {
         vireo_map_destroy(&m);
-        print_message("before Linux 5.14 filling a map is only a hint\n");
-        skip();
+        skip_because("this host fills maps only as a hint: before Linux 5.14, or emulated");
     }
     o = (struct vireo_map_opts){
         .prot = RW, .node = VIREO_NODE_ANY, .hva = m.hva + PAGE, .flags = VIREO_MAP_FIXED};
