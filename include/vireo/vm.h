@@ -68,6 +68,21 @@ struct vireo_host_use;
 VIREO_API int vireo_config_use_host(struct vireo_config *config, const struct vireo_host_use *use,
                                     struct vr_error *err);
 
+/*
+ * A configuration as text, for a file or another process; reading it makes the same configuration
+ * again, but for what vireo_config_on_log said. Names of files are made absolute.
+ *
+ * vireo_config_save: *ret_text is zero-terminated UTF-8 as far as the settings were; free it with
+ * vireo_config_text_free (NULL is fine). -ENOMEM; -ENOENT: the current folder was removed.
+ * vireo_config_load: @text, @len bytes, may come from anywhere. -EPROTO: it is no configuration, or
+ * one of a newer Vireo; -EINVAL, -ERANGE, ...: as vireo_config_set; the message names the line.
+ */
+VIREO_API int vireo_config_save(const struct vireo_config *config, char **ret_text,
+                                struct vr_error *err);
+VIREO_API void vireo_config_text_free(char *text);
+VIREO_API int vireo_config_load(const char *text, size_t len, struct vireo_config **ret_config,
+                                struct vr_error *err);
+
 enum vireo_log_level { VIREO_LOG_ERROR, VIREO_LOG_WARN, VIREO_LOG_INFO, VIREO_LOG_DEBUG };
 
 /* Hear what machines made from @config have to say, up to @level: @who is a device or part, @line
@@ -111,6 +126,10 @@ enum vireo_end {
  * port is taken.
  */
 VIREO_API int vireo_vm_create(const struct vireo_config *config, struct vireo_vm **ret_vm,
+                              struct vr_error *err);
+/* What @vm was made from, a copy with absolute names of files: for another machine of the same
+ * parts. Free it with vireo_config_destroy. -ENOMEM. Any thread. */
+VIREO_API int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_config,
                               struct vr_error *err);
 /* Stops it at once as if its power were cut, closes everything. NULL is fine. */
 VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);

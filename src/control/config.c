@@ -98,6 +98,13 @@ int vr_config_apply(struct vireo_config *c, const struct vr_opt *opt, const char
     return r;
 }
 
+int vr_config_apply_default(struct vireo_config *c, const struct vr_opt *opt, const char *value,
+                            const char *why, struct vr_error *err)
+{
+    int r = vr_opt_apply(opt, c, value, err);
+    return r < 0 ? r : config_say(c, opt, value, why, err);
+}
+
 bool vr_config_given(const struct vireo_config *c, const char *key)
 {
     const struct vr_opt *o = vr_opt_find(vr_config_opts, key);
@@ -134,8 +141,7 @@ int vr_config_command_defaults(struct vireo_config *c, struct vr_error *err)
         const char *value, *why;
         config_default(c, o, &value, &why);
         if (value && !vr_config_given(c, o->name)) {
-            r = vr_opt_apply(o, c, value, err);
-            r = r < 0 ? r : config_say(c, o, value, why, err);
+            r = vr_config_apply_default(c, o, value, why, err);
         }
     }
     return r;

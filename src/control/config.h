@@ -71,6 +71,12 @@ int vr_config_command_defaults(struct vireo_config *config, struct vr_error *err
 /* The same as vireo_config_set for a row of the table; the message does not name the option. */
 int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const char *value,
                     struct vr_error *err) VR_MUST;
+/* The same for a value that nobody chose; @why, static, is the reason. */
+int vr_config_apply_default(struct vireo_config *config, const struct vr_opt *opt,
+                            const char *value, const char *why, struct vr_error *err) VR_MUST;
+/* The same settings, with absolute names of files; it logs nowhere. */
+int vr_config_copy(const struct vireo_config *config, struct vireo_config **ret_config,
+                   struct vr_error *err) VR_MUST;
 bool vr_config_given(const struct vireo_config *config, const char *key);
 /* Free what a disk or network setting owns. */
 void vr_config_disk_fini(struct vr_config_disk *disk);

@@ -312,6 +312,7 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     vm->created_ns = vireo_realtime_ns();
     int r = vm_make_uuid(vm, err);
     r = r < 0 ? r : vm_listen_control(vm, c, &sock, name, err);
+    r = r < 0 ? r : vr_config_copy(c, &vm->config, err);
     r = r < 0 ? r : vm_open_trace(vm, c, err);
     r = r < 0 ? r : vm_open_tales(vm, c, err);
     r = r < 0 ? r : vm_build(vm, c, name, err);
@@ -361,6 +362,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     vr_server_destroy(vm->server);
     vr_virt_destroy(vm->virt);
     vr_events_destroy(vm->events);
+    vireo_config_destroy(vm->config);
     if (vm->trace_insn) {
         (void)fclose(vm->trace_insn);
     }
@@ -371,6 +373,11 @@ void vireo_vm_destroy(struct vireo_vm *vm)
         (void)fclose(vm->jit_dump);
     }
     free(vm);
+}
+
+int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_config, struct vr_error *err)
+{
+    return vr_config_copy(vm->config, ret_config, err);
 }
 
 int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)

@@ -14,6 +14,7 @@ struct vm_listener {
 struct vireo_vm {
     struct vr_virt *virt;
     struct vr_machine *machine;
+    struct vireo_config *config; /* what it was made from; a copy of our own */
     struct vr_log log;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;
