@@ -120,19 +120,29 @@ VIREO_API int vireo_memfd_seal(int fd, unsigned seals, struct vr_error *err) VIR
 struct vireo_shmem {
     void *hva; /* aligned to the host's page */
     uint64_t len;
-    int fd; /* map it MAP_SHARED elsewhere to see the same bytes; -1 where the host has none */
+    int fd; /* map it MAP_SHARED elsewhere to see the same bytes; -1 where the host has none, and
+               for a private view of a file */
     struct vireo_map map;
+    int base_fd;       /* a private view: of this file, ours, -1: it is none; */
+    uint64_t base_off; /* from here on, bytes */
 };
 
 struct vireo_shmem_opts {
     uint64_t huge_bytes; /* as in struct vireo_map_opts; then the host has to have all of it now */
     int node;            /* as there: zero is node 0! */
     bool populate;       /* present now, not page by page as it is touched */
+    /* A private view of a file instead of zeroes: it begins as the bytes of @fd from @file_off
+     * (whole pages) on, which are read as they are touched; what is written stays in this process.
+     * The file must not be changed or made shorter while the view lives. @fd may be closed. */
+    bool file;
+    int fd;
+    uint64_t file_off;
 };
 
 /* @len bytes of zeroes, given to us by the host page by page as they are touched. @name shows in
  * the host's process listing. @opts NULL: plain pages on any node. -ENOMEM (also when @len is
- * beyond what the host can map), -EINVAL (0), -ENODEV (no such node), -EPERM. */
+ * beyond what the host can map), -EINVAL (0; a file that is shorter; one in huge pages), -ENODEV
+ * (no such node), -EPERM, -ENOTSUP (a file, on Windows). */
 VIREO_API int vireo_shmem_create(const char *name, uint64_t len,
                                  const struct vireo_shmem_opts *opts, struct vireo_shmem *ret_mem,
                                  struct vr_error *err) VIREO_MUST;
@@ -140,11 +150,14 @@ VIREO_API void vireo_shmem_destroy(struct vireo_shmem *mem);
 
 /* The first byte at or after @off that was ever written since it was last discarded, to a host
  * page's precision; mem->len: none. What lies between reads as zero, and need not be read, which
- * would make the host find memory for it. */
+ * would make the host find memory for it. In a view of a file, what the file has counts as written.
+ */
 VIREO_API uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off);
-/* Bytes that the host has found memory for; UINT64_MAX: the host cannot tell (macOS, Windows). */
+/* Bytes that the host has found memory for, in a view of a file for what differs from it;
+ * UINT64_MAX: the host cannot tell (macOS, Windows). */
 VIREO_API uint64_t vireo_shmem_used(const struct vireo_shmem *mem);
-/* Zero [off, off+len), whole pages, and give the memory back to the host. -ERANGE, ... */
+/* Zero [off, off+len), whole pages, and give the memory back to the host, from a view of a file
+ * where that is 2 MiB or more at once. -ERANGE, ... */
 VIREO_API int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
                                   struct vr_error *err) VIREO_MUST;
 

@@ -296,6 +296,12 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     if (r == 0 && o->use) {
         vr_machine_use_host(v->machine, o->use);
     }
+    if (r == 0 && o->ram_view) {
+        vr_machine_ram_view(v->machine, o->ram_fd, o->ram_off);
+        if (o->jit.mirror != VR_JIT_MIRROR_OFF) {
+            vr_log(o->log, VR_INFO, "ram", "a view of a file: without mirrors");
+        }
+    }
     if (r == 0) {
         r = vr_machine_add_ram(v->machine, "ram", VIRT_RAM, v->ram_bytes, VR_REGION_RAM, &v->ram,
                                err);
@@ -418,6 +424,20 @@ static uint8_t virt_satp_max(const struct vr_virt_opts *o)
     }
 }
 
+#define VR_SELF struct vr_virt
+static const struct vr_field virt_fields[] = {
+    VR_STATE(reset_ns, "guest time of the last reset"),
+    VR_FIELD_END,
+};
+
+static void virt_loaded(void *virt)
+{
+    struct vr_virt *v = virt;
+    vr_mutex_lock(&v->hear_lock);
+    v->panic.len = 0; /* the line that another guest was writing */
+    vr_mutex_unlock(&v->hear_lock);
+}
+
 int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)
 {
     int r = virt_check(o, err);
@@ -449,6 +469,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
         return r;
     }
     virt_sbi_init(v);
+    vr_machine_on_save(v->machine, v, virt_fields, virt_loaded, v);
     vr_machine_on_reset(v->machine, virt_on_reset, v);
     vr_machine_reboots(v->machine, !o->end_on_reset);
     *ret_virt = v;

@@ -77,6 +77,9 @@ struct vr_virt_opts {
     enum vr_virt_mmu mmu; /* the largest address spaces; AUTO: Sv39, with much memory Sv48 */
     enum vr_virt_aia aia;
     uint64_t ram_bytes; /* a multiple of 4 KiB, at least VR_VIRT_RAM_MIN */
+    bool ram_view;      /* RAM begins as the bytes of a file, copied on write: */
+    int ram_fd;         /* of this one, which may be closed after create, */
+    uint64_t ram_off;   /* from here on; whole pages */
     const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
     const char *initrd; /* or NULL */
     const char *append; /* kernel command line, or NULL */

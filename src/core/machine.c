@@ -177,6 +177,14 @@ void vr_machine_use_host(struct vr_machine *m, const struct vireo_host_use *use)
     m->use = *use;
 }
 
+void vr_machine_ram_view(struct vr_machine *m, int fd, uint64_t off)
+{
+    vr_assert(!m->rams);
+    m->ram_view = true;
+    m->ram_fd = fd;
+    m->ram_off = off;
+}
+
 int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,
                        enum vr_region_kind kind, struct vr_ram **ret_ram, struct vr_error *err)
 {
@@ -185,7 +193,11 @@ int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uin
     if (!mine) {
         return vr_err(err, -ENOMEM, "memory '%s': no memory", name);
     }
-    const struct vireo_shmem_opts how = {.huge_bytes = m->use.huge_bytes, .node = m->use.node};
+    const struct vireo_shmem_opts how = {.huge_bytes = m->use.huge_bytes,
+                                         .node = m->use.node,
+                                         .file = m->ram_view,
+                                         .fd = m->ram_fd,
+                                         .file_off = m->ram_off};
     int r = vr_ram_create_as(name, len, kind == VR_REGION_RAM ? &how : NULL, &mine->ram, err);
     if (r == 0) {
         snprintf(mine->name, sizeof(mine->name), "%s", name);
@@ -236,6 +248,15 @@ void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr
 {
     m->on_reset = fn;
     m->on_reset_opaque = opaque;
+}
+
+void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field *table,
+                        void (*loaded)(void *opaque), void *opaque)
+{
+    m->board_state = state;
+    m->board_fields = table;
+    m->board_loaded = loaded;
+    m->board_opaque = opaque;
 }
 
 void vr_machine_on_event(struct vr_machine *m,

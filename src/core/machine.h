@@ -58,6 +58,10 @@ uint64_t vr_machine_cpu_ns(struct vr_machine *m, unsigned i);
 void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used);
 /* From which pages of the host guest RAM comes, and where vCPU threads run: before RAM is added. */
 void vr_machine_use_host(struct vr_machine *m, const struct vireo_host_use *use);
+/* Guest RAM begins as the bytes of @fd (which may be closed when vr_machine_add_ram has returned)
+ * from @off on, copied on write: struct vireo_shmem_opts, file. Before RAM is added, of which there
+ * is one piece then. */
+void vr_machine_ram_view(struct vr_machine *m, int fd, uint64_t off);
 /* Guest RAM, owned by the machine from then on: created, and mapped at @gpa. */
 int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,
                        enum vr_region_kind kind, struct vr_ram **ret_ram,
@@ -108,12 +112,31 @@ bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *
  * VR_REQ_RESET. */
 void vr_machine_reboots(struct vr_machine *m, bool reboots);
 
-/* Whole machine state: vCPUs, clock, devices, RAM contents (not ROM: the board's on_reset makes
- * it). The machine is stopped, paused, or is paused for the time of the call. */
+/* State of the board itself, for the snapshot: @table describes @state, which stays. @loaded (may
+ * be NULL) is called when it was read. */
+void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field *table,
+                        void (*loaded)(void *opaque), void *opaque);
+/* Whole machine state: vCPUs, clock, devices, contents of RAM and ROM. The machine is stopped,
+ * paused, or is paused for the time of the call. */
 int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;
-/* Into a machine built with the same devices, vCPUs and RAM. It is paused afterwards:
- * vr_machine_resume runs it. After a failure it is stopped and only vr_machine_start or a good load
- * revives it. */
+/* Into a machine built with the same devices, vCPUs and RAM, which may never have been started. It
+ * is paused afterwards: vr_machine_resume runs it. After a failure it is stopped and only
+ * vr_machine_start or a good load revives it. */
 int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;
+
+/*
+ * The same without the contents of RAM, which travel otherwise. @ram is called while nothing moves
+ * (vCPUs, clock, requests in flight): at a save last, to take the RAM (and, say, disks) of the very
+ * moment that is in @snap; at a load once the machine is known to be of the same kind and before
+ * anything looks at RAM, to fill it. What it writes goes by vr_ram_wrote. NULL: not called, the RAM
+ * is or will be there.
+ */
+typedef int (*vr_machine_ram_fn)(void *opaque, struct vr_error *err);
+int vr_machine_save_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,
+                          void *opaque, struct vr_error *err) VR_MUST;
+int vr_machine_load_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,
+                          void *opaque, struct vr_error *err) VR_MUST;
+/* RAM number @i (not ROM), in the order it was added; NULL past the end. */
+struct vr_ram *vr_machine_ram(struct vr_machine *m, unsigned i, const char **ret_name);
 
 #endif

@@ -25,11 +25,18 @@ struct vr_machine {
     unsigned dev_count, dev_cap;
     struct vr_vcpu *vcpus[VR_MAX_VCPUS];
     unsigned vcpu_count;
-    struct vireo_host_use use;      /* of the host; before RAM is added */
+    struct vireo_host_use use; /* of the host; before RAM is added */
+    bool ram_view;             /* RAM is a view of a file: */
+    int ram_fd;
+    uint64_t ram_off;
     struct vr_machine_ram *rams;    /* newest first */
     struct vr_machine_owned *owned; /* newest first */
     int (*on_reset)(void *opaque, struct vr_error *err);
     void *on_reset_opaque;
+    void *board_state; /* saved and loaded, NULL: none */
+    const struct vr_field *board_fields;
+    void (*board_loaded)(void *opaque);
+    void *board_opaque;
     void (*on_event)(void *opaque, const struct vr_event *event);
     void *on_event_opaque;
 

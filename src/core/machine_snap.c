@@ -24,10 +24,24 @@ static const struct vr_field machine_head_fields[] = {
     VR_FIELD_END,
 };
 
-/* ROM is made anew by the board, so it does not count. */
-static bool machine_saves_ram(const struct vr_machine_ram *ram)
+static bool machine_is_ram(const struct vr_machine_ram *ram)
 {
     return ram->region.kind == VR_REGION_RAM;
+}
+
+struct vr_ram *vr_machine_ram(struct vr_machine *m, unsigned i, const char **ret_name)
+{
+    unsigned count = 0, k = 0;
+    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        count += machine_is_ram(ram);
+    }
+    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        if (machine_is_ram(ram) && count - 1 - k++ == i) { /* the list has the newest first */
+            *ret_name = ram->name;
+            return ram->ram;
+        }
+    }
+    return NULL;
 }
 
 static struct machine_head machine_head(struct vr_machine *m)
@@ -35,27 +49,36 @@ static struct machine_head machine_head(struct vr_machine *m)
     struct machine_head head = {
         .now_ns = vr_clock_now(m->env.clock), .vcpus = m->vcpu_count, .devs = m->dev_count};
     for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
-        head.rams += machine_saves_ram(ram);
+        head.rams += machine_is_ram(ram);
     }
     return head;
 }
 
-static void machine_ram_section(const struct vr_machine_ram *ram, char *ret_name, size_t len)
+/* The name of the head's section says whether RAM is among what follows. */
+static const char *machine_section(bool whole)
 {
-    snprintf(ret_name, len, "ram:%s", ram->name);
+    return whole ? "machine" : "machine without RAM";
 }
 
-static int machine_put(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+static void machine_ram_section(const struct vr_machine_ram *ram, char *ret_name, size_t len)
+{
+    snprintf(ret_name, len, "%s:%s", machine_is_ram(ram) ? "ram" : "rom", ram->name);
+}
+
+static int machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struct vr_error *err)
 {
     struct machine_head head = machine_head(m);
-    int r = vr_snap_save(snap, "machine", 1, &head, machine_head_fields, err);
+    int r = vr_snap_save(snap, machine_section(whole), 1, &head, machine_head_fields, err);
+    if (r == 0 && m->board_state) {
+        r = vr_snap_save(snap, "board", 1, m->board_state, m->board_fields, err);
+    }
     for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
         r = m->vcpus[i]->ops->save(m->vcpus[i], snap, err);
     }
     for (const struct vr_machine_ram *ram = m->rams; r == 0 && ram; ram = ram->next) {
         char section[48];
         machine_ram_section(ram, section, sizeof(section));
-        r = machine_saves_ram(ram) ? vr_snap_save_ram(snap, section, ram->ram, err) : 0;
+        r = whole || !machine_is_ram(ram) ? vr_snap_save_ram(snap, section, ram->ram, err) : 0;
     }
     for (unsigned i = 0; r == 0 && i < m->dev_count; i++) {
         r = vr_dev_save(m->devs[i], snap, err);
@@ -63,13 +86,17 @@ static int machine_put(struct vr_machine *m, struct vr_snap *snap, struct vr_err
     return r;
 }
 
-int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+static int machine_save(struct vr_machine *m, struct vr_snap *snap, bool whole,
+                        vr_machine_ram_fn ram, void *opaque, struct vr_error *err)
 {
     vr_mutex_lock(&m->change);
     enum vr_state state = vr_machine_state(m);
     vr_machine_halt(m);
     vr_machine_quiesce(m);
-    int r = machine_put(m, snap, err);
+    int r = machine_put(m, snap, whole, err);
+    if (r == 0 && ram) {
+        r = ram(opaque, err);
+    }
     if (state == VR_STATE_RUNNING) {
         vr_machine_go(m);
     }
@@ -77,10 +104,22 @@ int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
     return r;
 }
 
-static int machine_get(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+{
+    return machine_save(m, snap, true, NULL, NULL, err);
+}
+
+int vr_machine_save_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,
+                          void *opaque, struct vr_error *err)
+{
+    return machine_save(m, snap, false, ram, opaque, err);
+}
+
+static int machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole,
+                       vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
 {
     struct machine_head head, here = machine_head(m);
-    int r = vr_snap_load(snap, "machine", 1, &head, machine_head_fields, err);
+    int r = vr_snap_load(snap, machine_section(whole), 1, &head, machine_head_fields, err);
     if (r < 0) {
         return r;
     }
@@ -90,6 +129,15 @@ static int machine_get(struct vr_machine *m, struct vr_snap *snap, struct vr_err
                       "one has %u, %u and %u",
                       head.vcpus, head.devs, head.rams, here.vcpus, here.devs, here.rams);
     }
+    if (m->board_state) {
+        r = vr_snap_load(snap, "board", 1, m->board_state, m->board_fields, err);
+    }
+    if (r == 0 && fill) {
+        r = fill(opaque, err);
+    }
+    if (r < 0) {
+        return r;
+    }
     /* Before the devices: their loaded hooks compare deadlines with it. */
     vr_clock_set(m->env.clock, head.now_ns);
     for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
@@ -98,7 +146,7 @@ static int machine_get(struct vr_machine *m, struct vr_snap *snap, struct vr_err
     for (const struct vr_machine_ram *ram = m->rams; r == 0 && ram; ram = ram->next) {
         char section[48];
         machine_ram_section(ram, section, sizeof(section));
-        if (machine_saves_ram(ram)) {
+        if (whole || !machine_is_ram(ram)) {
             r = vr_snap_load_ram(snap, section, m->env.mem, ram->ram, err);
         }
     }
@@ -108,10 +156,14 @@ static int machine_get(struct vr_machine *m, struct vr_snap *snap, struct vr_err
     if (r == 0 && snap->pos != snap->len) {
         r = vr_err(err, -EPROTO, "bytes follow the last section");
     }
+    if (r == 0 && m->board_loaded) {
+        m->board_loaded(m->board_opaque);
+    }
     return r;
 }
 
-int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+static int machine_load(struct vr_machine *m, struct vr_snap *snap, bool whole,
+                        vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
 {
     vr_mutex_lock(&m->change);
     bool was_stopped = vr_machine_state(m) == VR_STATE_STOPPED;
@@ -119,7 +171,7 @@ int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
     int r = vr_machine_spawn(m, err);
     if (r == 0) {
         vr_machine_quiesce(m);
-        r = machine_get(m, snap, err);
+        r = machine_get(m, snap, whole, fill, opaque, err);
     }
     if (r == 0) {
         vr_mutex_lock(&m->lock);
@@ -131,4 +183,15 @@ int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
     }
     vr_mutex_unlock(&m->change);
     return r;
+}
+
+int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+{
+    return machine_load(m, snap, true, NULL, NULL, err);
+}
+
+int vr_machine_load_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,
+                          void *opaque, struct vr_error *err)
+{
+    return machine_load(m, snap, false, ram, opaque, err);
 }

@@ -70,6 +70,72 @@ static void holes_are_known_and_can_be_made(void **state)
     vireo_shmem_destroy(&m);
 }
 
+/* What a view of a file shows, keeps to itself, and gives back. */
+static void a_view_of_a_file_is_our_own(void **state)
+{
+    struct vireo_shmem m = {.fd = -7};
+    struct vireo_shmem_opts o = {.node = VIREO_NODE_ANY, .file = true, .file_off = MIB};
+    struct vireo_map file;
+    struct vr_error err = {0};
+    (void)state;
+    if (vireo_memfd_create("base", 17 * MIB, 0, &o.fd, &err) < 0) {
+        assert_int_equal(vireo_shmem_create("test", MIB, &o, &m, &err), -ENOTSUP);
+        assert_int_equal(m.fd, -7);
+        return;
+    }
+    struct vireo_map_opts shared = {.prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
+                                    .flags = VIREO_MAP_SHARED,
+                                    .file = true,
+                                    .fd = o.fd,
+                                    .node = VIREO_NODE_ANY};
+    assert_int_equal(vireo_map_create(17 * MIB, &shared, &file, NULL), 0);
+    for (unsigned i = 0; i < 16; i += 4) {
+        memset(file.hva + (1 + i) * MIB, 0x10 + (int)i, PAGE);
+    }
+    assert_int_equal(vireo_shmem_create("test", 17 * MIB, &o, &m, &err), -EINVAL);
+    assert_int_equal(m.fd, -7);
+    o.huge_bytes = 2 << 20;
+    assert_int_equal(vireo_shmem_create("test", 16 * MIB, &o, &m, &err), -EINVAL);
+    o.huge_bytes = 0;
+    assert_int_equal(vireo_shmem_create("test", 16 * MIB, &o, &m, &err), 0);
+    uint8_t *bytes = m.hva;
+    assert_int_equal(m.fd, -1);
+    assert_int_equal(bytes[4 * MIB], 0x14);
+    uint64_t used = vireo_shmem_used(&m);
+    assert_true(used == 0 || used == UINT64_MAX);
+    bytes[4 * MIB + 1] = 0x99;
+    bytes[6 * MIB] = 0x66;
+    assert_int_equal(file.hva[5 * MIB + 1], 0x14);
+    used = vireo_shmem_used(&m);
+    assert_true(used == UINT64_MAX || (used >= 2 * PAGE && used < 8 * MIB));
+    /* Nothing that holds bytes is ever between where we look and what we are told. */
+    assert_int_equal(vireo_shmem_next_data(&m, 0), 0);
+    assert_true(vireo_shmem_next_data(&m, PAGE) <= 4 * MIB);
+    assert_true(vireo_shmem_next_data(&m, 4 * MIB + PAGE) <= 6 * MIB);
+    assert_true(vireo_shmem_next_data(&m, 6 * MIB + PAGE) <= 8 * MIB);
+    assert_int_equal(vireo_shmem_next_data(&m, 16 * MIB), 16 * MIB);
+    /* The middle gets fresh zeroes, both ends are zeroed; the file keeps its bytes. */
+    bytes[12 * MIB - 1] = bytes[4 * MIB - 1] = 7;
+    assert_int_equal(vireo_shmem_discard(&m, 4 * MIB, 8 * MIB + PAGE, &err), 0);
+    for (unsigned i = 4 * MIB; i < 12 * MIB + PAGE; i += 127) {
+        assert_int_equal(bytes[i], 0);
+    }
+    assert_int_equal(bytes[4 * MIB - 1], 7);
+    assert_int_equal(bytes[12 * MIB], 0);
+    assert_int_equal(file.hva[13 * MIB], 0x1c);
+    bytes[5 * MIB] = 5;
+    assert_true(vireo_shmem_next_data(&m, 5 * MIB - PAGE) <= 5 * MIB);
+    assert_int_equal(vireo_shmem_discard(&m, 5 * MIB, PAGE, &err), 0);
+    assert_int_equal(bytes[5 * MIB], 0);
+    vireo_shmem_destroy(&m);
+    vireo_map_destroy(&file);
+    struct vireo_shmem plain; /* the descriptor was not kept */
+    o = (struct vireo_shmem_opts){.node = VIREO_NODE_ANY};
+    assert_int_equal(vireo_shmem_create("test", MIB, &o, &plain, NULL), 0);
+    assert_int_equal(plain.base_fd, -1);
+    vireo_shmem_destroy(&plain);
+}
+
 static void random_bytes_differ(void **state)
 {
     uint8_t a[64] = {0}, b[64] = {0};
@@ -121,6 +187,7 @@ int main(void)
         cmocka_unit_test(absurd_sizes_are_refused),
         cmocka_unit_test(pages_are_as_asked_for),
         cmocka_unit_test(holes_are_known_and_can_be_made),
+        cmocka_unit_test(a_view_of_a_file_is_our_own),
         cmocka_unit_test(random_bytes_differ),
         cmocka_unit_test(clocks_go_forward),
     };

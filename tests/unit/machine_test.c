@@ -177,11 +177,15 @@ static int board_on_reset(void *opaque, struct vr_error *err)
     return b->reset_says ? vr_err(err, b->reset_says, "no kernel") : 0;
 }
 
-static void board_init(struct board *b, unsigned cpus)
+/* @fd: RAM is a view of it; -1: zeroes. */
+static void board_init_on(struct board *b, unsigned cpus, int fd)
 {
     struct vr_error err = {0};
     *b = (struct board){.resets = 0};
     assert_int_equal(vr_machine_create("test", VR_CLOCK_REAL, true, NULL, &b->m, &err), 0);
+    if (fd >= 0) {
+        vr_machine_ram_view(b->m, fd, 0);
+    }
     assert_int_equal(vr_machine_add_ram(b->m, "ram", RAM, RAM_LEN, VR_REGION_RAM, &b->ram, &err),
                      0);
     assert_int_equal(vr_machine_add_ram(b->m, "rom", 0x10000, 0x1000, VR_REGION_ROM, NULL, &err),
@@ -198,6 +202,11 @@ static void board_init(struct board *b, unsigned cpus)
         assert_int_equal(vr_machine_add_vcpu(b->m, &cpu->vcpu, &err), 0);
     }
     vr_machine_on_reset(b->m, board_on_reset, b);
+}
+
+static void board_init(struct board *b, unsigned cpus)
+{
+    board_init_on(b, cpus, -1);
 }
 
 static struct toy_cpu *cpu_of(struct board *b, unsigned i)
@@ -617,6 +626,73 @@ static void a_machine_continues_in_another(void **state)
     vr_snap_fini(&s);
 }
 
+struct moment {
+    struct board *b;
+    unsigned calls;
+    int says;
+};
+
+/* Nothing moves while RAM is taken or filled. */
+static int at_the_moment(void *opaque, struct vr_error *err)
+{
+    struct moment *at = opaque;
+    const char *name;
+    at->calls++;
+    assert_still(at->b);
+    assert_ptr_equal(vr_machine_ram(at->b->m, 0, &name), at->b->ram);
+    assert_string_equal(name, "ram");
+    assert_null(vr_machine_ram(at->b->m, 1, &name));
+    return at->says ? vr_err(err, at->says, "the file is full") : 0;
+}
+
+static void state_travels_without_ram(void **state)
+{
+    struct board a, b;
+    struct vr_snap s, whole;
+    struct vr_error err = {0};
+    (void)state;
+    board_init(&a, 2);
+    assert_int_equal(vr_machine_start(a.m, NULL), 0);
+    wait_turning(&a);
+    a.ram->hva[RAM_LEN - 1] = 0x77;
+    vr_snap_init(&s);
+    vr_snap_init(&whole);
+    struct moment save = {.b = &a, .says = -ENOSPC};
+    assert_int_equal(vr_machine_save_state(a.m, &s, at_the_moment, &save, &err), -ENOSPC);
+    assert_int_equal(vr_machine_state(a.m), VR_STATE_RUNNING); /* no harm */
+    wait_turning(&a);
+    assert_int_equal(vr_machine_pause(a.m), 0);
+    save.says = 0;
+    s.len = 0;
+    assert_int_equal(vr_machine_save_state(a.m, &s, at_the_moment, &save, &err), 0);
+    assert_int_equal(save.calls, 2);
+    assert_int_equal(vr_machine_save(a.m, &whole, &err), 0);
+    assert_true(s.len < whole.len);
+    /* Into a machine whose RAM is a view of this one's. */
+    board_init_on(&b, 2, a.ram->mem.fd);
+    struct moment load = {.b = &b, .says = -EIO};
+    assert_int_equal(vr_machine_load_state(b.m, &s, at_the_moment, &load, &err), -EIO);
+    assert_int_equal(vr_machine_resume(b.m), -EINVAL);
+    s.pos = 0;
+    load.says = 0;
+    assert_int_equal(vr_machine_load_state(b.m, &s, at_the_moment, &load, &err), 0);
+    assert_int_equal(load.calls, 2);
+    assert_int_equal(cpu_of(&a, 1)->pc, cpu_of(&b, 1)->pc);
+    assert_int_equal(b.ram->hva[RAM_LEN - 1], 0x77);
+    b.ram->hva[RAM_LEN - 1] = 0x78;
+    assert_int_equal(a.ram->hva[RAM_LEN - 1], 0x77);
+    assert_int_equal(vr_machine_resume(b.m), 0);
+    wait_turning(&b);
+    /* The two kinds of stream are not taken for each other. */
+    s.pos = 0;
+    assert_int_equal(vr_machine_load(b.m, &s, &err), -EPROTO);
+    assert_int_equal(vr_machine_load_state(b.m, &whole, NULL, NULL, &err), -EPROTO);
+    vr_machine_destroy(a.m);
+    vr_machine_destroy(b.m);
+    vr_snap_fini(&s);
+    vr_snap_fini(&whole);
+}
+
 static void bad_snapshots_stop_it(void **state)
 {
     struct board a, b;
@@ -692,6 +768,7 @@ int main(void)
         cmocka_unit_test(many_machines_in_one_process),
         cmocka_unit_test(what_it_owns_goes_last_to_first),
         cmocka_unit_test(a_machine_continues_in_another),
+        cmocka_unit_test(state_travels_without_ram),
         cmocka_unit_test(bad_snapshots_stop_it),
         cmocka_unit_test(no_wake_up_is_lost),
     };

@@ -1,7 +1,7 @@
 /* Memory files: Darwin tells nothing of holes in them, and makes none. */
+#include "platform/posix/shmem.h"
 #include "base/bits.h"
 #include "base/err.h"
-#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +28,9 @@ int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t le
     if (!vr_in_range(off, len, mem->len)) {
         return vr_err(err, -ERANGE, "memory: %" PRIu64 " bytes at %" PRIu64 " do not lie in it",
                       len, off);
+    }
+    if (mem->base_fd >= 0) {
+        return vr_shmem_discard_view(mem, off, len, err);
     }
     uint8_t *at = (uint8_t *)mem->hva + off;
     memset(at, 0, (size_t)len);

@@ -63,18 +63,22 @@ int vireo_shmem_create(const char *name, uint64_t len, const struct vireo_shmem_
     if (len == 0) {
         return vr_err(err, -EINVAL, "memory '%s': the size is 0", name);
     }
+    if (o.file) {
+        return vr_err(err, -ENOTSUP, "memory '%s': views of files are not made on Windows", name);
+    }
     int r = vr_win_map((size_t)len, &m, true, &map, err);
     if (r < 0) {
         return vr_err_in(err, r, "memory '%s'", name);
     }
-    *ret_mem = (struct vireo_shmem){.hva = map.hva, .len = len, .fd = -1, .map = map};
+    *ret_mem =
+        (struct vireo_shmem){.hva = map.hva, .len = len, .fd = -1, .map = map, .base_fd = -1};
     return 0;
 }
 
 void vireo_shmem_destroy(struct vireo_shmem *mem)
 {
     vireo_map_destroy(&mem->map);
-    *mem = (struct vireo_shmem){.fd = -1};
+    *mem = (struct vireo_shmem){.fd = -1, .base_fd = -1};
 }
 
 uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
