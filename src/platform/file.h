@@ -35,6 +35,17 @@ int vr_file_stat(const char *path, struct vr_file_info *ret_info) VR_MUST;
 int vr_file_open(const char *path, bool read_only, int *ret_fd,
                  struct vr_file_info *ret_info) VR_MUST;
 void vr_file_close(int fd);
+/* A file without a name, empty, for reading and writing, in folder @dir (NULL: where this host
+ * keeps large temporary files); its space is free again when nobody has it open. -ENOTSUP: not on
+ * this host. */
+int vr_file_temp(const char *dir, int *ret_fd) VR_MUST;
+/* Another opening of what @fd is open for, to read only. -ENOTSUP: not on this host. */
+int vr_file_reopen(int fd, int *ret_fd) VR_MUST;
+/* Another descriptor of the same opening: it shares locks with @fd. */
+int vr_file_dup(int fd, int *ret_fd) VR_MUST;
+/* How long it is now; set how long it is: what comes anew reads as zeroes and takes no space. */
+int vr_file_len(int fd, uint64_t *ret_bytes) VR_MUST;
+int vr_file_set_len(int fd, uint64_t len_bytes) VR_MUST;
 
 /* A lock on the whole file that lives as long as this opening of it: a shared one when @shared.
  * -EBUSY: somebody holds it. -ENOLCK: this file system has no locks. */

@@ -1,5 +1,6 @@
 /* What all image formats share: requests are checked, and are jobs in flight. */
 #include "backend/block/block_impl.h"
+#include "backend/block/frozen.h"
 #include "base/bits.h"
 #include "vireo/host_time.h"
 
@@ -135,4 +136,34 @@ int vr_blk_open_raw(const char *path, bool read_only, struct vr_loop *loop, stru
 {
     return vr_blk_open(&(struct vr_blk_opts){.path = path, .read_only = read_only}, loop, ret_blk,
                        err);
+}
+
+int vr_blk_freeze(struct vr_blk *blk, const char *dir, struct vr_frozen **ret_frozen,
+                  struct vr_error *err)
+{
+    struct vr_frozen *f;
+    if (!blk->ops->freeze) {
+        return vr_err(err, -ENOTSUP, "disk %s: of format %s, which cannot be forked", blk->path,
+                      blk->ops->name);
+    }
+    int r = vr_frozen_create(blk->path, blk->size_bytes, blk->optimal_bytes, &f, err);
+    if (r < 0) {
+        return r;
+    }
+    f->dir = dir;
+    r = blk->ops->freeze(blk, f, err);
+    f->dir = NULL;
+    if (r < 0) {
+        vr_frozen_destroy(f);
+        return vr_err_in(err, r, "disk %s", blk->path);
+    }
+    *ret_frozen = f;
+    return 0;
+}
+
+void vr_blk_thaw(struct vr_blk *blk, uint32_t moment)
+{
+    if (blk->ops->thaw && moment) {
+        blk->ops->thaw(blk, moment);
+    }
 }

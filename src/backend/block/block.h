@@ -18,6 +18,7 @@
 #include <sys/uio.h>
 
 struct vr_blk;
+struct vr_frozen;
 
 enum vr_blk_op {
     VR_BLK_READ,
@@ -52,6 +53,9 @@ struct vr_blk_ops {
     void (*submit)(struct vr_blk *blk, struct vr_blk_req *req);
     int (*run)(struct vr_blk *blk, struct vr_blk_req *req); /* for vr_blk_pool_create, or NULL */
     void (*close)(struct vr_blk *blk);                      /* nothing is in flight */
+    /* What vr_blk_freeze and vr_blk_thaw do; NULL: cannot. */
+    int (*freeze)(struct vr_blk *blk, struct vr_frozen *frozen, struct vr_error *err);
+    void (*thaw)(struct vr_blk *blk, uint32_t moment);
 };
 
 /* Embedded first in each backend's struct; read-only for users. */
@@ -84,6 +88,20 @@ int vr_blk_open(const struct vr_blk_opts *opts, struct vr_loop *loop, struct vr_
 /* The same with no format given. */
 int vr_blk_open_raw(const char *path, bool read_only, struct vr_loop *loop, struct vr_blk **ret_blk,
                     struct vr_error *err) VR_MUST;
+/* A disk whose contents are those of @under (frozen.h, kept open as long as the disk needs it),
+ * with what is written to it in a nameless file in folder @dir (NULL: where the host keeps
+ * temporary files) that goes with the disk. @path is what messages call it. Nothing lasts, so a
+ * flush does nothing. */
+int vr_blk_open_overlay(const char *path, const struct vr_frozen *under, const char *dir,
+                        bool read_only, struct vr_loop *loop, struct vr_blk **ret_blk,
+                        struct vr_error *err) VR_MUST;
+/* The disk as it is now, to be read while it is written on: see frozen.h. Nothing is in flight.
+ * Files that keep what changes go to folder @dir, as above. -ENOTSUP: not with this format, or on
+ * this host. */
+int vr_blk_freeze(struct vr_blk *blk, const char *dir, struct vr_frozen **ret_frozen,
+                  struct vr_error *err) VR_MUST;
+/* Nobody reads it as it was at @moment (of the frozen disk) any more. Any thread. */
+void vr_blk_thaw(struct vr_blk *blk, uint32_t moment);
 /* Waits for requests in flight, closes. NULL is fine. */
 void vr_blk_close(struct vr_blk *blk);
 /* Out of range, overflow or misaligned requests complete with -EINVAL, writes to a read-only image

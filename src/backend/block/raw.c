@@ -1,5 +1,6 @@
 /* Raw images: the disk's bytes are the file's bytes, or a block device's. */
 #include "backend/block/block_impl.h"
+#include "backend/block/frozen.h"
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "platform/file.h"
@@ -22,6 +23,7 @@ struct raw_blk {
     enum vr_file_kind kind;
     atomic_bool no_zero[2]; /* vr_file_zero said -EOPNOTSUPP; index: may_unmap */
     struct vr_pool *pool;
+    struct vr_past *past; /* NULL: was never frozen */
 };
 
 static const uint8_t raw_zeroes[RAW_ZEROES];
@@ -49,12 +51,22 @@ static int raw_write_zeroes(struct raw_blk *raw, const struct vr_blk_req *req)
     return 0;
 }
 
+static int raw_was(void *opaque, uint64_t off, uint8_t *buf, uint32_t len)
+{
+    struct iovec iov = {.iov_base = buf, .iov_len = len};
+    int r = vr_file_readv(((struct raw_blk *)opaque)->fd, &iov, 1, off);
+    return r < 0 ? r : VR_PAST_KEPT;
+}
+
 /* On a worker thread. */
 static int raw_run(struct vr_blk *blk, struct vr_blk_req *req)
 {
     struct raw_blk *raw = (struct raw_blk *)blk;
     if (req->len_bytes == 0 && req->op != VR_BLK_FLUSH) {
         return 0;
+    }
+    if (raw->past && req->op != VR_BLK_READ && req->op != VR_BLK_FLUSH) {
+        vr_past_keep(raw->past, req->off_bytes, req->len_bytes, raw_was, raw);
     }
     switch (req->op) {
     case VR_BLK_READ:
@@ -76,10 +88,31 @@ static void raw_submit(struct vr_blk *blk, struct vr_blk_req *req)
     vr_pool_submit(((struct raw_blk *)blk)->pool, &req->job);
 }
 
+/* Readers share this opening, and with it the lock: while one lives, nobody else may write the
+ * image, even when we are gone. */
+static int raw_freeze(struct vr_blk *blk, struct vr_frozen *f, struct vr_error *err)
+{
+    struct raw_blk *raw = (struct raw_blk *)blk;
+    int r = 0;
+    if (!raw->past && !blk->read_only) {
+        r = vr_past_create(blk->size_bytes, f->dir, &raw->past, err);
+    }
+    return r < 0 ? r : vr_frozen_put(f, raw->fd, false, -1, raw->past, err);
+}
+
+static void raw_thaw(struct vr_blk *blk, uint32_t moment)
+{
+    struct raw_blk *raw = (struct raw_blk *)blk;
+    if (raw->past) {
+        vr_past_drop(raw->past, moment);
+    }
+}
+
 static void raw_close(struct vr_blk *blk)
 {
     struct raw_blk *raw = (struct raw_blk *)blk;
     vr_pool_destroy(raw->pool);
+    vr_past_destroy(raw->past);
     vr_file_close(raw->fd); /* and with it the lock */
     if (blk->flight) {
         vr_blk_fini(blk);
@@ -92,6 +125,8 @@ static const struct vr_blk_ops raw_ops = {
     .submit = raw_submit,
     .run = raw_run,
     .close = raw_close,
+    .freeze = raw_freeze,
+    .thaw = raw_thaw,
 };
 
 /* Formats by the bytes they begin with. */

@@ -7,6 +7,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -67,6 +68,41 @@ int vr_file_open(const char *path, bool read_only, int *ret_fd, struct vr_file_i
     }
     *ret_fd = fd;
     *ret_info = info;
+    return 0;
+}
+
+/* open(2): O_TMPFILE; file systems without it have a name for a moment. */
+int vr_file_temp(const char *dir, int *ret_fd)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[4096];
+    dir = dir ? dir : tmp && tmp[0] == '/' ? tmp : "/var/tmp";
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
+        if ((size_t)snprintf(path, sizeof(path), "%s/vireo-XXXXXX", dir) >= sizeof(path)) {
+            return -ENAMETOOLONG;
+        }
+        fd = mkostemp(path, O_CLOEXEC);
+        if (fd >= 0) {
+            unlink(path);
+        }
+    }
+    if (fd < 0) {
+        return -errno;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+int vr_file_reopen(int fd, int *ret_fd)
+{
+    char path[40];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int again = open(path, O_RDONLY | O_CLOEXEC);
+    if (again < 0) {
+        return errno == ENOENT ? -ENOTSUP : -errno; /* no /proc */
+    }
+    *ret_fd = again;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "platform/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +34,34 @@ void vr_file_close(int fd)
     if (fd >= 0) {
         close(fd);
     }
+}
+
+int vr_file_dup(int fd, int *ret_fd)
+{
+    int again = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (again < 0) {
+        return -errno;
+    }
+    *ret_fd = again;
+    return 0;
+}
+
+int vr_file_len(int fd, uint64_t *ret_bytes)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    *ret_bytes = (uint64_t)st.st_size;
+    return 0;
+}
+
+int vr_file_set_len(int fd, uint64_t len_bytes)
+{
+    if (len_bytes > INT64_MAX) {
+        return -EFBIG;
+    }
+    return ftruncate(fd, (off_t)len_bytes) < 0 ? -errno : 0;
 }
 
 int vr_file_sync(int fd)

@@ -211,3 +211,46 @@ int vr_file_discard(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t
 {
     return vr_file_zero(fd, kind, off_bytes, len_bytes, true);
 }
+
+/* Disks that several processes read are not there on this host (fork needs them). */
+int vr_file_temp(const char *dir, int *ret_fd)
+{
+    (void)dir;
+    (void)ret_fd;
+    return -ENOTSUP;
+}
+
+int vr_file_reopen(int fd, int *ret_fd)
+{
+    (void)fd;
+    (void)ret_fd;
+    return -ENOTSUP;
+}
+
+int vr_file_dup(int fd, int *ret_fd)
+{
+    (void)fd;
+    (void)ret_fd;
+    return -ENOTSUP;
+}
+
+int vr_file_len(int fd, uint64_t *ret_bytes)
+{
+    LARGE_INTEGER len;
+    if (!GetFileSizeEx(vr_win_handle(fd), &len)) {
+        return vr_win_errno(GetLastError());
+    }
+    *ret_bytes = (uint64_t)len.QuadPart;
+    return 0;
+}
+
+int vr_file_set_len(int fd, uint64_t len_bytes)
+{
+    FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (LONGLONG)len_bytes};
+    if (len_bytes > INT64_MAX) {
+        return -EFBIG;
+    }
+    return SetFileInformationByHandle(vr_win_handle(fd), FileEndOfFileInfo, &end, sizeof(end))
+               ? 0
+               : vr_win_errno(GetLastError());
+}
