@@ -96,9 +96,17 @@ static const struct vr_reg toy_big_regs[] = {
 };
 
 static const struct vr_field toy_fields[] = {
-    VR_PCI_FIELDS(pci),       VR_MSIX_FIELDS(msix),
-    VR_STATE(reg, "storage"), VR_STATE(port_reg, "storage"),
-    VR_STATE(big, "storage"), VR_FIELD_END,
+    VR_PCI_FIELDS(pci),
+    VR_MSIX_FIELDS(msix),
+    VR_STATE(reg, "storage"),
+    VR_STATE(port_reg, "storage"),
+    VR_STATE(big, "storage"),
+    VR_CONFIG(vfs, "of a PF"),
+    VR_CONFIG(offset, "of the first VF", .def = 1),
+    VR_CONFIG(stride, "of the others", .def = 1),
+    VR_CONFIG(vf, "is it one"),
+    VR_HOST(sriov, "VFs"),
+    VR_FIELD_END,
 };
 
 static const struct vr_pci_class toy_pci = {
@@ -119,12 +127,23 @@ static int toy_init(struct vr_dev *d, struct vr_error *err)
 {
     struct pci_toy *s = (struct pci_toy *)d;
     (void)err;
+    if (s->vf) {
+        vr_pci_init_vf(d, &toy_pci);
+        vr_pci_add_express(&s->pci, VR_PCI_ENDPOINT);
+        vr_msix_init(&s->pci, &s->msix, 8, 4);
+        vr_pci_add_ari(&s->pci);
+        return 0;
+    }
     vr_pci_init(d, &toy_pci);
     vr_pci_add_power(&s->pci);
     vr_pci_add_express(&s->pci, VR_PCI_ENDPOINT);
     vr_pci_add_msi(&s->pci, 4);
     vr_msix_init(&s->pci, &s->msix, 8, 4);
     vr_pci_add_aer(&s->pci, false);
+    if (s->vfs) {
+        vr_pci_add_ari(&s->pci);
+        vr_pci_add_sriov(&s->pci, &s->sriov, s->vfs, 0x5679, s->offset, s->stride);
+    }
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "dev/pci/host.h"
 #include "dev/pci/msix.h"
 #include "dev/pci/root_port.h"
+#include "dev/pci/sriov.h"
 #include "rig.h"
 
 #define PCI_ECAM UINT64_C(0x30000000)
@@ -39,7 +40,8 @@ unsigned pci_messages(struct pci_rig *r, uint32_t *ret_last);
 
 /* The toy: BAR 0 32-bit memory of 4 KiB, BAR 1 ports (256), BAR 2 64-bit prefetchable memory of 64
  * KiB, BAR 4 its MSI-X table; a register at offset 0 of each that holds what is written, and in BAR
- * 0 at 8 its INTx pin, at 0xc "interrupt": MSI-X or MSI vector. */
+ * 0 at 8 its INTx pin, at 0xc "interrupt": MSI-X or MSI vector. With option vfs it is a PF, whose
+ * VFs are toys with option vf. */
 extern const struct vr_dev_class pci_toy_class;
 struct pci_toy {
     struct vr_dev dev;
@@ -47,6 +49,9 @@ struct pci_toy {
     struct vr_msix msix;
     uint32_t reg, port_reg;
     uint64_t big;
+    uint16_t vfs, offset, stride; /* options */
+    bool vf;
+    struct vr_pci_sriov sriov;
 };
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "dev/pci/caps.h"
+#include "dev/pci/sriov.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@ enum {
     PREF_BASE_HIGH = 0x28,
     PREF_LIMIT_HIGH = 0x2c,
 };
+
+enum { DEVCTL2_ARI = 0x20 };
 
 /* --- INTx --- */
 
@@ -96,7 +99,10 @@ int vr_pci_plug(struct vr_pci_bus *bus, unsigned devfn, struct vr_pci *pci, stru
     pci->host.bus = bus;
     pci->host.devfn = (uint8_t)devfn;
     vr_irq_connect(&pci->host.irq, intx_set, bus->root, intx_line(pci));
-    vr_pci_express_plugged(pci);
+    vr_pci_express_plugged(pci, bus);
+    if (pci->host.sriov) {
+        vr_pci_sriov_plugged(pci);
+    }
     vr_dev_unlock(pci->host.dev);
     bus->fn[devfn] = pci;
     return 0;
@@ -112,6 +118,9 @@ void vr_pci_unplug(struct vr_pci *pci)
     vr_irq_set(&pci->host.irq, false);
     vr_irq_connect(&pci->host.irq, NULL, NULL, 0);
     pci->host.bus = NULL;
+    if (pci->host.sriov) {
+        vr_pci_sriov_unplugged(pci);
+    }
     vr_dev_unlock(pci->host.dev);
     if (pci->host.below) {
         bus->root->bus_used[pci->host.below->index] = false;
@@ -133,11 +142,37 @@ int vr_pci_bus_place(const struct vr_pci_bus *bus, unsigned first, unsigned *ret
 
 /* --- Routing --- */
 
+/* Does the port above forward ids whose device is a part of the function's number (6.13)? */
+static bool bus_has_ari(const struct vr_pci_bus *bus)
+{
+    const struct vr_pci *port = bus->bridge;
+    return port->host.express &&
+           (vr_pci_get(port, port->host.express + VR_PCI_EXP_DEVCTL2, 2) & DEVCTL2_ARI);
+}
+
+/* A VF of those on @bus. */
+static struct vr_pci *bus_find_vf(const struct vr_pci_bus *bus, unsigned rid)
+{
+    for (unsigned i = 0; i < VR_PCI_DEVFNS; i++) {
+        struct vr_pci *vf = bus->fn[i] ? vr_pci_sriov_find(bus->fn[i], rid) : NULL;
+        if (vf) {
+            return vf;
+        }
+    }
+    return NULL;
+}
+
 /* Below @bus, which has number @at. */
 static struct vr_pci *bus_find(struct vr_pci_bus *bus, unsigned at, unsigned nr, unsigned devfn)
 {
-    if (at == nr) {
-        return bus->off ? NULL : bus->fn[devfn];
+    if (bus->off) {
+        return NULL;
+    }
+    if (at == nr && bus->fn[devfn]) {
+        return bus->fn[devfn];
+    }
+    if (at == nr && bus->bridge && devfn >= 8 && !bus_has_ari(bus)) {
+        return NULL; /* a link has device 0 alone */
     }
     for (unsigned i = 0; i < VR_PCI_DEVFNS; i++) {
         struct vr_pci *pci = bus->fn[i];
@@ -149,7 +184,7 @@ static struct vr_pci *bus_find(struct vr_pci_bus *bus, unsigned at, unsigned nr,
             return bus_find(pci->host.below, first, nr, devfn);
         }
     }
-    return NULL;
+    return bus_find_vf(bus, (nr - at) << 8 | devfn);
 }
 
 struct vr_pci *vr_pci_root_find(struct vr_pci_root *root, unsigned nr, unsigned devfn)

@@ -98,6 +98,25 @@ static const struct vr_pci_cap endpoint_cap = {
     .written = express_written,
 };
 
+/* 9.5.3: settings are the PF's. */
+static const struct vr_pci_reg vf_regs[] = {
+    VR_PCI_REG(0x02, 2, "EXP_FLAGS", "version 2, type", .def = 2),
+    VR_PCI_REG(0x04, 4, "DEVCAP", "what it can", .def = 0x8000),
+    VR_PCI_REG(0x08, 2, "DEVCTL", "reset", .wmask = DEVCTL_FLR),
+    VR_PCI_REG(0x0a, 2, "DEVSTA", "errors seen", .w1c = 0x000f),
+    VR_PCI_REG(0x0c, 4, "LINKCAP", "speed and width; 0 on the root bus"),
+    VR_PCI_REG(0x24, 4, "DEVCAP2", "what else it can"),
+    VR_PCI_REG(0x2c, 4, "LINKCAP2", "speeds"),
+    VR_PCI_REG_END,
+};
+static const struct vr_pci_cap vf_cap = {
+    .name = "express",
+    .id = ID_EXPRESS,
+    .len = 0x3c,
+    .regs = vf_regs,
+    .written = express_written,
+};
+
 static const struct vr_pci_reg port_regs[] = {
     EXPRESS_REGS(0),
     VR_PCI_REG(0x0c, 4, "LINKCAP", "speed, width, tells whether it is up",
@@ -126,7 +145,8 @@ static const struct vr_pci_cap port_cap = {
 void vr_pci_add_express(struct vr_pci *pci, enum vr_pci_express_type type)
 {
     bool port = type == VR_PCI_ROOT_PORT;
-    unsigned at = vr_pci_add_cap(pci, port ? &port_cap : &endpoint_cap);
+    const struct vr_pci_cap *cap = port ? &port_cap : pci->host.vf ? &vf_cap : &endpoint_cap;
+    unsigned at = vr_pci_add_cap(pci, cap);
     pci->host.express = (uint16_t)at;
     vr_pci_set_def(pci, at + VR_PCI_EXP_FLAGS, 2, 2u | (uint32_t)type << 4);
     if (port) {
@@ -136,19 +156,19 @@ void vr_pci_add_express(struct vr_pci *pci, enum vr_pci_express_type type)
     }
 }
 
-void vr_pci_express_plugged(struct vr_pci *pci)
+void vr_pci_express_plugged(struct vr_pci *pci, const struct vr_pci_bus *bus)
 {
     unsigned at = pci->host.express;
     if (!at || pci->host.below) {
         return;
     }
-    bool link = pci->host.bus->bridge != NULL;
+    bool link = bus->bridge != NULL, own = link && !pci->host.vf;
     unsigned type = link ? VR_PCI_ENDPOINT : VR_PCI_INTEGRATED;
     vr_pci_set_def(pci, at + VR_PCI_EXP_FLAGS, 2, 2 | type << 4);
     vr_pci_set_def(pci, at + VR_PCI_EXP_LINKCAP, 4, link ? LINK : 0);
-    vr_pci_set_def(pci, at + VR_PCI_EXP_LINKSTA, 2, link ? LINK : 0);
+    vr_pci_set_def(pci, at + VR_PCI_EXP_LINKSTA, 2, own ? LINK : 0);
     vr_pci_set_def(pci, at + VR_PCI_EXP_LINKCAP2, 4, link ? 2 : 0);
-    vr_pci_set_def(pci, at + VR_PCI_EXP_LINKCTL2, 2, link ? 1 : 0);
+    vr_pci_set_def(pci, at + VR_PCI_EXP_LINKCTL2, 2, own ? 1 : 0);
 }
 
 /* --- MSI --- */

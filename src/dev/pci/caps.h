@@ -9,7 +9,7 @@ enum { VR_PCI_PM_CSR = 4 }; /* offset in the power management capability */
 /* Power management: D0 and D3hot, in which it neither decodes nor masters. */
 void vr_pci_add_power(struct vr_pci *pci);
 
-/* PCI Express capability. */
+/* PCI Express capability. A VF has the link's that its PF shows. */
 enum vr_pci_express_type {
     VR_PCI_ENDPOINT = 0,
     VR_PCI_ROOT_PORT = 4,
@@ -34,7 +34,8 @@ enum {
     VR_PCI_EXP_LINKCTL2 = 0x30,
 };
 void vr_pci_add_express(struct vr_pci *pci, enum vr_pci_express_type type);
-void vr_pci_express_plugged(struct vr_pci *pci); /* the bus says where it is */
+/* The bus says where it is. */
+void vr_pci_express_plugged(struct vr_pci *pci, const struct vr_pci_bus *bus);
 
 /* Message-signalled interrupts: @count (a power of two, up to 32) vectors with masks. */
 void vr_pci_add_msi(struct vr_pci *pci, unsigned count);

@@ -5,6 +5,7 @@
 #include "dev/pci/bus.h"
 #include "dev/pci/caps.h"
 #include "dev/pci/msix.h"
+#include "dev/pci/sriov.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +30,20 @@ static const struct vr_pci_reg pci_type0_regs[] = {
     PCI_HEADER_REGS,
     VR_PCI_REG(0x2c, 2, "SUBVENDOR", "subsystem vendor id"),
     VR_PCI_REG(0x2e, 2, "SUBDEVICE", "subsystem id"),
+    VR_PCI_REG_END,
+};
+
+/* 9.3.4.1: most of a VF's header is its PF's. */
+static const struct vr_pci_reg pci_vf_regs[] = {
+    VR_PCI_REG(0x00, 4, "ID", "not told: its PF knows", .def = UINT32_MAX),
+    VR_PCI_REG(0x04, 2, "COMMAND", "may it master", .wmask = VR_PCI_CMD_MASTER),
+    VR_PCI_REG(0x06, 2, "STATUS", "capabilities, errors", .w1c = VR_PCI_STATUS_ERRORS),
+    VR_PCI_REG(0x08, 1, "REVISION", "revision"),
+    VR_PCI_REG(0x09, 1, "INTERFACE", "class code: programming interface"),
+    VR_PCI_REG(0x0a, 2, "CLASS", "class code"),
+    VR_PCI_REG(0x2c, 2, "SUBVENDOR", "subsystem vendor id"),
+    VR_PCI_REG(0x2e, 2, "SUBDEVICE", "subsystem id"),
+    VR_PCI_REG(0x34, 1, "CAP_PTR", "first capability"),
     VR_PCI_REG_END,
 };
 
@@ -99,7 +114,7 @@ static uint64_t pci_bar_len(const struct vr_pci *pci, unsigned bar)
     return pci->host.dev->cls->windows[pci->host.cls->bar[bar].window].len;
 }
 
-static void pci_init_bar(struct vr_pci *pci, unsigned bar)
+void vr_pci_lay_bar(struct vr_pci *pci, unsigned at, unsigned bar)
 {
     static const uint8_t types[] = {
         [VR_PCI_BAR_IO] = 1,
@@ -118,10 +133,10 @@ static void pci_init_bar(struct vr_pci *pci, unsigned bar)
         VR_PCI_REG(4, 4, "BAR_HIGH", "its upper half", .wmask = (uint32_t)(~(len - 1) >> 32)),
         VR_PCI_REG_END,
     };
-    pci_lay(pci, VR_PCI_BAR + 4 * bar, regs);
+    pci_lay(pci, at, regs);
     if (pci_bar_is_64(pci->host.cls, bar)) {
         vr_assert(bar + 1 < (pci->host.cls->bridge ? 2 : VR_PCI_BARS));
-        pci_lay(pci, VR_PCI_BAR + 4 * bar, high);
+        pci_lay(pci, at, high);
     }
 }
 
@@ -137,15 +152,26 @@ static uint64_t pci_bar_addr(const struct vr_pci *pci, unsigned bar)
                                              : low;
 }
 
-/* Is the function awake (D0)? */
-static bool pci_awake(const struct vr_pci *pci)
+/* Where the window is, for the bus; false: the function does not decode it now. */
+static bool pci_bar_decoded(const struct vr_pci *pci, unsigned bar, uint64_t *ret_addr)
+{
+    bool io = pci->host.cls->bar[bar].kind == VR_PCI_BAR_IO;
+    if (pci->host.vf) {
+        return vr_pci_sriov_addr(pci, bar, ret_addr);
+    }
+    *ret_addr = pci_bar_addr(pci, bar);
+    return (pci->config[VR_PCI_COMMAND] & (io ? VR_PCI_CMD_IO : VR_PCI_CMD_MEM)) &&
+           vr_pci_is_awake(pci);
+}
+
+bool vr_pci_is_awake(const struct vr_pci *pci)
 {
     return !pci->host.power || (pci->config[pci->host.power + VR_PCI_PM_CSR] & 3) == 0;
 }
 
 bool vr_pci_is_master(const struct vr_pci *pci)
 {
-    return (pci->config[VR_PCI_COMMAND] & VR_PCI_CMD_MASTER) && pci_awake(pci);
+    return (pci->config[VR_PCI_COMMAND] & VR_PCI_CMD_MASTER) && vr_pci_is_awake(pci);
 }
 
 static void pci_unmap_bar(struct vr_pci *pci, unsigned bar)
@@ -161,18 +187,23 @@ static void pci_unmap_bar(struct vr_pci *pci, unsigned bar)
  * machine has there, and they lie in the host bridge's windows. */
 static int pci_bar_prio(const struct vr_pci *pci, unsigned bar)
 {
-    return -1 - (int)((vr_pci_bus_index(pci->host.bus) << 8 | pci->host.devfn) * VR_PCI_BARS + bar);
+    /* A VF is behind all that its PF's place can have: routing ids reach beyond a bus. */
+    unsigned place = vr_pci_bus_index(pci->host.bus) << 8 | pci->host.devfn;
+    unsigned vf = 0;
+    if (pci->host.pf) {
+        place = vr_pci_bus_index(pci->host.bus) << 8 | pci->host.pf->host.devfn;
+        vf = 1u + pci->host.vf_index;
+    }
+    return -1 - (int)((place + vf * VR_PCI_BUSES * VR_PCI_DEVFNS) * VR_PCI_BARS + bar);
 }
 
 static void pci_map_bar(struct vr_pci *pci, unsigned bar)
 {
     struct vr_pci_host *h = &pci->host;
     bool io = h->cls->bar[bar].kind == VR_PCI_BAR_IO;
-    bool decode =
-        (pci->config[VR_PCI_COMMAND] & (io ? VR_PCI_CMD_IO : VR_PCI_CMD_MEM)) && pci_awake(pci);
-    uint64_t gpa = 0;
-    decode =
-        decode && vr_pci_bus_route(h->bus, io, pci_bar_addr(pci, bar), pci_bar_len(pci, bar), &gpa);
+    uint64_t addr = 0, gpa = 0;
+    bool decode = pci_bar_decoded(pci, bar, &addr) &&
+                  vr_pci_bus_route(h->bus, io, addr, pci_bar_len(pci, bar), &gpa);
     if (h->bar_mapped[bar] && (!decode || h->bar_gpa[bar] != gpa)) {
         pci_unmap_bar(pci, bar);
     }
@@ -195,6 +226,7 @@ void vr_pci_remap(struct vr_pci *pci)
             pci_map_bar(pci, i);
         }
     }
+    vr_pci_sriov_remap(pci);
 }
 
 void vr_pci_unmap(struct vr_pci *pci)
@@ -214,14 +246,17 @@ static bool pci_has_messages(const struct vr_pci *pci)
 void vr_pci_sync_intx(struct vr_pci *pci)
 {
     bool level = (pci->config[VR_PCI_STATUS] & VR_PCI_STATUS_INTX) &&
-                 !(vr_pci_get(pci, VR_PCI_COMMAND, 2) & VR_PCI_CMD_NO_INTX) && pci_awake(pci) &&
-                 !pci_has_messages(pci);
+                 !(vr_pci_get(pci, VR_PCI_COMMAND, 2) & VR_PCI_CMD_NO_INTX) &&
+                 vr_pci_is_awake(pci) && !pci_has_messages(pci);
     vr_irq_set(&pci->host.irq, level);
 }
 
 void vr_pci_set_intx(struct vr_pci *pci, bool level)
 {
     vr_assert(pci->host.cls->intx);
+    if (pci->host.vf) {
+        return;
+    }
     uint8_t was = pci->config[VR_PCI_STATUS];
     pci->config[VR_PCI_STATUS] =
         (uint8_t)(level ? was | VR_PCI_STATUS_INTX : was & ~VR_PCI_STATUS_INTX);
@@ -336,25 +371,38 @@ void vr_pci_add_regs(struct vr_pci *pci, const struct vr_pci_reg *regs)
 
 /* --- Life --- */
 
-void vr_pci_init(struct vr_dev *dev, const struct vr_pci_class *cls)
+/* What a function and a virtual one have in common. */
+static struct vr_pci *pci_begin(struct vr_dev *dev, const struct vr_pci_class *cls, bool vf)
 {
     struct vr_pci *pci = vr_pci_of(dev);
     vr_assert(pci && dev->cls->windows[VR_PCI_WINDOW].read == vr_pci_config_read);
-    pci->host =
-        (struct vr_pci_host){.dev = dev, .cls = cls, .cap_end = 0x40, .ext_end = VR_PCI_EXT};
-    pci_lay(pci, 0, cls->bridge ? pci_type1_regs : pci_type0_regs);
-    vr_pci_set_def(pci, VR_PCI_VENDOR, 2, cls->vendor);
-    vr_pci_set_def(pci, VR_PCI_DEVICE, 2, cls->device);
+    pci->host = (struct vr_pci_host){
+        .dev = dev, .cls = cls, .vf = vf, .cap_end = 0x40, .ext_end = VR_PCI_EXT};
+    pci_lay(pci, 0, vf ? pci_vf_regs : cls->bridge ? pci_type1_regs : pci_type0_regs);
     vr_pci_set_def(pci, VR_PCI_REVISION, 4, cls->class_code << 8 | cls->revision);
-    vr_pci_set_def(pci, VR_PCI_HEADER, 1, cls->bridge);
-    vr_pci_set_def(pci, VR_PCI_INT_PIN, 1, cls->intx);
     if (!cls->bridge) {
         vr_pci_set_def(pci, VR_PCI_SUBVENDOR, 2, cls->subvendor);
         vr_pci_set_def(pci, VR_PCI_SUBDEVICE, 2, cls->subdevice);
     }
+    return pci;
+}
+
+void vr_pci_init_vf(struct vr_dev *dev, const struct vr_pci_class *cls)
+{
+    vr_assert(!cls->bridge);
+    (void)pci_begin(dev, cls, true);
+}
+
+void vr_pci_init(struct vr_dev *dev, const struct vr_pci_class *cls)
+{
+    struct vr_pci *pci = pci_begin(dev, cls, false);
+    vr_pci_set_def(pci, VR_PCI_VENDOR, 2, cls->vendor);
+    vr_pci_set_def(pci, VR_PCI_DEVICE, 2, cls->device);
+    vr_pci_set_def(pci, VR_PCI_HEADER, 1, cls->bridge);
+    vr_pci_set_def(pci, VR_PCI_INT_PIN, 1, cls->intx);
     for (unsigned i = 0; i < VR_PCI_BARS; i++) {
         if (cls->bar[i].kind != VR_PCI_BAR_NONE) {
-            pci_init_bar(pci, i);
+            vr_pci_lay_bar(pci, VR_PCI_BAR + 4 * i, i);
         }
     }
 }
@@ -362,7 +410,11 @@ void vr_pci_init(struct vr_dev *dev, const struct vr_pci_class *cls)
 void vr_pci_reset(struct vr_dev *dev)
 {
     struct vr_pci *pci = vr_pci_of(dev);
+    vr_assert(pci);
     memcpy(pci->config, pci->host.def, sizeof(pci->config));
+    if (pci->host.sriov) {
+        vr_pci_sriov_was_reset(pci);
+    }
     vr_pci_remap(pci);
     vr_pci_sync_intx(pci);
 }
@@ -387,18 +439,23 @@ int vr_pci_loaded(struct vr_dev *dev, struct vr_error *err)
                           i, pci->config[i], h->def[i]);
         }
     }
-    vr_pci_remap(pci);
-    vr_pci_sync_intx(pci);
-    return 0;
+    int r = h->sriov ? vr_pci_sriov_loaded(pci, err) : 0;
+    if (r == 0) {
+        vr_pci_remap(pci);
+        vr_pci_sync_intx(pci);
+    }
+    return r;
 }
 
 void vr_pci_fini(struct vr_dev *dev)
 {
     struct vr_pci *pci = vr_pci_of(dev);
-    if (pci->host.bus) {
-        memset(pci->host.bar_mapped, 0, sizeof(pci->host.bar_mapped)); /* vr_dev_destroy did */
+    vr_assert(pci);
+    memset(pci->host.bar_mapped, 0, sizeof(pci->host.bar_mapped)); /* vr_dev_destroy did */
+    if (pci->host.bus && !pci->host.vf) {
         vr_pci_unplug(pci);
     }
+    vr_pci_sriov_detach(pci);
 }
 
 #define VR_SELF struct vr_pci

@@ -24,6 +24,7 @@
 struct vr_msix;
 struct vr_pci;
 struct vr_pci_bus;
+struct vr_pci_sriov;
 
 enum { VR_PCI_CONFIG = 4096, VR_PCI_KEPT = 512, VR_PCI_BARS = 6, VR_PCI_CAPS = 12 };
 
@@ -114,7 +115,7 @@ struct vr_pci_cap_at {
 struct vr_pci_host {
     struct vr_dev *dev;
     const struct vr_pci_class *cls;
-    struct vr_pci_bus *bus;   /* NULL: not plugged in */
+    struct vr_pci_bus *bus;   /* NULL: not plugged in; a VF: not enabled */
     struct vr_pci_bus *below; /* NULL: not a bridge */
     uint8_t devfn;            /* device << 3 | function */
     uint8_t cap_count;
@@ -123,6 +124,11 @@ struct vr_pci_host {
     uint16_t express, power, msi, aer; /* where these capabilities are; 0: not there */
     struct vr_irq irq;                 /* INTA, as wired by the bus */
     struct vr_msix *msix;              /* NULL: none */
+    struct vr_pci_sriov *sriov;        /* of a PF; NULL: it is none */
+    uint16_t sriov_cap;                /* where that capability is */
+    bool vf;                           /* it is a virtual function; */
+    uint16_t vf_index;                 /* which one */
+    struct vr_pci *pf;                 /* of whom; NULL: of nobody yet */
     uint64_t bar_gpa[VR_PCI_BARS];     /* where it is mapped */
     bool bar_mapped[VR_PCI_BARS];
     /* What the tables say of each byte. */
@@ -184,13 +190,17 @@ static inline uint32_t vr_pci_get(const struct vr_pci *pci, unsigned off, unsign
 void vr_pci_put(struct vr_pci *pci, unsigned off, unsigned width, uint32_t val);
 
 /* Under the device's lock: drive the INTx pin. It is seen while the guest did not disable it and
- * neither MSI nor MSI-X is on. */
+ * neither MSI nor MSI-X is on. A VF has none: nothing happens. */
 void vr_pci_set_intx(struct vr_pci *pci, bool level);
 void vr_pci_sync_intx(struct vr_pci *pci); /* after any of that changed */
 /* May it master the bus: read and write memory, send messages? */
 bool vr_pci_is_master(const struct vr_pci *pci);
 /* Map the windows as base address registers, command and the bridges above have it. */
 void vr_pci_remap(struct vr_pci *pci);
+/* For the files of this folder: what a base address register of @bar's kind and length holds, at
+ * @at; D0? */
+void vr_pci_lay_bar(struct vr_pci *pci, unsigned at, unsigned bar);
+bool vr_pci_is_awake(const struct vr_pci *pci);
 /* As the guest's function-level reset. */
 void vr_pci_function_reset(struct vr_pci *pci);
 

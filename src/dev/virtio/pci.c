@@ -8,7 +8,10 @@
  *
  * DMA and messages need the bus master bit; without it queues stand still.
  *
- * Specification: VIRTIO 1.3, section 4.1.
+ * SR-IOV (option vfs): the function is a PF, offers SR_IOV, and can have as many VFs, which are
+ * devices of the same class.
+ *
+ * Specification: VIRTIO 1.3, sections 4.1 and 6.
  */
 #include "dev/virtio/pci.h"
 
@@ -17,6 +20,8 @@
 
 enum { PCI_VENDOR = 0x1af4, PCI_DEVICE = 0x1040, PCI_SUBDEVICE = 0x1100, REVISION = 1 };
 enum { BAR_MSIX = 1, BAR_REGS = 4 };
+/* VFs follow their PF, as functions of its device or, behind a port, by ARI. */
+enum { VF_OFFSET = 1, VF_STRIDE = 1 };
 enum { ID_VENDOR_SPECIFIC = 0x09 };
 
 /* virtio_pci_common_cfg (4.1.4.3) */
@@ -501,8 +506,14 @@ static void vpci_init(struct vr_dev *d)
 {
     struct vr_virtio_pci *s = vpci_of(d);
     struct vr_virtio *v = vr_virtio_of(d);
-    vr_pci_init(d, &vpci_pci);
-    vr_pci_set_def(&s->pci, VR_PCI_DEVICE, 2, PCI_DEVICE + v->host.cls->device_id);
+    bool vf = s->sriov_pf[0];
+    uint16_t device = (uint16_t)(PCI_DEVICE + v->host.cls->device_id);
+    if (vf) {
+        vr_pci_init_vf(d, &vpci_pci);
+    } else {
+        vr_pci_init(d, &vpci_pci);
+        vr_pci_set_def(&s->pci, VR_PCI_DEVICE, 2, device);
+    }
     for (unsigned i = 0; i < VR_COUNT(vpci_codes); i++) {
         if (vpci_codes[i].device_id == v->host.cls->device_id) {
             vr_pci_set_def(&s->pci, VR_PCI_CLASS + 1, 2, vpci_codes[i].class_code);
@@ -514,9 +525,20 @@ static void vpci_init(struct vr_dev *d)
     vpci_add_cap(&s->pci, &vpci_cap, CAP_DEVICE, VR_VIRTIO_PCI_DEVICE, 0x1000);
     vpci_add_cap(&s->pci, &vpci_notify_cap, CAP_NOTIFY, VR_VIRTIO_PCI_NOTIFY, 0x1000);
     vpci_add_cap(&s->pci, &vpci_cfg_cap, CAP_CFG, 0, 0);
-    vr_pci_add_power(&s->pci);
+    if (!vf) {
+        vr_pci_add_power(&s->pci);
+    }
     vr_pci_add_express(&s->pci, VR_PCI_ENDPOINT);
-    vr_pci_add_aer(&s->pci, false);
+    if (!vf) {
+        vr_pci_add_aer(&s->pci, false);
+    }
+    if (vf || s->vfs) {
+        vr_pci_add_ari(&s->pci);
+    }
+    if (!vf && s->vfs) {
+        vr_pci_add_sriov(&s->pci, &s->sriov, s->vfs, device, VF_OFFSET, VF_STRIDE);
+        v->host.features = VR_VIRTIO_F_SR_IOV;
+    }
     v->host.no_dma = true;
 }
 
@@ -543,5 +565,6 @@ const struct vr_virtio_transport vr_virtio_pci = {
 const struct vr_field vr_virtio_pci_fields[] = {
     VR_PCI_FIELDS(pci),
     VR_MSIX_FIELDS(msix),
+    VR_HOST(sriov, "VFs, attached by the board; their state is in configuration space"),
     VR_FIELD_END,
 };

@@ -29,7 +29,7 @@ uint64_t vr_virtio_offered(struct vr_virtio *v)
     return VR_VIRTIO_F_VERSION_1 | VR_VIRTIO_F_INDIRECT_DESC | VR_VIRTIO_F_EVENT_IDX |
            (v->opt.packed ? VR_VIRTIO_F_RING_PACKED : 0) |
            (v->opt.in_order ? VR_VIRTIO_F_IN_ORDER : 0) | v->host.transport->features |
-           (cls->features ? cls->features(v->host.dev) : 0);
+           v->host.features | (cls->features ? cls->features(v->host.dev) : 0);
 }
 
 void vr_virtio_config_changed(struct vr_virtio *v)

@@ -33,6 +33,7 @@ enum { VR_VIRTIO_NO_VECTOR = 0xffff };
 #define VR_VIRTIO_F_VERSION_1         (UINT64_C(1) << 32)
 #define VR_VIRTIO_F_RING_PACKED       (UINT64_C(1) << 34)
 #define VR_VIRTIO_F_IN_ORDER          (UINT64_C(1) << 35)
+#define VR_VIRTIO_F_SR_IOV            (UINT64_C(1) << 37)
 #define VR_VIRTIO_F_NOTIFICATION_DATA (UINT64_C(1) << 38)
 #define VR_VIRTIO_F_RING_RESET        (UINT64_C(1) << 40)
 
@@ -82,6 +83,7 @@ struct vr_virtio_host {
     const struct vr_virtio_class *cls;
     const struct vr_virtio_transport *transport;
     struct vr_virtq *vq;
+    uint64_t features;      /* that its place on its transport adds */
     unsigned queue_count;   /* that this one has: the class's, or fewer if its init says so */
     struct vr_chain *chain; /* scratch for the device's handlers, owned */
     struct vr_irq irq;      /* for transports with one wire */
