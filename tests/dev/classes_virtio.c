@@ -394,6 +394,24 @@ static const struct class_hooks hooks[] = {
         .random = true,
     },
 };
+/* A PF, and a VF. */
+static const struct class_hooks physical = {
+    .cls = &vr_virtio_rng_pci_class,
+    .opts = "vfs=9",
+    .setup = virtio_setup,
+    .outside = virtio_outside,
+    .wires = virtio_wires,
+    .work = virtio_work,
+    .random = true,
+};
+static const struct class_hooks virtual = {
+    .cls = &vr_virtio_balloon_pci_class,
+    .opts = "reporting=on,sriov_pf=net0",
+    .setup = virtio_setup,
+    .outside = virtio_balloon_outside,
+    .wires = virtio_wires,
+    .work = virtio_work,
+};
 static const struct class_hooks others = {
     .setup = virtio_setup,
     .outside = virtio_outside,
@@ -405,14 +423,15 @@ static const struct class_hooks others = {
 static const struct vr_dev_class *const twins[][2] = {
     {&vr_virtio_blk_pci_class, &vr_virtio_blk_mmio_class},
     {&vr_virtio_net_pci_class, &vr_virtio_net_mmio_class},
-    {&vr_virtio_rng_pci_class, &vr_virtio_rng_mmio_class},
-    {&vr_virtio_balloon_pci_class, &vr_virtio_balloon_mmio_class},
 };
 
 const struct class_hooks *virtio_hooks(const struct vr_dev_class *cls)
 {
     bool is_virtio = cls->windows[0].read == vr_virtio_mmio_read ||
                      cls->windows[VR_VIRTIO_PCI_REGS].read == vr_virtio_pci_read;
+    if (cls == physical.cls || cls == virtual.cls) {
+        return cls == physical.cls ? &physical : &virtual;
+    }
     for (unsigned i = 0; i < VR_COUNT(twins); i++) {
         cls = twins[i][0] == cls ? twins[i][1] : cls;
     }

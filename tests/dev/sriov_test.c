@@ -8,8 +8,8 @@
 
 #include "base/bits.h"
 #include "dev/pci/caps.h"
-#include "dev/virtio/class.h"
 #include "dev/virtio/blk.h"
+#include "dev/virtio/class.h"
 #include "dev/virtio/rng.h"
 #include "virtio_fakes.h"
 #include <errno.h>

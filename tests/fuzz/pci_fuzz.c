@@ -11,6 +11,7 @@
 #include "core/snap.h"
 #include "dev/pci/host.h"
 #include "dev/pci/root_port.h"
+#include "dev/pci/sriov.h"
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/console.h"
 #include "dev/virtio/rng.h"
@@ -20,7 +21,7 @@
 
 #define KEEPS(c) ((c) ? (void)0 : abort())
 
-enum { RAM_LEN = 64 << 10, OP = 8, FUNCTIONS = 5 };
+enum { RAM_LEN = 64 << 10, OP = 8, FUNCTIONS = 7, VFS = 5 };
 #define RAM_GPA UINT64_C(0x80000000)
 #define ECAM    UINT64_C(0x30000000)
 
@@ -29,15 +30,20 @@ struct tree {
     struct vr_ram *ram;
     struct vr_region region;
     struct vr_view_cache cache;
-    struct vr_dev *host, *fn[FUNCTIONS]; /* a port; behind it rng; on the root bus the others */
+    struct vr_dev *host,
+        *fn[FUNCTIONS]; /* a port; behind it rng, and its VFs last; on the root bus the others */
 };
 
 static struct vr_dev *tree_add(struct tree *t, const struct vr_dev_class *cls, const char *id,
-                               struct vr_pci_bus *bus, unsigned devfn)
+                               const char *opts, struct vr_pci_bus *bus, unsigned devfn)
 {
     struct vr_dev *dev = NULL;
-    KEEPS(vr_dev_create(cls, id, NULL, &t->env, &dev, NULL) == 0);
-    KEEPS(vr_pci_plug(bus, devfn, vr_pci_of(dev), NULL) == 0);
+    KEEPS(vr_dev_create(cls, id, opts, &t->env, &dev, NULL) == 0);
+    if (bus) {
+        KEEPS(vr_pci_plug(bus, devfn, vr_pci_of(dev), NULL) == 0);
+    } else {
+        KEEPS(vr_pci_sriov_attach(vr_pci_of(t->fn[1]), devfn - 1, vr_pci_of(dev), NULL) == 0);
+    }
     return dev;
 }
 
@@ -54,11 +60,16 @@ static void tree_init(struct tree *t)
     KEEPS(vr_dev_create(&vr_pci_host_class, "pci", NULL, &t->env, &t->host, NULL) == 0);
     KEEPS(vr_dev_map(t->host, VR_PCI_HOST_ECAM, t->env.mem, ECAM, NULL) == 0);
     struct vr_pci_bus *bus = &vr_pci_host_root(t->host)->bus;
-    t->fn[0] = tree_add(t, &vr_pci_root_port_class, "port", bus, 1 << 3);
-    t->fn[1] = tree_add(t, &vr_virtio_rng_pci_class, "rng", vr_pci_root_port_bus(t->fn[0]), 0);
-    t->fn[2] = tree_add(t, &vr_virtio_balloon_pci_class, "balloon", bus, 2 << 3);
-    t->fn[3] = tree_add(t, &vr_virtio_console_pci_class, "console", bus, 3 << 3);
-    t->fn[4] = tree_add(t, &vr_virtio_rng_pci_class, "rng2", bus, 4 << 3);
+    t->fn[0] = tree_add(t, &vr_pci_root_port_class, "port", NULL, bus, 1 << 3);
+    t->fn[1] =
+        tree_add(t, &vr_virtio_rng_pci_class, "rng", "vfs=2", vr_pci_root_port_bus(t->fn[0]), 0);
+    t->fn[2] = tree_add(t, &vr_virtio_balloon_pci_class, "balloon", NULL, bus, 2 << 3);
+    t->fn[3] = tree_add(t, &vr_virtio_console_pci_class, "console", NULL, bus, 3 << 3);
+    t->fn[4] = tree_add(t, &vr_virtio_rng_pci_class, "rng2", NULL, bus, 4 << 3);
+    for (unsigned i = VFS; i < FUNCTIONS; i++) {
+        const char *id = i == VFS ? "vf0" : "vf1";
+        t->fn[i] = tree_add(t, &vr_virtio_rng_pci_class, id, "sriov_pf=rng", NULL, i - VFS + 1);
+    }
     vr_dev_reset(t->fn[0]); /* its slot has power */
 }
 
@@ -85,6 +96,14 @@ static void tree_access(struct tree *t, uint64_t gpa, unsigned width, uint64_t v
     }
 }
 
+/* Where its configuration space is, once the port's bus is 1. */
+static uint64_t tree_config(unsigned where)
+{
+    return ECAM + (where == 1     ? 1u << 20
+                   : where >= VFS ? (1u << 20) + ((where - VFS + 1) << 12)
+                                  : (where ? where : 1u) << 15);
+}
+
 static void tree_op(struct tree *t, const uint8_t *p)
 {
     static const uint32_t patterns[] = {0,          UINT32_MAX, 0x40000000, 0x80000000,
@@ -97,8 +116,7 @@ static void tree_op(struct tree *t, const uint8_t *p)
     case 0: /* configuration space, mostly where something is */
     case 1:
         off = p[0] & 0x80 ? off & 0xfff : off & 0x1ff;
-        tree_access(t, ECAM + (where == 1 ? 1u << 20 : (where ? where : 1u) << 15) + off, width,
-                    val, write);
+        tree_access(t, tree_config(where) + off, width, val, write);
         break;
     case 2: /* where the windows are */
     case 3: {
@@ -123,12 +141,18 @@ static void tree_op(struct tree *t, const uint8_t *p)
         tree_access(t, ECAM + (1 << 15) + 0x20, 4, 0x40104010, true);
         tree_access(t, ECAM + (1 << 15) + 4, 2, 7, true);
         for (unsigned i = 1; i < FUNCTIONS; i++) {
-            uint64_t at = ECAM + (i == 1 ? 1u << 20 : i << 15);
+            uint64_t at = tree_config(i);
             tree_access(t, at + 0x14, 4, 0x40000000 + i * 0x100000, true);
             tree_access(t, at + 0x20, 4, 0x40008000 + i * 0x100000, true);
             tree_access(t, at + 0x24, 4, 0, true);
             tree_access(t, at + 4, 2, 6, true);
         }
+        /* Both VFs, behind the rest. */
+        off = vr_pci_of(t->fn[1])->host.sriov_cap;
+        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_NUM, 2, 2, true);
+        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_BAR + 4, 4, 0x40180000, true);
+        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_BAR + 16, 4, 0x40190000, true);
+        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_CONTROL, 2, 9, true);
         break;
     default:
         tree_access(t, (uint64_t)raw << (off & 31), width, val, write && raw >> 28 != 8);
@@ -141,7 +165,7 @@ static void tree_op(struct tree *t, const uint8_t *p)
 /* What no guest can change. */
 static void tree_check(struct tree *t)
 {
-    static const uint16_t ids[FUNCTIONS] = {0x000c, 0x1044, 0x1045, 0x1043, 0x1044};
+    static const uint16_t ids[FUNCTIONS] = {0x000c, 0x1044, 0x1045, 0x1043, 0x1044, 0xffff, 0xffff};
     for (unsigned i = 0; i < FUNCTIONS; i++) {
         const struct vr_pci *pci = vr_pci_of(t->fn[i]);
         KEEPS(vr_pci_get(pci, VR_PCI_DEVICE, 2) == ids[i]);
