@@ -35,6 +35,7 @@ int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_
     m->env.request = machine_on_request;
     m->env.event = machine_on_event;
     m->env.opaque = m;
+    vr_mutex_init(&m->dirty_lock);
     vr_mutex_init(&m->change);
     vr_mutex_init(&m->lock);
     vr_cond_init(&m->asked);
@@ -68,6 +69,7 @@ void vr_machine_destroy(struct vr_machine *m)
         return;
     }
     vr_machine_kill(m);
+    vr_assert(!m->dirty); /* who counts written pages stops before */
     /* The loop still runs: until a device is gone its host end may make it interrupt a vCPU. */
     while (m->dev_count) {
         vr_dev_destroy(m->devs[--m->dev_count]);
@@ -94,6 +96,7 @@ void vr_machine_destroy(struct vr_machine *m)
     vr_cond_fini(&m->end_cond);
     vr_mutex_fini(&m->lock);
     vr_mutex_fini(&m->change);
+    vr_mutex_fini(&m->dirty_lock);
     free(m);
 }
 

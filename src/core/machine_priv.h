@@ -17,6 +17,8 @@ struct vr_machine_owned {
     struct vr_machine_owned *next;
 };
 
+struct vr_dirty;
+
 struct vr_machine {
     char name[32];
     struct vr_env env;
@@ -40,6 +42,9 @@ struct vr_machine {
     void (*on_event)(void *opaque, const struct vr_event *event);
     void *on_event_opaque;
 
+    struct vr_mutex dirty_lock; /* guards who counts written pages; nothing is taken under it */
+    struct vr_dirty *dirty;     /* all who do */
+
     struct vr_mutex change; /* one change of run state at a time; taken before everything else */
     struct vireo_thread *control;
 
@@ -52,6 +57,7 @@ struct vr_machine {
     bool go;                     /* vCPU threads may enter run() */
     bool dying;                  /* threads return */
     unsigned in_run;             /* vCPU threads inside run() */
+    unsigned protecting;         /* who wait in vr_machine_protect, for out_cond */
     unsigned placing;            /* vCPU threads that are on their way to their processors */
     struct vr_error place_error; /* code 0: all got there */
     struct vr_exit pending;
@@ -69,6 +75,9 @@ int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
 void vr_machine_halt(struct vr_machine *m);
 /* Let them go, as RUNNING; with @m->change held. */
 void vr_machine_go(struct vr_machine *m);
+/* Every vCPU forgets which memory it may write without telling: what it writes after this returned,
+ * it tells of. Not from the machine's own threads, nor from its loop's. */
+void vr_machine_protect(struct vr_machine *m);
 /* Nothing in flight in any device; with @m->change held, halted. */
 void vr_machine_quiesce(struct vr_machine *m);
 /* STOPPED for good, unless started again; with @m->change held, halted. */

@@ -66,12 +66,14 @@ void vr_ram_wrote(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_t
     uint64_t end = off + len, first = off >> VR_PAGE_SHIFT, last = (end - 1) >> VR_PAGE_SHIFT;
     uint64_t run = UINT64_MAX; /* first page of a run with code */
     for (uint64_t page = first; page <= last; page++) {
-        bool code =
-            atomic_load_explicit(&ram->page_flags[page], memory_order_relaxed) & VR_PAGE_CODE;
+        uint8_t flags = atomic_load_explicit(&ram->page_flags[page], memory_order_relaxed);
+        bool code = flags & VR_PAGE_CODE;
+        if (VR_UNLIKELY(flags)) {
+            /* Those who are told drop what they hold; whoever translates the page anew, or asks
+             * what was written, sets it again. */
+            atomic_fetch_and(&ram->page_flags[page], (uint8_t) ~(VR_PAGE_CODE | VR_PAGE_CLEAN));
+        }
         if (VR_UNLIKELY(code)) {
-            /* Those who are told drop what they hold; whoever translates the page anew sets it
-             * again. */
-            atomic_fetch_and(&ram->page_flags[page], (uint8_t)~VR_PAGE_CODE);
             run = run == UINT64_MAX ? page : run;
         } else if (!code && VR_UNLIKELY(run != UINT64_MAX)) {
             uint64_t from = run << VR_PAGE_SHIFT;

@@ -71,7 +71,7 @@ static void run_vcpu_main(void *opaque)
         vcpu->ops->run(vcpu);
         vr_mutex_lock(&m->lock);
         vcpu->in_run = false;
-        if (--m->in_run == 0) {
+        if (--m->in_run == 0 || m->protecting) {
             vr_cond_broadcast(&m->out_cond);
         }
     }
@@ -92,6 +92,46 @@ void vr_machine_halt(struct vr_machine *m)
     }
     vr_mutex_unlock(&m->lock);
     vr_clock_stop(m->env.clock);
+}
+
+void vr_vcpu_protected(struct vr_vcpu *vcpu, uint64_t asked)
+{
+    struct vr_machine *m = vcpu->machine;
+    atomic_store(&vcpu->protect_done, asked);
+    if (m) {
+        vr_mutex_lock(&m->lock);
+        if (m->protecting) {
+            vr_cond_broadcast(&m->out_cond);
+        }
+        vr_mutex_unlock(&m->lock);
+    }
+}
+
+/* A vCPU that is not in run() does what it was asked before it runs the guest's code again. */
+static bool run_all_protected(const struct vr_machine *m, const uint64_t *asked)
+{
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        if (m->vcpus[i]->in_run && atomic_load(&m->vcpus[i]->protect_done) < asked[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void vr_machine_protect(struct vr_machine *m)
+{
+    uint64_t asked[VR_MAX_VCPUS];
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        asked[i] = atomic_fetch_add(&m->vcpus[i]->protect_asked, 1) + 1;
+        vr_vcpu_notify(m->vcpus[i]);
+    }
+    vr_mutex_lock(&m->lock);
+    m->protecting++;
+    while (!run_all_protected(m, asked)) {
+        vr_cond_wait(&m->out_cond, &m->lock);
+    }
+    m->protecting--;
+    vr_mutex_unlock(&m->lock);
 }
 
 void vr_machine_go(struct vr_machine *m)

@@ -27,7 +27,8 @@ enum { VR_PAGE_SHIFT = 12, VR_PAGE_SIZE = 1 << VR_PAGE_SHIFT };
 
 /* Bits of vr_ram.page_flags. A set bit makes every writer call vr_ram_wrote after it wrote. */
 enum {
-    VR_PAGE_CODE = 1, /* some engine holds translations of this page: tell code_written */
+    VR_PAGE_CODE = 1,  /* some engine holds translations of this page: tell code_written */
+    VR_PAGE_CLEAN = 2, /* not written since somebody asked which pages are (core/dirty.h) */
 };
 
 /* Guest memory: one shared mapping of a memory file, so that others may map it too. */
@@ -123,9 +124,19 @@ static inline int VR_MUST vr_ram_create(const char *name, uint64_t len, struct v
     return vr_ram_create_as(name, len, NULL, ret_ram, err);
 }
 void vr_ram_destroy(struct vr_ram *ram);
-/* Every writer of guest RAM calls this after writing [off, off+len): pages with VR_PAGE_CODE lose
- * it, and are reported to every vr_space_on_code_written listener. Cheap when no flag is set. */
+/* Every writer of guest RAM calls this after writing [off, off+len): its pages lose VR_PAGE_CLEAN,
+ * and those with VR_PAGE_CODE lose it and are reported to every vr_space_on_code_written listener.
+ * Cheap when no flag is set. */
 void vr_ram_wrote(struct vr_space *space, struct vr_ram *ram, uint64_t off, uint64_t len);
+/* The CPU that calls this is about to write the page at @off, without telling from then on, until
+ * it is asked to forget what it may write (vr_vcpu_protected). */
+static inline void vr_ram_will_write(struct vr_ram *ram, uint64_t off)
+{
+    _Atomic uint8_t *flags = &ram->page_flags[off >> VR_PAGE_SHIFT];
+    if (VR_UNLIKELY(atomic_load_explicit(flags, memory_order_relaxed) & VR_PAGE_CLEAN)) {
+        atomic_fetch_and(flags, (uint8_t)~VR_PAGE_CLEAN);
+    }
+}
 /* Give the host's pages that lie wholly in [off, off+len) back to it; they read as zero from then
  * on, and come back when they are written. The rest of the range stays as it is. *ret_bytes: how
  * many were given. Code in them is reported as if they were written. Errors are the host's. */

@@ -20,6 +20,8 @@ void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_
     atomic_init(&vcpu->kicked, false);
     atomic_init(&vcpu->attention, false);
     atomic_init(&vcpu->sleeping, false);
+    atomic_init(&vcpu->protect_asked, 0);
+    atomic_init(&vcpu->protect_done, 0);
     vr_mutex_init(&vcpu->lock);
     vr_cond_init(&vcpu->wake);
 }

@@ -42,6 +42,9 @@ struct vr_vcpu {
     atomic_bool attention; /* an interrupt line, an invalidation: leave straight-line code */
     atomic_bool sleeping;  /* in vr_vcpu_sleep, or about to be */
     bool in_run;           /* machine: thread is between run() and its return; under machine lock */
+    /* How often it was asked to forget which memory it may write without telling, and which of
+     * these times it did. An engine compares them when it sees `attention`. */
+    _Atomic uint64_t protect_asked, protect_done;
 };
 
 void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_machine *machine,
@@ -51,6 +54,9 @@ void vr_vcpu_fini(struct vr_vcpu *vcpu);
 void vr_vcpu_notify(struct vr_vcpu *vcpu);
 /* Any thread: make run() return (implies notify). */
 void vr_vcpu_kick(struct vr_vcpu *vcpu);
+/* Engine, own thread, between two instructions and with no lock held: it has forgotten every right
+ * to write memory that it had when protect_asked was @asked; vr_machine_protect is told. */
+void vr_vcpu_protected(struct vr_vcpu *vcpu, uint64_t asked);
 /* Engine, own thread: sleep until attention or kicked is set; clears neither. */
 void vr_vcpu_sleep(struct vr_vcpu *vcpu);
 

@@ -202,6 +202,11 @@ void vr_code_drain(struct vr_cpu *cpu)
         vr_tlb_flush(cpu);
         vr_code_flush(cpu);
     }
+    uint64_t asked = atomic_load(&cpu->vcpu.protect_asked);
+    if (VR_UNLIKELY(asked != atomic_load(&cpu->vcpu.protect_done))) {
+        vr_tlb_protect_all(cpu);
+        vr_vcpu_protected(&cpu->vcpu, asked);
+    }
     if (!atomic_load(&c->inbox_count)) {
         return;
     }

@@ -192,8 +192,9 @@ static inline bool vr_tlb_hits(const struct vr_cpu *cpu, uint64_t va, enum vr_ac
 /* Bring a displaced entry back that allows @access at @va (VR_EXEC: in the fetch set); false: none.
  */
 bool vr_tlb_recall(struct vr_cpu *cpu, uint64_t va, enum vr_access access);
-/* No entry lets anyone write the page at @gpa without the slow path any more. */
+/* No entry lets anyone write the page at @gpa without the slow path any more; nor any page. */
 void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa);
+void vr_tlb_protect_all(struct vr_cpu *cpu);
 /* Entries of the page at @gpa in @mode get @code; all entries do. */
 void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint32_t *code);
 void vr_tlb_reset_code(struct vr_cpu *cpu, const uint32_t *code);

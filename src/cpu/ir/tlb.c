@@ -90,6 +90,22 @@ void vr_tlb_protect(struct vr_cpu *cpu, uint64_t gpa)
     }
 }
 
+void vr_tlb_protect_all(struct vr_cpu *cpu)
+{
+    vr_mirror_protect_all(cpu);
+    for (unsigned m = 0; m < VR_MMU_MODES; m++) {
+        struct vr_tlb *tlb = &cpu->tlb[m];
+        for (unsigned i = 0; i < VR_TLB_SIZE; i++) {
+            if (tlb->used >> i / TLB_PART & 1) {
+                tlb->entry[i].tag[VR_WRITE] = 0;
+            }
+        }
+        for (unsigned i = 0; i < VR_TLB_VICTIMS; i++) {
+            tlb->victim[i].tag[VR_WRITE] = 0;
+        }
+    }
+}
+
 void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint32_t *code)
 {
     struct vr_tlb *tlb = &cpu->tlb[mode];

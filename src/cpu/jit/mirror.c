@@ -402,11 +402,23 @@ void vr_mirror_protect(struct vr_cpu *cpu, uint64_t gpa)
     }
 }
 
+void vr_mirror_protect_all(struct vr_cpu *cpu)
+{
+    struct vr_mirrors *all = cpu->mirrors;
+    if (all && all->pages) {
+        for (unsigned i = 0; i < all->count; i++) {
+            mirror_clear(cpu, &all->m[i]);
+        }
+        memset(all->written, 0, sizeof(all->written));
+    }
+}
+
 /* What a page of the guest would be in a mirror. */
 struct mirror_view {
-    const struct vr_ram *ram;
+    struct vr_ram *ram;
     uint64_t gpa, off;
-    bool write, large, code;
+    bool write, large;
+    uint8_t held; /* flags of a page that the guest may write, and must not unseen */
 };
 
 static bool mirror_look(struct vr_cpu *cpu, uint64_t va, struct mirror_view *ret_view)
@@ -422,14 +434,15 @@ static bool mirror_look(struct vr_cpu *cpu, uint64_t va, struct mirror_view *ret
         return false;
     }
     uint64_t off = w->ram_off + (gpa - w->gpa);
-    bool code = atomic_load(&w->ram->page_flags[off >> VR_PAGE_SHIFT]) != 0;
+    uint8_t flags = atomic_load(&w->ram->page_flags[off >> VR_PAGE_SHIFT]);
+    bool may_write = x.prot & 1 << VR_WRITE && !w->rom && !cpu->trace;
     *ret_view = (struct mirror_view){
         .ram = w->ram,
         .gpa = gpa,
         .off = off,
-        .write = x.prot & 1 << VR_WRITE && !w->rom && !cpu->trace && !code,
+        .write = may_write && !flags,
         .large = x.page_bytes > VR_PAGE_SIZE,
-        .code = code && x.prot & 1 << VR_WRITE,
+        .held = may_write ? flags : 0,
     };
     return true;
 }
@@ -520,8 +533,12 @@ void vr_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write)
         mirror_pay(m);
         return;
     }
+    if (write && v.held == VR_PAGE_CLEAN) {
+        vr_ram_will_write(v.ram, v.off);
+        v.write = true;
+    }
     if (write && !v.write) {
-        m->churn += v.code; /* code that is being written: each write faults */
+        m->churn += v.held != 0; /* code that is being written: each write faults */
         mirror_pay(m);
         return;
     }

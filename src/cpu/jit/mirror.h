@@ -45,6 +45,8 @@ void vr_mirror_sample(struct vr_cpu *cpu);
 void vr_mirror_flush(struct vr_cpu *cpu);
 void vr_mirror_flush_page(struct vr_cpu *cpu, uint64_t va);
 void vr_mirror_protect(struct vr_cpu *cpu, uint64_t gpa);
+/* The right to write any page: asked for by the host, so it does not count against the guest. */
+void vr_mirror_protect_all(struct vr_cpu *cpu);
 
 /* Direct code faulted at @va: map its page, if that is allowed and pays. */
 void vr_mirror_fault(struct vr_cpu *cpu, uint64_t va, bool write);

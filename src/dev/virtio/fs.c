@@ -68,7 +68,8 @@ static void fs_done(struct vr_fs_req *io, uint32_t len)
     struct vr_virtq *q = &s->vq[r->queue];
     vr_dev_lock(&s->dev);
     s->in_flight[r->queue]--;
-    uint64_t left = len;
+    /* An answer of no more than a head says that something failed, perhaps half way. */
+    uint64_t left = len > sizeof(struct fuse_out_header) ? len : UINT64_MAX;
     for (unsigned i = 0; i < io->out_count && left; i++) {
         uint64_t n = io->out[i].iov_len < left ? io->out[i].iov_len : left;
         vr_dma_wrote(s->dev.env->mem, &s->dev.dma, r->gpa[i], n);

@@ -136,8 +136,9 @@ static void scsi_finish(struct scsi *s, struct scsi_cmd *c)
         head[11] = response;
         memcpy(head + ANSWER_HEAD, r->sense, sense);
         vr_iov_put(c->iov + c->read_count, c->write_count, 0, head, ANSWER_HEAD + sense);
-        uint64_t written = ANSWER_HEAD + (uint64_t)s->sense_size + (done ? r->in_moved : 0);
-        scsi_cmd_wrote(c, written);
+        uint64_t answer = ANSWER_HEAD + (uint64_t)s->sense_size;
+        uint64_t written = answer + (done ? r->in_moved : 0);
+        scsi_cmd_wrote(c, answer + r->in_moved);
         vr_virtq_push(q, c->tag, (uint32_t)written);
     }
     if (c->link) {

@@ -1,0 +1,257 @@
+/* Accounts of written pages. See dirty.h. */
+#include "core/dirty.h"
+
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "core/machine_priv.h"
+#include "vireo/host_barrier.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { WORD_BITS = 64 };
+
+struct dirty_ram {
+    const struct vr_machine_ram *of;
+    uint64_t pages;
+    uint64_t *bits; /* of pages in the account */
+};
+
+struct vr_dirty {
+    struct vr_machine *m;
+    struct vr_dirty *next;
+    unsigned count;
+    uint64_t found; /* pages that were put in since the owner's last fetch */
+    struct dirty_ram ram[];
+};
+
+static void dirty_free(struct vr_dirty *d)
+{
+    for (unsigned i = 0; d && i < d->count; i++) {
+        free(d->ram[i].bits);
+    }
+    free(d);
+}
+
+/* The machine's list has the newest first; the account has the oldest. */
+static int dirty_create(struct vr_machine *m, struct vr_dirty **ret_dirty, struct vr_error *err)
+{
+    unsigned count = 0;
+    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        count += ram->region.kind == VR_REGION_RAM;
+    }
+    struct vr_dirty *d = vr_zalloc(sizeof(*d) + count * sizeof(d->ram[0]));
+    if (!d) {
+        return vr_err(err, -ENOMEM, "no memory to count written pages");
+    }
+    d->m = m;
+    d->count = count;
+    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        if (ram->region.kind != VR_REGION_RAM) {
+            continue;
+        }
+        struct dirty_ram *mine = &d->ram[--count];
+        mine->of = ram;
+        mine->pages = ram->ram->len >> VR_PAGE_SHIFT;
+        mine->bits = vr_zalloc_array((mine->pages + WORD_BITS - 1) / WORD_BITS, sizeof(uint64_t));
+        if (!mine->bits) {
+            dirty_free(d);
+            return vr_err(err, -ENOMEM, "no memory to count written pages of '%s'", ram->name);
+        }
+    }
+    *ret_dirty = d;
+    return 0;
+}
+
+/* Put the page into every account. */
+static void dirty_note_locked(struct vr_machine *m, const struct vr_ram *ram, uint64_t page)
+{
+    for (struct vr_dirty *d = m->dirty; d; d = d->next) {
+        for (unsigned i = 0; i < d->count; i++) {
+            if (d->ram[i].of->ram == ram) {
+                uint64_t *word = &d->ram[i].bits[page / WORD_BITS];
+                uint64_t bit = UINT64_C(1) << page % WORD_BITS;
+                d->found += !(*word & bit);
+                *word |= bit;
+            }
+        }
+    }
+}
+
+/* Eight flags at a time: most pages are clean. */
+static bool dirty_all_clean(const _Atomic uint8_t *flags)
+{
+    uint64_t eight;
+    memcpy(&eight, (const void *)flags, sizeof(eight));
+    return (eight & UINT64_C(0x0101010101010101) * VR_PAGE_CLEAN) ==
+           UINT64_C(0x0101010101010101) * VR_PAGE_CLEAN;
+}
+
+/* What was written goes into the accounts, and all of it is clean then. A page whose flag is seen
+ * set was not written, or is being written by somebody who will look at the flag afterwards. */
+static void dirty_collect_ram_locked(struct vr_machine *m, struct vr_ram *ram)
+{
+    uint64_t pages = ram->len >> VR_PAGE_SHIFT;
+    for (uint64_t page = 0; page < pages; page++) {
+        _Atomic uint8_t *flags = &ram->page_flags[page];
+        if (page % 8 == 0 && pages - page >= 8 && dirty_all_clean(flags)) {
+            page += 7;
+        } else if (!(atomic_fetch_or(flags, VR_PAGE_CLEAN) & VR_PAGE_CLEAN)) {
+            dirty_note_locked(m, ram, page);
+        }
+    }
+}
+
+/* Of all the memory that @d covers. Then the lock is let go, and vCPUs are asked also if nothing
+ * was found: what another account found a moment ago they may not have answered yet. */
+static void dirty_collect_locked(struct vr_machine *m, const struct vr_dirty *d)
+{
+    for (unsigned i = 0; i < d->count; i++) {
+        dirty_collect_ram_locked(m, d->ram[i].of->ram);
+    }
+}
+
+static void dirty_settle(struct vr_machine *m)
+{
+    vr_machine_protect(m);
+    /* A writer writes, then loads the flag; we stored the flag, and the caller then reads. */
+    vireo_barrier_full();
+}
+
+int vr_dirty_start(struct vr_machine *m, struct vr_dirty **ret_dirty, struct vr_error *err)
+{
+    struct vr_dirty *d = NULL;
+    int r = dirty_create(m, &d, err);
+    if (r < 0) {
+        return r;
+    }
+    vr_mutex_lock(&m->dirty_lock);
+    dirty_collect_locked(m, d); /* for those who count already; what they find later we find too */
+    d->next = m->dirty;
+    m->dirty = d;
+    vr_mutex_unlock(&m->dirty_lock);
+    dirty_settle(m);
+    *ret_dirty = d;
+    return 0;
+}
+
+void vr_dirty_stop(struct vr_dirty *d)
+{
+    if (!d) {
+        return;
+    }
+    struct vr_machine *m = d->m;
+    vr_mutex_lock(&m->dirty_lock);
+    struct vr_dirty **link = &m->dirty;
+    while (*link != d) {
+        link = &(*link)->next;
+    }
+    *link = d->next;
+    for (unsigned i = 0; !m->dirty && i < d->count; i++) {
+        struct vr_ram *ram = d->ram[i].of->ram;
+        for (uint64_t page = 0; page < d->ram[i].pages; page++) {
+            atomic_fetch_and(&ram->page_flags[page], (uint8_t)~VR_PAGE_CLEAN);
+        }
+    }
+    vr_mutex_unlock(&m->dirty_lock);
+    dirty_free(d);
+}
+
+unsigned vr_dirty_ram_count(const struct vr_dirty *d)
+{
+    return d->count;
+}
+
+struct vr_ram *vr_dirty_ram(const struct vr_dirty *d, unsigned i)
+{
+    vr_assert(i < d->count);
+    return d->ram[i].of->ram;
+}
+
+const char *vr_dirty_ram_name(const struct vr_dirty *d, unsigned i)
+{
+    vr_assert(i < d->count);
+    return d->ram[i].of->name;
+}
+
+uint64_t vr_dirty_fetch(struct vr_dirty *d)
+{
+    vr_mutex_lock(&d->m->dirty_lock);
+    dirty_collect_locked(d->m, d);
+    uint64_t found = d->found;
+    d->found = 0;
+    vr_mutex_unlock(&d->m->dirty_lock);
+    dirty_settle(d->m);
+    return found;
+}
+
+uint64_t vr_dirty_count(struct vr_dirty *d)
+{
+    uint64_t count = 0;
+    vr_mutex_lock(&d->m->dirty_lock);
+    for (unsigned i = 0; i < d->count; i++) {
+        for (uint64_t w = 0; w < (d->ram[i].pages + WORD_BITS - 1) / WORD_BITS; w++) {
+            count += (unsigned)__builtin_popcountll(d->ram[i].bits[w]);
+        }
+    }
+    vr_mutex_unlock(&d->m->dirty_lock);
+    return count;
+}
+
+/* The first page at or after @page whose bit is @is; ram->pages: none. */
+static uint64_t dirty_next(const struct dirty_ram *ram, uint64_t page, bool is)
+{
+    while (page < ram->pages) {
+        uint64_t word = ram->bits[page / WORD_BITS];
+        word = (is ? word : ~word) >> page % WORD_BITS;
+        if (word) {
+            page += (unsigned)__builtin_ctzll(word);
+            break;
+        }
+        page = (page / WORD_BITS + 1) * WORD_BITS;
+    }
+    return page < ram->pages ? page : ram->pages;
+}
+
+static void dirty_set(struct dirty_ram *ram, uint64_t page, uint64_t count, bool is)
+{
+    for (uint64_t end = page + count; page < end; page++) {
+        uint64_t bit = UINT64_C(1) << page % WORD_BITS;
+        uint64_t *word = &ram->bits[page / WORD_BITS];
+        *word = is ? *word | bit : *word & ~bit;
+    }
+}
+
+uint64_t vr_dirty_take(struct vr_dirty *d, unsigned i, uint64_t *page, uint64_t max)
+{
+    vr_assert(i < d->count);
+    struct dirty_ram *ram = &d->ram[i];
+    vr_mutex_lock(&d->m->dirty_lock);
+    uint64_t first = dirty_next(ram, *page, true), end = dirty_next(ram, first, false);
+    uint64_t n = end - first < max ? end - first : max;
+    dirty_set(ram, first, n, false);
+    vr_mutex_unlock(&d->m->dirty_lock);
+    *page = first;
+    return n;
+}
+
+void vr_dirty_add(struct vr_dirty *d, unsigned i, uint64_t page, uint64_t count)
+{
+    vr_assert(i < d->count && vr_in_range(page, count, d->ram[i].pages));
+    vr_mutex_lock(&d->m->dirty_lock);
+    dirty_set(&d->ram[i], page, count, true);
+    vr_mutex_unlock(&d->m->dirty_lock);
+}
+
+void vr_dirty_drop(struct vr_dirty *d, const struct vr_ram *ram, uint64_t off, uint64_t len)
+{
+    vr_assert(vr_in_range(off, len, ram->len));
+    uint64_t first = (off + VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT, end = (off + len) >> VR_PAGE_SHIFT;
+    vr_mutex_lock(&d->m->dirty_lock);
+    for (unsigned i = 0; i < d->count; i++) {
+        if (d->ram[i].of->ram == ram && first < end) {
+            dirty_set(&d->ram[i], first, end - first, false);
+        }
+    }
+    vr_mutex_unlock(&d->m->dirty_lock);
+}
