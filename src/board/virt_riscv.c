@@ -462,8 +462,10 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->config.builtin_sbi = !o->firmware;
     v->config.satp_max = virt_satp_max(o);
     virt_choose_engine(v, o);
+    v->wanted = o;
     r = o->append && !v->append ? vr_err(err, -ENOMEM, "no memory for a machine")
                                 : virt_build(v, o, err);
+    v->wanted = NULL;
     if (r < 0) {
         vr_virt_destroy(v);
         return r;

@@ -7,6 +7,7 @@
 #include "board/catalog.h"
 #include "board/virt_riscv_priv.h"
 #include "dev/pci/host.h"
+#include "dev/pci/sriov.h"
 #include "dev/virtio/mmio.h"
 
 #include <errno.h>
@@ -20,7 +21,10 @@ int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, 
              struct vr_dev **ret_dev, struct vr_error *err)
 {
     struct vr_dev *dev;
-    int r = vr_dev_create(cls, id, opts, vr_machine_env(v->machine), &dev, err);
+    char more[1200];
+    int r = virt_pf_opts(v, cls, id, opts, more, sizeof(more), err);
+    r = r < 0 ? r
+              : vr_dev_create(cls, id, *more ? more : opts, vr_machine_env(v->machine), &dev, err);
     if (r < 0) {
         return r;
     }
@@ -76,7 +80,11 @@ int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const cha
                     const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
 {
     struct vr_pci_bus *bus = &vr_pci_host_root(v->pci)->bus;
+    char pf[VIRT_ID_LEN];
     unsigned devfn;
+    if (virt_vf_of(opts, pf)) {
+        return virt_add_vf(v, cls, id, opts, pf, ret_dev, err);
+    }
     int r = vr_pci_bus_place(bus, 1, &devfn, err);
     if (r < 0) {
         return vr_err_in(err, r, "%s", id);
@@ -205,7 +213,7 @@ bool vr_virt_pci_row(struct vr_virt *v, unsigned i, struct vr_virt_pci *ret_row)
         const struct vr_pci *port = pci->host.bus->bridge;
         if (port) {
             vr_dev_lock(port->host.dev);
-            ret_row->bus = port->config[PCI_SECONDARY_BUS];
+            ret_row->bus = port->config[PCI_SECONDARY_BUS] + vr_pci_sriov_bus(pci);
             vr_dev_unlock(port->host.dev);
         }
         snprintf(ret_row->place, sizeof(ret_row->place), "%s%s%02x.%x",

@@ -37,7 +37,7 @@
 #define VIRT_RAM_MAX       (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
 
 enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11, VIRT_IRQ_PCI = 32 };
-enum { VIRT_DEVS = 32 };
+enum { VIRT_DEVS = 32, VIRT_ID_LEN = 32 };
 enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 
 /* A device and where it stands. */
@@ -52,6 +52,7 @@ struct vr_flash_file;
 struct vr_virt {
     struct vr_machine *machine;
     struct vr_log *log;
+    const struct vr_virt_opts *wanted; /* during create */
     struct rv_hart *hart[VR_MAX_VCPUS];
     struct rv_config config;
     unsigned cpus;
@@ -113,6 +114,14 @@ int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *opts,
                      struct vr_error *err) VR_MUST;
 /* The SCSI controller with its units (virt_riscv_scsi.c). */
 int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
+/* SR-IOV (virt_riscv_sriov.c). Do @opts make a device a virtual function, and of whom? */
+bool virt_vf_of(const char *opts, char ret_pf[VIRT_ID_LEN]);
+/* Such a device; what its PF is called. */
+int virt_add_vf(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
+                const char *pf_id, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* The options of a device that others want to be virtual functions of; "": nobody does. */
+int virt_pf_opts(const struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                 const char *opts, char *ret_opts, size_t size, struct vr_error *err) VR_MUST;
 /* The virtio console (virt_riscv_ports.c). */
 int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *opts,
                    struct vr_error *err) VR_MUST;

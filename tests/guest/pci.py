@@ -4,12 +4,10 @@ with MSI-X (APLIC and IMSICs), devices are removed, found again and reset, and t
 
 import hashlib
 import os
-import pathlib
 import re
-import tempfile
 
 import debian
-import vm
+import pci_tools
 from tap import Tap
 
 SCRIPT = r"""
@@ -68,24 +66,6 @@ section complaints dmesg -r -l emerg,alert,crit,err,warn
 USUAL = ("Memory resource size exceeds max for 32 bits", "EXT4-fs", "random: crng", "hw perfevents", "cacheinfo")
 
 
-def lspci_files():
-    """lspci and the libraries that it needs, for the guest's /test."""
-    files = {}
-    with tempfile.TemporaryDirectory() as tmp:
-        for deb in vm.fetched("debs", "pciutils"):
-            if re.match(r"(pciutils|libpci3|libkmod2|libudev1|zlib1g|liblzma5|libzstd1|libssl3\w*|libcap2)_",
-                        pathlib.Path(deb).name):
-                debian.run("dpkg-deb", "-x", deb, tmp)
-        for path in pathlib.Path(tmp).rglob("*"):
-            if path.name == "lspci" and path.is_file():
-                files["bin/lspci"] = path.read_bytes()
-            elif re.search(r"\.so\.[\d.]+$", path.name) and path.is_file():
-                soname = re.sub(r"(\.so\.\d+)\..*", r"\1", path.name)
-                files["lib/" + soname] = path.read_bytes()
-    assert "bin/lspci" in files and "lib/libpci.so.3" in files, sorted(files)
-    return files
-
-
 def check_lspci(text, msix):
     functions = re.split(r"^(?=[0-9a-f]{2}:[0-9a-f]{2}\.)", text, flags=re.M)[1:]
     assert len(functions) == 6, text
@@ -107,7 +87,7 @@ with debian.scratch() as tmp:
     root = debian.copy(tmp)
     data = debian.sparse(tmp, "data.img", 8 << 20)
     data.write_bytes(os.urandom(8 << 20))
-    files = lspci_files()
+    files = pci_tools.lspci_files()
     for machine, msix in (("virt", False), ("virt,aia=aplic-imsic", True)):
         before = data.read_bytes()
         with tap.test(f"{machine}: a guest uses its PCI devices and powers off"):
