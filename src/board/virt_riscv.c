@@ -8,6 +8,7 @@
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/htif.h"
 #include "dev/misc/sifive_test.h"
+#include "dev/misc/vmgenid.h"
 #include "dev/timer/goldfish_rtc.h"
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/blk.h"
@@ -113,6 +114,24 @@ static void virt_hear(void *virt, const uint8_t *buf, size_t len)
     vr_mutex_unlock(&v->hear_lock);
 }
 
+static int virt_add_genid(struct vr_virt *v, struct vr_error *err)
+{
+    char opts[80];
+    uint64_t id[2];
+    int r = vr_random_bytes(id, sizeof(id), err);
+    if (r < 0) {
+        return r;
+    }
+    snprintf(opts, sizeof(opts), "low=%" PRIu64 ",high=%" PRIu64, id[0], id[1]);
+    return virt_add(v, &vr_vmgenid_class, "genid", opts, VIRT_GENID, 0x1000, vr_vmgenid_irq,
+                    VIRT_IRQ_GENID, &v->genid, err);
+}
+
+int vr_virt_new_generation(struct vr_virt *v, struct vr_error *err)
+{
+    return vr_vmgenid_renew(v->genid, err);
+}
+
 static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     struct vr_dev *dev;
@@ -140,6 +159,9 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
                  o->epoch_ns ? o->epoch_ns : vireo_realtime_ns());
         r = virt_add(v, &vr_goldfish_rtc_class, "rtc", opts, VIRT_RTC, 0x1000, vr_goldfish_rtc_irq,
                      VIRT_IRQ_RTC, &dev, err);
+    }
+    if (r == 0) {
+        r = virt_add_genid(v, err);
     }
     if (r == 0) {
         r = virt_add(v, &vr_fw_cfg_class, "fw_cfg", NULL, VIRT_FW_CFG, 0x18, NULL, 0, &dev, err);

@@ -140,6 +140,10 @@ int vr_virt_cdrom_change(struct vr_virt *virt, unsigned target, const char *path
                          struct vr_error *err) VR_MUST;
 /* Press the power button. -ENODEV: the machine has none, or the guest does not listen. */
 int vr_virt_power_button(struct vr_virt *virt, struct vr_error *err) VR_MUST;
+/* The guest goes on from a state from which it, or another, may have gone on before (a fork, a
+ * snapshot that was restored; not a migration): give it a new generation ID, at which it makes its
+ * random numbers anew. Once the state was loaded, before it runs. */
+int vr_virt_new_generation(struct vr_virt *virt, struct vr_error *err) VR_MUST;
 /* What vireo_vm_balloon_* do (vireo/vm.h). */
 int vr_virt_balloon_set(struct vr_virt *virt, uint64_t bytes, struct vr_error *err) VR_MUST;
 int vr_virt_balloon_get(struct vr_virt *virt, struct vireo_balloon *ret_balloon,

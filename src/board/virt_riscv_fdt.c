@@ -18,7 +18,7 @@ enum {
     PHANDLE_IMSIC_M,
     PHANDLE_IMSIC_S,
 };
-enum { IRQ_LEVEL_HIGH = 4 }; /* the second cell of an interrupt of the APLIC */
+enum { IRQ_EDGE_RISING = 1, IRQ_LEVEL_HIGH = 4 }; /* the second cell of an interrupt of the APLIC */
 
 static void fdt_cpu(struct vr_virt *v, unsigned i)
 {
@@ -140,7 +140,7 @@ static void fdt_device(struct vr_virt *v, const struct virt_dev *d)
     }
     at.irq_parent = !at.irq_count ? 0 : v->aia ? PHANDLE_APLIC_S : PHANDLE_PLIC;
     if (v->aia && at.irq_count == 1) {
-        at.irq[at.irq_count++] = IRQ_LEVEL_HIGH;
+        at.irq[at.irq_count++] = d->dev == v->genid ? IRQ_EDGE_RISING : IRQ_LEVEL_HIGH;
     }
     at.phandle = d->dev == v->test ? PHANDLE_TEST : 0;
     if (d->dev == v->pci) {

@@ -18,6 +18,7 @@
 #define VIRT_ROM_LEN       UINT64_C(0xf000)
 #define VIRT_TEST          UINT64_C(0x100000)
 #define VIRT_RTC           UINT64_C(0x101000)
+#define VIRT_GENID         UINT64_C(0x102000)
 #define VIRT_CLINT         UINT64_C(0x2000000)
 #define VIRT_SSWI          UINT64_C(0x2f00000)
 #define VIRT_PLIC          UINT64_C(0xc000000)
@@ -36,7 +37,13 @@
 #define VIRT_RAM           UINT64_C(0x80000000)
 #define VIRT_RAM_MAX       (UINT64_C(1) << 46) /* page tables reach 2^56; nobody has as much */
 
-enum { VIRT_IRQ_MMIO = 1, VIRT_IRQ_UART = 10, VIRT_IRQ_RTC = 11, VIRT_IRQ_PCI = 32 };
+enum {
+    VIRT_IRQ_MMIO = 1,
+    VIRT_IRQ_UART = 10,
+    VIRT_IRQ_RTC = 11,
+    VIRT_IRQ_GENID = 12,
+    VIRT_IRQ_PCI = 32
+};
 enum { VIRT_DEVS = 32, VIRT_ID_LEN = 32 };
 enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 
@@ -64,7 +71,7 @@ struct vr_virt {
     enum vr_virt_aia aia;
     struct vr_dev *irqchip; /* where the devices' wires end: PLIC or APLIC */
     struct vr_dev *imsic_m, *imsic_s;
-    struct vr_dev *clint, *uart, *test;
+    struct vr_dev *clint, *uart, *test, *genid;
     struct vr_dev *pci;                            /* host bridge */
     bool virtio_mmio;                              /* virtio devices are not on PCI */
     unsigned mmio_slots;                           /* taken */

@@ -9,6 +9,7 @@
 #include "dev/irqchip/imsic.h"
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
+#include "dev/misc/vmgenid.h"
 #include "dev/timer/goldfish_rtc.h"
 #include "dev/timer/i6300esb.h"
 
@@ -32,6 +33,12 @@ static unsigned uart_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
 static unsigned rtc_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
 {
     ret_wires[0] = vr_goldfish_rtc_irq(dev);
+    return 1;
+}
+
+static unsigned genid_wires(struct vr_dev *dev, struct vr_irq **ret_wires)
+{
+    ret_wires[0] = vr_vmgenid_irq(dev);
     return 1;
 }
 
@@ -190,6 +197,7 @@ static const struct class_hooks hooks[] = {
     {.cls = &vr_imsic_class, .opts = "harts=3", .wires = imsic_wires, .outside = imsic_outside},
     {.cls = &vr_uart16550_class, .wires = uart_wires},
     {.cls = &vr_goldfish_rtc_class, .opts = "epoch_ns=0x123456789abcdef", .wires = rtc_wires},
+    {.cls = &vr_vmgenid_class, .opts = "low=7,high=0xfedcba9876543210", .wires = genid_wires},
     {.cls = &vr_i6300esb_class, .outside = esb_outside, .forget = esb_forget},
     {.cls = &vr_fw_cfg_class, .plug = fw_plug, .outside = fw_outside},
 };

@@ -7,6 +7,7 @@
 #include "dev/irqchip/plic.h"
 #include "dev/misc/fw_cfg.h"
 #include "dev/misc/sifive_test.h"
+#include "dev/misc/vmgenid.h"
 #include "dev/timer/goldfish_rtc.h"
 #include "rig.h"
 #include <libfdt.h>
@@ -127,6 +128,14 @@ static void serial_and_clock(void **state)
     off = node(&t, "/rtc@101000", "google,goldfish-rtc");
     check_reg(&t, off, &at);
     assert_int_equal(cell(&t, off, "interrupts", 0), 11);
+    vr_fdt_destroy(t.fdt);
+
+    at.gpa[0] = 0x102000;
+    at.irq[0] = 12;
+    describe(&t, &vr_vmgenid_class, NULL, &at);
+    off = node(&t, "/rng@102000", "microsoft,vmgenid");
+    check_reg(&t, off, &at);
+    assert_int_equal(cell(&t, off, "interrupts", 0), 12);
     vr_fdt_destroy(t.fdt);
 }
 
