@@ -156,10 +156,24 @@ VIREO_API uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t
 /* Bytes that the host has found memory for, in a view of a file for what differs from it;
  * UINT64_MAX: the host cannot tell (macOS, Windows). */
 VIREO_API uint64_t vireo_shmem_used(const struct vireo_shmem *mem);
+/* What is given back of a view of a file is whole pieces of this size, counted from its beginning.
+ */
+enum { VIREO_SHMEM_PIECE_BYTES = 2 << 20 };
 /* Zero [off, off+len), whole pages, and give the memory back to the host, from a view of a file
- * where that is 2 MiB or more at once. -ERANGE, ... */
+ * whole pieces. -ERANGE, ... */
 VIREO_API int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t len,
                                   struct vr_error *err) VIREO_MUST;
+
+/* From now on @mem, which shares its file, is a private view of that file: what is written stays in
+ * this process, and the file (mem->base_fd) is what it was. Nobody else may have it mapped for
+ * writing from then on. In one step for who accesses it, at the same address. -EINVAL: it is a view
+ * already, or in huge pages; -ENOTSUP: on Windows; -ENOMEM. */
+VIREO_API int vireo_shmem_make_view(struct vireo_shmem *mem, struct vr_error *err) VIREO_MUST;
+/* Of which pieces of @piece_bytes (whole pages) has the view @mem pages of its own, because they
+ * were written? @ret_changed has one element a piece, the last may be a part. -EINVAL: it is no
+ * view; -ENOTSUP: the host does not tell (not Linux, or without /proc). */
+VIREO_API int vireo_shmem_changed(const struct vireo_shmem *mem, uint64_t piece_bytes,
+                                  bool *ret_changed, struct vr_error *err) VIREO_MUST;
 
 #ifdef __cplusplus
 }

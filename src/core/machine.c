@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "core/machine_priv.h"
+#include "core/ram_fork.h"
 #include "vireo/host_memory.h"
 
 #include <errno.h>
@@ -186,6 +187,34 @@ void vr_machine_ram_view(struct vr_machine *m, int fd, uint64_t off)
     m->ram_view = true;
     m->ram_fd = fd;
     m->ram_off = off;
+}
+
+/* The one memory; NULL: there is another number of them. */
+static struct vr_machine_ram *machine_only_ram(struct vr_machine *m)
+{
+    struct vr_machine_ram *only = NULL;
+    for (struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        if (ram->region.kind == VR_REGION_RAM) {
+            if (only) {
+                return NULL;
+            }
+            only = ram;
+        }
+    }
+    return only;
+}
+
+int vr_machine_freeze_ram(struct vr_machine *m, struct vr_ram_frozen **ret_frozen,
+                          struct vr_error *err)
+{
+    struct vr_machine_ram *ram = machine_only_ram(m);
+    if (!ram) {
+        return vr_err(err, -ENOTSUP, "machine '%s' has more memories than one", m->name);
+    }
+    /* Mirrors map the file for writing; CPUs forget them before they run again. */
+    int r =
+        ram->ram->mem.fd >= 0 ? vr_space_move(m->env.mem, &ram->region, ram->region.gpa, err) : 0;
+    return r < 0 ? r : vr_ram_freeze(ram->ram, ret_frozen, err);
 }
 
 int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uint64_t len,

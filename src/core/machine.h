@@ -136,6 +136,11 @@ int vr_machine_save_state(struct vr_machine *m, struct vr_snap *snap, vr_machine
                           void *opaque, struct vr_error *err) VR_MUST;
 int vr_machine_load_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,
                           void *opaque, struct vr_error *err) VR_MUST;
+/* RAM as it is, shared copy on write from now on (core/ram_fork.h). While nothing moves: from a
+ * vr_machine_ram_fn. -ENOTSUP: not of this machine, or not on this host. */
+struct vr_ram_frozen;
+int vr_machine_freeze_ram(struct vr_machine *m, struct vr_ram_frozen **ret_frozen,
+                          struct vr_error *err) VR_MUST;
 /* RAM number @i (not ROM), in the order it was added; NULL past the end. */
 struct vr_ram *vr_machine_ram(struct vr_machine *m, unsigned i, const char **ret_name);
 

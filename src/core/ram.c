@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/err.h"
 #include "core/dev.h"
+#include "core/ram_fork.h"
 #include "core/space_priv.h"
 #include "vireo/host_barrier.h"
 #include "vireo/host_memory.h"
@@ -39,6 +40,7 @@ int vr_ram_create_as(const char *name, uint64_t len, const struct vireo_shmem_op
 void vr_ram_destroy(struct vr_ram *ram)
 {
     if (ram) {
+        vr_ram_fork_destroy(ram);
         vireo_shmem_destroy(&ram->mem);
         free(ram->page_flags);
         free(ram);
@@ -98,7 +100,7 @@ int vr_ram_discard(struct vr_space *s, struct vr_ram *ram, uint64_t off, uint64_
         *ret_bytes = 0;
         return 0;
     }
-    int r = vireo_shmem_discard(&ram->mem, from, to - from, err);
+    int r = vr_ram_fork_discard(ram, from, to - from, err);
     if (r < 0) {
         return r;
     }

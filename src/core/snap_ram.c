@@ -1,6 +1,7 @@
 /* Sections made of guest memory: the pages that hold anything. */
 #include "base/bits.h"
 #include "base/err.h"
+#include "core/ram_fork.h"
 #include "core/snap_priv.h"
 #include "core/space.h"
 #include "vireo/host_memory.h"
@@ -22,7 +23,7 @@ static int snap_put_pages(struct vr_snap *s, const struct vr_ram *ram)
     for (uint64_t off = 0; r == 0 && off < ram->len; off += VR_PAGE_SIZE) {
         /* Only at 2 MiB steps, because asking the host costs more than looking at a page. */
         if (vr_is_aligned(off, UINT64_C(2) << 20)) {
-            off = vr_align_down(vireo_shmem_next_data(&ram->mem, off), VR_PAGE_SIZE);
+            off = vr_align_down(vr_ram_next_data(ram, off), VR_PAGE_SIZE);
             if (off >= ram->len) {
                 break;
             }
@@ -96,7 +97,7 @@ int vr_snap_load_ram(struct vr_snap *s, const char *section, struct vr_space *sp
     }
     r = snap_get_pages(body, ram, NULL, err);
     if (r == 0) {
-        r = vireo_shmem_discard(&ram->mem, 0, ram->len, err);
+        r = vr_ram_fork_discard(ram, 0, ram->len, err);
     }
     if (r < 0) {
         return vr_err_in(err, r, "restoring memory '%s'", section);

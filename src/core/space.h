@@ -22,6 +22,7 @@
 
 struct iovec;
 struct vr_dev;
+struct vr_ram_fork;
 
 enum { VR_PAGE_SHIFT = 12, VR_PAGE_SIZE = 1 << VR_PAGE_SHIFT };
 
@@ -37,6 +38,7 @@ struct vr_ram {
     uint64_t len;                /* bytes, a multiple of VR_PAGE_SIZE */
     struct vireo_shmem mem;      /* where it comes from */
     _Atomic uint8_t *page_flags; /* one byte a page */
+    struct vr_ram_fork *fork;    /* copy on write with others: ram_fork.h; NULL: never was */
 };
 
 enum vr_region_kind { VR_REGION_RAM, VR_REGION_ROM, VR_REGION_DEV };

@@ -37,3 +37,12 @@ int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t le
     (void)madvise(at, (size_t)len, MADV_FREE);
     return 0;
 }
+
+int vireo_shmem_changed(const struct vireo_shmem *mem, uint64_t piece_bytes, bool *ret_changed,
+                        struct vr_error *err)
+{
+    (void)mem;
+    (void)piece_bytes;
+    (void)ret_changed;
+    return vr_err(err, -ENOTSUP, "memory: macOS does not tell which pages were written");
+}

@@ -111,3 +111,26 @@ int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t le
     }
     return 0;
 }
+
+int vireo_shmem_changed(const struct vireo_shmem *mem, uint64_t piece_bytes, bool *ret_changed,
+                        struct vr_error *err)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), off = 0;
+    if (mem->base_fd < 0 || piece_bytes == 0 || !vr_is_aligned(piece_bytes, page)) {
+        return vr_err(err, -EINVAL, "memory: not a view of a file, in pieces of whole pages");
+    }
+    memset(ret_changed, 0, (mem->len + piece_bytes - 1) / piece_bytes * sizeof(*ret_changed));
+    while (off < mem->len) {
+        uint64_t own;
+        if (!shmem_own_pages(mem, off, mem->len, &own, NULL)) {
+            return vr_err(err, -ENOTSUP,
+                          "memory: this host does not tell which pages were written: is /proc "
+                          "mounted?");
+        }
+        if (own < mem->len) {
+            ret_changed[own / piece_bytes] = true;
+        }
+        off = (own / piece_bytes + 1) * piece_bytes;
+    }
+    return 0;
+}

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* A smaller piece would cost a mapping of its own, of which a process has 65530 on Linux. */
-#define SHMEM_PIECE (UINT64_C(2) << 20)
+#define SHMEM_PIECE ((uint64_t)VIREO_SHMEM_PIECE_BYTES)
 
 static int shmem_view(const char *name, uint64_t len, const struct vireo_shmem_opts *o,
                       struct vireo_shmem *ret_mem, struct vr_error *err)
@@ -132,4 +132,28 @@ void vireo_shmem_destroy(struct vireo_shmem *mem)
         close(mem->base_fd >= 0 ? mem->base_fd : mem->fd);
     }
     *mem = (struct vireo_shmem){.fd = -1, .base_fd = -1};
+}
+
+int vireo_shmem_make_view(struct vireo_shmem *mem, struct vr_error *err)
+{
+    struct vireo_map_opts m = {
+        .hva = mem->hva,
+        .prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
+        .flags = VIREO_MAP_REPLACE | VIREO_MAP_NORESERVE,
+        .file = true,
+        .fd = mem->fd,
+        .node = VIREO_NODE_ANY,
+    };
+    struct vireo_map map;
+    if (mem->fd < 0 || mem->map.page_bytes != (uint64_t)sysconf(_SC_PAGESIZE)) {
+        return vr_err(err, -EINVAL, "memory: only what is shared, in plain pages, becomes a view");
+    }
+    int r = vireo_map_create(mem->map.len, &m, &map, err);
+    if (r < 0) {
+        return vr_err_in(err, r, "memory: a view of itself");
+    }
+    mem->base_fd = mem->fd;
+    mem->base_off = 0;
+    mem->fd = -1;
+    return 0;
 }

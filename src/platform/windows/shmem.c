@@ -124,3 +124,18 @@ int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t le
     }
     return 0;
 }
+
+int vireo_shmem_make_view(struct vireo_shmem *mem, struct vr_error *err)
+{
+    (void)mem;
+    return vr_err(err, -ENOTSUP, "memory: views of files are not made on Windows");
+}
+
+int vireo_shmem_changed(const struct vireo_shmem *mem, uint64_t piece_bytes, bool *ret_changed,
+                        struct vr_error *err)
+{
+    (void)mem;
+    (void)piece_bytes;
+    (void)ret_changed;
+    return vr_err(err, -ENOTSUP, "memory: views of files are not made on Windows");
+}
