@@ -279,8 +279,25 @@ static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, stru
     return r;
 }
 
+/* Does a watchdog want to press a button? */
+static bool virt_wants_button(const struct vr_virt_opts *o)
+{
+    for (unsigned i = 0; i < o->device_count; i++) {
+        const char *opts = o->device[i].opts;
+        if (strcmp(o->device[i].cls, "i6300esb") == 0 && opts && strstr(opts, "action=shutdown")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
 {
+    if (virt_wants_button(o) && !o->power_button) {
+        return vr_err(err, -EINVAL,
+                      "a watchdog with action=shutdown presses the power button, and this machine "
+                      "has none: give it one (--power-button)");
+    }
     if (o->cpus < 1 || o->cpus > VR_MAX_VCPUS) {
         return vr_err(err, -EINVAL, "%u CPUs: this machine can have 1 to %d", o->cpus,
                       VR_MAX_VCPUS);
@@ -305,6 +322,34 @@ static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
                       o->ram_bytes, VR_VIRT_RAM_MIN >> 20);
     }
     return 0;
+}
+
+/* A watchdog presses the button, when it lets go of its lock. */
+static void virt_press(void *virt)
+{
+    struct vr_virt *v = virt;
+    struct vr_error err;
+    if (vr_virtio_input_press(v->button, &err) < 0) {
+        vr_log(v->log, VR_WARN, v->button->id, "%s", err.msg);
+    }
+}
+
+static void virt_press_soon(void *virt)
+{
+    struct vr_virt *v = virt;
+    vr_timer_arm(&v->press, 0);
+}
+
+static void virt_unwire_button(void *virt)
+{
+    vr_timer_fini(&((struct vr_virt *)virt)->press);
+}
+
+static int virt_wire_button(struct vr_virt *v, struct vr_error *err)
+{
+    vr_timer_init(&v->press, vr_machine_clock(v->machine), NULL, virt_press, v);
+    vr_machine_on_button(v->machine, virt_press_soon, v);
+    return vr_machine_own(v->machine, virt_unwire_button, v, err);
 }
 
 static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
@@ -361,6 +406,7 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     }
     if (r == 0 && o->power_button) {
         r = virt_add_virtio(v, "input", "button", NULL, &v->button, err);
+        r = r < 0 ? r : virt_wire_button(v, err);
     }
     if (r == 0 && o->balloon) {
         r = virt_add_virtio(v, "balloon", "balloon", o->balloon_opts, &v->balloon, err);

@@ -77,6 +77,7 @@ struct vr_virt {
     unsigned mmio_slots;                           /* taken */
     struct vr_dev *balloon;                        /* NULL: none */
     struct vr_dev *button;                         /* the same */
+    struct vr_timer press;                         /* of it, by a watchdog */
     struct vr_dev *scsi;                           /* the same */
     struct vr_blk *scsi_blk[VR_VIRTIO_SCSI_UNITS]; /* by target */
     bool scsi_used[VR_VIRTIO_SCSI_UNITS];

@@ -627,9 +627,11 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      .apply = vr_config_watchdog,
      .cls = "i6300esb",
-     .words = "i6300esb i6300esb,action=poweroff i6300esb,action=pause i6300esb,action=none",
+     .words = "i6300esb i6300esb,action=shutdown i6300esb,action=poweroff i6300esb,action=pause "
+              "i6300esb,action=none",
      .help = "a watchdog on PCI Express, and what it does when the guest lets it run out: reset "
-             "(the default), poweroff, pause, none"},
+             "(the default), shutdown (presses the power button, see --power-button), poweroff, "
+             "pause, none (nmi is not here: no RISC-V kernel hears of one)"},
     {.name = "disk",
      .kind = VR_OPT_FILE,
      .value = "PATH[,ro][,KEY=VALUE...]",

@@ -39,7 +39,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
                           "none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|"
                           "guest-shutdown|guest-reset|guest-panic"},
     {"GuestPanicAction", .values = "pause|poweroff|run"},
-    {"WatchdogAction", .values = "reset|poweroff|pause|none"},
+    {"WatchdogAction", .values = "reset|shutdown|poweroff|pause|none"},
     {"PciMemoryRegion", "bar:int, type:str, address:int, size:int, prefetch?:bool, "
                         "mem_type_64?:bool"},
     {"PciDeviceClass", "class:int"},

@@ -291,6 +291,12 @@ void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field
     m->board_opaque = opaque;
 }
 
+void vr_machine_on_button(struct vr_machine *m, void (*fn)(void *opaque), void *opaque)
+{
+    m->on_button = fn;
+    m->on_button_opaque = opaque;
+}
+
 void vr_machine_on_event(struct vr_machine *m,
                          void (*fn)(void *opaque, const struct vr_event *event), void *opaque)
 {

@@ -98,6 +98,9 @@ void vr_machine_request_as(struct vr_machine *m, enum vr_request what, unsigned 
 /* The guest's kernel said that it panicked: when it asks for a reset next, that ends the machine
  * with VR_REQ_PANIC. Any thread, any lock held. */
 void vr_machine_panicked(struct vr_machine *m);
+/* How to press the machine's power button; @fn runs on whatever thread wants it, perhaps with locks
+ * of devices held: it notes it. Set before the machine starts. */
+void vr_machine_on_button(struct vr_machine *m, void (*fn)(void *opaque), void *opaque);
 /* Hear what happens: RESUME (starts count), STOP, RESET, SHUTDOWN, GUEST_PANICKED, WATCHDOG, and
  * what devices tell. @fn runs on whatever thread it happens on, perhaps with locks of devices or of
  * the machine held: it notes it, and calls nothing of the machine but its clock. Set before the

@@ -41,6 +41,8 @@ struct vr_machine {
     void *board_opaque;
     void (*on_event)(void *opaque, const struct vr_event *event);
     void *on_event_opaque;
+    void (*on_button)(void *opaque);
+    void *on_button_opaque;
 
     struct vr_mutex dirty_lock; /* guards who counts written pages; nothing is taken under it */
     struct vr_dirty *dirty;     /* all who do */

@@ -16,6 +16,7 @@ enum vr_request {
 /* What a watchdog does when the guest let it run out. */
 enum vr_watchdog {
     VR_WATCHDOG_RESET,
+    VR_WATCHDOG_SHUTDOWN, /* ask the guest to power off, as vr_machine_on_button has it */
     VR_WATCHDOG_POWEROFF,
     VR_WATCHDOG_PAUSE,
     VR_WATCHDOG_NONE, /* only tell */

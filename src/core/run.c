@@ -400,12 +400,13 @@ static void run_watchdog(struct vr_machine *m, enum vr_watchdog action)
         enum vr_request what;
     } row[VR_WATCHDOGS] = {
         [VR_WATCHDOG_RESET] = {"reset", "guest-reset", VR_REQ_RESET},
+        [VR_WATCHDOG_SHUTDOWN] = {"shutdown", "none", VR_REQ_NONE},
         [VR_WATCHDOG_POWEROFF] = {"poweroff", "guest-shutdown", VR_REQ_POWEROFF},
         [VR_WATCHDOG_PAUSE] = {"pause", "none", VR_REQ_PAUSE},
         [VR_WATCHDOG_NONE] = {"none", "none", VR_REQ_NONE},
     };
     vr_assert(action < VR_WATCHDOGS);
-    if (action == VR_WATCHDOG_NONE && !run_watchdog_is_news(m)) {
+    if (row[action].what == VR_REQ_NONE && !run_watchdog_is_news(m)) {
         return;
     }
     vr_log(m->env.log, VR_WARN, m->name, "the guest's watchdog ran out: %s", row[action].name);
@@ -413,6 +414,9 @@ static void run_watchdog(struct vr_machine *m, enum vr_watchdog action)
         m, &(struct vr_event){
                .name = "WATCHDOG",
                .field = {{.key = "action", .type = VR_EVENT_TEXT, .text = row[action].name}}});
+    if (action == VR_WATCHDOG_SHUTDOWN && m->on_button) {
+        m->on_button(m->on_button_opaque);
+    }
     vr_machine_request_as(m, row[action].what, 0, row[action].reason);
 }
 

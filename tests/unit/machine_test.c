@@ -348,6 +348,11 @@ static void hear(void *opaque, const struct vr_event *event)
     atomic_fetch_add(&h->stops, strcmp(event->name, "STOP") == 0);
 }
 
+static void press(void *opaque)
+{
+    atomic_fetch_add((atomic_uint *)opaque, 1);
+}
+
 static void watchdogs_bite_as_told(void **state)
 {
     struct board b;
@@ -363,6 +368,17 @@ static void watchdogs_bite_as_told(void **state)
     }
     assert_in_range(atomic_load(&h.bites), 1, 50);
     assert_string_equal(h.action, "none");
+    assert_int_equal(vr_machine_state(b.m), VR_STATE_RUNNING);
+
+    atomic_uint pressed = 0;
+    vr_machine_on_button(b.m, press, &pressed);
+    h.action[0] = '\0';
+    for (uint64_t start = vireo_monotonic_ns(); !atomic_load(&pressed);) { /* once a second */
+        vr_machine_request(b.m, VR_REQ_WATCHDOG, VR_WATCHDOG_SHUTDOWN);
+        assert_false(vr_machine_wait(b.m, 1000000, NULL));
+        assert_true(vireo_monotonic_ns() - start < UINT64_C(60000000000));
+    }
+    assert_string_equal(h.action, "shutdown");
     assert_int_equal(vr_machine_state(b.m), VR_STATE_RUNNING);
 
     vr_machine_panicked(b.m); /* a reset saves a kernel that hangs in its panic, too */

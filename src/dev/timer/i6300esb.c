@@ -68,9 +68,8 @@ struct i6300esb {
 #define ESB(d) ((struct i6300esb *)(d))
 
 static const char *const esb_actions[VR_WATCHDOGS] = {
-    [VR_WATCHDOG_RESET] = "reset",
-    [VR_WATCHDOG_POWEROFF] = "poweroff",
-    [VR_WATCHDOG_PAUSE] = "pause",
+    [VR_WATCHDOG_RESET] = "reset",       [VR_WATCHDOG_SHUTDOWN] = "shutdown",
+    [VR_WATCHDOG_POWEROFF] = "poweroff", [VR_WATCHDOG_PAUSE] = "pause",
     [VR_WATCHDOG_NONE] = "none",
 };
 
@@ -244,13 +243,15 @@ static int esb_init(struct vr_dev *d, struct vr_error *err)
     while (s->act < VR_WATCHDOGS && strcmp(s->action, esb_actions[s->act]) != 0) {
         s->act++;
     }
-    if (strcmp(s->action, "shutdown") == 0 || strcmp(s->action, "nmi") == 0) {
-        return vr_err(err, -ENOTSUP,
-                      "action=%s: this machine has no %s; there are reset, poweroff, pause, none",
-                      s->action, *s->action == 's' ? "power button" : "non-maskable interrupt");
+    if (strcmp(s->action, "nmi") == 0) {
+        return vr_err(
+            err, -ENOTSUP,
+            "action=nmi: not here, because RISC-V's non-maskable interrupts (Smrnmi) go to "
+            "M-mode firmware, and no kernel hears of them; there are reset, shutdown, "
+            "poweroff, pause, none");
     }
     if (s->act == VR_WATCHDOGS) {
-        return vr_err(err, -EINVAL, "action=%s: expected reset, poweroff, pause or none",
+        return vr_err(err, -EINVAL, "action=%s: expected reset, shutdown, poweroff, pause or none",
                       s->action);
     }
     vr_pci_init(d, &esb_pci);
@@ -295,7 +296,9 @@ static void esb_fini(struct vr_dev *d)
 
 #define VR_SELF struct i6300esb
 static const struct vr_field esb_fields[] = {
-    VR_CONFIG_STR(action, "what it does when it runs out: reset, poweroff, pause, none",
+    VR_CONFIG_STR(action,
+                  "what it does when it runs out: reset, shutdown (by the machine's power button), "
+                  "poweroff, pause, none",
                   .def_str = "reset"),
     VR_PCI_FIELDS(pci),
     VR_STATE_ARRAY(preload, "preload value of each stage", .def = PRELOAD_MAX, .max = PRELOAD_MAX),
