@@ -15,6 +15,7 @@ enum emit_slow_kind {
     SLOW_END,   /* the helper that ends the block, after all */
     SLOW_NAN64, /* x86-64. @reg: canonical NaN */
     SLOW_NAN32,
+    SLOW_DIV,  /* x86-64. The divisor is not the one that was expected */
     SLOW_TINY, /* arm64. Did this op underflow? SLOW_OP if it did */
 };
 
@@ -64,6 +65,7 @@ struct emit {
     const struct vr_ir *ip;
     unsigned page_off; /* of the block's start */
     unsigned left;     /* instructions of the block after this one */
+    uint32_t written;  /* x registers that any block of the region writes */
     uint32_t boxed;    /* f registers that surely hold a boxed single */
     bool box_result;   /* this op's result is such a one */
     bool failed;

@@ -187,6 +187,7 @@ void emit_slow_path(struct emit *e, const struct emit_slow *slow)
         emit_far(e, slow->off);
         return;
     case SLOW_END: /* not here */
+    case SLOW_DIV:
     case SLOW_NAN64:
     case SLOW_NAN32:
         return;

@@ -10,7 +10,7 @@
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15, NO_REG = -1 };
 
 /* Arithmetic of opcode group 1, by its number; shifts of group 2. */
-enum { ALU_ADD = 0, ALU_OR = 1, ALU_AND = 4, ALU_SUB = 5, ALU_XOR = 6, ALU_CMP = 7 };
+enum { ALU_ADD = 0, ALU_OR = 1, ALU_ADC = 2, ALU_AND = 4, ALU_SUB = 5, ALU_XOR = 6, ALU_CMP = 7 };
 enum { SHIFT_ROL = 0, SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAR = 7 };
 
 /* Condition codes. */
@@ -258,6 +258,13 @@ static inline void asm_group3(struct vr_asm *s, bool w, unsigned kind, int a)
     asm_rex(s, w, 0, NO_REG, a, false);
     asm_u8(s, 0xf7);
     asm_u8(s, 0xc0 | kind << 3 | ((unsigned)a & 7));
+}
+
+/* d = a * imm */
+static inline void asm_imul_imm(struct vr_asm *s, int d, int a, int32_t imm)
+{
+    asm_rr(s, true, 0x69, d, a);
+    asm_u32(s, (uint32_t)imm);
 }
 
 static inline void asm_cmov(struct vr_asm *s, unsigned cc, int d, int a)

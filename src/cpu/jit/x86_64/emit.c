@@ -149,6 +149,9 @@ void emit_slow_path(struct emit *e, const struct emit_slow *slow)
     case SLOW_END:
         emit_helper_end(e, slow->ir, slow->info);
         return;
+    case SLOW_DIV:
+        emit_div_plain(e, slow->ir);
+        break;
     case SLOW_TINY: /* not here */
         return;
     case SLOW_NAN64:

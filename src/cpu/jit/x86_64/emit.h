@@ -48,6 +48,10 @@ void emit_slow_faulted(struct emit *e, const struct emit_slow *slow);
 void emit_slow_look_up(struct emit *e, const struct emit_slow *slow);
 void emit_slow_forget_groups(struct emit *e, const struct emit_slow *slow);
 
+/* e->ip is a division; @ir, the same without looking at what its divisor is now. */
+void emit_div(struct emit *e);
+void emit_div_plain(struct emit *e, const struct vr_ir *ir);
+
 void emit_helper_end(struct emit *e, const struct vr_ir *ir, uint32_t info);
 /* Jump to the guest address in rax, through the TLB. */
 void emit_far_rax(struct emit *e);

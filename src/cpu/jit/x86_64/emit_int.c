@@ -168,53 +168,6 @@ static void int_mulh(struct emit *e, unsigned kind, bool a_signed)
     emit_put(e, ip->d, RDX);
 }
 
-/* Division: x86 traps on zero and on overflow, RISC-V defines both. */
-static void int_div(struct emit *e, bool w, bool is_signed, bool rem)
-{
-    const struct vr_ir *ip = e->ip;
-    struct vr_asm *s = &e->s;
-    size_t minus = 0, done_minus = 0;
-    emit_get(e, RCX, ip->b);
-    emit_get(e, RAX, ip->a);
-    asm_test(s, w, RCX, RCX);
-    size_t zero = asm_jcc(s, CC_E);
-    if (is_signed) {
-        asm_alu_imm(s, w, ALU_CMP, RCX, -1);
-        minus = asm_jcc(s, CC_E);
-        asm_rex(s, w, 0, NO_REG, NO_REG, false);
-        asm_u8(s, 0x99); /* cqo, cdq */
-        asm_group3(s, w, 7, RCX);
-    } else {
-        asm_li(s, RDX, 0);
-        asm_group3(s, w, 6, RCX);
-    }
-    if (rem) {
-        asm_mov(s, RAX, RDX);
-    }
-    size_t done = asm_jmp(s);
-    if (is_signed) {
-        asm_patch(s, minus, s->at);
-        if (rem) {
-            asm_li(s, RAX, 0);
-        } else {
-            asm_group3(s, w, 3, RAX); /* neg */
-        }
-        done_minus = asm_jmp(s);
-    }
-    asm_patch(s, zero, s->at);
-    if (!rem) {
-        asm_li(s, RAX, UINT64_MAX);
-    }
-    asm_patch(s, done, s->at);
-    if (is_signed) {
-        asm_patch(s, done_minus, s->at);
-    }
-    if (!w) {
-        asm_movsxd(s, RAX, RAX);
-    }
-    emit_put(e, ip->d, RAX);
-}
-
 static void int_minmax(struct emit *e, unsigned keep_b_cc)
 {
     const struct vr_ir *ip = e->ip;
@@ -419,21 +372,14 @@ bool emit_int_op(struct emit *e)
     case VR_IR_mulhsu:
         return int_mulh(e, 4, true), true;
     case VR_IR_div:
-        return int_div(e, true, true, false), true;
     case VR_IR_divu:
-        return int_div(e, true, false, false), true;
     case VR_IR_rem:
-        return int_div(e, true, true, true), true;
     case VR_IR_remu:
-        return int_div(e, true, false, true), true;
     case VR_IR_divw:
-        return int_div(e, false, true, false), true;
     case VR_IR_divuw:
-        return int_div(e, false, false, false), true;
     case VR_IR_remw:
-        return int_div(e, false, true, true), true;
     case VR_IR_remuw:
-        return int_div(e, false, false, true), true;
+        return emit_div(e), true;
     case VR_IR_sext8:
         return int_extend(e, true, 0x0fbe), true;
     case VR_IR_sext16:
