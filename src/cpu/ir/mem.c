@@ -119,13 +119,12 @@ static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_a
             return false;
         }
     }
-    for (unsigned i = 0; i < width; i++) {
-        uint8_t *at = i < first ? (uint8_t *)p[0] + i : (uint8_t *)p[1] + (i - first);
-        if (access == VR_WRITE) {
-            *at = buf[i];
-        } else {
-            buf[i] = *at;
-        }
+    if (access == VR_WRITE) {
+        memcpy(p[0], buf, first);
+        memcpy(p[1], buf + first, width - first);
+    } else {
+        memcpy(buf, p[0], first);
+        memcpy(buf + first, p[1], width - first);
     }
     if (access == VR_WRITE) {
         vr_mem_tell(cpu, gpa[0], first);
