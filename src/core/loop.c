@@ -263,6 +263,11 @@ bool vr_loop_here(const struct vr_loop *l)
     return !l->thread || vireo_thread_is_current(l->thread);
 }
 
+bool vr_loop_has_thread(const struct vr_loop *l)
+{
+    return l->thread != NULL;
+}
+
 struct uv_loop_s *vr_loop_uv(struct vr_loop *l)
 {
     return &l->uv;

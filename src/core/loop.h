@@ -30,6 +30,8 @@ void vr_loop_post(struct vr_loop *loop, void (*fn)(void *), void *arg);
 void vr_loop_call(struct vr_loop *loop, void (*fn)(void *), void *arg);
 /* Is this the loop's thread? (True for whoever asks while the loop has none.) */
 bool vr_loop_here(const struct vr_loop *loop);
+/* Does it turn on a thread of its own? */
+bool vr_loop_has_thread(const struct vr_loop *loop);
 struct uv_loop_s *vr_loop_uv(struct vr_loop *loop);
 
 #endif

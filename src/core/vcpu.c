@@ -7,6 +7,8 @@
  */
 #include "core/vcpu.h"
 
+#include "vireo/host_time.h"
+
 #include <string.h>
 
 void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_machine *machine,
@@ -17,6 +19,7 @@ void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_
     vcpu->index = index;
     vcpu->thread = NULL;
     vcpu->in_run = false;
+    vr_spin_init(&vcpu->spin);
     atomic_init(&vcpu->kicked, false);
     atomic_init(&vcpu->attention, false);
     atomic_init(&vcpu->sleeping, false);
@@ -58,13 +61,23 @@ void vr_vcpu_kick(struct vr_vcpu *vcpu)
     vcpu_wake(vcpu);
 }
 
+static bool vcpu_is_called(void *arg)
+{
+    struct vr_vcpu *vcpu = arg;
+    return atomic_load(&vcpu->attention) || atomic_load(&vcpu->kicked);
+}
+
 void vr_vcpu_sleep(struct vr_vcpu *vcpu)
 {
-    vr_mutex_lock(&vcpu->lock);
-    atomic_store(&vcpu->sleeping, true);
-    while (!atomic_load(&vcpu->attention) && !atomic_load(&vcpu->kicked)) {
-        vr_cond_wait(&vcpu->wake, &vcpu->lock);
+    uint64_t began_ns = vireo_monotonic_ns();
+    if (!vr_spin_wait(&vcpu->spin, began_ns, vcpu_is_called, vcpu)) {
+        vr_mutex_lock(&vcpu->lock);
+        atomic_store(&vcpu->sleeping, true);
+        while (!vcpu_is_called(vcpu)) {
+            vr_cond_wait(&vcpu->wake, &vcpu->lock);
+        }
+        atomic_store(&vcpu->sleeping, false);
+        vr_mutex_unlock(&vcpu->lock);
     }
-    atomic_store(&vcpu->sleeping, false);
-    vr_mutex_unlock(&vcpu->lock);
+    vr_spin_learn(&vcpu->spin, vireo_monotonic_ns() - began_ns);
 }

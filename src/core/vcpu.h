@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "platform/lock.h"
+#include "platform/spin.h"
 #include "vireo/host_thread.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -41,6 +42,7 @@ struct vr_vcpu {
     atomic_bool kicked;    /* run() must return to the machine */
     atomic_bool attention; /* an interrupt line, an invalidation: leave straight-line code */
     atomic_bool sleeping;  /* in vr_vcpu_sleep, or about to be */
+    struct vr_spin spin;   /* own thread: how long it looks before it sleeps */
     bool in_run;           /* machine: thread is between run() and its return; under machine lock */
     /* How often it was asked to forget which memory it may write without telling, and which of
      * these times it did. An engine compares them when it sees `attention`. */
@@ -57,7 +59,8 @@ void vr_vcpu_kick(struct vr_vcpu *vcpu);
 /* Engine, own thread, between two instructions and with no lock held: it has forgotten every right
  * to write memory that it had when protect_asked was @asked; vr_machine_protect is told. */
 void vr_vcpu_protected(struct vr_vcpu *vcpu, uint64_t asked);
-/* Engine, own thread: sleep until attention or kicked is set; clears neither. */
+/* Engine, own thread: wait until attention or kicked is set; clears neither. Sleeps, after a look
+ * as long as recent waits say (platform/spin.h). */
 void vr_vcpu_sleep(struct vr_vcpu *vcpu);
 
 #endif

@@ -26,6 +26,7 @@ struct vr_file_info {
     enum vr_file_kind kind;
     uint64_t size_bytes;
     uint32_t io_bytes; /* what the host likes as a request's size and alignment; 0 unknown */
+    bool in_memory;    /* of a file system that has no medium: nothing is waited for */
 };
 
 /* What @path is, without opening it (opening some devices has effects). Block devices: no size. */
@@ -54,6 +55,9 @@ int vr_file_lock(int fd, bool shared) VR_MUST;
 /* All of it or an error; short transfers and EINTR are dealt with. -EIO when the file ends early.
  */
 int vr_file_readv(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
+/* The same without waiting for a medium: -EAGAIN when not all of it is in the host's memory, and
+ * then part of @iov may be written; -EOPNOTSUPP: this host or this file cannot tell. */
+int vr_file_readv_now(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
 int vr_file_writev(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
 int vr_file_sync(int fd) VR_MUST; /* data, and what is needed to find it again, is on the medium */
 

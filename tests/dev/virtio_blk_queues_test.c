@@ -195,7 +195,7 @@ static void limits_and_topology_are_told(void **state)
     struct vd *d = &f->d;
     assert_int_equal(vd_offered(d) & (F_SIZE_MAX | F_SEG_MAX | F_GEOMETRY | F_TOPOLOGY),
                      F_SEG_MAX | F_GEOMETRY | F_TOPOLOGY);
-    assert_int_equal(vd_config(d, 12, 4), 254);
+    assert_int_equal(vd_config(d, 12, 4), 510);
     assert_int_equal(vd_config(d, 16, 2), DISK / 512 / (16 * 63));
     assert_int_equal(vd_config(d, 18, 1), 16);
     assert_int_equal(vd_config(d, 19, 1), 63);

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void mem_blk_run(struct mem_blk *m, struct vr_blk_req *req)
+static void mem_blk_do(struct mem_blk *m, struct vr_blk_req *req)
 {
     uint64_t off = req->off_bytes;
     for (unsigned i = 0; i < req->iov_count && !m->fail && req->op <= VR_BLK_WRITE; i++) {
@@ -22,7 +22,37 @@ static void mem_blk_run(struct mem_blk *m, struct vr_blk_req *req)
     if (!m->fail && (req->op == VR_BLK_DISCARD || req->op == VR_BLK_WRITE_ZEROES)) {
         memset(m->data + off, req->op == VR_BLK_DISCARD ? 0xdd : 0, (size_t)req->len_bytes);
     }
+}
+
+static void mem_blk_run(struct mem_blk *m, struct vr_blk_req *req)
+{
+    mem_blk_do(m, req);
     vr_blk_complete(&m->blk, req, m->fail);
+}
+
+/* With the lock held. */
+static void mem_blk_note(struct mem_blk *m, const struct vr_blk_req *req)
+{
+    m->submitted++;
+    m->flushes += req->op == VR_BLK_FLUSH;
+    m->last_op = req->op;
+    m->last_unmap = req->may_unmap;
+    m->last_iovs = req->iov_count;
+    m->last_base = req->iov_count ? req->iov[0].iov_base : NULL;
+}
+
+static int mem_blk_try(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    struct mem_blk *m = (struct mem_blk *)blk;
+    if (!m->now || m->hold) {
+        return -EAGAIN;
+    }
+    vr_mutex_lock(&m->lock);
+    mem_blk_note(m, req);
+    m->tried++;
+    vr_mutex_unlock(&m->lock);
+    mem_blk_do(m, req);
+    return m->fail;
 }
 
 static void mem_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
@@ -33,12 +63,7 @@ static void mem_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
         vr_assert(base >= m->ram->hva && base + req->iov[i].iov_len <= m->ram->hva + m->ram->len);
     }
     vr_mutex_lock(&m->lock);
-    m->submitted++;
-    m->flushes += req->op == VR_BLK_FLUSH;
-    m->last_op = req->op;
-    m->last_unmap = req->may_unmap;
-    m->last_iovs = req->iov_count;
-    m->last_base = req->iov_count ? req->iov[0].iov_base : NULL;
+    mem_blk_note(m, req);
     if (m->hold) {
         req->next = NULL;
         *m->last = req;
@@ -61,6 +86,7 @@ static void mem_blk_close(struct vr_blk *blk)
 static const struct vr_blk_ops mem_blk_ops = {
     .name = "mem",
     .submit = mem_blk_submit,
+    .try = mem_blk_try,
     .close = mem_blk_close,
 };
 

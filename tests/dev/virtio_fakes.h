@@ -16,6 +16,8 @@ struct mem_blk {
     struct vr_blk blk;
     uint8_t *data;
     bool hold;                        /* keep requests until mem_blk_release */
+    bool now;                         /* do what comes at once, unless held */
+    unsigned tried;                   /* so many times */
     struct vr_mutex lock;             /* of the rest, but for set-up */
     struct vr_blk_req *first, **last; /* held */
     unsigned held, submitted, flushes;

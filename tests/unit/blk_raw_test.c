@@ -257,6 +257,67 @@ static void completion_comes_by_the_loop(void **state)
     vr_blk_close(blk);
 }
 
+static int try_one(struct vr_blk *blk, enum vr_blk_op op, void *buf, uint64_t off, uint64_t len)
+{
+    struct iovec iov[] = {{.iov_base = buf, .iov_len = (size_t)len / 2},
+                          {.iov_base = (char *)buf + len / 2, .iov_len = (size_t)(len - len / 2)}};
+    struct vr_blk_req req = {
+        .op = op, .off_bytes = off, .len_bytes = len, .iov = iov, .iov_count = buf ? 2 : 0};
+    return vr_blk_try(blk, &req);
+}
+
+/* What was just written lies in the host's memory, and is had without waiting where the host can
+ * tell. On a file system in memory everything is. */
+static void what_takes_no_waiting_is_had_at_once(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t in[4096], out[4096];
+    const char *const dirs[] = {f->dir, "/dev/shm"};
+    for (unsigned i = 0; i < 2; i++) {
+        char path[128];
+        bool in_memory = i == 1 && access(dirs[i], W_OK) == 0;
+        snprintf(path, sizeof(path), "%s/vireo-try-%d", in_memory ? dirs[i] : f->dir, getpid());
+        make_file(path, "", 0, DISK);
+        struct vr_blk *blk = NULL;
+        assert_int_equal(vr_blk_open_raw(path, false, f->loop, &blk, NULL), 0);
+        memset(out, (int)i + 1, sizeof(out));
+        assert_int_equal(run_simple(blk, VR_BLK_WRITE, out, 8192, sizeof(out)), 0);
+        int r = try_one(blk, VR_BLK_READ, in, 8192, sizeof(in));
+        assert_true(r == 0 || (r == -EAGAIN && !in_memory));
+        if (r == 0) {
+            assert_memory_equal(in, out, sizeof(in));
+        }
+        struct vr_blk_count counts[VR_BLK_OPS];
+        vr_blk_stats(blk, counts);
+        assert_int_equal(counts[VR_BLK_READ].count, r == 0);
+        assert_int_equal(counts[VR_BLK_READ].bytes, r == 0 ? sizeof(in) : 0);
+        memset(out, 9, sizeof(out));
+        if (in_memory) {
+            assert_int_equal(try_one(blk, VR_BLK_WRITE, out, 512, sizeof(out)), 0);
+            assert_int_equal(try_one(blk, VR_BLK_FLUSH, NULL, 0, 0), 0);
+            assert_int_equal(run_simple(blk, VR_BLK_READ, in, 512, sizeof(in)), 0);
+            assert_memory_equal(in, out, sizeof(in));
+        } else if (i == 0) { /* unless this test itself runs in memory, these may wait for a disk */
+            r = try_one(blk, VR_BLK_WRITE, out, 512, sizeof(out));
+            assert_true(r == -EAGAIN || r == 0);
+            assert_int_equal(try_one(blk, VR_BLK_FLUSH, NULL, 0, 0), r);
+        }
+        /* Never: what is wrong (submit says how), large, or changes the file's holes. */
+        assert_int_equal(try_one(blk, VR_BLK_READ, in, DISK, sizeof(in)), -EAGAIN);
+        assert_int_equal(try_one(blk, VR_BLK_READ, in, 100, sizeof(in)), -EAGAIN);
+        assert_int_equal(try_one(blk, VR_BLK_DISCARD, NULL, 0, 4096), -EAGAIN);
+        assert_int_equal(try_one(blk, VR_BLK_WRITE_ZEROES, NULL, 0, 4096), -EAGAIN);
+        void *large = calloc(1, 1 << 20);
+        assert_int_equal(try_one(blk, VR_BLK_READ, large, 0, 1 << 20), -EAGAIN);
+        free(large);
+        vr_blk_close(blk);
+        assert_int_equal(vr_blk_open_raw(path, true, f->loop, &blk, NULL), 0);
+        assert_int_equal(try_one(blk, VR_BLK_WRITE, out, 512, sizeof(out)), -EAGAIN);
+        vr_blk_close(blk);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
 static uint64_t blocks_of(const char *path)
 {
     struct stat st;
@@ -479,6 +540,7 @@ int main(void)
         BLK_TEST(geometry_is_the_files),
         BLK_TEST(random_requests_match_a_model),
         BLK_TEST(many_at_a_time_from_many_threads),
+        BLK_TEST(what_takes_no_waiting_is_had_at_once),
         BLK_TEST(completion_comes_by_the_loop),
         BLK_TEST(holes_are_really_punched),
         BLK_TEST(bad_requests_never_reach_the_file),

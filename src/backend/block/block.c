@@ -5,6 +5,8 @@
 #include "vireo/host_time.h"
 
 #include <errno.h>
+
+enum { TRY_MAX = 64 << 10 }; /* bytes; copying more takes longer than to wake a thread for it */
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +43,7 @@ void vr_blk_fini(struct vr_blk *blk)
     blk->path = NULL;
 }
 
-void vr_blk_complete(struct vr_blk *blk, struct vr_blk_req *req, int result)
+static void block_count(struct vr_blk *blk, const struct vr_blk_req *req, int result)
 {
     uint64_t ns = vireo_monotonic_ns() - req->begin_ns;
     bool bytes = result >= 0 && req->op != VR_BLK_FLUSH;
@@ -50,6 +52,11 @@ void vr_blk_complete(struct vr_blk *blk, struct vr_blk_req *req, int result)
     atomic_fetch_add_explicit(&blk->done[req->op].bytes, bytes ? req->len_bytes : 0,
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&blk->done[req->op].ns, ns, memory_order_relaxed);
+}
+
+void vr_blk_complete(struct vr_blk *blk, struct vr_blk_req *req, int result)
+{
+    block_count(blk, req, result);
     vr_flight_complete(blk->flight, &req->job, result); /* @blk and @req may be gone after */
 }
 
@@ -68,7 +75,10 @@ void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BL
 static void block_run(void *opaque, struct vr_job *job)
 {
     struct vr_blk *blk = opaque;
-    vr_blk_complete(blk, block_req(job), blk->ops->run(blk, block_req(job)));
+    struct vr_blk_req *req = block_req(job);
+    int result = blk->ops->run(blk, req);
+    block_count(blk, req, result);
+    vr_flight_complete_here(blk->flight, job, result); /* @blk and @req may be gone after */
 }
 
 int vr_blk_pool_create(struct vr_blk *blk, unsigned max, struct vr_pool **ret_pool,
@@ -102,6 +112,19 @@ static int block_check(const struct vr_blk *blk, const struct vr_blk_req *req)
         return -EROFS;
     }
     return req->op == VR_BLK_DISCARD && !blk->discard ? -EOPNOTSUPP : 0;
+}
+
+int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    if (!blk->ops->try || req->len_bytes > TRY_MAX || block_check(blk, req) < 0) {
+        return -EAGAIN;
+    }
+    req->begin_ns = vireo_monotonic_ns();
+    int r = blk->ops->try(blk, req);
+    if (r != -EAGAIN) {
+        block_count(blk, req, r);
+    }
+    return r;
 }
 
 void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)

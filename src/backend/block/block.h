@@ -2,10 +2,11 @@
  * The host end of a disk.
  *
  * Requests are asynchronous: submit returns at once; done(req, result) is called later, on the
- * loop's thread with no locks held, exactly once. Result 0 or negative errno. Buffers and the
- * request belong to the caller until done. Requests may complete in any order; a flush covers what
- * completed before it was submitted. Threads: submit from any thread; everything else while nothing
- * is in flight.
+ * loop's thread or a worker's (backend/work.h) with no locks held, exactly once. Result 0 or
+ * negative errno. Buffers and the request belong to the caller until done. Requests may complete in
+ * any order; a flush covers what completed before it was submitted. What takes no waiting can be
+ * had at once (vr_blk_try): for small requests that is much less work than waking a thread.
+ * Threads: submit and try from any thread; everything else while nothing is in flight.
  */
 #ifndef VR_BACKEND_BLOCK_H
 #define VR_BACKEND_BLOCK_H
@@ -51,6 +52,8 @@ struct vr_blk_count {
 struct vr_blk_ops {
     const char *name; /* "raw" */
     void (*submit)(struct vr_blk *blk, struct vr_blk_req *req);
+    /* Do it now if nothing has to be waited for: 0 or an error; -EAGAIN: submit it. May be NULL. */
+    int (*try)(struct vr_blk *blk, struct vr_blk_req *req);
     int (*run)(struct vr_blk *blk, struct vr_blk_req *req); /* for vr_blk_pool_create, or NULL */
     void (*close)(struct vr_blk *blk);                      /* nothing is in flight */
     /* What vr_blk_freeze and vr_blk_thaw do; NULL: cannot. */
@@ -107,6 +110,10 @@ void vr_blk_close(struct vr_blk *blk);
 /* Out of range, overflow or misaligned requests complete with -EINVAL, writes to a read-only image
  * with -EROFS, DISCARD where it does nothing with -EOPNOTSUPP; none of these reaches the file. */
 void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req);
+/* Do @req now, if that takes no waiting for a medium: 0 or the error that done() would have heard,
+ * done() is not called. -EAGAIN: it would have to wait, or is too large to hold up the caller;
+ * submit it (a read's buffers may have been written to). May be called with a device lock held. */
+int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req);
 /* What was done so far, by enum vr_blk_op; each number by itself is right. Any thread. */
 void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BLK_OPS]);
 /* Wait until nothing is in flight; done has been called for all. No device lock held. On the loop's

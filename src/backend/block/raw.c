@@ -21,7 +21,9 @@ struct raw_blk {
     struct vr_blk blk;
     int fd;
     enum vr_file_kind kind;
-    atomic_bool no_zero[2]; /* vr_file_zero said -EOPNOTSUPP; index: may_unmap */
+    bool in_memory;
+    atomic_bool no_now;     /* vr_file_readv_now said -EOPNOTSUPP */
+    atomic_bool no_zero[2]; /* vr_file_zero did; index: may_unmap */
     struct vr_pool *pool;
     struct vr_past *past; /* NULL: was never frozen */
 };
@@ -83,6 +85,24 @@ static int raw_run(struct vr_blk *blk, struct vr_blk_req *req)
     return -EINVAL;
 }
 
+/* Without waiting: all of it where there is no medium, else reads of what the host has cached. */
+static int raw_try(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    struct raw_blk *raw = (struct raw_blk *)blk;
+    if (raw->in_memory && req->op <= VR_BLK_FLUSH && !raw->past) {
+        return raw_run(blk, req);
+    }
+    if (req->op != VR_BLK_READ || atomic_load_explicit(&raw->no_now, memory_order_relaxed)) {
+        return -EAGAIN;
+    }
+    int r = vr_file_readv_now(raw->fd, req->iov, req->iov_count, req->off_bytes);
+    if (r == -EOPNOTSUPP) {
+        atomic_store_explicit(&raw->no_now, true, memory_order_relaxed);
+        return -EAGAIN;
+    }
+    return r;
+}
+
 static void raw_submit(struct vr_blk *blk, struct vr_blk_req *req)
 {
     vr_pool_submit(((struct raw_blk *)blk)->pool, &req->job);
@@ -123,6 +143,7 @@ static void raw_close(struct vr_blk *blk)
 static const struct vr_blk_ops raw_ops = {
     .name = "raw",
     .submit = raw_submit,
+    .try = raw_try,
     .run = raw_run,
     .close = raw_close,
     .freeze = raw_freeze,
@@ -258,6 +279,7 @@ int vr_blk_open(const struct vr_blk_opts *opts, struct vr_loop *loop, struct vr_
         return raw_open_error(r, path, opts->read_only, err);
     }
     raw->kind = info.kind;
+    raw->in_memory = info.in_memory;
     r = raw_check(raw, opts, &info, err);
     if (r == 0) {
         r = vr_blk_init(&raw->blk, &raw_ops, path, loop, err);

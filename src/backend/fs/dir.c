@@ -104,7 +104,7 @@ static void dir_run(void *opaque, struct vr_job *job)
     if (job->done == dir_task_done) {
         struct dir_task *task = (struct dir_task *)job;
         task->run(d, task->arg);
-        vr_flight_complete(d->fs.flight, job, 0);
+        vr_flight_complete_here(d->fs.flight, job, 0);
     } else {
         fs_serve(d, vr_fs_req_of(job));
     }

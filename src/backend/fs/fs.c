@@ -36,6 +36,11 @@ void vr_fs_complete(struct vr_fs *fs, struct vr_fs_req *req, uint32_t len)
     vr_flight_complete(fs->flight, &req->job, (int)len);
 }
 
+void vr_fs_complete_here(struct vr_fs *fs, struct vr_fs_req *req, uint32_t len)
+{
+    vr_flight_complete_here(fs->flight, &req->job, (int)len);
+}
+
 void vr_fs_reset(struct vr_fs *fs)
 {
     fs->ops->reset(fs);

@@ -3,9 +3,9 @@
  *
  * A request is one FUSE message in iovecs, its reply is written into others. Requests are
  * asynchronous, like a disk's: submit returns at once; done(req, len) is called later, on the
- * loop's thread with no locks held, exactly once. Iovecs and the request belong to the caller until
- * done. Requests may complete in any order. Threads: submit from any thread; everything else while
- * nothing is in flight, but for reset.
+ * loop's thread or a worker's (backend/work.h) with no locks held, exactly once. Iovecs and the
+ * request belong to the caller until done. Requests may complete in any order. Threads: submit from
+ * any thread; everything else while nothing is in flight, but for reset.
  */
 #ifndef VR_BACKEND_FS_FS_H
 #define VR_BACKEND_FS_FS_H
@@ -88,6 +88,8 @@ int vr_fs_init(struct vr_fs *fs, const struct vr_fs_ops *ops, struct vr_loop *lo
                struct vr_error *err) VR_MUST;
 void vr_fs_fini(struct vr_fs *fs);
 void vr_fs_complete(struct vr_fs *fs, struct vr_fs_req *req, uint32_t len);
+/* From a worker that holds no lock: see vr_flight_complete_here. */
+void vr_fs_complete_here(struct vr_fs *fs, struct vr_fs_req *req, uint32_t len);
 /* The request that a job is of. */
 struct vr_fs_req *vr_fs_req_of(struct vr_job *job);
 

@@ -156,7 +156,8 @@ int fs_reply(struct fs_call *c, const void *buf, size_t len)
     return 0;
 }
 
-void fs_finish(struct fs_call *c, int result)
+/* Write the head of the reply and free the call; returns the reply's length. */
+static uint32_t serve_end(struct fs_call *c, int result)
 {
     struct dir_fs *d = c->d;
     struct vr_fs_req *req = c->req;
@@ -174,7 +175,14 @@ void fs_finish(struct fs_call *c, int result)
     vr_mutex_unlock(&d->lock);
     free(c->extra);
     free(c);
-    vr_fs_complete(&d->fs, req, len);
+    return len;
+}
+
+void fs_finish(struct fs_call *c, int result)
+{
+    struct dir_fs *d = c->d;
+    struct vr_fs_req *req = c->req;
+    vr_fs_complete(&d->fs, req, serve_end(c, result));
 }
 
 void fs_serve(struct dir_fs *d, struct vr_fs_req *req)
@@ -185,7 +193,7 @@ void fs_serve(struct dir_fs *d, struct vr_fs_req *req)
         vr_mutex_lock(&d->lock);
         fs_session_unref_locked(s);
         vr_mutex_unlock(&d->lock);
-        vr_fs_complete(&d->fs, req, 0);
+        vr_fs_complete_here(&d->fs, req, 0);
         return;
     }
     *c = (struct fs_call){
@@ -197,13 +205,13 @@ void fs_serve(struct dir_fs *d, struct vr_fs_req *req)
     };
     if (vr_iov_get(req->in, req->in_count, 0, &c->h, sizeof(c->h)) < sizeof(c->h)) {
         c->out_bytes = 0; /* not even a header: whom to answer? */
-        fs_finish(c, -EINVAL);
+        vr_fs_complete_here(&d->fs, req, serve_end(c, -EINVAL));
         return;
     }
     const struct serve_op *op = serve_op_of(c);
     int r = serve_parse(c, op);
     r = r < 0 ? r : op->run(c);
     if (r != FS_LATER) {
-        fs_finish(c, r);
+        vr_fs_complete_here(&d->fs, req, serve_end(c, r));
     }
 }

@@ -4,7 +4,8 @@
  * A request is {le32 type, le32 reserved, le64 sector}, then data the one or the other way, then a
  * status byte that we write. The driver may cut these into descriptors as it likes. Data is never
  * copied: the backend gets iovecs into guest RAM, as many requests at once as the queue has
- * entries.
+ * entries. What the host has in memory is read in the driver's notification: the answer is there
+ * when that returns.
  *
  * With the writeback field 0, or a driver that does not know flushes, a write is followed by a
  * flush before it is reported (5.2.6.2). A request that is in flight when the driver resets the
@@ -28,7 +29,8 @@
 
 enum {
     QUEUES = 16,
-    QUEUE_SIZE = 256,
+    QUEUE_SIZE = 512, /* so that a request of 1 MiB, 256 pages, is one */
+    IN_FLIGHT = 256,  /* of one queue, at a time: this bounds our memory */
     SECTOR = 512,
     HEADER = 16,
     ID_BYTES = 20,
@@ -39,6 +41,7 @@ enum {
     RANGES = 16,             /* of one discard or write-zeroes request */
     RANGE_SECTORS = 1 << 22, /* 2 GiB */
     SEGS_KEPT = 64,          /* pieces that a request at rest keeps room for */
+    TRY_BYTES = 256 << 10,   /* moved in one notification; the rest is left to threads */
     ID = 2,
 };
 
@@ -124,7 +127,8 @@ struct blk {
     bool writeback;     /* state */
     struct vr_blk *blk; /* host, from here on */
     struct blk_req *free;
-    uint16_t in_flight[QUEUES]; /* with those orphaned by a reset; at most QUEUE_SIZE */
+    uint64_t try_bytes;         /* left of TRY_BYTES */
+    uint16_t in_flight[QUEUES]; /* with those orphaned by a reset; at most IN_FLIGHT */
     bool stalled[QUEUES];       /* the queue waits for that */
     struct blk_counters counters;
     struct vr_virtio_pci pci; /* of the PCI class only */
@@ -206,8 +210,11 @@ static void blk_finish(struct blk *s, struct blk_req *r, uint8_t status)
 
 static void blk_done(struct vr_blk_req *io, int result);
 
-static void blk_submit(struct blk *s, struct blk_req *r, enum vr_blk_op op, uint64_t off_bytes,
-                       uint64_t len_bytes, bool may_unmap)
+static int blk_step(struct blk *s, struct blk_req *r, int result);
+
+/* Returns the status, or -1 when the request is on its way. */
+static int blk_submit(struct blk *s, struct blk_req *r, enum vr_blk_op op, uint64_t off_bytes,
+                      uint64_t len_bytes, bool may_unmap)
 {
     r->io = (struct vr_blk_req){
         .op = op,
@@ -219,15 +226,23 @@ static void blk_submit(struct blk *s, struct blk_req *r, enum vr_blk_op op, uint
         .done = blk_done,
         .opaque = r,
     };
+    if (len_bytes <= s->try_bytes) {
+        int result = vr_blk_try(s->blk, &r->io);
+        if (result != -EAGAIN) {
+            s->try_bytes -= len_bytes;
+            return blk_step(s, r, result);
+        }
+    }
     s->in_flight[r->queue]++;
     vr_blk_submit(s->blk, &r->io);
+    return -1;
 }
 
-static void blk_submit_range(struct blk *s, struct blk_req *r)
+static int blk_submit_range(struct blk *s, struct blk_req *r)
 {
     const struct blk_range *range = &r->range_list[r->range++];
-    blk_submit(s, r, r->type == T_DISCARD ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES, range->off_bytes,
-               range->len_bytes, range->unmap);
+    return blk_submit(s, r, r->type == T_DISCARD ? VR_BLK_DISCARD : VR_BLK_WRITE_ZEROES,
+                      range->off_bytes, range->len_bytes, range->unmap);
 }
 
 static uint8_t blk_status(int result)
@@ -235,7 +250,30 @@ static uint8_t blk_status(int result)
     return result == 0 ? S_OK : result == -ENOTSUP || result == -EOPNOTSUPP ? S_UNSUPP : S_IOERR;
 }
 
-/* On the loop's thread. A request may need more steps; otherwise it is over. */
+/* A step was done with @result. A request may need more of them: returns the status in the end, or
+ * -1 when the next one is on its way. */
+static int blk_step(struct blk *s, struct blk_req *r, int result)
+{
+    if (r->type == T_IN) {
+        for (unsigned i = 0; i < r->segs; i++) {
+            vr_dma_wrote(s->dev.env->mem, &s->dev.dma, r->gpa[i], r->iov[i].iov_len);
+        }
+    }
+    if (r->epoch != s->vq[r->queue].host.epoch || result < 0) {
+        return blk_status(result);
+    }
+    if (r->range < r->ranges) {
+        return blk_submit_range(s, r);
+    }
+    if (r->flush_after) {
+        r->flush_after = false;
+        r->segs = 0;
+        return blk_submit(s, r, VR_BLK_FLUSH, 0, 0, false);
+    }
+    return S_OK;
+}
+
+/* The backend did what was submitted. */
 static void blk_done(struct vr_blk_req *io, int result)
 {
     struct blk_req *r = io->opaque;
@@ -243,20 +281,9 @@ static void blk_done(struct vr_blk_req *io, int result)
     unsigned queue = r->queue;
     vr_dev_lock(&s->dev);
     s->in_flight[queue]--;
-    if (r->type == T_IN) {
-        for (unsigned i = 0; i < r->segs; i++) {
-            vr_dma_wrote(s->dev.env->mem, &s->dev.dma, r->gpa[i], r->iov[i].iov_len);
-        }
-    }
-    bool ours = r->epoch == s->vq[queue].host.epoch;
-    if (ours && result == 0 && r->range < r->ranges) {
-        blk_submit_range(s, r);
-    } else if (ours && result == 0 && r->flush_after) {
-        r->flush_after = false;
-        r->segs = 0;
-        blk_submit(s, r, VR_BLK_FLUSH, 0, 0, false);
-    } else {
-        blk_finish(s, r, blk_status(result));
+    int status = blk_step(s, r, result);
+    if (status >= 0) {
+        blk_finish(s, r, (uint8_t)status);
         vr_virtq_notify(&s->vq[queue]);
         if (s->stalled[queue]) {
             vr_virtio_handle(&s->v, queue);
@@ -304,8 +331,7 @@ static int blk_start_rw(struct blk *s, struct blk_req *r, const struct vr_chain 
         r->flush_after = blk_stable_writes(s);
         vr_tally(&s->counters.writes, 1);
     }
-    blk_submit(s, r, in ? VR_BLK_READ : VR_BLK_WRITE, sector * SECTOR, len, false);
-    return -1;
+    return blk_submit(s, r, in ? VR_BLK_READ : VR_BLK_WRITE, sector * SECTOR, len, false);
 }
 
 /* Discard or write zeroes: ranges of {le64 sector, le32 sectors, le32 flags}. */
@@ -345,8 +371,7 @@ static int blk_start_ranges(struct blk *s, struct blk_req *r, const struct vr_ch
         return S_OK;
     }
     r->flush_after = blk_stable_writes(s);
-    blk_submit_range(s, r);
-    return -1;
+    return blk_submit_range(s, r);
 }
 
 static int blk_get_id(struct blk *s, struct blk_req *r, const struct vr_chain *chain)
@@ -371,8 +396,7 @@ static int blk_start(struct blk *s, struct blk_req *r, const struct vr_chain *ch
             return S_IOERR;
         }
         vr_tally(&s->counters.flushes, 1);
-        blk_submit(s, r, VR_BLK_FLUSH, 0, 0, false);
-        return -1;
+        return blk_submit(s, r, VR_BLK_FLUSH, 0, 0, false);
     case T_GET_ID:
         return blk_get_id(s, r, chain);
     case T_DISCARD:
@@ -420,8 +444,9 @@ static void blk_handle(struct vr_dev *d, unsigned queue)
 {
     struct blk *s = BLK(d);
     s->stalled[queue] = false;
+    s->try_bytes = TRY_BYTES;
     while (!s->stalled[queue]) {
-        if (s->in_flight[queue] >= QUEUE_SIZE) {
+        if (s->in_flight[queue] >= IN_FLIGHT) {
             /* A driver that resets us again and again finds a bound, too. */
             s->stalled[queue] = true;
         } else if (vr_virtq_pop(&s->vq[queue], s->v.host.chain)) {
@@ -596,6 +621,7 @@ void vr_virtio_blk_attach(struct vr_dev *dev, struct vr_blk *blk)
                   .def = QUEUE_SIZE - 2, .min = 1, .max = VR_CHAIN_SEGS_MAX - 2),              \
         VR_STATE(writeback, "writes may stay in the host's cache until a flush", .def = true), \
         VR_HOST(blk, "the disk, attached by the board"), VR_HOST(free, "requests at rest"),    \
+        VR_HOST(try_bytes, "of the notification that is dealt with"),                          \
         VR_HOST(in_flight, "0 when a snapshot is made"),                                       \
         VR_HOST(stalled, "false when nothing is in flight"), VR_HOST(counters, "statistics")
 

@@ -1,16 +1,20 @@
-/* Opening, locking and holes as Linux has them: open file description locks, fallocate(2), the
- * block layer's ioctls. */
+/* Opening, locking, reading from memory and holes as Linux has them: open file description locks,
+ * RWF_NOWAIT of preadv2(2), fallocate(2), the block layer's ioctls. */
 #include "platform/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static int file_block_info(int fd, struct vr_file_info *info)
@@ -26,6 +30,12 @@ static int file_block_info(int fd, struct vr_file_info *info)
     }
     info->io_bytes = opt;
     return 0;
+}
+
+static bool file_in_memory(int fd)
+{
+    struct statfs fs;
+    return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 int vr_file_open(const char *path, bool read_only, int *ret_fd, struct vr_file_info *ret_info)
@@ -59,6 +69,7 @@ int vr_file_open(const char *path, bool read_only, int *ret_fd, struct vr_file_i
     } else if (S_ISREG(st.st_mode)) {
         info.kind = VR_FILE_REGULAR;
         info.size_bytes = (uint64_t)st.st_size;
+        info.in_memory = file_in_memory(fd);
     } else {
         r = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
     }
@@ -120,6 +131,22 @@ int vr_file_lock(int fd, bool shared)
         return -EBUSY;
     }
     return errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ? -ENOLCK : -errno;
+}
+
+int vr_file_readv_now(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes)
+{
+    size_t len = 0;
+    for (unsigned i = 0; i < count; i++) {
+        len += iov[i].iov_len;
+    }
+    if (count > IOV_MAX) {
+        return -EAGAIN;
+    }
+    ssize_t got = preadv2(fd, iov, (int)count, (off_t)off_bytes, RWF_NOWAIT);
+    if (got < 0) {
+        return errno == EINTR ? -EAGAIN : errno == ENOSYS || errno == EINVAL ? -EOPNOTSUPP : -errno;
+    }
+    return (size_t)got == len ? 0 : -EAGAIN;
 }
 
 bool vr_file_can_discard(int fd, const struct vr_file_info *info)

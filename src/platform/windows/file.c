@@ -157,6 +157,15 @@ int vr_file_readv(int fd, const struct iovec *iov, unsigned count, uint64_t off_
     return file_all(fd, false, iov, count, off_bytes);
 }
 
+int vr_file_readv_now(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes)
+{
+    (void)fd;
+    (void)iov;
+    (void)count;
+    (void)off_bytes;
+    return -EOPNOTSUPP; /* ReadFile does not say what it would wait for */
+}
+
 int vr_file_writev(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes)
 {
     return file_all(fd, true, iov, count, off_bytes);
