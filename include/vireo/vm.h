@@ -175,6 +175,9 @@ VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
  *   POWERDOWN        the power button was pressed
  *   GUEST_PANICKED   the guest's kernel said so; data: action
  *   WATCHDOG         the guest let its watchdog run out; data: action
+ *   x-vireo-DEVICE_ADDED       a device was added; data: device, driver, bus
+ *   DEVICE_DELETED             it has gone, and its host end is closed; data: device, path
+ *   DEVICE_UNPLUG_GUEST_ERROR  the guest does not let it go; data: device, path
  * Others follow in later versions.
  */
 struct vireo_event {
@@ -218,8 +221,9 @@ struct vireo_stat {
 };
 
 /* Call @fn, on this thread, for each number that is counted, those of a group and id in a row;
- * @stat is valid during the call only. Each is right, but they are not of one moment: the machine
- * runs on. Groups and names are only added by later versions. Any thread, no callback. */
+ * @stat is valid during the call only, and @fn calls nothing of this library. Each is right, but
+ * they are not of one moment: the machine runs on. Groups and names are only added by later
+ * versions. Any thread, no callback. */
 VIREO_API void vireo_vm_stats(struct vireo_vm *vm,
                               void (*fn)(void *opaque, const struct vireo_stat *stat),
                               void *opaque);
@@ -268,6 +272,60 @@ VIREO_API int vireo_vm_scsi_add(struct vireo_vm *vm, const char *disk, unsigned 
 VIREO_API int vireo_vm_scsi_remove(struct vireo_vm *vm, unsigned target, struct vr_error *err);
 VIREO_API int vireo_vm_cdrom_change(struct vireo_vm *vm, unsigned target, const char *path,
                                     struct vr_error *err);
+
+/* ---- Devices that come and go --------------------------------------------------------------- */
+
+/*
+ * A machine has empty slots on PCI Express (key "machine": virt,slots=4), root ports called port0,
+ * port1, ...; what is in one of them, from the start or since later, can leave again.
+ *
+ * vireo_vm_device_add: @device is written as the value of the key "device":
+ * CLASS[,id=NAME][,bus=PORT],KEY=VALUE,... with the options of the class and of its host end:
+ *   virtio-blk-pci,path=FILE[,ro]...   as "disk"; virtio-net-pci[,hostfwd=...]: as "net", user;
+ *   virtio-fs-pci,path=DIR,tag=TAG     as "share"; virtio-console-pci,path=SPEC: as "console";
+ *   scsi-hd,path=FILE, scsi-cd[,path=FILE]   at a SCSI controller (bus=its id);
+ *   virtio-scsi-pci, virtio-rng-pci, virtio-balloon-pci, virtio-input-pci, i6300esb, ...
+ * What it is called is written to @ret_id (@size bytes, 32 are enough; NULL: not asked for). Before
+ * or while the machine runs; a guest with a driver for slots (Linux: pciehp) finds it by itself,
+ * another one when it is told to look (echo 1 > /sys/bus/pci/rescan). When this fails nothing is
+ * left behind. -ENOSPC: no slot is free; -EBUSY: that one is not, or a file is in use; -EEXIST: the
+ * id is taken; -ENODEV: no such port or controller; -ENOTSUP: not while it runs; -EINVAL; and as
+ * vireo_vm_create.
+ *
+ * vireo_vm_device_del: VIREO_DEL_ASK asks the guest, by the slot's button, and waits for it to let
+ * go, at most @timeout_ns of guest time; 0: does not wait, the event DEVICE_DELETED tells.
+ * -ETIMEDOUT: it has not answered; it may still, and a machine's reset is an answer; -EPERM: it
+ * refused; both are events DEVICE_UNPLUG_GUEST_ERROR, too. VIREO_DEL_FORCE takes the device out at
+ * once, like a hand that pulls it: what the guest had not flushed is as after a power cut. After
+ * success its host end is closed. -ENODEV: there is none; -ENOTSUP: it is in no slot; -EBUSY: the
+ * guest is being asked already.
+ *
+ * Both may wait: not from a callback.
+ */
+enum vireo_del { VIREO_DEL_ASK, VIREO_DEL_FORCE };
+enum vireo_device_state {
+    VIREO_DEVICE_ATTACHED, /* the guest can find it; no driver uses it */
+    VIREO_DEVICE_IN_USE,   /* a driver has enabled it */
+    VIREO_DEVICE_LEAVING,  /* the guest has been asked to let it go */
+    VIREO_DEVICE_DETACHED, /* the guest has taken its power away */
+};
+struct vireo_device {
+    const char *id, *cls;
+    const char *bus;   /* the port or controller that it is at; "pci": the root bus; "": none */
+    const char *place; /* there: "port0/00.0" or, of a SCSI unit, "0:0"; "" */
+    const char *end;   /* path or kind of its host end; "": none */
+    enum vireo_device_state state;
+    bool removable;
+};
+VIREO_API int vireo_vm_device_add(struct vireo_vm *vm, const char *device, char *ret_id,
+                                  size_t size, struct vr_error *err);
+VIREO_API int vireo_vm_device_del(struct vireo_vm *vm, const char *id, enum vireo_del how,
+                                  uint64_t timeout_ns, struct vr_error *err);
+/* Call @fn, on this thread, for each device there is; @device is valid during the call only, and
+ * @fn calls nothing of this library. Any thread. */
+VIREO_API void vireo_vm_devices(struct vireo_vm *vm,
+                                void (*fn)(void *opaque, const struct vireo_device *device),
+                                void *opaque);
 
 /* ---- Memory that the guest can do without --------------------------------------------------- */
 

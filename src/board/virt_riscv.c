@@ -11,10 +11,8 @@
 #include "dev/misc/vmgenid.h"
 #include "dev/timer/goldfish_rtc.h"
 #include "dev/virtio/balloon.h"
-#include "dev/virtio/blk.h"
 #include "dev/virtio/fs.h"
 #include "dev/virtio/input.h"
-#include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 #include "platform/random.h"
 #include "vireo/host_time.h"
@@ -54,43 +52,6 @@ int virt_add_window(struct vr_virt *v, unsigned window, uint64_t gpa, uint64_t l
     first->at.len[window] = len;
     *more = (struct virt_dev){.dev = first->dev, .at = {.gpa = {gpa}, .len = {len}}, .in_other = 1};
     return vr_dev_map(first->dev, window, vr_machine_mem(v->machine), gpa, err);
-}
-
-/* Backends outlive the devices that use them: the machine closes them last. */
-static void close_chr(void *chr)
-{
-    vr_chr_close(chr);
-}
-
-static void close_blk(void *blk)
-{
-    vr_blk_close(blk);
-}
-
-static void close_fs(void *fs)
-{
-    vr_fs_close(fs);
-}
-
-static void close_net(void *net)
-{
-    vr_net_close(net);
-}
-
-static int virt_own(struct vr_virt *v, void (*close)(void *), void *backend, struct vr_error *err)
-{
-    int r = vr_machine_own(v->machine, close, backend, err);
-    if (r < 0) {
-        close(backend);
-    }
-    return r;
-}
-
-int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
-                  struct vr_error *err)
-{
-    int r = vr_chr_open(opts, vr_machine_loop(v->machine), ret_chr, err);
-    return r < 0 ? r : virt_own(v, close_chr, *ret_chr, err);
 }
 
 static void virt_on_panic(void *virt)
@@ -138,7 +99,10 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     char opts[64];
     int r = 0;
     if (o->serial.spec) {
-        r = virt_open_chr(v, &o->serial, &v->serial, err);
+        const struct vr_virt_end end = {.kind = VR_VIRT_END_CHR, .chr = o->serial};
+        struct virt_end *opened;
+        r = virt_end_open(v, &end, NULL, &opened, err);
+        v->serial = r < 0 ? NULL : opened->host.chr;
     }
     if (r == 0) {
         r = virt_add(v, &vr_uart16550_class, "uart0", NULL, VIRT_UART, 0x100, vr_uart16550_irq,
@@ -182,31 +146,30 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     return r;
 }
 
+/* A virtio device and its host end, if it has one. */
+static int virt_add_ended(struct vr_virt *v, const char *kind, const char *id, const char *opts,
+                          const struct vr_virt_end *end, struct vr_error *err)
+{
+    struct virt_end *opened = NULL;
+    struct vr_dev *dev;
+    int r = end->kind == VR_VIRT_END_NONE ? 0 : virt_end_open(v, end, NULL, &opened, err);
+    r = r < 0 ? r : virt_add_virtio(v, kind, id, opts, &dev, err);
+    if (r == 0 && opened) {
+        virt_end_attach(v, opened, dev);
+    }
+    return r;
+}
+
 static int virt_add_disks(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     int r = 0;
     unsigned n = 0;
     for (unsigned k = 0; r == 0 && k < o->disk_count; k++) {
+        const struct vr_virt_end end = {.kind = VR_VIRT_END_DISK, .disk = o->disk[k]};
         char id[16];
-        struct vr_dev *dev;
-        const struct vr_virt_disk *disk = &o->disk[k];
-        if (disk->scsi) {
-            continue;
-        }
-        unsigned i = n++;
-        snprintf(id, sizeof(id), "disk%u", i);
-        struct vr_blk_opts blk = {.path = disk->path,
-                                  .read_only = disk->read_only,
-                                  .format = disk->force_raw ? "raw" : NULL};
-        r = vr_blk_open(&blk, vr_machine_loop(v->machine), &v->blk[i], err);
-        if (r == 0) {
-            r = virt_own(v, close_blk, v->blk[i], err);
-        }
-        if (r == 0) {
-            r = virt_add_virtio(v, "blk", id, disk->opts, &dev, err);
-        }
-        if (r == 0) {
-            vr_virtio_blk_attach(dev, v->blk[i]);
+        if (!o->disk[k].scsi) {
+            snprintf(id, sizeof(id), "disk%u", n++);
+            r = virt_add_ended(v, "blk", id, o->disk[k].opts, &end, err);
         }
     }
     return r;
@@ -216,8 +179,10 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, struct
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < o->net_count; i++) {
+        const struct vr_virt_end end = {.kind =
+                                            o->net[i].backend ? VR_VIRT_END_NET : VR_VIRT_END_NONE,
+                                        .net = o->net[i].backend};
         char id[16], opts[256];
-        struct vr_dev *dev;
         const char *given = o->net[i].opts ? o->net[i].opts : "";
         snprintf(id, sizeof(id), "net%u", i);
         /* Each card its own address; one that the user gives comes later, and counts. */
@@ -225,23 +190,7 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, struct
                      given) >= (int)sizeof(opts)) {
             return vr_err(err, -EINVAL, "%s: options '%.40s...' are too long", id, given);
         }
-        const char *user = o->net[i].backend;
-        if (user && (strncmp(user, "user", 4) != 0 || (user[4] && user[4] != ','))) {
-            return vr_err(err, -EINVAL, "%s: no network backend '%s'; there is: user", id, user);
-        }
-        if (user) {
-            r = vr_net_open_user(user[4] ? user + 5 : NULL, vr_machine_loop(v->machine), &v->net[i],
-                                 err);
-            if (r == 0) {
-                r = virt_own(v, close_net, v->net[i], err);
-            }
-        }
-        if (r == 0) {
-            r = virt_add_virtio(v, "net", id, opts, &dev, err);
-        }
-        if (r == 0) {
-            vr_virtio_net_attach(dev, v->net[i]);
-        }
+        r = virt_add_ended(v, "net", id, opts, &end, err);
     }
     return r;
 }
@@ -252,29 +201,11 @@ static int virt_add_shares(struct vr_virt *v, const struct vr_virt_opts *o, stru
 {
     int r = 0;
     for (unsigned i = 0; r == 0 && i < o->share_count; i++) {
-        const struct vr_virt_share *share = &o->share[i];
-        struct vr_fs_dir_opts dir = {.path = share->path,
-                                     .read_only = share->read_only,
-                                     .cache = share->cache,
-                                     .host_locks = share->host_locks,
-                                     .uid = share->uid,
-                                     .gid = share->gid,
-                                     .log = o->log};
+        const struct vr_virt_end end = {.kind = VR_VIRT_END_SHARE, .share = o->share[i]};
         char id[16], opts[64];
-        struct vr_dev *dev;
-        struct vr_fs *fs;
         snprintf(id, sizeof(id), "share%u", i);
-        snprintf(opts, sizeof(opts), "tag=%s", share->tag);
-        r = vr_fs_open_dir(&dir, vr_machine_loop(v->machine), &fs, err);
-        if (r == 0) {
-            r = virt_own(v, close_fs, fs, err);
-        }
-        if (r == 0) {
-            r = virt_add_virtio(v, "fs", id, opts, &dev, err);
-        }
-        if (r == 0) {
-            vr_virtio_fs_attach(dev, fs);
-        }
+        snprintf(opts, sizeof(opts), "tag=%s", o->share[i].tag);
+        r = virt_add_ended(v, "fs", id, opts, &end, err);
     }
     return r;
 }
@@ -369,6 +300,7 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
             vr_log(o->log, VR_INFO, "ram", "a view of a file: without mirrors");
         }
     }
+    r = r < 0 ? r : virt_ends_init(v, err);
     if (r == 0) {
         r = vr_machine_add_ram(v->machine, "ram", VIRT_RAM, v->ram_bytes, VR_REGION_RAM, &v->ram,
                                err);
@@ -385,6 +317,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
     }
     if (r == 0) {
         r = virt_add_pci(v, err);
+    }
+    if (r == 0) {
+        r = virt_add_slots(v, o->slot_count, err);
     }
     if (r == 0) {
         r = virt_add_disks(v, o, err);
@@ -553,6 +488,7 @@ void vr_virt_destroy(struct vr_virt *v)
     }
     virt_flash_close(v);
     vr_machine_destroy(v->machine); /* and with it devices, harts, backends */
+    virt_plugs_fini(v);
     vr_blob_fini(&v->kernel_file);
     vr_blob_fini(&v->firmware_file);
     vr_blob_fini(&v->initrd_file);
@@ -583,11 +519,6 @@ int vr_virt_power_button(struct vr_virt *v, struct vr_error *err)
     return v->button ? vr_virtio_input_press(v->button, err)
                      : vr_err(err, -ENODEV,
                               "this machine has no power button: give it one (--power-button)");
-}
-
-struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk)
-{
-    return disk < VR_VIRT_DISKS ? v->blk[disk] : NULL;
 }
 
 void vr_virt_fdt(struct vr_virt *v, const void **ret_blob, size_t *ret_len)

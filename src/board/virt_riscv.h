@@ -18,7 +18,9 @@ enum {
     VR_VIRT_DISKS = 8,
     VR_VIRT_NETS = 8,
     VR_VIRT_PORTS = 8,
-    VR_VIRT_SHARES = 8
+    VR_VIRT_SHARES = 8,
+    VR_VIRT_SLOTS = 8,      /* empty slots of a machine that was not asked for another number; */
+    VR_VIRT_SLOTS_MAX = 16, /* that can be asked for */
 };
 
 struct vr_blk;
@@ -29,12 +31,6 @@ struct vr_virt_disk {
     bool force_raw;   /* take it as raw even if it looks like another format */
     bool scsi, cdrom; /* at the SCSI controller; there, as a drive (path NULL: without a disc) */
     const char *opts; /* options of the virtio-blk class; SCSI: "serial=..."; or NULL */
-};
-
-/* A device by its class, for those that need no host end. */
-struct vr_virt_device {
-    const char *cls;  /* "virtio-rng-pci" */
-    const char *opts; /* of the class, or NULL */
 };
 
 struct vr_virt_net {
@@ -49,6 +45,34 @@ struct vr_virt_share {
     bool read_only, host_locks;
     enum vr_fs_cache cache;
     uint32_t uid, gid; /* in the guest, of what belongs to our user */
+};
+
+/* What a device has at its other end. */
+enum vr_virt_end_kind {
+    VR_VIRT_END_NONE,
+    VR_VIRT_END_DISK,
+    VR_VIRT_END_NET,
+    VR_VIRT_END_SHARE,
+    VR_VIRT_END_CHR,
+};
+struct vr_virt_end {
+    enum vr_virt_end_kind kind;
+    struct vr_virt_disk disk; /* path, read_only, force_raw; */
+    const char *net;          /* "user" and its options; */
+    struct vr_virt_share share;
+    struct vr_chr_opts chr;
+};
+
+/* A device by its class. */
+struct vr_virt_device {
+    const char *cls;  /* "virtio-rng-pci", or a unit of a SCSI controller: "scsi-hd", "scsi-cd" */
+    const char *opts; /* of the class; of a unit: its serial; or NULL */
+    const char *id;   /* NULL: dev0, dev1, ..., the first that is free */
+    const char *bus;  /* the id of a root port, or, for a unit, of a controller; NULL: one that is
+                         free, and, before the machine runs, the root bus */
+    int target;       /* of a unit; -1: the first that is free */
+    const char *end_name;   /* what vr_virt_end_add opened; or NULL: */
+    struct vr_virt_end end; /* its own; kind NONE: it has none */
 };
 
 /* How guest code runs. AUTO: compiled where this host can, else interpreted. LOCKSTEP: both,
@@ -107,6 +131,7 @@ struct vr_virt_opts {
     bool virtio_mmio;                 /* virtio devices on MMIO, not on PCI */
     struct vr_virt_device device[VR_VIRT_DEVICES];
     unsigned device_count;
+    unsigned slot_count;      /* root ports with an empty slot: port0, port1, ... */
     bool power_button;        /* a virtio-input with one */
     bool balloon;             /* a virtio-balloon; */
     const char *balloon_opts; /* options of its class, or NULL */
@@ -131,7 +156,8 @@ void vr_virt_destroy(struct vr_virt *virt); /* stops it first; NULL is fine */
 struct vr_machine *vr_virt_machine(struct vr_virt *virt);
 struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none */
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
-struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk); /* NULL: none */
+/* The image of disk @disk, and the id of its device; NULL past the end. Devices are held. */
+struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk, const char **ret_id);
 /* What vireo_vm_scsi_* and vireo_vm_cdrom_change do (vireo/vm.h). */
 int vr_virt_scsi_add(struct vr_virt *virt, const struct vr_virt_disk *disk, unsigned *ret_target,
                      struct vr_error *err) VR_MUST;
@@ -159,6 +185,44 @@ void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);
 bool vr_virt_map_row(struct vr_virt *virt, unsigned i, const char **ret_name, uint64_t *ret_gpa,
                      uint64_t *ret_len, unsigned *ret_irq);
 
+/*
+ * Devices and host ends that come and go. One of these at a time, none from the loop's thread or
+ * one of the machine's, but for the row.
+ *
+ * vr_virt_plug: *ret_id (32 bytes) is what it is called. On a running machine it gets into the slot
+ * of a root port, and the guest is told. vr_virt_unplug: takes it out, whatever the guest thinks of
+ * it. vr_virt_unplug_ask: asks the guest, whose answer comes through vr_virt_on_answer; 1: there is
+ * nobody to ask, vr_virt_unplug is all there is. -ENOENT, -ENODEV, -ENOTSUP: it cannot be
+ * unplugged; -ENOSPC: no slot is free; -EBUSY: this one is not; -EEXIST, -EINVAL; and what opening
+ * a host end may say.
+ */
+enum { VR_VIRT_ID_LEN = 32 };
+int vr_virt_plug(struct vr_virt *virt, const struct vr_virt_device *device,
+                 char ret_id[VR_VIRT_ID_LEN], struct vr_error *err) VR_MUST;
+int vr_virt_unplug_ask(struct vr_virt *virt, const char *id, struct vr_error *err) VR_MUST;
+int vr_virt_unplug(struct vr_virt *virt, const char *id, struct vr_error *err) VR_MUST;
+/* @fn is called with locks held, so it only notes. The machine's reset is an answer, too: yes. */
+void vr_virt_on_answer(struct vr_virt *virt, void (*fn)(void *opaque, const char *id, bool agrees),
+                       void *opaque);
+/* A host end for devices to come: -EEXIST. And away: -EBUSY, -ENOENT. */
+int vr_virt_end_add(struct vr_virt *virt, const struct vr_virt_end *end, const char *name,
+                    struct vr_error *err) VR_MUST;
+int vr_virt_end_del(struct vr_virt *virt, enum vr_virt_end_kind kind, const char *name,
+                    struct vr_error *err) VR_MUST;
+/* Which kind of host end devices of a class have. */
+enum vr_virt_end_kind vr_virt_end_of(const char *cls);
+
+/* Device @i, false past the end. Any thread, devices held; texts live as long as those are. */
+struct vr_virt_row {
+    const char *id, *cls;
+    const char *bus; /* the id of the port or controller it is at; "pci": the root bus; "": none */
+    char place[48];  /* on PCI, as in struct vr_virt_pci; at a controller, its target; "" */
+    const char *end; /* path or kind of its host end; "" */
+    enum vireo_device_state state;
+    bool removable;
+};
+bool vr_virt_row(struct vr_virt *virt, unsigned i, struct vr_virt_row *ret_row);
+
 enum { VR_VIRT_PCI_BARS = 6 };
 
 /* A base address register; len 0: there is none. */
@@ -167,14 +231,15 @@ struct vr_virt_pci_bar {
     bool io, wide, prefetch;
 };
 
-/* A PCI function: function @i, false past the end. Any thread. */
+/* A PCI function: function @i, false past the end. Any thread, devices held. */
 struct vr_virt_pci {
     struct vr_dev *dev;
     char place[48]; /* "01.0": device and function on the root bus; "port0/00.0": behind a port */
     unsigned bus, slot, function; /* bus: the guest's number of it, 0 for all until it gave some */
     uint16_t vendor, device, subvendor, subdevice;
     uint32_t class_code; /* base class, sub-class, interface */
-    bool intx, bridge;
+    unsigned irq_pin;    /* 1: INTA; 0: none */
+    bool bridge;
     struct vr_virt_pci_bar bar[VR_VIRT_PCI_BARS];
 };
 bool vr_virt_pci_row(struct vr_virt *virt, unsigned i, struct vr_virt_pci *ret_row);

@@ -244,6 +244,7 @@ int virt_on_reset(void *opaque, struct vr_error *err)
     v->reset_ns = vr_clock_now(vr_machine_clock(v->machine));
     virt_flash_reset(v);
     virt_irq_reset(v);
+    virt_plugs_reset(v);
     if (v->has_kernel) {
         r = load_program(v, "kernel", &v->kernel_file, &v->kernel, err);
     }

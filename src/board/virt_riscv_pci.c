@@ -93,8 +93,8 @@ int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const cha
     return r < 0 ? r : vr_pci_plug(bus, devfn, vr_pci_of(*ret_dev), err);
 }
 
-static int places_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                           const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
+int virt_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                  const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
 {
     if (v->mmio_slots == VR_VIRT_MMIO_SLOTS) {
         return vr_err(err, -ENOSPC, "%s: all %d virtio-mmio slots of this machine are taken", id,
@@ -112,52 +112,8 @@ int virt_add_virtio(struct vr_virt *v, const char *kind, const char *id, const c
     snprintf(name, sizeof(name), "virtio-%s-%s", kind, v->virtio_mmio ? "mmio" : "pci");
     const struct vr_dev_class *cls = vr_catalog_find_class(name);
     vr_assert(cls != NULL);
-    return v->virtio_mmio ? places_add_mmio(v, cls, id, opts, ret_dev, err)
+    return v->virtio_mmio ? virt_add_mmio(v, cls, id, opts, ret_dev, err)
                           : virt_add_to_pci(v, cls, id, opts, ret_dev, err);
-}
-
-/* Classes that are nothing without what another option opens for them. */
-static const struct {
-    const char *kind, *option;
-} devices_elsewhere[] = {
-    {"virtio-blk-", "--disk"},
-    {"virtio-net-", "--net"},
-    {"virtio-fs-", "--share"},
-    {"virtio-console-", "--virtio-console"},
-    {"pci-host", "nothing: there is one"},
-};
-
-static int device_add(struct vr_virt *v, const struct vr_virt_device *d, unsigned index,
-                      struct vr_error *err)
-{
-    const struct vr_dev_class *cls = vr_catalog_find_class(d->cls);
-    char id[32];
-    struct vr_dev *dev;
-    if (!cls) {
-        return vr_err(err, -EINVAL, "no device class '%s' (vireo devices lists them)", d->cls);
-    }
-    for (unsigned i = 0; i < VR_COUNT(devices_elsewhere); i++) {
-        if (strncmp(d->cls, devices_elsewhere[i].kind, strlen(devices_elsewhere[i].kind)) == 0) {
-            return vr_err(err, -EINVAL, "device %s: use %s", d->cls, devices_elsewhere[i].option);
-        }
-    }
-    snprintf(id, sizeof(id), "dev%u", index);
-    if (cls->pci) {
-        return virt_add_to_pci(v, cls, id, d->opts, &dev, err);
-    }
-    if (cls->windows[0].read == vr_virtio_mmio_read) {
-        return places_add_mmio(v, cls, id, d->opts, &dev, err);
-    }
-    return vr_err(err, -EINVAL, "device %s: the machine has what it has of these", d->cls);
-}
-
-int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
-{
-    int r = 0;
-    for (unsigned i = 0; r == 0 && i < o->device_count; i++) {
-        r = device_add(v, &o->device[i], i, err);
-    }
-    return r;
 }
 
 static void pci_bars(const struct vr_dev *dev, const struct vr_pci *pci,
@@ -190,9 +146,28 @@ static void pci_describe(const struct vr_dev *dev, const struct vr_pci *pci,
     row->subvendor = vr_load_le16(pci->config + VR_PCI_SUBVENDOR);
     row->subdevice = vr_load_le16(pci->config + VR_PCI_SUBDEVICE);
     row->class_code = vr_load_le32(pci->config + VR_PCI_REVISION) >> 8;
-    row->intx = cls->intx;
+    row->irq_pin = pci->config[VR_PCI_INT_PIN];
     row->bridge = cls->bridge;
     pci_bars(dev, pci, row->bar);
+}
+
+/* Where the function is; false: nowhere, it comes or goes just now. */
+static bool pci_place(struct vr_virt *v, struct vr_dev *dev, const struct vr_pci *pci,
+                      struct vr_virt_pci *row)
+{
+    vr_dev_lock(v->pci);
+    const struct vr_pci_bus *bus = pci->host.bus;
+    const struct vr_pci *port = bus ? bus->bridge : NULL;
+    *row = (struct vr_virt_pci){.dev = dev};
+    if (port) {
+        vr_dev_lock(port->host.dev);
+        row->bus = port->config[PCI_SECONDARY_BUS] + vr_pci_sriov_bus(pci);
+        vr_dev_unlock(port->host.dev);
+    }
+    snprintf(row->place, sizeof(row->place), "%s%s%02x.%x", port ? port->host.dev->id : "",
+             port ? "/" : "", pci->host.devfn >> 3, pci->host.devfn & 7u);
+    vr_dev_unlock(v->pci);
+    return bus != NULL;
 }
 
 bool vr_virt_pci_row(struct vr_virt *v, unsigned i, struct vr_virt_pci *ret_row)
@@ -203,22 +178,11 @@ bool vr_virt_pci_row(struct vr_virt *v, unsigned i, struct vr_virt_pci *ret_row)
             return false;
         }
         const struct vr_pci *pci = vr_pci_of(dev);
-        if (!pci || !pci->host.bus || i-- > 0) {
-            continue;
+        if (pci && pci_place(v, dev, pci, ret_row) && i-- == 0) {
+            vr_dev_lock(dev);
+            pci_describe(dev, pci, ret_row);
+            vr_dev_unlock(dev);
+            return true;
         }
-        *ret_row = (struct vr_virt_pci){.dev = dev};
-        vr_dev_lock(dev);
-        pci_describe(dev, pci, ret_row);
-        vr_dev_unlock(dev);
-        const struct vr_pci *port = pci->host.bus->bridge;
-        if (port) {
-            vr_dev_lock(port->host.dev);
-            ret_row->bus = port->config[PCI_SECONDARY_BUS] + vr_pci_sriov_bus(pci);
-            vr_dev_unlock(port->host.dev);
-        }
-        snprintf(ret_row->place, sizeof(ret_row->place), "%s%s%02x.%x",
-                 port ? port->host.dev->id : "", port ? "/" : "", pci->host.devfn >> 3,
-                 pci->host.devfn & 7u);
-        return true;
     }
 }

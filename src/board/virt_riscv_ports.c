@@ -46,9 +46,12 @@ int virt_add_ports(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_er
     }
     int r = virt_add_virtio(v, "console", "console", opts, &dev, err);
     for (unsigned i = 0; r == 0 && i < o->port_count; i++) {
-        r = virt_open_chr(v, &o->port[order[i]], &v->port[order[i]], err);
+        const struct vr_virt_end end = {.kind = VR_VIRT_END_CHR, .chr = o->port[order[i]]};
+        struct virt_end *opened;
+        r = virt_end_open(v, &end, NULL, &opened, err);
         if (r == 0) {
-            vr_virtio_console_attach(dev, i, v->port[order[i]]);
+            v->port[order[i]] = opened->host.chr;
+            vr_virtio_console_attach(dev, i, opened->host.chr);
         }
     }
     return r;

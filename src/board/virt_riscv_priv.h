@@ -44,7 +44,7 @@ enum {
     VIRT_IRQ_GENID = 12,
     VIRT_IRQ_PCI = 32
 };
-enum { VIRT_DEVS = 32, VIRT_ID_LEN = 32 };
+enum { VIRT_DEVS = 32, VIRT_ID_LEN = VR_VIRT_ID_LEN };
 enum { VIRT_FDT_ROOM = 2 << 20 }; /* bytes kept free for the device tree */
 
 /* A device and where it stands. */
@@ -52,6 +52,33 @@ struct virt_dev {
     struct vr_dev *dev;
     struct vr_fdt_at at;
     bool in_other; /* another device's node describes it */
+};
+
+/* A host end. The list is changed with devices held. */
+struct virt_end {
+    struct virt_end *next;
+    enum vr_virt_end_kind kind;
+    char name[VR_VIRT_ID_LEN]; /* "": it came with its device and goes with it */
+    char user[VR_VIRT_ID_LEN]; /* the device that has it; "": nobody */
+    union {
+        struct vr_blk *blk;
+        struct vr_net *net;
+        struct vr_fs *fs;
+        struct vr_chr *chr;
+    } host;
+};
+
+/* A device that the user named by its class. The list is changed with devices held. */
+struct virt_plug {
+    struct virt_plug *next;
+    char id[VR_VIRT_ID_LEN];
+    struct vr_dev *dev;   /* NULL: a unit of */
+    struct vr_dev *scsi;  /* this controller, */
+    unsigned target;      /* at this target */
+    bool cdrom;           /* a drive */
+    struct vr_dev *port;  /* in whose slot it is; NULL: in none */
+    struct virt_end *end; /* NULL: none */
+    bool asked;           /* to leave; with the machine's `change` held */
 };
 
 struct vr_flash_file;
@@ -82,8 +109,10 @@ struct vr_virt {
     struct vr_blk *scsi_blk[VR_VIRTIO_SCSI_UNITS]; /* by target */
     bool scsi_used[VR_VIRTIO_SCSI_UNITS];
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
-    struct vr_blk *blk[VR_VIRT_DISKS];
-    struct vr_net *net[VR_VIRT_NETS];
+    struct virt_end *ends;
+    struct virt_plug *plugs;
+    void (*on_answer)(void *opaque, const char *id, bool agrees); /* of guests asked to let go */
+    void *on_answer_opaque;
     struct vr_flash_file *flash_vars; /* NULL: no such bank */
     bool flash_kept;                  /* it is written back */
     /* What is started */
@@ -103,21 +132,36 @@ struct vr_virt {
     uint64_t reset_ns; /* the clock at the last reset */
 };
 
-/* Open a console's host end, which the machine closes (virt_riscv.c). */
-int virt_open_chr(struct vr_virt *v, const struct vr_chr_opts *opts, struct vr_chr **ret_chr,
-                  struct vr_error *err) VR_MUST;
+/* Host ends (virt_riscv_ends.c): before the first one; */
+int virt_ends_init(struct vr_virt *v, struct vr_error *err) VR_MUST;
+/* open one, which the machine closes in the end; @name NULL: it goes when its device does; */
+int virt_end_open(struct vr_virt *v, const struct vr_virt_end *opts, const char *name,
+                  struct virt_end **ret_end, struct vr_error *err) VR_MUST;
+void virt_end_close(struct vr_virt *v, struct virt_end *end);
+void virt_end_attach(struct vr_virt *v, struct virt_end *end, struct vr_dev *dev);
+void virt_end_use(struct vr_virt *v, struct virt_end *end, const char *id); /* "": nobody */
+void virt_end_leave(struct vr_virt *v,
+                    struct virt_end *end); /* its device has gone; NULL is fine */
+struct virt_end *virt_end_find(struct vr_virt *v, const char *name);
 /* Places (virt_riscv_pci.c). Create a device and hand it to the machine; */
 int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
              struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
 /* the host bridge; */
 int virt_add_pci(struct vr_virt *v, struct vr_error *err) VR_MUST;
+/* a device on MMIO, in the next free slot; */
+int virt_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
+                  const char *opts, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
 /* a device in the next free slot of the root bus; */
 int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
                     const char *opts, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
-/* a virtio device ("blk", "net", ...) on PCI or MMIO, as the machine has it; */
+/* a virtio device ("blk", "net", ...) on PCI or MMIO, as the machine has it. */
 int virt_add_virtio(struct vr_virt *v, const char *kind, const char *id, const char *opts,
                     struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
-/* and what the user named by class. */
+/* Empty slots, and what the user named by class (virt_riscv_plug.c). */
+int virt_add_slots(struct vr_virt *v, unsigned count, struct vr_error *err) VR_MUST;
+/* The machine is reset: whoever was asked to leave does. */
+void virt_plugs_reset(struct vr_virt *v);
+void virt_plugs_fini(struct vr_virt *v); /* after the machine */
 int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *opts,
                      struct vr_error *err) VR_MUST;
 /* The SCSI controller with its units (virt_riscv_scsi.c). */

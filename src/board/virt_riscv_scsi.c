@@ -93,9 +93,21 @@ int vr_virt_scsi_add(struct vr_virt *v, const struct vr_virt_disk *disk, unsigne
     return r;
 }
 
+/* Units that came as devices have ids, by which they go. */
+static int scsi_not_plug(const struct vr_virt *v, unsigned target, struct vr_error *err)
+{
+    for (const struct virt_plug *p = v->plugs; p; p = p->next) {
+        if (p->scsi == v->scsi && p->target == target) {
+            return vr_err(err, -EBUSY, "target %u is device '%s': remove that", target, p->id);
+        }
+    }
+    return 0;
+}
+
 int vr_virt_scsi_remove(struct vr_virt *v, unsigned target, struct vr_error *err)
 {
     int r = scsi_there(v, err);
+    r = r < 0 ? r : scsi_not_plug(v, target, err);
     r = r < 0 ? r : vr_virtio_scsi_unplug(v->scsi, target, 0, err);
     if (r == 0) {
         vr_blk_close(v->scsi_blk[target]);
@@ -110,6 +122,7 @@ int vr_virt_cdrom_change(struct vr_virt *v, unsigned target, const char *path, s
     struct vr_virt_disk disc = {.path = path, .read_only = true, .force_raw = true};
     struct vr_blk *blk = NULL;
     int r = scsi_there(v, err);
+    r = r < 0 ? r : scsi_not_plug(v, target, err);
     r = r < 0 ? r : scsi_open(v, &disc, &blk, err);
     if (r < 0) {
         return r;

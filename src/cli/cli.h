@@ -28,7 +28,8 @@ struct cli_verb {
     const struct vr_opt *opts; /* apply to struct cli */
     bool config;               /* vr_config_opts as well */
     bool files;                /* positionals are files */
-    bool machines;             /* the first positional, or all, are names of running machines */
+    bool machines;             /* the first positional, or all, are names of running machines; */
+    unsigned machines_at;      /* or this one is, counted from 0; 0: none */
     unsigned min_args, max_args;
     int (*run)(struct cli *cli); /* an exit code */
     /* Word @i that completion offers as positional number @arg; NULL past the end. May be NULL. */
@@ -45,7 +46,7 @@ struct cli {
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
     bool follow, prometheus, wait;
-    unsigned console;
+    unsigned console, timeout_s;
     char *dump_dtb, *root, *way;
     const char *args[CLI_ARGS];
     unsigned arg_count;
@@ -76,6 +77,8 @@ int cli_run(struct cli *cli);
 int cli_explain(struct cli *cli);
 int cli_devices(struct cli *cli);
 int cli_device(struct cli *cli);
+const char *cli_device_word(unsigned i); /* what can be done: "help"; NULL past the end */
+int cli_device_help(struct cli *cli);
 int cli_machines(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_platform(struct cli *cli);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { COMPLETE_ARGS = 2 }; /* positionals that words are offered for */
+enum { COMPLETE_ARGS = 3 }; /* positionals that words are offered for */
 
 /* @text in single quotes of a POSIX shell (and fish: it reads '\'' so too); @escape: characters
  * that get a backslash as well. */
@@ -59,6 +59,10 @@ static void bash_words(const struct cli_verb *v)
     if (v->machines) {
         printf("            ((COMP_CWORD == 2%s)) && words+=\" $(vireo ps -q 2>/dev/null)\"\n",
                v->max_args == CLI_ARGS ? " || COMP_CWORD > 2" : "");
+    }
+    if (v->machines_at) {
+        printf("            ((COMP_CWORD == %u)) && words+=\" $(vireo ps -q 2>/dev/null)\"\n",
+               v->machines_at + 2);
     }
     printf("            ;;\n");
 }
@@ -138,11 +142,12 @@ static void zsh_verb(const struct cli_verb *v)
         if (!v->word(arg, 0)) {
             continue; /* a machine's name, say */
         }
-        printf(" \\\n            '%u:word:(", arg + 1);
+        bool names = arg && v->machines_at == arg; /* of machines, too */
+        printf(" \\\n            '%u:word:%s", arg + 1, names ? "{compadd " : "(");
         for (unsigned i = 0; (word = v->word(arg, i)); i++) {
             printf("%s%s", i ? " " : "", word);
         }
-        printf(")'");
+        printf(names ? "; _vireo_machines}'" : ")'");
     }
     if (v->files) {
         printf(" \\\n            '1:file:_files'");
@@ -217,7 +222,7 @@ static void fish_verb(const struct cli_verb *v)
     if (v->files) {
         printf("complete -c vireo -n '__fish_seen_subcommand_from %s' -F\n", v->name);
     }
-    if (v->machines) {
+    if (v->machines || v->machines_at) {
         printf("complete -c vireo -n '__fish_seen_subcommand_from %s' -a '(vireo ps -q "
                "2>/dev/null)'\n",
                v->name);

@@ -131,15 +131,10 @@ static void query_device_text(const json_t *d)
     }
 }
 
-int cli_device(struct cli *cli)
+int cli_device_help(struct cli *cli)
 {
     struct vr_error err = {0};
     json_t *json;
-    if (strcmp(cli->args[0], "help") != 0) {
-        cli_say("device: unknown word '%s': did you mean 'vireo device help %s'?", cli->args[0],
-                cli->args[1]);
-        return CLI_USAGE;
-    }
     int r = vr_query_device(cli->args[1], &json, &err);
     return r < 0 ? cli_fail(&err) : cli_json_print(cli, json, query_device_text);
 }

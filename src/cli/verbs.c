@@ -1,6 +1,7 @@
 /* The verbs and their own options. A verb appears here when it works. */
 #include "base/bits.h"
 #include "cli/cli.h"
+#include "control/config.h"
 #include "control/pci.h"
 #include "control/platform.h"
 #include "control/query.h"
@@ -131,6 +132,23 @@ static const struct vr_opt shutdown_opts[] = {
     CLI_HELP,
     VR_OPT_END,
 };
+static const struct vr_opt device_opts[] = {
+    {.name = "force",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(force),
+     .help = "del: take it out at once, whatever the guest does with it"},
+    {.name = "timeout",
+     .kind = VR_OPT_NUMBER,
+     .value = "SECONDS",
+     .max = 86400,
+     CLI_GROUP,
+     CLI_AT(timeout_s),
+     .help = "del: how long the guest may take to let it go (60)"},
+    CLI_JSON("as JSON, for programs"),
+    CLI_HELP,
+    VR_OPT_END,
+};
 static const struct vr_opt console_opts[] = {
     {.name = "index",
      .letter = 'i',
@@ -188,9 +206,9 @@ static const char *verb_word_stats(unsigned arg, unsigned i)
 static const char *verb_word_device(unsigned arg, unsigned i)
 {
     if (arg == 0) {
-        return i == 0 ? "help" : NULL;
+        return cli_device_word(i);
     }
-    return arg == 1 ? vr_query_device_name(i) : NULL;
+    return arg == 1 ? vr_query_device_name(i) : arg == 2 ? vr_config_device_class(i) : NULL;
 }
 
 const struct cli_verb cli_verbs[] = {
@@ -312,13 +330,23 @@ const struct cli_verb cli_verbs[] = {
      .run = cli_devices,
      .help = "list the devices that machines are made of"},
     {.name = "device",
-     .args = "help CLASS",
+     .args = "help CLASS | list|add|del NAME [CLASS|ID...]",
      .min_args = 2,
-     .max_args = 2,
-     .opts = query_opts,
+     .max_args = CLI_ARGS,
+     .machines_at = 1,
+     .opts = device_opts,
      .run = cli_device,
      .word = verb_word_device,
-     .help = "describe a device: its options and its registers"},
+     .help = "describe a class of devices; list, add and remove those of a machine that runs",
+     .about =
+         "device list NAME: what machine NAME has. device add NAME CLASS,KEY=VALUE,... plugs a "
+         "device into a slot of it, written "
+         "as for 'vireo run --device': virtio-blk-pci,path=x.img,id=data; virtio-net-pci; "
+         "virtio-fs-pci,path=DIR,tag=TAG; scsi-hd,path=x.img at a SCSI controller.\n"
+         "device del NAME ID... asks the guest to let it go, and waits for that. A guest without a "
+         "driver for slots does not hear it: free the device there first (Linux: echo 1 > "
+         "/sys/bus/pci/devices/ADDRESS/remove), then --force. Such a guest finds what was added "
+         "with echo 1 > /sys/bus/pci/rescan."},
     {.name = "machines", .opts = query_opts, .run = cli_machines, .help = "list the machines"},
     {.name = "doctor",
      .opts = query_opts,

@@ -26,7 +26,15 @@ struct vr_config_said {
 };
 
 struct vr_config_device {
-    char *cls, *opts; /* opts: NULL, none */
+    char *cls, *opts, *id, *bus; /* opts, bus: NULL, none */
+    bool named;                  /* the id was given */
+    int target;                  /* of a SCSI unit; -1: any */
+    char *end_name;              /* a host end that is there already; or its own, of kind `end`: */
+    enum vr_virt_end_kind end;
+    struct vr_config_disk disk;
+    struct vr_config_net net;
+    struct vr_virt_share share;
+    char *chr;
 };
 enum { VR_CONFIG_CLASSES = 128 };
 
@@ -37,6 +45,7 @@ struct vireo_config {
     enum vr_virt_mmu mmu;
     enum vr_virt_aia aia;
     bool virtio_mmio;
+    unsigned slots; /* empty ones */
     struct vr_config_device device[VR_VIRT_DEVICES];
     unsigned device_count;
     struct vr_jit_opts jit;
@@ -84,6 +93,14 @@ void vr_config_disk_fini(struct vr_config_disk *disk);
 int vr_config_disk_parse(const struct vr_opt *opt, const char *text,
                          struct vr_config_disk *ret_disk, struct vr_error *err) VR_MUST;
 void vr_config_net_fini(struct vr_config_net *net);
+/* The same for "net", but for "none". */
+int vr_config_net_parse(const struct vr_opt *opt, const char *text, struct vr_config_net *ret_net,
+                        struct vr_error *err) VR_MUST;
+/* And for "share"; @tag: unless it names one. */
+int vr_config_share_parse(const struct vr_opt *opt, const char *text, const char *tag,
+                          struct vr_virt_share *ret_share, struct vr_error *err) VR_MUST;
+/* Is @spec one of a console's host end? */
+int vr_config_chr_check(const char *spec, struct vr_error *err) VR_MUST;
 void vr_config_share_fini(struct vr_virt_share *share);
 /* For the files of the table: the values of --share and --root, */
 extern const struct vr_opt_key vr_config_share_keys[];
@@ -96,19 +113,35 @@ int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_
 int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err) VR_MUST;
 /* Put @sep and @more behind *text, which is owned. */
 int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err) VR_MUST;
+/* Put ",key=value" behind *list, with commas in @value (NULL: none) doubled. */
+int vr_config_join_piece(char **list, const char *key, const char *value,
+                         struct vr_error *err) VR_MUST;
 /* If @key is an option of the row's class, add "key=value" to *opts. 1: it is, 0: it is not. */
 int vr_config_of_class(const struct vr_opt *opt, const char *key, const char *value, char **opts,
                        struct vr_error *err) VR_MUST;
 /* Key @i that a compound value of @opt may have, its device class's options included; false past
  * the end. */
 bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key);
+/* A value of @opt with the name of its file, if it has one, as it is called from anywhere; the
+ * caller's. */
+int vr_config_absolute(const struct vr_opt *opt, const char *value, char **ret_value,
+                       struct vr_error *err) VR_MUST;
 /* Look at @path's contents: *ret_key is the key that it is a value for ("kernel", "disk"),
  * *ret_what says what it is; both static. Errors: vr_catalog_identify's. */
 int vr_config_identify(const char *path, const char **ret_key, const char **ret_what,
                        struct vr_error *err) VR_MUST;
 
-/* --machine (config_machine.c). */
+/* --device (config_device.c). */
 void vr_config_device_fini(struct vr_config_device *d);
+/* What a value of it says; the caller's. */
+int vr_config_device_parse(const char *text, struct vr_config_device *ret_device,
+                           struct vr_error *err) VR_MUST;
+/* What may stand first in it: @i, NULL past the end. */
+const char *vr_config_device_class(unsigned i);
+/* Device @id has left: it is not among the settings any more. Nobody called so is fine. */
+int vr_config_device_drop(struct vireo_config *config, const char *id,
+                          struct vr_error *err) VR_MUST;
+/* --machine, --watchdog (config_machine.c). */
 int vr_config_device(void *target, const struct vr_opt *opt, const char *text,
                      struct vr_error *err);
 int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,

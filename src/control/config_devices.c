@@ -174,26 +174,17 @@ static int devices_net_pieces(struct vr_config_net *n, const struct vr_opt *opt,
     return r;
 }
 
-int vr_config_net(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+int vr_config_net_parse(const struct vr_opt *opt, const char *text, struct vr_config_net *ret_net,
+                        struct vr_error *err)
 {
-    struct vireo_config *c = target;
     struct vr_config_net n = {0};
     size_t len = strcspn(text, ",");
-    if (strcmp(text, "none") == 0) {
-        while (c->net_count) {
-            vr_config_net_fini(&c->net[--c->net_count]);
-        }
-        return 0;
-    }
     if (len != 4 || strncmp(text, "user", 4) != 0) {
         return vr_err(err, -EINVAL, "expected user[,hostfwd=...] or none");
     }
     if (!VR_HAVE_SLIRP) {
         return vr_err(err, -ENOSYS,
                       "this vireo was built without the user-mode network (libslirp)");
-    }
-    if (c->net_count == VR_VIRT_NETS) {
-        return vr_err(err, -ERANGE, "at most %d network cards", VR_VIRT_NETS);
     }
     n.backend = strdup("user");
     int r = n.backend ? devices_net_pieces(&n, opt, text[len] ? text + len + 1 : NULL, err)
@@ -205,8 +196,28 @@ int vr_config_net(void *target, const struct vr_opt *opt, const char *text, stru
         return r;
     }
     vr_net_user_opts_free(&parsed);
-    c->net[c->net_count++] = n;
+    *ret_net = n;
     return 0;
+}
+
+int vr_config_net(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    struct vr_config_net n;
+    if (strcmp(text, "none") == 0) {
+        while (c->net_count) {
+            vr_config_net_fini(&c->net[--c->net_count]);
+        }
+        return 0;
+    }
+    if (c->net_count == VR_VIRT_NETS) {
+        return vr_err(err, -ERANGE, "at most %d network cards", VR_VIRT_NETS);
+    }
+    int r = vr_config_net_parse(opt, text, &n, err);
+    if (r == 0) {
+        c->net[c->net_count++] = n;
+    }
+    return r;
 }
 
 /* ---- --publish [ADDR:]HOST:GUEST[/udp] ---- */

@@ -1,5 +1,6 @@
-/* --machine virt,aia=none|aplic|aplic-imsic,virtio=pci|mmio: the kind of machine, and its variants;
- * --device CLASS,KEY=VALUE,... and --watchdog: more devices for it. */
+/* --machine virt,aia=none|aplic|aplic-imsic,virtio=pci|mmio,slots=N: the kind of machine, and its
+ * variants;
+ * --watchdog. */
 #include "base/bits.h"
 #include "base/text.h"
 #include "board/catalog.h"
@@ -24,6 +25,15 @@ static int machine_key(struct vireo_config *c, const struct vr_opt *opt, const c
         c->virtio_mmio = mmio;
         return 0;
     }
+    if (strcmp(key, "slots") == 0) {
+        uint64_t n;
+        if (!value || vr_parse_u64(value, &n) < 0 || n > VR_VIRT_SLOTS_MAX) {
+            return vr_err(err, -EINVAL, "slots=%s: expected 0 to %d", value ? value : "",
+                          VR_VIRT_SLOTS_MAX);
+        }
+        c->slots = (unsigned)n;
+        return 0;
+    }
     if (strcmp(key, "aia") != 0) {
         return vr_config_unknown_key(opt, key, err);
     }
@@ -43,11 +53,13 @@ int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
     const struct vr_catalog_machine *kind = vr_catalog_machine(0);
     enum vr_virt_aia was = c->aia;
     bool was_mmio = c->virtio_mmio;
+    unsigned was_slots = c->slots;
     char *key, *value;
     unsigned pieces = 0;
     int r;
     c->aia = VR_VIRT_AIA_NONE;
     c->virtio_mmio = false;
+    c->slots = VR_VIRT_SLOTS;
     while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
         if (pieces++ > 0 || value) {
             r = machine_key(c, opt, key, value, err);
@@ -58,6 +70,7 @@ int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
         if (r < 0) {
             c->aia = was;
             c->virtio_mmio = was_mmio;
+            c->slots = was_slots;
             break;
         }
     }
@@ -72,47 +85,11 @@ const struct vr_opt_key vr_config_machine_keys[] = {
      "where disks, networks and other virtio devices are: pci, PCI Express; mmio, registers at "
      "fixed "
      "addresses, for kernels without PCI"},
+    {"slots", "COUNT",
+     "empty slots on PCI Express, where devices can be plugged in while the machine runs: port0, "
+     "port1, ..."},
     {NULL, NULL, NULL},
 };
-
-void vr_config_device_fini(struct vr_config_device *d)
-{
-    free(d->cls);
-    free(d->opts);
-    *d = (struct vr_config_device){0};
-}
-
-/* The class's options are checked when the device is made: nothing else knows them. */
-int vr_config_device(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    size_t len = strcspn(text, ",");
-    (void)opt;
-    if (c->device_count == VR_VIRT_DEVICES) {
-        return vr_err(err, -ERANGE, "at most %d devices", VR_VIRT_DEVICES);
-    }
-    struct vr_config_device d = {.cls = strndup(text, len),
-                                 .opts = text[len] ? strdup(text + len + 1) : NULL};
-    if (!d.cls || (text[len] && !d.opts)) {
-        vr_config_device_fini(&d);
-        return vr_err(err, -ENOMEM, "no memory");
-    }
-    if (!vr_catalog_find_class(d.cls)) {
-        const char *names[VR_CONFIG_CLASSES];
-        size_t count = 0;
-        const struct vr_dev_class *cls;
-        while (count < VR_CONFIG_CLASSES && (cls = vr_catalog_class((unsigned)count))) {
-            names[count++] = cls->name;
-        }
-        const char *near = vr_nearest(d.cls, names, count);
-        int r = vr_err(err, -EINVAL, "no device class '%s'%s%s%s (vireo devices lists them)", d.cls,
-                       near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
-        vr_config_device_fini(&d);
-        return r;
-    }
-    c->device[c->device_count++] = d;
-    return 0;
-}
 
 /* ---- --watchdog i6300esb[,action=...] ---- */
 

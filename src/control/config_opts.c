@@ -125,7 +125,7 @@ static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
     return 0;
 }
 
-static int opts_chr_check(const char *spec, struct vr_error *err)
+int vr_config_chr_check(const char *spec, struct vr_error *err)
 {
     static const char *const plain[] = {"stdio", "null", "pty", "mem", "file:PATH", "unix:PATH"};
     for (unsigned i = 0; i < 4; i++) {
@@ -146,7 +146,7 @@ static int opts_console(void *target, const struct vr_opt *opt, const char *text
 {
     struct vireo_config *c = target;
     (void)opt;
-    int r = opts_chr_check(text, err);
+    int r = vr_config_chr_check(text, err);
     char *copy = r < 0 ? NULL : strdup(text);
     if (copy) {
         free(c->console);
@@ -185,7 +185,7 @@ static int opts_port(void *target, const struct vr_opt *opt, const char *text, s
             if (value) {
                 value[-1] = '='; /* a path with this sign in it */
             }
-            r = opts_chr_check(key, err);
+            r = vr_config_chr_check(key, err);
             spec = r < 0 ? NULL : strdup(key);
             r = r < 0 || spec ? r : vr_err(err, -ENOMEM, "no memory");
         } else if (strcmp(key, "name") == 0) {
@@ -202,7 +202,7 @@ static int opts_port(void *target, const struct vr_opt *opt, const char *text, s
         }
     }
     if (r == 0 && !spec) {
-        r = opts_chr_check("", err);
+        r = vr_config_chr_check("", err);
     }
     if (r < 0) {
         free(spec);
@@ -463,7 +463,7 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      .apply = vr_config_machine,
      .keys = vr_config_machine_keys,
-     .words = "virt virt,aia=aplic virt,aia=aplic-imsic virt,virtio=mmio",
+     .words = "virt virt,aia=aplic virt,aia=aplic-imsic virt,virtio=mmio virt,slots=8",
      .why = "the one that stock kernels and firmware run on, with a PLIC",
      .help = "kind of machine (vireo machines lists them), and variants of it"},
     {.name = "memory",
@@ -614,13 +614,14 @@ const struct vr_opt vr_config_opts[] = {
              "instruction, and what it changed (slow, large)"},
     {.name = "device",
      .kind = VR_OPT_TEXT,
-     .value = "CLASS[,KEY=VALUE...]",
+     .value = "CLASS[,id=NAME][,bus=PORT][,KEY=VALUE...]",
      .repeat = true,
      .group = OPTS_DEVICES,
      .apply = vr_config_device,
-     .help =
-         "one more device, by its class and with its options: virtio-rng-pci, pci-root-port, ... "
-         "(vireo devices lists them; those with a host end have an option of their own)"},
+     .help = "one more device, by its class (vireo devices lists them; scsi-hd and scsi-cd are at "
+             "a SCSI controller) and with its options and those of its host end: "
+             "virtio-rng-pci; virtio-blk-pci,bus=port0,path=x.img; in the slot of a port it can "
+             "leave again ('vireo device')"},
     {.name = "watchdog",
      .kind = VR_OPT_TEXT,
      .value = "i6300esb[,action=ACTION]",

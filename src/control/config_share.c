@@ -134,27 +134,39 @@ static int share_parse(const struct vr_opt *opt, const char *text, bool tagged,
     return r < 0 || s->path ? r : vr_err(err, -EINVAL, SHARE_EXPECTED);
 }
 
+int vr_config_share_parse(const struct vr_opt *opt, const char *text, const char *tag,
+                          struct vr_virt_share *ret_share, struct vr_error *err)
+{
+    struct vr_virt_share s = {.path = NULL};
+    int r = share_parse(opt, text, true, &s, err);
+    r = r == 0 && !s.tag ? share_tag(&s, tag, err) : r;
+    if (r < 0) {
+        vr_config_share_fini(&s);
+        return r;
+    }
+    *ret_share = s;
+    return 0;
+}
+
 int vr_config_share(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     struct vireo_config *c = target;
-    struct vr_virt_share s = {.path = NULL};
+    struct vr_virt_share s;
     char tag[16];
     if (c->share_count == VR_VIRT_SHARES) {
         return vr_err(err, -ERANGE, "at most %d shares", VR_VIRT_SHARES);
     }
-    int r = share_parse(opt, text, true, &s, err);
-    if (r == 0 && !s.tag) {
-        snprintf(tag, sizeof(tag), c->share_count ? "share%u" : "share", c->share_count);
-        r = share_tag(&s, tag, err);
+    snprintf(tag, sizeof(tag), c->share_count ? "share%u" : "share", c->share_count);
+    int r = vr_config_share_parse(opt, text, tag, &s, err);
+    if (r < 0) {
+        return r;
     }
-    bool taken = r == 0 && strcmp(s.tag, VR_CONFIG_ROOT_TAG) == 0;
-    for (unsigned i = 0; r == 0 && i < c->share_count; i++) {
+    bool taken = strcmp(s.tag, VR_CONFIG_ROOT_TAG) == 0;
+    for (unsigned i = 0; i < c->share_count; i++) {
         taken |= strcmp(c->share[i].tag, s.tag) == 0;
     }
     if (taken) {
         r = vr_err(err, -EINVAL, "tag '%s' is taken: name another one, DIR:TAG", s.tag);
-    }
-    if (r < 0) {
         vr_config_share_fini(&s);
         return r;
     }

@@ -56,7 +56,7 @@ static void text_puts(struct text_out *out, const char *s)
     text_put(out, s, strlen(s));
 }
 
-static void text_put_escaped(struct text_out *out, const char *s, bool commas)
+static void text_put_escaped(struct text_out *out, const char *s)
 {
     for (; *s; s++) {
         unsigned char c = (unsigned char)*s;
@@ -69,7 +69,7 @@ static void text_put_escaped(struct text_out *out, const char *s, bool commas)
             snprintf(hex, sizeof(hex), "\\x%02x", c);
             text_puts(out, hex);
         } else {
-            text_puts(out, c == ',' && commas ? ",," : (const char[]){*s, 0});
+            text_put(out, s, 1);
         }
     }
 }
@@ -98,7 +98,16 @@ static size_t text_before_path(const struct vr_opt *opt, const char *value)
             return strlen(heads[i]);
         }
     }
-    return SIZE_MAX;
+    const char *path = opt->apply == vr_config_device ? strstr(value, ",path=") : NULL;
+    if (!path) {
+        return SIZE_MAX;
+    }
+    path += strlen(",path=");
+    if (strncmp(value, "virtio-console-", 15) == 0) { /* a SPEC: files and sockets have names */
+        bool named = strncmp(path, heads[0], 5) == 0 || strncmp(path, heads[1], 5) == 0;
+        return named ? (size_t)(path - value) + 5 : SIZE_MAX;
+    }
+    return (size_t)(path - value);
 }
 
 static bool text_is_absolute(const char *path)
@@ -106,21 +115,59 @@ static bool text_is_absolute(const char *path)
     return path[0] == '/' || path[0] == '\\' || (path[0] && path[1] == ':');
 }
 
+/* @value with the name of its file made absolute, if it has one; NULL: no memory. */
+static char *text_absolute(const struct vr_opt *opt, const char *value, const char *cwd)
+{
+    struct text_out out = {0};
+    size_t before = text_before_path(opt, value);
+    if (before != SIZE_MAX && !text_is_absolute(value + before)) {
+        bool commas = opt->keys || opt->apply == vr_config_device; /* are doubled there */
+        text_put(&out, value, before);
+        for (const char *at = cwd; *at; at++) {
+            text_puts(&out, *at == ',' && commas ? ",," : (const char[]){*at, 0});
+        }
+        text_puts(&out, "/");
+        value += before;
+    }
+    text_puts(&out, value);
+    if (out.failed) {
+        free(out.buf);
+        return NULL;
+    }
+    return out.buf;
+}
+
+static int text_cwd(char *cwd, struct vr_error *err)
+{
+    size_t size = TEXT_PATH;
+    int r = uv_cwd(cwd, &size);
+    return r < 0 ? vr_err(err, r, "the folder that we are in has no name: %s", uv_strerror(r)) : 0;
+}
+
+int vr_config_absolute(const struct vr_opt *opt, const char *value, char **ret_value,
+                       struct vr_error *err)
+{
+    char cwd[TEXT_PATH];
+    int r = text_cwd(cwd, err);
+    char *text = r < 0 ? NULL : text_absolute(opt, value, cwd);
+    if (r == 0 && !text) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    *ret_value = r < 0 ? *ret_value : text;
+    return r;
+}
+
 static void text_put_line(struct text_out *out, const struct vr_opt *opt, const char *value,
                           bool chosen, const char *cwd)
 {
-    size_t before = text_before_path(opt, value);
+    char *absolute = text_absolute(opt, value, cwd);
+    out->failed |= !absolute;
     text_puts(out, chosen ? "" : "?");
     text_puts(out, opt->name);
     text_puts(out, "=");
-    if (before != SIZE_MAX && !text_is_absolute(value + before)) {
-        text_put(out, value, before);
-        text_put_escaped(out, cwd, opt->keys != NULL);
-        text_puts(out, "/");
-        value += before;
-    }
-    text_put_escaped(out, value, false);
+    text_put_escaped(out, absolute ? absolute : "");
     text_puts(out, "\n");
+    free(absolute);
 }
 
 static bool text_said(const struct vireo_config *c, const struct vr_opt *opt, unsigned from)
@@ -137,10 +184,9 @@ int vireo_config_save(const struct vireo_config *c, char **ret_text, struct vr_e
 {
     struct text_out out = {0};
     char cwd[TEXT_PATH];
-    size_t size = sizeof(cwd);
-    int r = uv_cwd(cwd, &size);
+    int r = text_cwd(cwd, err);
     if (r < 0) {
-        return vr_err(err, r, "the folder that we are in has no name: %s", uv_strerror(r));
+        return r;
     }
     text_puts(&out, TEXT_HEAD);
     for (const struct vr_opt *o = vr_config_opts; o->name; o++) {

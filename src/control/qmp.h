@@ -36,7 +36,8 @@ enum {
 
 struct vr_qmp_command {
     const char *name;
-    const char *args; /* members: "device:str, speed?:int"; NULL: none */
+    const char *args; /* members: "device:str, speed?:int"; "*?:any" at the end: and others; NULL:
+                         none */
     const char *ret;  /* a type: "StatusInfo", "[NameInfo]"; NULL: nothing */
     unsigned flags;
     /* 0, or a negative errno with @err filled. -ENODEV is told as class DeviceNotFound, -ENOSYS as

@@ -4,6 +4,9 @@
 
 #include "control/qmp.h"
 
+/* @text from outside, which may be no UTF-8, as JSON. */
+json_t *vr_qmp_text(const char *text);
+
 int vr_qmp_query_version(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_schema(struct vr_qmp_call *call, struct vr_error *err);
@@ -20,6 +23,16 @@ int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_device_add(struct vr_qmp_call *call, struct vr_error *err); /* qmp_devices.c */
+int vr_qmp_device_del(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_netdev_add(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_netdev_del(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_blockdev_add(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_blockdev_del(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_chardev_add(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_chardev_remove(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_devices(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_x_device_add(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_stats(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_past_events(struct vr_qmp_call *call, struct vr_error *err);

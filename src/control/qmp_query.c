@@ -17,7 +17,7 @@ static json_t *query_number(uint64_t value)
 }
 
 /* @text from outside: a path may be any bytes. */
-static json_t *query_text(const char *text)
+json_t *vr_qmp_text(const char *text)
 {
     json_t *json = json_string(text);
     return json ? json : json_string("(not UTF-8)");
@@ -124,21 +124,23 @@ int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
 {
     json_t *list = json_array();
     const struct vr_blk *blk;
-    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i)); i++) {
-        json_t *image = json_pack("{s:o, s:s, s:o}", "filename", query_text(blk->path), "format",
+    const char *id;
+    vr_machine_hold_devs(call->vm->machine);
+    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i, &id)); i++) {
+        json_t *image = json_pack("{s:o, s:s, s:o}", "filename", vr_qmp_text(blk->path), "format",
                                   blk->ops->name, "virtual-size", query_number(blk->size_bytes));
         json_t *inserted = json_pack(
             "{s:o, s:b, s:s, s:i, s:b, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:b, s:b, s:b}, "
             "s:i}",
-            "file", query_text(blk->path), "ro", blk->read_only, "drv", blk->ops->name,
+            "file", vr_qmp_text(blk->path), "ro", blk->read_only, "drv", blk->ops->name,
             "backing_file_depth", 0, "encrypted", 0, "detect_zeroes", "off", "bps", 0, "bps_rd", 0,
             "bps_wr", 0, "iops", 0, "iops_rd", 0, "iops_wr", 0, "image", image, "cache",
             "writeback", 1, "direct", 0, "no-flush", 0, "write_threshold", 0);
-        (void)json_array_append_new(
-            list, json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "device", json_sprintf("disk%u", i),
-                            "qdev", json_sprintf("disk%u", i), "type", "unknown", "removable", 0,
-                            "locked", 0, "inserted", inserted));
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b, s:o}", "device", id,
+                                                    "qdev", id, "type", "unknown", "removable", 0,
+                                                    "locked", 0, "inserted", inserted));
     }
+    vr_machine_release_devs(call->vm->machine);
     return query_done(call, list, err);
 }
 
@@ -173,11 +175,13 @@ int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err)
 {
     json_t *list = json_array();
     const struct vr_blk *blk;
-    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i)); i++) {
-        (void)json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o}", "device", json_sprintf("disk%u", i), "qdev",
-                            json_sprintf("disk%u", i), "stats", query_blk_stats(blk)));
+    const char *id;
+    vr_machine_hold_devs(call->vm->machine);
+    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i, &id)); i++) {
+        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "device", id, "qdev", id,
+                                                    "stats", query_blk_stats(blk)));
     }
+    vr_machine_release_devs(call->vm->machine);
     return query_done(call, list, err);
 }
 
@@ -193,7 +197,7 @@ int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err)
         snprintf(where, sizeof(where), "%s%s%s", call->vm->console_kind[i], *path ? ":" : "", path);
         json_t *label = i == 0 ? json_string("serial0") : json_sprintf("virtio-console%u", i - 1);
         (void)json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "label", label, "filename",
-                                                    query_text(where), "frontend-open", 1));
+                                                    vr_qmp_text(where), "frontend-open", 1));
     }
     return query_done(call, list, err);
 }
@@ -227,7 +231,7 @@ static json_t *query_consoles(struct vireo_vm *vm)
         const char *path = vireo_vm_console_path(vm, i);
         json_t *console = json_pack("{s:i, s:s}", "index", (int)i, "kind", vm->console_kind[i]);
         if (*path) {
-            (void)json_object_set_new(console, "path", query_text(path));
+            (void)json_object_set_new(console, "path", vr_qmp_text(path));
         }
         (void)json_array_append_new(list, console);
     }

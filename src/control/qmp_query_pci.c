@@ -33,7 +33,7 @@ static json_t *pci_function(const struct vr_virt_pci *row)
     }
     return json_pack("{s:i, s:i, s:i, s:{s:i}, s:o, s:i, s:s, s:o}", "bus", (int)row->bus, "slot",
                      (int)row->slot, "function", (int)row->function, "class_info", "class",
-                     (int)(row->class_code >> 8), "id", id, "irq_pin", row->intx ? 1 : 0, "qdev_id",
+                     (int)(row->class_code >> 8), "id", id, "irq_pin", (int)row->irq_pin, "qdev_id",
                      row->dev->id, "regions", pci_regions(row));
 }
 
@@ -57,9 +57,11 @@ int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vr_virt_pci row;
     json_t *list = json_array();
+    vr_machine_hold_devs(call->vm->machine);
     for (unsigned i = 0; list && vr_virt_pci_row(call->vm->virt, i, &row); i++) {
         (void)json_array_append_new(pci_bus(list, row.bus), pci_function(&row));
     }
+    vr_machine_release_devs(call->vm->machine);
     call->ret = list;
     return list ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
 }

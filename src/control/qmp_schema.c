@@ -145,7 +145,7 @@ int vr_qmp_check(const char *members, const json_t *args, struct vr_error *err)
         bool known = false;
         at = members;
         while (!known && vr_qmp_next_member(&at, &m)) {
-            known = strcmp(key, m.name) == 0;
+            known = strcmp(key, m.name) == 0 || strcmp(m.name, "*") == 0;
         }
         if (!known) {
             return vr_err(err, -EINVAL, "Parameter '%.80s' is unexpected", key);
@@ -193,7 +193,7 @@ static void schema_object(json_t *list, const char *name, const char *members)
 {
     struct vr_qmp_member m;
     json_t *all = json_array();
-    while (vr_qmp_next_member(&members, &m)) {
+    while (vr_qmp_next_member(&members, &m) && strcmp(m.name, "*") != 0) {
         json_t *one = json_pack("{s:s, s:o}", "name", m.name, "type", schema_name_of(list, &m));
         if (m.optional) {
             (void)json_object_set_new(one, "default", json_null());

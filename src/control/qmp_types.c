@@ -48,6 +48,10 @@ const struct vr_qmp_type vr_qmp_types[] = {
                       "irq_pin:int, qdev_id:str, regions:[PciMemoryRegion]"},
     {"PciInfo", "bus:int, devices:[PciDeviceInfo]"},
     {"BalloonInfo", "actual:int"},
+    {"ChardevBackend", "type:str, data:any"},
+    {"x-vireo-DeviceState", .values = "attached|in-use|leaving|detached"},
+    {"x-vireo-Device", "id:str, class:str, bus:str, place:str, host-end:str, "
+                       "state:x-vireo-DeviceState, removable:bool"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "
@@ -69,5 +73,8 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"POWERDOWN", NULL},
     {"GUEST_PANICKED", "action:GuestPanicAction"},
     {"WATCHDOG", "action:WatchdogAction"},
+    {"DEVICE_DELETED", "device?:str, path:str"},
+    {"DEVICE_UNPLUG_GUEST_ERROR", "device?:str, path:str"},
+    {"x-vireo-DEVICE_ADDED", "device:str, driver:str, bus:str"},
     {.name = NULL},
 };

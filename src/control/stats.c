@@ -138,11 +138,10 @@ static void stats_disks(struct vireo_vm *vm, struct stats_to *to)
         [VR_BLK_WRITE_ZEROES] = {"zeroes", "zero_bytes", "zero_ns"},
     };
     struct vr_blk *blk;
-    for (unsigned i = 0; (blk = vr_virt_disk(vm->virt, i)); i++) {
+    const char *id;
+    for (unsigned i = 0; (blk = vr_virt_disk(vm->virt, i, &id)); i++) {
         struct vr_blk_count counts[VR_BLK_OPS];
-        char id[16];
         uint64_t failed = 0;
-        snprintf(id, sizeof(id), "disk%u", i);
         to->id = id;
         vr_blk_stats(blk, counts);
         for (unsigned op = 0; op < VR_BLK_OPS; op++) {
@@ -192,8 +191,10 @@ static const struct {
 void vireo_vm_stats(struct vireo_vm *vm, void (*fn)(void *opaque, const struct vireo_stat *stat),
                     void *opaque)
 {
+    vr_machine_hold_devs(vm->machine);
     for (unsigned i = 0; i < VR_COUNT(stats_rows); i++) {
         struct stats_to to = {.fn = fn, .opaque = opaque, .group = stats_rows[i].group, .id = ""};
         stats_rows[i].put(vm, &to);
     }
+    vr_machine_release_devs(vm->machine);
 }

@@ -3,6 +3,7 @@
 #include "board/catalog.h"
 #include "board/rootdir.h"
 #include "control/host.h"
+#include "control/hotplug.h"
 #include "control/rundir.h"
 #include "control/server.h"
 #include "control/vm_priv.h"
@@ -61,6 +62,34 @@ static struct vr_chr_opts vm_chr_opts(struct vireo_vm *vm, const char *spec)
         .escape_keys = "xrc",
         .on_escape = vm_on_escape,
         .opaque = vm,
+    };
+}
+
+static struct vr_virt_disk vm_disk(const struct vireo_vm *vm, const struct vr_config_disk *d)
+{
+    return (struct vr_virt_disk){.path = d->path,
+                                 .read_only = d->read_only || vm->idle,
+                                 .force_raw = d->raw,
+                                 .scsi = d->scsi,
+                                 .cdrom = d->cdrom,
+                                 .opts = d->opts};
+}
+
+void vr_vm_device(struct vireo_vm *vm, const struct vr_config_device *d,
+                  struct vr_virt_device *ret_device)
+{
+    *ret_device = (struct vr_virt_device){
+        .cls = d->cls,
+        .opts = d->opts,
+        .id = d->id,
+        .bus = d->bus,
+        .target = d->target,
+        .end_name = d->end_name,
+        .end = {.kind = vm->idle && d->end == VR_VIRT_END_NET ? VR_VIRT_END_NONE : d->end,
+                .disk = vm_disk(vm, &d->disk),
+                .net = d->net.backend,
+                .share = d->share,
+                .chr = vm_chr_opts(vm, d->chr)},
     };
 }
 
@@ -165,6 +194,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         .aia = c->aia,
         .virtio_mmio = c->virtio_mmio,
         .device_count = c->device_count,
+        .slot_count = c->slots,
         .ram_bytes = c->memory_bytes,
         .kernel = c->kernel,
         .initrd = c->initrd,
@@ -210,15 +240,10 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         o.share[o.share_count++] = c->share[i];
     }
     for (unsigned i = 0; i < o.device_count; i++) {
-        o.device[i] = (struct vr_virt_device){.cls = c->device[i].cls, .opts = c->device[i].opts};
+        vr_vm_device(vm, &c->device[i], &o.device[i]);
     }
     for (unsigned i = 0; i < o.disk_count; i++) {
-        o.disk[i] = (struct vr_virt_disk){.path = c->disk[i].path,
-                                          .read_only = c->disk[i].read_only || vm->idle,
-                                          .force_raw = c->disk[i].raw,
-                                          .scsi = c->disk[i].scsi,
-                                          .cdrom = c->disk[i].cdrom,
-                                          .opts = c->disk[i].opts};
+        o.disk[i] = vm_disk(vm, &c->disk[i]);
     }
     for (unsigned i = 0; r == 0 && i < o.net_count; i++) {
         nets[i] = vm_net_backend(c, i);
@@ -323,6 +348,9 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     for (unsigned i = 0; r == 0 && i < VIREO_CONSOLES; i++) {
         vm_note_console(vm, i, i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "");
     }
+    if (r == 0 && !idle) {
+        r = vr_hotplug_create(vm, &vm->hotplug, err);
+    }
     if (r == 0 && sock.fd >= 0) {
         r = vr_server_create(vm, &sock, &vm->server, err);
     }
@@ -360,6 +388,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
         return;
     }
     vr_server_destroy(vm->server);
+    vr_hotplug_destroy(vm->hotplug);
     vr_virt_destroy(vm->virt);
     vr_events_destroy(vm->events);
     vireo_config_destroy(vm->config);
@@ -377,7 +406,14 @@ void vireo_vm_destroy(struct vireo_vm *vm)
 
 int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_config, struct vr_error *err)
 {
-    return vr_config_copy(vm->config, ret_config, err);
+    if (vm->hotplug) {
+        vr_hotplug_hold(vm->hotplug);
+    }
+    int r = vr_config_copy(vm->config, ret_config, err);
+    if (vm->hotplug) {
+        vr_hotplug_release(vm->hotplug);
+    }
+    return r;
 }
 
 int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)

@@ -27,12 +27,16 @@ struct vireo_vm {
     struct vr_chr *stdio;                        /* the console that is, or NULL */
     struct vr_events *events;                    /* NULL: idle */
     struct vr_events_hear on_event;              /* I/O thread; fn NULL: nobody listens */
+    struct vr_hotplug *hotplug;                  /* NULL: idle */
     struct vr_server *server;                    /* NULL: no control socket */
     char uuid[37];
     uint64_t created_ns; /* wall clock */
     char console_kind[VIREO_CONSOLES][8];
 };
 
+/* What the board is told of a device; borrowed from @d. */
+void vr_vm_device(struct vireo_vm *vm, const struct vr_config_device *d,
+                  struct vr_virt_device *ret_device);
 /* Console @console's host end, or NULL. */
 struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console);
 

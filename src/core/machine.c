@@ -38,6 +38,7 @@ int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_
     m->env.opaque = m;
     vr_mutex_init(&m->dirty_lock);
     vr_mutex_init(&m->change);
+    vr_mutex_init(&m->devs_lock);
     vr_mutex_init(&m->lock);
     vr_cond_init(&m->asked);
     vr_cond_init(&m->go_cond);
@@ -96,6 +97,7 @@ void vr_machine_destroy(struct vr_machine *m)
     vr_cond_fini(&m->out_cond);
     vr_cond_fini(&m->end_cond);
     vr_mutex_fini(&m->lock);
+    vr_mutex_fini(&m->devs_lock);
     vr_mutex_fini(&m->change);
     vr_mutex_fini(&m->dirty_lock);
     free(m);
@@ -128,21 +130,58 @@ struct vr_loop *vr_machine_loop(struct vr_machine *m)
 
 int vr_machine_add_dev(struct vr_machine *m, struct vr_dev *dev, struct vr_error *err)
 {
-    vr_assert(vr_machine_state(m) == VR_STATE_STOPPED && dev->env == &m->env);
+    vr_assert(dev->env == &m->env);
     if (vr_machine_find_dev(m, dev->id)) {
         return vr_err(err, -EEXIST, "there is a device '%s' already: choose another id", dev->id);
     }
     if (m->dev_count == m->dev_cap) {
         unsigned cap = m->dev_cap ? m->dev_cap * 2 : 16;
+        vr_mutex_lock(&m->devs_lock);
         struct vr_dev **devs = realloc(m->devs, cap * sizeof(struct vr_dev *));
+        m->devs = devs ? devs : m->devs;
+        m->dev_cap = devs ? cap : m->dev_cap;
+        vr_mutex_unlock(&m->devs_lock);
         if (!devs) {
             return vr_err(err, -ENOMEM, "device %s: no memory", dev->id);
         }
-        m->devs = devs;
-        m->dev_cap = cap;
     }
+    vr_mutex_lock(&m->devs_lock);
     m->devs[m->dev_count++] = dev;
+    vr_mutex_unlock(&m->devs_lock);
     return 0;
+}
+
+void vr_machine_remove_dev(struct vr_machine *m, struct vr_dev *dev)
+{
+    unsigned i = 0;
+    while (i < m->dev_count && m->devs[i] != dev) {
+        i++;
+    }
+    vr_assert(i < m->dev_count);
+    vr_mutex_lock(&m->devs_lock);
+    m->dev_count--;
+    memmove(m->devs + i, m->devs + i + 1, (m->dev_count - i) * sizeof(struct vr_dev *));
+    vr_mutex_unlock(&m->devs_lock);
+}
+
+void vr_machine_change_begin(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->change);
+}
+
+void vr_machine_change_end(struct vr_machine *m)
+{
+    vr_mutex_unlock(&m->change);
+}
+
+void vr_machine_hold_devs(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->devs_lock);
+}
+
+void vr_machine_release_devs(struct vr_machine *m)
+{
+    vr_mutex_unlock(&m->devs_lock);
 }
 
 struct vr_dev *vr_machine_find_dev(struct vr_machine *m, const char *id)

@@ -43,9 +43,19 @@ struct vr_space *vr_machine_mem(struct vr_machine *m);
 struct vr_clock *vr_machine_clock(struct vr_machine *m);
 struct vr_loop *vr_machine_loop(struct vr_machine *m);
 
-/* Devices and vCPUs join before start; the machine owns them from then on, but for a call that
- * failed. -EEXIST: the id is taken. */
+/* vCPUs join before start; devices too, or at any time between vr_machine_change_begin and _end.
+ * The machine owns them from then on, but for a call that failed. -EEXIST: the id is taken. */
 int vr_machine_add_dev(struct vr_machine *m, struct vr_dev *dev, struct vr_error *err) VR_MUST;
+/* @dev leaves; it is the caller's again, who destroys it. When it may be added, too. */
+void vr_machine_remove_dev(struct vr_machine *m, struct vr_dev *dev);
+/* Nothing is started, paused, reset, saved or loaded between the two, so a device may be added or
+ * removed. They may wait: not on the loop's thread nor one of the machine's, no locks held. */
+void vr_machine_change_begin(struct vr_machine *m);
+void vr_machine_change_end(struct vr_machine *m);
+/* No device leaves between the two, so that they can be looked at while the machine runs. Any
+ * thread; nothing may wait, and the locks of devices are taken after this one. */
+void vr_machine_hold_devs(struct vr_machine *m);
+void vr_machine_release_devs(struct vr_machine *m);
 struct vr_dev *vr_machine_find_dev(struct vr_machine *m, const char *id);
 struct vr_dev *vr_machine_dev(struct vr_machine *m, unsigned i); /* NULL past the end */
 int vr_machine_add_vcpu(struct vr_machine *m, struct vr_vcpu *vcpu, struct vr_error *err) VR_MUST;

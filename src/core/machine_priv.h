@@ -23,8 +23,9 @@ struct vr_machine {
     char name[32];
     struct vr_env env;
     bool own_loop_thread, loop_started;
-    struct vr_dev **devs;
+    struct vr_dev **devs; /* changed with `change` and devs_lock held, read with either */
     unsigned dev_count, dev_cap;
+    struct vr_mutex devs_lock;
     struct vr_vcpu *vcpus[VR_MAX_VCPUS];
     unsigned vcpu_count;
     struct vireo_host_use use; /* of the host; before RAM is added */

@@ -168,7 +168,7 @@ WORDS = [
     ("--json with nothing to query", ["run", "--json", str(good)], "--explain"),
     ("an unknown shell", ["completion", "csh"], "bash, zsh and fish"),
     ("an unknown device", ["device", "help", "uart"], "did you mean 'uart16550'?"),
-    ("a device without help", ["device", "halp", "plic"], "vireo device help plic"),
+    ("a device without help", ["device", "halp", "plic"], "did you mean 'help'?"),
     ("an unknown command to explain", ["help", "walk"], "unknown command"),
 ]
 for name, words, says in WORDS:

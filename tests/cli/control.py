@@ -169,9 +169,23 @@ def check_shape(types, name, value, where):
                 assert "default" in member, (where, member)
 
 
+# What commands need that take something, in the order of the table.
+WITH = {
+    "device_add": {"driver": "virtio-rng-pci", "id": "r", "bus": "port1", "addr": "0x0"},
+    "device_del": {"id": "r", "x-vireo-force": True},
+    "netdev_add": {"type": "user", "id": "n", "restrict": True},
+    "netdev_del": {"id": "n"},
+    "blockdev-add": {"driver": "raw", "node-name": "b", "file": {"driver": "file", "filename": str(tmp / "more.img")}},
+    "blockdev-del": {"node-name": "b"},
+    "chardev-add": {"id": "c", "backend": {"type": "null", "data": {}}},
+    "chardev-remove": {"id": "c"},
+    "x-vireo-device-add": {"device": "virtio-net-pci"},
+}
+
 with tap.test("every answer and event is as query-qmp-schema says"):
     disk = tmp / "disk.img"
     disk.write_bytes(bytes(1 << 20))
+    (tmp / "more.img").write_bytes(bytes(1 << 20))
     with Machine("--disk", disk, "--balloon", "on", "--virtio-console", f"unix:{tmp}/c", "-c", "2", ECHO, says=b"ready"), \
             Qmp(socket_path()) as qmp:
         schema = qmp.ask("query-qmp-schema")
@@ -181,7 +195,7 @@ with tap.test("every answer and event is as query-qmp-schema says"):
         for name, command in commands.items():
             if name in ("qmp_capabilities", "quit", "x-vireo-console", "system_powerdown", "balloon"):
                 continue
-            check_shape(types, command["ret-type"], qmp.ask(name), name)
+            check_shape(types, command["ret-type"], qmp.ask(name, **WITH.get(name, {})), name)
         all_of_it = qmp.ask("query-memory-size-summary")["base-memory"]
         assert qmp.ask("query-balloon") == {"actual": all_of_it} and qmp.ask("balloon", value=all_of_it // 2) == {}
         block, = qmp.ask("query-block")

@@ -494,14 +494,15 @@ static void noise_in_configuration_space_does_no_harm(void **state)
 enum { SLOT_ON = 0x1139, SLOT_OFF = 0x1739 }; /* all events wanted, indicators; power */
 
 struct eject {
-    unsigned count;
+    unsigned count, refused;
     struct vr_dev *port;
 };
 
-static void note_eject(void *opaque, struct vr_dev *port)
+static void note_answer(void *opaque, struct vr_dev *port, bool agrees)
 {
     struct eject *e = opaque;
-    e->count++;
+    e->count += agrees;
+    e->refused += !agrees;
     e->port = port;
 }
 
@@ -526,7 +527,7 @@ static void a_device_goes_and_comes_a_hundred_times(void **state)
     pci_cfg_set(r, 0, SLOT1, msi + 4, 4, PCI_MSI);
     pci_cfg_set(r, 0, SLOT1, msi + 12, 2, 0x70);
     pci_cfg_set(r, 0, SLOT1, msi + 2, 2, 1);
-    vr_pci_slot_on_eject(w->port, note_eject, &e);
+    vr_pci_slot_on_answer(w->port, note_answer, &e);
     pci_cfg_set(r, 0, SLOT1, exp + VR_PCI_EXP_SLOTCTL, 2, SLOT_ON);
     (void)slot_events(r, exp);
     for (unsigned round = 0; round < 100; round++) {

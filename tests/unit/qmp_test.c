@@ -359,7 +359,11 @@ static void test_shapes(void **state)
     for (const struct vr_qmp_command *c = vr_qmp_commands; c->name; c++) {
         json_t *json;
         assert_true(c->help && *c->help && c->run);
-        if (!c->ret) {
+        const char *args = c->args;
+        struct vr_qmp_member need = {.optional = true};
+        while (need.optional && vr_qmp_next_member(&args, &need)) {
+        }
+        if (!c->ret || !need.optional) { /* tests/cli/control.py has those with arguments */
             continue;
         }
         snprintf(text, sizeof(text), "{\"execute\": \"%s\"}", c->name);

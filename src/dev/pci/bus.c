@@ -43,7 +43,7 @@ static void intx_set(void *chip, unsigned line, bool level)
  * line. */
 static unsigned intx_line(const struct vr_pci *pci)
 {
-    unsigned line = 0; /* INTA */
+    unsigned line = pci->config[VR_PCI_INT_PIN] ? pci->config[VR_PCI_INT_PIN] - 1u : 0;
     for (; pci; pci = pci->host.bus->bridge) {
         line = (line + (pci->host.devfn >> 3)) % VR_PCI_INTX;
     }

@@ -1,9 +1,11 @@
 /*
  * PCI Express root port.
  *
- * Its interrupts, for errors and its slot, are MSI (two vectors) or INTA. The slot has an attention
- * button, indicators and a power controller; commands complete at once. While it has no power
- * nobody behind it answers, and what is there is reset when power comes back.
+ * Its interrupts, for errors and its slot, are MSI (two vectors) or a pin. The pin is an option,
+ * for the sake of Linux: its thread for the slot's interrupt waits, while it removes a device, for
+ * all threads of that device's interrupt, so that the two must not share a line. The slot has an
+ * attention button, indicators and a power controller; commands complete at once. While it has no
+ * power nobody behind it answers, and what is there is reset when power comes back.
  *
  * Specification: PCI Express Base 6.0, chapters 6.2 (errors), 6.7 (hot plug) and 7.5.
  */
@@ -29,6 +31,9 @@ enum {
     SLOTCTL_LINK = 1 << 12,     /* but for this one, */
     SLOTCTL_INTERRUPT = 1 << 5, /* if any does */
     SLOTCTL_OFF = 1 << 10,
+    SLOTCTL_LED = 3 << 8, /* the power indicator: */
+    SLOTCTL_LED_ON = 1 << 8,
+    SLOTCTL_LED_BLINKS = 2 << 8,
     SLOTCTL_IDLE = 0x01c0, /* power on and shown, attention off */
     SLOTSTA_BUTTON = 1 << 0,
     SLOTSTA_PRESENCE_CHANGED = 1 << 3,
@@ -53,9 +58,11 @@ struct root_port {
     struct vr_dev dev;
     struct vr_pci pci;
     uint16_t slot; /* config */
-    bool asked;    /* state */
+    uint8_t pin;
+    bool multifunction;
+    bool asked, thinks; /* state; thinks: the guest has seen that it is asked */
     struct vr_pci_bus bus;
-    void (*on_eject)(void *opaque, struct vr_dev *port);
+    void (*on_answer)(void *opaque, struct vr_dev *port, bool agrees);
     void *opaque;
 };
 #define PORT(d) ((struct root_port *)(d))
@@ -132,10 +139,14 @@ static void port_command(struct root_port *s)
 {
     port_link(s);
     port_event(s, SLOTSTA_COMPLETED);
-    if (s->asked && (port_get(s, VR_PCI_EXP_SLOTCTL) & SLOTCTL_OFF)) {
-        s->asked = false;
-        if (s->on_eject) {
-            s->on_eject(s->opaque, &s->dev);
+    uint32_t ctl = port_get(s, VR_PCI_EXP_SLOTCTL);
+    bool agrees = ctl & SLOTCTL_OFF;
+    bool refuses = !agrees && s->thinks && (ctl & SLOTCTL_LED) == SLOTCTL_LED_ON;
+    s->thinks = s->asked && (ctl & SLOTCTL_LED) == SLOTCTL_LED_BLINKS;
+    if (s->asked && (agrees || refuses)) {
+        s->asked = s->thinks = false;
+        if (s->on_answer) {
+            s->on_answer(s->opaque, &s->dev, agrees);
         }
     }
 }
@@ -175,6 +186,8 @@ static int port_init(struct vr_dev *d, struct vr_error *err)
     struct root_port *s = PORT(d);
     (void)err;
     vr_pci_init(d, &port_pci);
+    vr_pci_set_def(&s->pci, VR_PCI_INT_PIN, 1, s->pin);
+    vr_pci_set_def(&s->pci, VR_PCI_HEADER, 1, s->multifunction ? 0x81 : 0x01);
     s->bus = (struct vr_pci_bus){.bridge = &s->pci};
     s->pci.host.below = &s->bus;
     vr_pci_add_power(&s->pci);
@@ -271,7 +284,7 @@ static void port_presence(struct root_port *s, uint32_t events)
     uint32_t sta = port_get(s, VR_PCI_EXP_SLOTSTA);
     port_put(s, VR_PCI_EXP_SLOTSTA,
              s->bus.fn[0] ? sta | SLOTSTA_PRESENT : sta & ~(uint32_t)SLOTSTA_PRESENT);
-    s->asked = false;
+    s->asked = s->thinks = false;
     port_event(s, SLOTSTA_PRESENCE_CHANGED | events);
     port_link(s);
     vr_dev_unlock(&s->dev);
@@ -304,11 +317,11 @@ int vr_pci_slot_ask(struct vr_dev *port, struct vr_error *err)
     return r;
 }
 
-void vr_pci_slot_on_eject(struct vr_dev *port, void (*fn)(void *opaque, struct vr_dev *port),
-                          void *opaque)
+void vr_pci_slot_on_answer(struct vr_dev *port,
+                           void (*fn)(void *opaque, struct vr_dev *port, bool agrees), void *opaque)
 {
     vr_dev_lock(port);
-    PORT(port)->on_eject = fn;
+    PORT(port)->on_answer = fn;
     PORT(port)->opaque = opaque;
     vr_dev_unlock(port);
 }
@@ -320,19 +333,46 @@ struct vr_pci *vr_pci_slot_remove(struct vr_dev *port)
     struct vr_pci *pci = s->bus.fn[0];
     if (pci) {
         vr_pci_unplug(pci);
-        port_presence(s, 0);
     }
     vr_dev_unlock(host);
+    if (!pci) {
+        return NULL;
+    }
+    /* Nobody reaches it now. The guest hears of it when nothing is written to its memory any more.
+     */
+    vr_dev_reset(pci->host.dev);
+    vr_dev_quiesce(pci->host.dev);
+    (void)port_lock(port);
+    port_presence(s, 0);
+    vr_dev_unlock(host);
     return pci;
+}
+
+void vr_pci_slot_get(struct vr_dev *port, struct vr_pci_slot *ret_slot)
+{
+    struct root_port *s = PORT(port);
+    struct vr_dev *host = port_lock(port);
+    vr_dev_lock(port);
+    *ret_slot = (struct vr_pci_slot){
+        .pci = s->bus.fn[0],
+        .power = !(port_get(s, VR_PCI_EXP_SLOTCTL) & SLOTCTL_OFF),
+        .asked = s->asked,
+    };
+    vr_dev_unlock(port);
+    vr_dev_unlock(host);
 }
 
 #define VR_SELF struct root_port
 static const struct vr_field port_fields[] = {
     VR_PCI_FIELDS(pci),
     VR_CONFIG(slot, "number of the slot, as the guest sees it", .def = 1, .max = 0x1fff),
+    VR_CONFIG(pin, "its interrupt, where there are no messages: 1 to 4, INTA to INTD", .def = 1,
+              .min = 1, .max = 4),
+    VR_CONFIG(multifunction, "other ports are functions of the same device"),
     VR_STATE(asked, "the guest is asked to let the device go"),
+    VR_STATE(thinks, "and shows that it has heard"),
     VR_HOST(bus, "the bus behind it: who is plugged in, made by the board"),
-    VR_HOST(on_eject, "who hears that the guest let go"),
+    VR_HOST(on_answer, "who hears what the guest answers"),
     VR_HOST(opaque, "its own"),
     VR_FIELD_END,
 };

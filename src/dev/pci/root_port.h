@@ -17,15 +17,24 @@ struct vr_pci_bus *vr_pci_root_port_bus(struct vr_dev *dev);
 /* Put @pci (function 0 of a device that is nowhere yet) into the slot and tell the guest. -EBUSY.
  */
 int vr_pci_slot_insert(struct vr_dev *port, struct vr_pci *pci, struct vr_error *err) VR_MUST;
-/* Press the attention button: ask the guest to let the device go. It answers by taking the slot's
- * power away, which calls what vr_pci_slot_on_eject was given; -ENODEV: the slot is empty. */
+/* Press the attention button: ask the guest to let the device go. It agrees by taking the slot's
+ * power away, or refuses by showing the power as on again after it blinked; either calls what
+ * vr_pci_slot_on_answer was given. -ENODEV: the slot is empty. */
 int vr_pci_slot_ask(struct vr_dev *port, struct vr_error *err) VR_MUST;
 /* @fn runs under the host bridge's and the port's lock: it may only note, or post. */
-void vr_pci_slot_on_eject(struct vr_dev *port, void (*fn)(void *opaque, struct vr_dev *port),
-                          void *opaque);
-/* Take the device out, whether or not the guest agreed, and tell the guest; NULL: there is none.
- * The caller destroys it. */
+void vr_pci_slot_on_answer(struct vr_dev *port,
+                           void (*fn)(void *opaque, struct vr_dev *port, bool agrees),
+                           void *opaque);
+/* Take the device out, whether or not the guest agreed: it is reset, nothing of it is in flight any
+ * more, and then the guest is told. NULL: there is none. The caller destroys it. It may wait: not
+ * on the loop's thread. */
 struct vr_pci *vr_pci_slot_remove(struct vr_dev *port);
+/* How the slot looks to the guest. The device in it, or NULL, does not come or go meanwhile. */
+struct vr_pci_slot {
+    struct vr_pci *pci;
+    bool power, asked; /* asked: to let it go, and it has not answered */
+};
+void vr_pci_slot_get(struct vr_dev *port, struct vr_pci_slot *ret_slot);
 
 /* An error message arrived, from the port itself (NULL) or @from behind it: for vr_pci_report, with
  * the host bridge's lock held. */

@@ -1,0 +1,218 @@
+/*
+ * The virt machine's host ends: images, networks, directories and character devices, each of one
+ * device at a time. The machine closes them when its devices are gone; one that a device brought
+ * along is closed when that device leaves, one with a name stays for the next.
+ */
+#include "base/alloc.h"
+#include "base/err.h"
+#include "board/virt_riscv_priv.h"
+#include "dev/virtio/blk.h"
+#include "dev/virtio/console.h"
+#include "dev/virtio/fs.h"
+#include "dev/virtio/net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int end_open_net(struct vr_virt *v, const char *spec, struct vr_net **ret_net,
+                        struct vr_error *err)
+{
+    if (strncmp(spec, "user", 4) != 0 || (spec[4] && spec[4] != ',')) {
+        return vr_err(err, -EINVAL, "no network backend '%s'; there is: user", spec);
+    }
+    return vr_net_open_user(spec[4] ? spec + 5 : NULL, vr_machine_loop(v->machine), ret_net, err);
+}
+
+static int end_open_share(struct vr_virt *v, const struct vr_virt_share *share,
+                          struct vr_fs **ret_fs, struct vr_error *err)
+{
+    const struct vr_fs_dir_opts dir = {.path = share->path,
+                                       .read_only = share->read_only,
+                                       .cache = share->cache,
+                                       .host_locks = share->host_locks,
+                                       .uid = share->uid,
+                                       .gid = share->gid,
+                                       .log = v->log};
+    return vr_fs_open_dir(&dir, vr_machine_loop(v->machine), ret_fs, err);
+}
+
+static int end_open(struct vr_virt *v, const struct vr_virt_end *o, struct virt_end *end,
+                    struct vr_error *err)
+{
+    const struct vr_blk_opts blk = {.path = o->disk.path,
+                                    .read_only = o->disk.read_only,
+                                    .format = o->disk.force_raw ? "raw" : NULL};
+    switch (o->kind) {
+    case VR_VIRT_END_DISK:
+        return vr_blk_open(&blk, vr_machine_loop(v->machine), &end->host.blk, err);
+    case VR_VIRT_END_NET:
+        return end_open_net(v, o->net, &end->host.net, err);
+    case VR_VIRT_END_SHARE:
+        return end_open_share(v, &o->share, &end->host.fs, err);
+    case VR_VIRT_END_CHR:
+        return vr_chr_open(&o->chr, vr_machine_loop(v->machine), &end->host.chr, err);
+    case VR_VIRT_END_NONE:
+        break;
+    }
+    vr_assert(!"a kind of host end");
+    return -EINVAL;
+}
+
+static void end_close(struct virt_end *end)
+{
+    switch (end->kind) {
+    case VR_VIRT_END_DISK:
+        vr_blk_close(end->host.blk);
+        break;
+    case VR_VIRT_END_NET:
+        vr_net_close(end->host.net);
+        break;
+    case VR_VIRT_END_SHARE:
+        vr_fs_close(end->host.fs);
+        break;
+    case VR_VIRT_END_CHR:
+        vr_chr_close(end->host.chr);
+        break;
+    case VR_VIRT_END_NONE:
+        break;
+    }
+    free(end);
+}
+
+static void ends_close(void *virt)
+{
+    struct vr_virt *v = virt;
+    while (v->ends) {
+        struct virt_end *end = v->ends;
+        v->ends = end->next;
+        end_close(end);
+    }
+}
+
+int virt_ends_init(struct vr_virt *v, struct vr_error *err)
+{
+    return vr_machine_own(v->machine, ends_close, v, err);
+}
+
+int virt_end_open(struct vr_virt *v, const struct vr_virt_end *o, const char *name,
+                  struct virt_end **ret_end, struct vr_error *err)
+{
+    struct virt_end *end = vr_zalloc(sizeof(*end));
+    if (!end) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
+    int r = end_open(v, o, end, err);
+    if (r < 0) {
+        free(end);
+        return r;
+    }
+    end->kind = o->kind;
+    snprintf(end->name, sizeof(end->name), "%s", name ? name : "");
+    vr_machine_hold_devs(v->machine);
+    struct virt_end **at = &v->ends;
+    while (*at) { /* in the order in which they were opened */
+        at = &(*at)->next;
+    }
+    *at = end;
+    vr_machine_release_devs(v->machine);
+    *ret_end = end;
+    return 0;
+}
+
+void virt_end_close(struct vr_virt *v, struct virt_end *end)
+{
+    struct virt_end **at = &v->ends;
+    while (*at != end) {
+        at = &(*at)->next;
+    }
+    vr_machine_hold_devs(v->machine);
+    *at = end->next;
+    vr_machine_release_devs(v->machine);
+    end_close(end);
+}
+
+void virt_end_attach(struct vr_virt *v, struct virt_end *end, struct vr_dev *dev)
+{
+    switch (end->kind) {
+    case VR_VIRT_END_DISK:
+        vr_virtio_blk_attach(dev, end->host.blk);
+        break;
+    case VR_VIRT_END_NET:
+        vr_virtio_net_attach(dev, end->host.net);
+        break;
+    case VR_VIRT_END_SHARE:
+        vr_virtio_fs_attach(dev, end->host.fs);
+        break;
+    case VR_VIRT_END_CHR:
+        vr_virtio_console_attach(dev, 0, end->host.chr);
+        break;
+    case VR_VIRT_END_NONE:
+        break;
+    }
+    virt_end_use(v, end, dev->id);
+}
+
+void virt_end_use(struct vr_virt *v, struct virt_end *end, const char *id)
+{
+    vr_machine_hold_devs(v->machine);
+    snprintf(end->user, sizeof(end->user), "%s", id);
+    vr_machine_release_devs(v->machine);
+}
+
+void virt_end_leave(struct vr_virt *v, struct virt_end *end)
+{
+    if (end && !end->name[0]) {
+        virt_end_close(v, end);
+    } else if (end) {
+        virt_end_use(v, end, "");
+    }
+}
+
+struct virt_end *virt_end_find(struct vr_virt *v, const char *name)
+{
+    struct virt_end *end = v->ends;
+    while (end && strcmp(end->name, name) != 0) {
+        end = end->next;
+    }
+    return end;
+}
+
+int vr_virt_end_add(struct vr_virt *v, const struct vr_virt_end *o, const char *name,
+                    struct vr_error *err)
+{
+    struct virt_end *end;
+    if (!*name || strlen(name) >= sizeof(end->name)) {
+        return vr_err(err, -EINVAL, "'%.40s': a name has 1 to %zu characters", name,
+                      sizeof(end->name) - 1);
+    }
+    if (virt_end_find(v, name)) {
+        return vr_err(err, -EEXIST, "there is a host end '%s' already", name);
+    }
+    return virt_end_open(v, o, name, &end, err);
+}
+
+int vr_virt_end_del(struct vr_virt *v, enum vr_virt_end_kind kind, const char *name,
+                    struct vr_error *err)
+{
+    struct virt_end *end = *name ? virt_end_find(v, name) : NULL;
+    if (!end || end->kind != kind) {
+        return vr_err(err, -ENOENT, "there is no '%.40s' of this kind", name);
+    }
+    if (end->user[0]) {
+        return vr_err(err, -EBUSY, "'%s' is in use by device '%s'", name, end->user);
+    }
+    virt_end_close(v, end);
+    return 0;
+}
+
+struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk, const char **ret_id)
+{
+    for (const struct virt_end *end = v->ends; end; end = end->next) {
+        if (end->kind == VR_VIRT_END_DISK && end->user[0] && disk-- == 0) {
+            *ret_id = end->user;
+            return end->host.blk;
+        }
+    }
+    return NULL;
+}
