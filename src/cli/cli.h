@@ -45,7 +45,7 @@ struct cli {
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
-    bool follow, prometheus, wait;
+    bool follow, prometheus, wait, address;
     unsigned console, timeout_s;
     char *dump_dtb, *root, *way;
     const char *args[CLI_ARGS];
@@ -113,6 +113,7 @@ int cli_stats(struct cli *cli);
 const char *cli_stats_word(unsigned i);
 int cli_events(struct cli *cli);
 int cli_qmp(struct cli *cli);
+int cli_gdb(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

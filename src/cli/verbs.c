@@ -161,6 +161,16 @@ static const struct vr_opt console_opts[] = {
     VR_OPT_END,
 };
 
+static const struct vr_opt gdb_opts[] = {
+    {.name = "address",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(address),
+     .help = "start nothing, print where to attach: for GDB's 'target remote'"},
+    CLI_HELP,
+    VR_OPT_END,
+};
+
 static const char *const verb_shells[] = {"bash", "zsh", "fish"};
 
 static const char *verb_word_shell(unsigned arg, unsigned i)
@@ -316,6 +326,17 @@ const struct cli_verb cli_verbs[] = {
      .opts = events_opts,
      .run = cli_events,
      .help = "show what happened to a machine"},
+    {.name = "gdb",
+     .args = "NAME [PROGRAM]",
+     .min_args = 1,
+     .max_args = 2,
+     .machines = true,
+     .opts = gdb_opts,
+     .run = cli_gdb,
+     .help = "debug a machine",
+     .about = "Starts GDB, attached to the machine, which stops for it; PROGRAM is a file with "
+              "symbols, as a kernel's vmlinux. Where no GDB for RISC-V is installed, or with "
+              "--address, where to attach one is printed. When GDB ends, the machine goes on."},
     {.name = "qmp",
      .args = "NAME COMMAND [ARGUMENTS]",
      .min_args = 2,

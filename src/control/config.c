@@ -66,6 +66,7 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c->flash_vars);
     free(c->console);
     free(c->trace_insn);
+    free(c->gdb);
     free(c->publish);
     free(c->balloon_opts);
     free(c->rng_opts);

@@ -59,7 +59,8 @@ struct vireo_config {
     unsigned share_count;
     struct vireo_host_use use;
     char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
-    bool no_reboot, no_rng, balloon, power_button;
+    bool no_reboot, paused, no_rng, balloon, power_button;
+    char *gdb;          /* where a debugger connects to; NULL: nowhere */
     char *rng_opts;     /* of the device class, or NULL */
     char *balloon_opts; /* of the device class, or NULL */
     uint64_t balloon_bytes;

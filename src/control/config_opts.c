@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "board/catalog.h"
 #include "control/config.h"
+#include "control/gdb.h"
 #include "control/rundir.h"
 #include "core/dev.h"
 
@@ -246,6 +247,13 @@ static int opts_control(void *target, const struct vr_opt *opt, const char *text
         return vr_err(err, -EINVAL, "expected auto, none or unix:PATH");
     }
     return opts_copy(&((struct vireo_config *)target)->control, text, err);
+}
+
+static int opts_gdb(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    int r = vr_gdb_check(text, err);
+    (void)opt;
+    return r < 0 ? r : opts_copy(&((struct vireo_config *)target)->gdb, text, err);
 }
 
 /* ---- --balloon on|off|KEY[=VALUE],... ---- */
@@ -580,6 +588,21 @@ const struct vr_opt vr_config_opts[] = {
      .group = OPTS_MACHINE,
      OPTS_AT(no_reboot),
      .help = "end when the guest asks for a reset"},
+    {.name = "paused",
+     .kind = VR_OPT_FLAG,
+     .group = OPTS_MACHINE,
+     OPTS_AT(paused),
+     .help =
+         "be paused before the first instruction, until 'vireo resume' or a debugger lets it go "
+         "on"},
+    {.name = "gdb",
+     .kind = VR_OPT_TEXT,
+     .value = "auto|unix:PATH|tcp:127.0.0.1:PORT",
+     .group = OPTS_MACHINE,
+     .apply = opts_gdb,
+     .words = "auto unix: tcp:127.0.0.1:1234",
+     .help = "let a debugger connect there (GDB's remote protocol); auto: NAME.gdb beside the "
+             "control socket. 'vireo gdb NAME' does so for a machine that runs"},
     {.name = "rng",
      .kind = VR_OPT_TEXT,
      .value = "on|off|KEY=VALUE,...",

@@ -1,6 +1,7 @@
 /* The commands of the control protocol: one table, a row a command. Those that ask are in
  * qmp_query.c. */
 #include "control/qmp_commands.h"
+#include "control/gdb.h"
 #include "control/vm_priv.h"
 
 #include <errno.h>
@@ -63,6 +64,32 @@ static int qmp_balloon(struct vr_qmp_call *call, struct vr_error *err)
     return vireo_vm_balloon_set(call->vm, (uint64_t)value < all ? all - (uint64_t)value : 0, err);
 }
 
+static int qmp_gdb_start(struct vr_qmp_call *call, struct vr_error *err)
+{
+    struct vireo_vm *vm = call->vm;
+    const char *address = json_string_value(json_object_get(call->args, "address"));
+    int r = 0;
+    if (vm->gdb && address) {
+        return vr_err(err, -EBUSY, "a debugger may connect at %s already: x-vireo-gdb-stop first",
+                      vr_gdb_target(vm->gdb));
+    }
+    if (!vm->gdb) {
+        r = vr_gdb_create(vm, address ? address : "auto", &vm->gdb, err);
+    }
+    if (r == 0) {
+        call->ret = json_pack("{s:s}", "target", vr_gdb_target(vm->gdb));
+    }
+    return r;
+}
+
+static int qmp_gdb_stop(struct vr_qmp_call *call, struct vr_error *err)
+{
+    (void)err;
+    vr_gdb_destroy(call->vm->gdb);
+    call->vm->gdb = NULL;
+    return 0;
+}
+
 const struct vr_qmp_command vr_qmp_commands[] = {
     {"qmp_capabilities", "enable?:[QMPCapability]", NULL, VR_QMP_EARLY, qmp_capabilities,
      "end negotiation; commands and events begin"},
@@ -121,5 +148,10 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"x-vireo-console", "index?:int", NULL, 0, qmp_console,
      "the last command: from its answer on, the connection is the console's bytes, both ways; "
      "whoever has the console keeps it"},
+    {"x-vireo-gdb-start", "address?:str", "x-vireo-Gdb", VR_QMP_SLOW, qmp_gdb_start,
+     "let a debugger connect, at \"auto\", \"unix:PATH\" or \"tcp:127.0.0.1:PORT\"; without an "
+     "address: where one may already, else auto"},
+    {"x-vireo-gdb-stop", NULL, NULL, VR_QMP_SLOW, qmp_gdb_stop,
+     "no debugger any more; breakpoints go, and the machine goes on if one had stopped it"},
     {.name = NULL},
 };

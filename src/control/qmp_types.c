@@ -52,6 +52,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"x-vireo-DeviceState", .values = "attached|in-use|leaving|detached"},
     {"x-vireo-Device", "id:str, class:str, bus:str, place:str, host-end:str, "
                        "state:x-vireo-DeviceState, removable:bool"},
+    {"x-vireo-Gdb", "target:str"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "

@@ -25,17 +25,30 @@ bool vr_name_good(const char *name)
     return len && len <= VR_NAME_MAX && plain;
 }
 
-int vr_rundir_path(const char *name, char *ret_path, size_t size, struct vr_error *err)
+int vr_rundir_file(const char *name, const char *end, char *ret_path, size_t size,
+                   struct vr_error *err)
 {
     char folder[VR_RUNDIR_PATH_MAX];
     int r = vireo_platform_path(VIREO_PATH_RUNTIME, folder, sizeof(folder), err);
     if (r < 0) {
         return r;
     }
-    if ((size_t)snprintf(ret_path, size, "%s/%s%s", folder, name, rundir_end) >= size) {
+    if ((size_t)snprintf(ret_path, size, "%s/%s%s", folder, name, end) >= size) {
         return vr_err(err, -ENAMETOOLONG, "runtime folder %.100s...: the path is too long", folder);
     }
     return 0;
+}
+
+int vr_rundir_path(const char *name, char *ret_path, size_t size, struct vr_error *err)
+{
+    return vr_rundir_file(name, rundir_end, ret_path, size, err);
+}
+
+int vr_rundir_make(struct vr_error *err)
+{
+    char folder[VR_RUNDIR_PATH_MAX];
+    int r = vireo_platform_path(VIREO_PATH_RUNTIME, folder, sizeof(folder), err);
+    return r < 0 ? r : vr_unix_folder_make(folder, err);
 }
 
 /* With the folder held. */

@@ -21,6 +21,10 @@ int vr_rundir_listen(const char *name, bool may_number, struct vr_unix *ret_sock
                      struct vr_error *err) VR_MUST;
 /* The socket of machine @name; whether there is one is not looked at. */
 int vr_rundir_path(const char *name, char *ret_path, size_t size, struct vr_error *err) VR_MUST;
+/* Another file of its, NAME and @end (".gdb"). Make the folder that all of these are in. */
+int vr_rundir_file(const char *name, const char *end, char *ret_path, size_t size,
+                   struct vr_error *err) VR_MUST;
+int vr_rundir_make(struct vr_error *err) VR_MUST;
 /* Names of machines, in order of the alphabet; the array and its strings are the caller's
  * (vr_rundir_free). Sockets of dead machines are removed on the way. */
 int vr_rundir_list(char ***ret_names, size_t *ret_count, struct vr_error *err) VR_MUST;

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "board/catalog.h"
 #include "board/rootdir.h"
+#include "control/gdb.h"
 #include "control/host.h"
 #include "control/hotplug.h"
 #include "control/rundir.h"
@@ -325,6 +326,7 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
     vm->idle = idle;
+    vm->paused = c->paused;
     vm->cpus = c->cpus;
     vm->disk_count = c->disk_count;
     vm->memory_bytes = c->memory_bytes;
@@ -350,6 +352,9 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     }
     if (r == 0 && !idle) {
         r = vr_hotplug_create(vm, &vm->hotplug, err);
+    }
+    if (r == 0 && c->gdb && !idle) {
+        r = vr_gdb_create(vm, c->gdb, &vm->gdb, err);
     }
     if (r == 0 && sock.fd >= 0) {
         r = vr_server_create(vm, &sock, &vm->server, err);
@@ -389,6 +394,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     }
     vr_server_destroy(vm->server);
     vr_hotplug_destroy(vm->hotplug);
+    vr_gdb_destroy(vm->gdb);
     vr_virt_destroy(vm->virt);
     vr_events_destroy(vm->events);
     vireo_config_destroy(vm->config);
@@ -419,7 +425,8 @@ int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_config, struc
 int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)
 {
     vr_assert(!vm->idle);
-    return vr_machine_start(vm->machine, err);
+    return vm->paused ? vr_machine_start_paused(vm->machine, err)
+                      : vr_machine_start(vm->machine, err);
 }
 
 int vireo_vm_pause(struct vireo_vm *vm, struct vr_error *err)

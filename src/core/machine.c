@@ -82,6 +82,7 @@ void vr_machine_destroy(struct vr_machine *m)
         m->vcpus[m->vcpu_count] = NULL;
         vcpu->ops->destroy(vcpu);
     }
+    vr_assert(!m->debug);
     while (m->owned) {
         struct vr_machine_owned *owned = m->owned;
         m->owned = owned->next;

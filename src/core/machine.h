@@ -93,10 +93,15 @@ void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr
 
 /* Resets, then runs. -EBUSY: it runs or is paused. A machine that ended can start again. */
 int vr_machine_start(struct vr_machine *m, struct vr_error *err) VR_MUST;
+/* The same, but it is paused before its first instruction. */
+int vr_machine_start_paused(struct vr_machine *m, struct vr_error *err) VR_MUST;
 /* Returns with every vCPU and the clock standing still; backends may still work. -EINVAL: stopped.
  */
 int vr_machine_pause(struct vr_machine *m);
 int vr_machine_resume(struct vr_machine *m); /* -EINVAL: stopped */
+/* Call fn(arg) on this thread with every vCPU and the clock standing still, whatever the state is,
+ * and then go on in that state. @fn must not change it. */
+void vr_machine_still(struct vr_machine *m, void (*fn)(void *arg), void *arg);
 enum vr_state vr_machine_state(struct vr_machine *m);
 /* Ask for something; returns at once; carried out soon. Any thread, any lock held. Before the first
  * start it waits for that; after the end it is dropped. */

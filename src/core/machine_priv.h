@@ -34,6 +34,7 @@ struct vr_machine {
     uint64_t ram_off;
     struct vr_machine_ram *rams;    /* newest first */
     struct vr_machine_owned *owned; /* newest first */
+    struct vr_debug *debug;         /* changes while it stands still; NULL: no debugger */
     int (*on_reset)(void *opaque, struct vr_error *err);
     void *on_reset_opaque;
     void *board_state; /* saved and loaded, NULL: none */

@@ -58,7 +58,7 @@ static void run_vcpu_main(void *opaque)
     m->placing--;
     vr_cond_broadcast(&m->out_cond);
     for (;;) {
-        while (!m->go && !m->dying) {
+        while ((!m->go || atomic_load(&vcpu->run.held)) && !m->dying) {
             vr_cond_wait(&m->go_cond, &m->lock);
         }
         if (m->dying) {
@@ -305,7 +305,7 @@ int vr_machine_spawn(struct vr_machine *m, struct vr_error *err)
     return r;
 }
 
-int vr_machine_start(struct vr_machine *m, struct vr_error *err)
+static int run_start(struct vr_machine *m, bool paused, struct vr_error *err)
 {
     vr_assert(!run_own_thread(m));
     vr_mutex_lock(&m->change);
@@ -319,11 +319,25 @@ int vr_machine_start(struct vr_machine *m, struct vr_error *err)
         vr_mutex_lock(&m->lock);
         m->ended = m->panicked = false;
         vr_mutex_unlock(&m->lock);
-        vr_machine_tell(m, &(struct vr_event){.name = "RESUME"});
-        vr_machine_go(m);
+        if (paused) {
+            vr_machine_set_state(m, VR_STATE_PAUSED);
+        } else {
+            vr_machine_tell(m, &(struct vr_event){.name = "RESUME"});
+            vr_machine_go(m);
+        }
     }
     vr_mutex_unlock(&m->change);
     return r;
+}
+
+int vr_machine_start(struct vr_machine *m, struct vr_error *err)
+{
+    return run_start(m, false, err);
+}
+
+int vr_machine_start_paused(struct vr_machine *m, struct vr_error *err)
+{
+    return run_start(m, true, err);
 }
 
 int vr_machine_pause(struct vr_machine *m)
@@ -357,6 +371,21 @@ int vr_machine_resume(struct vr_machine *m)
     }
     vr_mutex_unlock(&m->change);
     return r;
+}
+
+void vr_machine_still(struct vr_machine *m, void (*fn)(void *arg), void *arg)
+{
+    vr_assert(!run_own_thread(m));
+    vr_mutex_lock(&m->change);
+    bool running = vr_machine_state(m) == VR_STATE_RUNNING;
+    if (running) {
+        vr_machine_halt(m);
+    }
+    fn(arg);
+    if (running) {
+        vr_machine_go(m);
+    }
+    vr_mutex_unlock(&m->change);
 }
 
 enum vr_state vr_machine_state(struct vr_machine *m)

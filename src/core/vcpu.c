@@ -20,6 +20,8 @@ void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_
     vcpu->thread = NULL;
     vcpu->in_run = false;
     vr_spin_init(&vcpu->spin);
+    vcpu->debug = NULL;
+    vcpu->run = (struct vr_debug_run){.turn = false};
     atomic_init(&vcpu->kicked, false);
     atomic_init(&vcpu->attention, false);
     atomic_init(&vcpu->sleeping, false);

@@ -5,6 +5,7 @@
 #define VR_CORE_VCPU_H
 
 #include "base/err.h"
+#include "core/debug.h"
 #include "platform/lock.h"
 #include "platform/spin.h"
 #include "vireo/host_thread.h"
@@ -28,6 +29,7 @@ struct vr_cpu_ops {
     int (*save)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
     int (*load)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
     void (*destroy)(struct vr_vcpu *vcpu);
+    const struct vr_cpu_debug *debug; /* for debuggers; NULL: not of this engine */
 };
 
 /* First member of every engine's CPU struct. */
@@ -47,6 +49,8 @@ struct vr_vcpu {
     /* How often it was asked to forget which memory it may write without telling, and which of
      * these times it did. An engine compares them when it sees `attention`. */
     _Atomic uint64_t protect_asked, protect_done;
+    struct vr_debug *debug; /* at it; NULL: none. Changes while the machine stands still */
+    struct vr_debug_run run;
 };
 
 void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_machine *machine,

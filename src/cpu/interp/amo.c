@@ -140,6 +140,9 @@ bool vr_amo_slow(struct vr_cpu *cpu, const struct vr_ir *ip)
     uint64_t gpa;
     unsigned log2_bytes = ip->op == VR_IR_amo ? ip->c >> 4 : ip->c;
     uint64_t va = cpu->r[ip->a]; /* the result may replace it */
+    if (vr_cpu_watched(cpu, va, 1u << log2_bytes, VR_READ)) {
+        return false;
+    }
     void *p = vr_mem_ram(cpu, va, 1u << log2_bytes, VR_WRITE, &gpa);
     if (!p) {
         return false;

@@ -82,6 +82,9 @@ look_up: /* cpu->pc is exact */
             return;
         }
         vr_code_drain(cpu);
+        if (VR_UNLIKELY(vcpu->run.turn) && !vr_cpu_debug_turn(cpu)) {
+            return;
+        }
         bool user = cpu->mode == VR_MMU_USER;
         pc = cpu->pc;
         cpu->isa->attention(cpu);
@@ -99,6 +102,16 @@ look_up: /* cpu->pc is exact */
         }
         cpu->trapped = false;
         from = NULL;
+        if (VR_UNLIKELY(vcpu->run.step)) {
+            b = vr_cpu_debug_step(cpu);
+            if (!b) {
+                cpu->trapped = false;
+                goto look_up;
+            }
+            pc = cpu->pc;
+            cpu->interp_once = true;
+            goto enter;
+        }
     }
 find:
     pc = cpu->pc;

@@ -350,10 +350,21 @@ static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret
     return p;
 }
 
-static void builder_begin(struct vr_builder *b)
+/* Is a breakpoint to be looked for at @gpa? A step begins where it is told to. */
+static bool cache_marked(const struct vr_cpu *cpu, uint64_t gpa)
+{
+    return VR_UNLIKELY(cpu->vcpu.debug != NULL) && vr_debug_marks(cpu->vcpu.debug, gpa) &&
+           !cpu->vcpu.run.step;
+}
+
+static void builder_begin(struct vr_cpu *cpu, struct vr_builder *b, uint64_t gpa)
 {
     b->count = b->insn_count = 0;
     b->ended = b->fp_checked = b->rm_checked = false;
+    if (cache_marked(cpu, gpa)) {
+        b->at = 0;
+        vr_emit(b, VR_IR_helper, VR_SLOT_SINK, 0, 0, cpu->isa->break_helper, 0);
+    }
 }
 
 static unsigned builder_decode(struct vr_cpu *cpu, struct vr_builder *b, unsigned off,
@@ -385,9 +396,9 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         cache_claim_page(cpu, gpa);
     }
     atomic_thread_fence(memory_order_seq_cst); /* flag first, then read what it guards */
-    builder_begin(b);
+    builder_begin(cpu, b, gpa);
     while (!b->ended && off < left && b->insn_count < max_insns &&
-           b->count < VR_BLOCK_IR_MAX - 16) {
+           b->count < VR_BLOCK_IR_MAX - 16 && (off == 0 || !cache_marked(cpu, gpa + off))) {
         unsigned len = builder_decode(cpu, b, off, code + off, left - off);
         if (len == 0) {
             break; /* it reaches into the next page */
@@ -416,7 +427,7 @@ static struct vr_block *cache_translate(struct vr_cpu *cpu, uint64_t gpa, const 
         atomic_thread_fence(memory_order_seq_cst);
         memcpy(both, code, 2);
         memcpy(both + 2, tail, 2);
-        builder_begin(b);
+        builder_begin(cpu, b, gpa);
         off = builder_decode(cpu, b, 0, both, 4);
         vr_assert(off == 4);
     }
@@ -482,6 +493,14 @@ struct vr_block *vr_code_find(struct vr_cpu *cpu)
         }
     }
     return cache_translate(cpu, gpa, code, true);
+}
+
+struct vr_block *vr_code_one(struct vr_cpu *cpu)
+{
+    uint64_t gpa;
+    bool whole;
+    const uint8_t *code = cache_fetch(cpu, cpu->pc, &gpa, &whole);
+    return code ? cache_translate(cpu, gpa, code, false) : NULL;
 }
 
 int vr_code_init(struct vr_cpu *cpu, struct vr_error *err)

@@ -111,6 +111,8 @@ struct vr_isa {
     /* FP is off, or the rounding mode is bad: takes the exception, and returns false; true: go on.
      */
     bool (*fp_check)(struct vr_cpu *cpu);
+    /* Which helper calls vr_cpu_at_break, before the first instruction of a block. */
+    unsigned break_helper;
     void (*illegal)(struct vr_cpu *cpu, const struct vr_ir *ir);
     /* vcpu.attention was seen (and cleared): take an interrupt if one is due. */
     void (*attention)(struct vr_cpu *cpu);
@@ -220,9 +222,31 @@ const struct vr_window_cache *vr_mem_window(struct vr_cpu *cpu, uint64_t gpa, ui
 /* Physical accesses for page walks: RAM only. NULL where there is none. */
 void *vr_mem_phys(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool write);
 
+/* --- Debuggers (debug.c); see core/debug.h --- */
+/* vcpu.run.turn was seen. False: leave run(). */
+bool vr_cpu_debug_turn(struct vr_cpu *cpu);
+/* The one instruction of a step, at cpu->pc. NULL: an exception was taken, which was the step. */
+struct vr_block *vr_cpu_debug_step(struct vr_cpu *cpu);
+/* Is there a breakpoint at cpu->pc? Then the hart has stopped. */
+bool vr_cpu_at_break(struct vr_cpu *cpu);
+/* May not be made, because a debugger watches it? Then the hart has stopped, before the instruction
+ * at cpu->pc. */
+bool vr_cpu_at_watch(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access access);
+static inline bool vr_cpu_watched(struct vr_cpu *cpu, uint64_t va, unsigned len,
+                                  enum vr_access access)
+{
+    return __builtin_expect(cpu->vcpu.debug != NULL, 0) && vr_cpu_at_watch(cpu, va, len, access);
+}
+/* Rights, bits 1 << enum vr_access, that accesses to the page of @va may have without being looked
+ * at. */
+uint8_t vr_cpu_unwatched(const struct vr_cpu *cpu, uint64_t va);
+
 /* --- Translated code (cache.c) --- */
 struct vr_block *
 vr_code_find(struct vr_cpu *cpu); /* the block at cpu->pc; NULL: an exception was taken */
+/* The instruction at cpu->pc alone; it is not kept, and valid until the next call of either. NULL:
+ * an exception was taken. */
+struct vr_block *vr_code_one(struct vr_cpu *cpu);
 /* Called when vcpu.attention was seen: drops what other writers changed. */
 void vr_code_drain(struct vr_cpu *cpu);
 int vr_code_init(struct vr_cpu *cpu, struct vr_error *err) VR_MUST;

@@ -138,6 +138,9 @@ static bool mem_cross(struct vr_cpu *cpu, uint64_t va, unsigned width, enum vr_a
 
 bool vr_mem_load(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_val)
 {
+    if (vr_cpu_watched(cpu, va, width, VR_READ)) {
+        return false;
+    }
     if (mem_crosses(va, width)) {
         uint8_t buf[8];
         if (!mem_cross(cpu, va, width, VR_READ, buf)) {
@@ -171,6 +174,9 @@ bool vr_mem_load(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t *ret_
 
 bool vr_mem_store(struct vr_cpu *cpu, uint64_t va, unsigned width, uint64_t val)
 {
+    if (vr_cpu_watched(cpu, va, width, VR_WRITE)) {
+        return false;
+    }
     if (mem_crosses(va, width)) {
         uint8_t buf[8];
         vr_store_le(buf, width, val);
@@ -211,6 +217,9 @@ void *vr_mem_ram(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_access a
 {
     if (va & (len - 1)) {
         cpu->isa->misaligned(cpu, va, access);
+        return NULL;
+    }
+    if (vr_cpu_watched(cpu, va, len, access)) {
         return NULL;
     }
     if (VR_LIKELY(vr_tlb_hits(cpu, va, access) || vr_tlb_recall(cpu, va, access))) {

@@ -235,6 +235,10 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     }
     struct vr_ram *ram = w->ram;
     uint64_t off = w->ram_off + (page - w->gpa);
+    uint8_t prot = x->prot;
+    if (VR_UNLIKELY(cpu->vcpu.debug != NULL)) {
+        prot &= vr_cpu_unwatched(cpu, vpage);
+    }
     struct vr_tlb *tlb = exec ? cpu->itlb : cpu->dtlb;
     uint64_t tag = vpage | (exec ? cpu->ictx : cpu->dctx);
     struct vr_tlb_entry *e = &tlb->entry[tlb_index(va)];
@@ -245,15 +249,15 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     uint8_t *host = VR_UNLIKELY(cpu->lockstep != NULL) ? vr_lockstep_host(cpu, ram, off, false)
                                                        : ram->hva + off;
     e->addend = (uintptr_t)host - (uintptr_t)vpage;
-    if (x->prot & 1 << VR_READ) {
+    if (prot & 1 << VR_READ) {
         e->tag[VR_READ] = tag;
     }
-    if (x->prot & 1 << VR_EXEC) {
+    if (prot & 1 << VR_EXEC) {
         e->tag[VR_EXEC] = tag;
         tlb->code[tlb_index(va)] = vr_jit_table(cpu, page, (unsigned)(tlb - cpu->tlb));
     }
     /* A traced CPU takes the slow path for stores, which reports them. */
-    if (x->prot & 1 << VR_WRITE && !w->rom && !cpu->trace &&
+    if (prot & 1 << VR_WRITE && !w->rom && !cpu->trace &&
         !atomic_load(&ram->page_flags[off >> VR_PAGE_SHIFT]) &&
         (!cpu->lockstep || vr_lockstep_may_write(cpu, ram, off))) {
         e->tag[VR_WRITE] = tag;

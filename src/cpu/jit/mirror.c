@@ -433,9 +433,13 @@ static bool mirror_look(struct vr_cpu *cpu, uint64_t va, struct mirror_view *ret
     if (!w || w->ram->mem.fd < 0 || w->ram->mem.map.page_bytes != VR_PAGE_SIZE) {
         return false;
     }
+    uint8_t free = vr_cpu_unwatched(cpu, va);
+    if (!(free & 1 << VR_READ)) {
+        return false;
+    }
     uint64_t off = w->ram_off + (gpa - w->gpa);
     uint8_t flags = atomic_load(&w->ram->page_flags[off >> VR_PAGE_SHIFT]);
-    bool may_write = x.prot & 1 << VR_WRITE && !w->rom && !cpu->trace;
+    bool may_write = x.prot & free & 1 << VR_WRITE && !w->rom && !cpu->trace;
     *ret_view = (struct mirror_view){
         .ram = w->ram,
         .gpa = gpa,

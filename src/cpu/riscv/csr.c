@@ -13,6 +13,7 @@
 #include "cpu/riscv/priv.h"
 #include "platform/random.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct csr {
@@ -622,6 +623,58 @@ bool rv_csr_write(struct rv_hart *hart, unsigned csr, uint64_t val)
     }
     csr_set(hart, c, csr, val);
     return true;
+}
+
+/* ---- Debuggers ---- */
+
+/* Not those that change when they are read, nor what is behind a selector. */
+static const struct csr *csr_shown(const struct rv_hart *hart, unsigned num)
+{
+    const struct csr *c = csr_find(num);
+    bool shown = c && hart->config.ext >> c->ext & 1 && !c->swap && num != CSR_SEED &&
+                 (c->allowed != csr_pmpcfg_allowed || csr_pmpcfg_allowed(hart, num));
+    return shown ? c : NULL;
+}
+
+unsigned rv_csr_at(const struct rv_hart *hart, unsigned i, char *ret_name)
+{
+    for (size_t row = 0; row < VR_COUNT(csr_table); row++) {
+        const struct csr *c = &csr_table[row];
+        unsigned first = c->count == 29 ? 3 : strcmp(c->name, "tdata") == 0 ? 1 : 0;
+        for (unsigned k = 0; k < c->count; k++) {
+            if (!csr_shown(hart, c->num + k) || i-- != 0) {
+                continue;
+            }
+            if (c->count == 1) {
+                snprintf(ret_name, RV_CSR_NAME_MAX, "%s", c->name);
+            } else {
+                snprintf(ret_name, RV_CSR_NAME_MAX, "%s%u", c->name, first + k);
+            }
+            return c->num + k;
+        }
+    }
+    return RV_CSR_NONE;
+}
+
+/* Counters are read and written in the middle of an instruction, which counts already. */
+bool rv_csr_peek(struct rv_hart *hart, unsigned num, uint64_t *ret_val)
+{
+    const struct csr *c = csr_shown(hart, num);
+    if (c) {
+        hart->cpu.icount++;
+        *ret_val = csr_get(hart, c, num);
+        hart->cpu.icount--;
+    }
+    return c;
+}
+
+bool rv_csr_poke(struct rv_hart *hart, unsigned num, uint64_t val)
+{
+    const struct csr *c = csr_shown(hart, num);
+    if (c && num >> 10 != 3) {
+        csr_set(hart, c, num, val);
+    }
+    return c;
 }
 
 bool rv_csr_legal(const struct rv_hart *hart)

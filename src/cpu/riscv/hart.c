@@ -133,12 +133,23 @@ void rv_attention(struct vr_cpu *cpu)
         atomic_store(&cpu->vcpu.attention, false);
         vr_code_drain(cpu);
     }
-    rv_interrupt(hart);
+    if (VR_LIKELY(!cpu->vcpu.run.quiet)) {
+        rv_interrupt(hart);
+    }
 }
 
+void rv_hart_settle(struct rv_hart *hart)
+{
+    if (atomic_load(&hart->remote) & RV_REMOTE_START) {
+        hart_serve(hart, RV_REMOTE_START);
+    }
+}
+
+/* One that a debugger holds will do it before its next instruction. */
 static bool hart_done(const struct rv_hart *target, unsigned ticket)
 {
-    return (int)(atomic_load(&target->remote_done) - ticket) >= 0;
+    return (int)(atomic_load(&target->remote_done) - ticket) >= 0 ||
+           atomic_load(&target->cpu.vcpu.run.held);
 }
 
 /* Wait for @target to serve @ticket, serving others' fences meanwhile. When the machine wants this
@@ -461,14 +472,15 @@ static void hart_op_destroy(struct vr_vcpu *vcpu)
     free(hart);
 }
 
-#define HART_OPS(name)                                                                        \
+#define HART_OPS(name, dbg)                                                                   \
     {                                                                                         \
         .engine = (name), .run = vr_interp_run, .reset = hart_op_reset, .save = hart_op_save, \
-        .load = hart_op_load, .destroy = hart_op_destroy                                      \
+        .load = hart_op_load, .destroy = hart_op_destroy, .debug = (dbg)                      \
     }
-static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp");
-static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit");
-static const struct vr_cpu_ops hart_ops_lockstep = HART_OPS("lockstep");
+static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp", &rv_debug);
+static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit", &rv_debug);
+/* Its second runs would meet the same points. */
+static const struct vr_cpu_ops hart_ops_lockstep = HART_OPS("lockstep", NULL);
 
 int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_config *config,
                    struct vr_space *mem, struct vr_clock *clock, uint64_t (*time)(void *),

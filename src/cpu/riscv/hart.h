@@ -40,6 +40,7 @@ enum rv_helper {
     RV_H_SFENCE,       /* sfence.vma, sinval.vma: helper_end */
     RV_H_SFENCE_INVAL, /* sfence.w.inval, sfence.inval.ir: rights checks only */
     RV_H_FENCE_I,      /* helper_end */
+    RV_H_BREAK,        /* a debugger's breakpoint may be at pc */
     RV_H_CBO,          /* cbo.inval, clean, flush, zero: helper; a = rs1 */
     RV_H_COUNT
 };

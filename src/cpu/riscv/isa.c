@@ -47,6 +47,7 @@ const struct vr_isa rv_isa = {
     .probe = rv_probe,
     .low_va_bits = rv_low_va_bits,
     .fp_check = isa_fp_check,
+    .break_helper = RV_H_BREAK,
     .illegal = isa_illegal,
     .attention = rv_attention,
     .mode_char = isa_mode_char,

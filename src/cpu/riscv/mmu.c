@@ -189,6 +189,25 @@ static enum rv_walk mmu_translate(struct rv_hart *hart, uint64_t va, enum vr_acc
     return RV_WALK_OK;
 }
 
+bool rv_lookup(struct rv_hart *hart, uint64_t va, uint64_t *ret_gpa, uint64_t *ret_page_bytes)
+{
+    uint64_t pte, at;
+    unsigned level;
+    *ret_gpa = va;
+    *ret_page_bytes = VR_PAGE_SIZE;
+    if (rv_data_priv(hart) == RV_M || mmu_satp_mode(hart) == 0) {
+        return true;
+    }
+    if (mmu_find(hart, va, &pte, &at, &level) != RV_WALK_OK) {
+        return false;
+    }
+    unsigned page_bits = pte & PTE_N ? 12 + NAPOT_BITS : 12 + 9 * level;
+    uint64_t base = vr_bits(pte, PTE_PPN_SHIFT, RV_PPN_BITS) << 12 & ~vr_mask(page_bits);
+    *ret_gpa = base | (va & vr_mask(page_bits));
+    *ret_page_bytes = UINT64_C(1) << page_bits;
+    return true;
+}
+
 static enum rv_walk mmu_walk(struct rv_hart *hart, uint64_t va, unsigned len, enum vr_access access,
                              bool may_mark, struct vr_xlate *ret_x)
 {

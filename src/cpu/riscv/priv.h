@@ -121,6 +121,19 @@ bool rv_csr_helper(struct vr_cpu *cpu, const struct vr_ir *ir);
 /* vr_isa.plain */
 bool rv_csr_plain(const struct vr_cpu *cpu, const struct vr_ir *ir, unsigned mode,
                   struct vr_plain *ret_plain);
+/* For debuggers. What @va leads to for data in the present mode, whatever the leaf's rights. */
+bool rv_lookup(struct rv_hart *hart, uint64_t va, uint64_t *ret_gpa, uint64_t *ret_page_bytes);
+/* The number and name of CSR @i of those that a debugger may look at; RV_CSR_NONE: past the end. */
+enum { RV_CSR_NONE = 0x1000, RV_CSR_NAME_MAX = 24 };
+unsigned rv_csr_at(const struct rv_hart *hart, unsigned i, char *ret_name);
+/* Read and write one, whatever the mode is; false: it is none of these. */
+bool rv_csr_peek(struct rv_hart *hart, unsigned num, uint64_t *ret_val);
+bool rv_csr_poke(struct rv_hart *hart, unsigned num, uint64_t val);
+/* Begin where it was told to by rv_hart_start, if that has not happened. The machine stands still.
+ */
+void rv_hart_settle(struct rv_hart *hart);
+extern const struct vr_cpu_debug rv_debug;
+
 bool rv_illegal_bits(struct rv_hart *hart, const struct vr_ir *ir); /* traps; always false */
 /* The instruction at cpu->pc, for mtval; 0 if it cannot be read. */
 uint32_t rv_fetch_bits(struct rv_hart *hart);

@@ -210,6 +210,12 @@ static bool sys_cbo(struct vr_cpu *cpu, const struct vr_ir *ir)
     return true;
 }
 
+static bool sys_break(struct vr_cpu *cpu, const struct vr_ir *ir)
+{
+    (void)ir;
+    return !vr_cpu_at_break(cpu);
+}
+
 #define ROW(NAME, name) [RV_H_##NAME] = sys_##name
 const vr_helper_fn rv_helpers[RV_H_COUNT] = {
     ROW(ILLEGAL, illegal), [RV_H_CSR] = rv_csr_helper,
@@ -217,7 +223,8 @@ const vr_helper_fn rv_helpers[RV_H_COUNT] = {
     ROW(MRET, mret),       ROW(SRET, sret),
     ROW(WFI, wfi),         ROW(WRS, wrs),
     ROW(SFENCE, sfence),   ROW(SFENCE_INVAL, sfence_inval),
-    ROW(FENCE_I, fence_i), ROW(CBO, cbo),
+    ROW(FENCE_I, fence_i), ROW(BREAK, break),
+    ROW(CBO, cbo),
 };
 
 const char *const rv_helper_names[RV_H_COUNT] = {
@@ -226,5 +233,6 @@ const char *const rv_helper_names[RV_H_COUNT] = {
     [RV_H_MRET] = "mret",       [RV_H_SRET] = "sret",
     [RV_H_WFI] = "wfi",         [RV_H_WRS] = "wrs",
     [RV_H_SFENCE] = "sfence",   [RV_H_SFENCE_INVAL] = "sfence.inval",
-    [RV_H_FENCE_I] = "fence.i", [RV_H_CBO] = "cbo",
+    [RV_H_FENCE_I] = "fence.i", [RV_H_BREAK] = "break",
+    [RV_H_CBO] = "cbo",
 };
