@@ -19,6 +19,7 @@ struct vr_gdb_session {
     bool devices;     /* registers of devices may be looked at */
     bool noirq;       /* steps are made with interrupts off */
     unsigned general; /* the hart that is looked at */
+    unsigned told;    /* the hart whose stop was told last */
     char *xml;        /* target.xml; NULL: not asked for yet */
     struct vr_view_cache view;
 };

@@ -73,18 +73,21 @@ struct gdb_found {
     struct vr_debug_stop stop;
 };
 
-/* The hart that has stopped; of others that have, too, nothing is told: their points will be met
- * again. */
+/* The hart that has stopped. If several have, they are told of in turn, one at each stop: the
+ * points of the others will be met again. */
 static void gdb_find_stop(void *arg)
 {
     struct gdb_found *f = arg;
-    struct vr_vcpu *vcpu;
-    for (unsigned i = 0; (vcpu = vr_machine_vcpu(f->s->machine, i)); i++) {
+    struct vr_gdb_session *s = f->s;
+    unsigned count = s->vm->cpus, first = s->told + 1;
+    for (unsigned i = 0; i < count; i++) {
+        struct vr_vcpu *vcpu = vr_machine_vcpu(s->machine, (first + i) % count);
         if (vcpu->run.stop.why != VR_DEBUG_NOT_STOPPED && f->stop.why == VR_DEBUG_NOT_STOPPED) {
             f->stop = vcpu->run.stop;
-            f->s->general = i;
+            s->general = s->told = vcpu->index;
         }
-        vr_debug_let(vcpu, true); /* whoever resumes the machine from outside resumes all of it */
+        vr_debug_let(vcpu, true,
+                     false); /* whoever resumes the machine from outside resumes all of it */
     }
 }
 
@@ -161,16 +164,24 @@ struct gdb_going {
     struct gdb_action action[VR_MAX_VCPUS];
 };
 
+/* GDB makes a step on RISC-V of a breakpoint at the next instruction, and lets only that hart run:
+ * in an interrupt it could wait for the others for ever. So what is true of steps is true of it,
+ * too: interrupts wait. */
 static void gdb_let(void *arg)
 {
     struct gdb_going *g = arg;
     struct vr_vcpu *vcpu;
+    bool quiet = false;
+    for (unsigned i = 0; i < g->s->vm->cpus; i++) {
+        quiet = quiet || !g->action[i].kind;
+    }
+    quiet = quiet && g->s->noirq;
     for (unsigned i = 0; (vcpu = vr_machine_vcpu(g->s->machine, i)); i++) {
         const struct gdb_action *a = &g->action[i];
         if (a->kind == 's' || a->kind == 'r') {
             vr_debug_step(vcpu, a->begin, a->end, g->s->noirq);
         } else {
-            vr_debug_let(vcpu, a->kind == 'c');
+            vr_debug_let(vcpu, a->kind == 'c', quiet);
         }
     }
 }

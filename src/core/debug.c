@@ -34,7 +34,7 @@ static void debug_set(void *arg)
     a->m->debug = a->d;
     for (unsigned i = 0; i < a->m->vcpu_count; i++) {
         a->m->vcpus[i]->debug = a->d;
-        vr_debug_let(a->m->vcpus[i], true);
+        vr_debug_let(a->m->vcpus[i], true, false);
     }
     debug_forget(a->m, marked, watched);
 }
@@ -115,22 +115,22 @@ void vr_debug_remove(struct vr_machine *m, const struct vr_debug_point *point)
     }
 }
 
-void vr_debug_let(struct vr_vcpu *vcpu, bool run)
+void vr_debug_let(struct vr_vcpu *vcpu, bool run, bool quiet)
 {
     struct vr_debug_run *r = &vcpu->run;
     atomic_store(&r->held, !run);
-    r->step = r->stepped = r->quiet = false;
+    r->step = r->stepped = false;
+    r->quiet = quiet;
     r->stop = (struct vr_debug_stop){.why = VR_DEBUG_NOT_STOPPED};
     r->turn = r->forget_code || r->forget_tlb;
 }
 
 void vr_debug_step(struct vr_vcpu *vcpu, uint64_t begin, uint64_t end, bool quiet)
 {
-    vr_debug_let(vcpu, true);
+    vr_debug_let(vcpu, true, quiet);
     vcpu->run.step = vcpu->run.turn = true;
     vcpu->run.step_begin = begin;
     vcpu->run.step_end = end;
-    vcpu->run.quiet = quiet;
 }
 
 const struct vr_debug_point *vr_debug_find(const struct vr_debug *d, unsigned kinds, uint64_t va,

@@ -62,7 +62,7 @@ struct vr_debug_run {
     bool turn;        /* the engine has something to do here: a step, something to forget */
     bool forget_code, forget_tlb;
     bool step, stepped;            /* make one; it was made */
-    bool quiet;                    /* interrupts wait meanwhile */
+    bool quiet;                    /* interrupts wait */
     uint64_t step_begin, step_end; /* step on while pc is in [begin, end) */
     struct vr_debug_stop stop;
 };
@@ -99,9 +99,10 @@ void vr_debug_detach(struct vr_machine *m);
  * -EINVAL. */
 int vr_debug_add(struct vr_machine *m, const struct vr_debug_point *point) VR_MUST;
 void vr_debug_remove(struct vr_machine *m, const struct vr_debug_point *point);
-/* When the machine goes on @vcpu runs, or is held. Its stop is forgotten. */
-void vr_debug_let(struct vr_vcpu *vcpu, bool run);
-/* And it makes one step, or as many as it takes to leave [begin, end). */
+/* When the machine goes on @vcpu runs, or is held. @quiet: its interrupts wait. Its stop is
+ * forgotten. */
+void vr_debug_let(struct vr_vcpu *vcpu, bool run, bool quiet);
+/* It runs for one step, or as many as it takes to leave [begin, end). */
 void vr_debug_step(struct vr_vcpu *vcpu, uint64_t begin, uint64_t end, bool quiet);
 
 /* ---- For engines, on the vCPU's thread ---- */

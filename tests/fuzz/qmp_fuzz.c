@@ -2,43 +2,12 @@
  * takes a bounded amount of memory. */
 #include "fuzz.h"
 
-#include "base/bits.h"
 #include "control/qmp.h"
-#include "control/vm_priv.h"
+#include "fuzz_vm.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
-/* One machine for all inputs; it never runs. */
-static struct vireo_vm *fuzz_vm;
 static struct vr_qmp *fuzz_qmp;
-
-static void fuzz_setup(void)
-{
-    struct vireo_config *config;
-    char dir[] = "/tmp/vireo-qmp.XXXXXX", path[64];
-    /* A Linux Image's head; enough to be taken for one (Documentation/arch/riscv/boot-image-header
-     * in the kernel). */
-    uint8_t image[4096] = {0};
-    memcpy(image + 0x30, "RISCV\0\0\0RSC\x05", 12);
-    vr_store_le64(image + 0x10, sizeof(image));
-    KEEPS(mkdtemp(dir));
-    snprintf(path, sizeof(path), "%s/image", dir);
-    FILE *f = fopen(path, "wb");
-    KEEPS(f && fwrite(image, 1, sizeof(image), f) == sizeof(image) && fclose(f) == 0);
-    KEEPS(vireo_config_create(&config, NULL) == 0);
-    KEEPS(vireo_config_set(config, "kernel", path, NULL) == 0);
-    KEEPS(vireo_config_set(config, "memory", "16M", NULL) == 0);
-    KEEPS(vireo_vm_create(config, &fuzz_vm, NULL) == 0);
-    vireo_config_destroy(config);
-    unlink(path);
-    rmdir(dir);
-    KEEPS(vr_qmp_create(fuzz_vm, &fuzz_qmp, NULL) == 0);
-}
 
 static void fuzz_send(void *opaque, const char *text, size_t len)
 {
@@ -58,8 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct vr_qmp_session *session;
     const struct vr_qmp_io io = {.send = fuzz_send, .ready = fuzz_ready, .broken = fuzz_ready};
-    if (!fuzz_vm) {
-        fuzz_setup();
+    if (!fuzz_qmp) {
+        KEEPS(vr_qmp_create(fuzz_vm(), &fuzz_qmp, NULL) == 0);
     }
     KEEPS(vr_qmp_open(fuzz_qmp, &io, &session, NULL) == 0);
     /* The first byte says whether it begins with a negotiation, and in which pieces it comes. */
