@@ -19,7 +19,7 @@ import jit  # noqa: E402
 from command import LONG_S, VIREO, refused, vireo  # noqa: E402
 from machine import RUN, Machine  # noqa: E402
 from qmp import Qmp, Refused, socket_path  # noqa: E402
-from remote import GDB, Remote, gdb, listens, show, values  # noqa: E402
+from remote import GDB, Remote, gdb, show, values  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 tap = Tap()
@@ -150,9 +150,9 @@ for what, test in (("breakpoints, registers of each hart", breakpoints), ("watch
 
 with tap.test("--paused: before the first instruction; vireo gdb says where; detaching lets it go on"):
     with Machine("--paused", GUEST, says=b"") as m:
-        code, out, err = vireo("gdb", "--address", "vm") if listens(socket_path()) else None
-        assert (code, out, err) == (0, f"{TARGET}\n", ""), (code, out, err)
-        with Qmp(socket_path()) as qmp:
+        with Qmp(socket_path()) as qmp:  # as soon as it listens
+            code, out, err = vireo("gdb", "--address", "vm")
+            assert (code, out, err) == (0, f"{TARGET}\n", ""), (code, out, err)
             assert qmp.ask("query-status") == {"running": False, "status": "paused"}
             text = gdb(TARGET, show(pc="$pc", ram="*(int *)0x1000 != 0"), program=GUEST)
             assert values(text) == {"pc": 0x1000, "ram": 1}, text

@@ -1,12 +1,10 @@
 """GDB at a machine in tests: the program itself, in batch mode, and its protocol spoken by hand."""
 
 import contextlib
-import pathlib
 import shutil
 import socket
 import subprocess
 import tempfile
-import time
 
 from tap import Skip
 
@@ -116,12 +114,3 @@ class Remote:
             while self.byte():
                 pass
         return True
-
-
-def listens(target):
-    """Wait until somebody does."""
-    deadline = time.monotonic() + LONG_S
-    while not pathlib.Path(target).exists():
-        assert time.monotonic() < deadline, f"nothing at {target}"
-        time.sleep(0.001)
-    return target

@@ -34,6 +34,8 @@ static const struct {
     {"name", {"web.1"}},
     {"control", {"unix:sock"}},
     {"no-reboot", {"on"}},
+    {"paused", {"on"}},
+    {"gdb", {"unix:debug"}},
     {"rng", {"rate=64K"}},
     {"power-button", {"on"}},
     {"balloon", {"take=16M,reporting=off"}},
@@ -98,6 +100,8 @@ static void text_same_config(const struct vireo_config *a, const struct vireo_co
     text_same_path(a->flash_vars, b->flash_vars);
     text_same_spec(a->console, b->console);
     text_same_path(a->trace_insn, b->trace_insn);
+    text_same_spec(a->gdb, b->gdb);
+    assert_true(a->paused == b->paused);
     assert_int_equal(a->port_count, b->port_count);
     for (unsigned i = 0; i < a->port_count; i++) {
         text_same_spec(a->port[i], b->port[i]);
