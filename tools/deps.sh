@@ -8,7 +8,7 @@
 set -eu
 
 run_set="gcc meson ninja-build pkg-config python3 libc6-dev libuv1-dev libfdt-dev libjansson-dev
-zlib1g-dev libslirp-dev debian-archive-keyring util-linux ca-certificates"
+zlib1g-dev libxxhash-dev libzstd-dev libslirp-dev debian-archive-keyring util-linux ca-certificates"
 test_set="clang clang-format llvm libcmocka-dev gcc-riscv64-linux-gnu binutils-riscv64-linux-gnu
 libc6-dev-riscv64-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-mingw-w64-x86-64-win32
 wine64 device-tree-compiler qemu-user-static qemu-system-misc e2fsprogs cpio curl pciutils

@@ -228,12 +228,12 @@ make_compiler() {
 # would put this folder in place of /, so the loader is called by name.
 make_sysroot() {
     for package in libuv1-dev libuv1 libjansson-dev libjansson4 libfdt-dev libfdt1 zlib1g-dev zlib1g \
-        libslirp-dev libslirp0 libglib2.0-0 libpcre2-8-0 libcmocka-dev libcmocka0 libc6 libgcc-s1 libatomic1; do
+        libxxhash-dev libxxhash0 libzstd-dev libzstd1 libslirp-dev libslirp0 libglib2.0-0 libpcre2-8-0 libcmocka-dev libcmocka0 libc6 libgcc-s1 libatomic1; do
         unpack arm64 "$package"
         cp -a "$dir/." "$new/"
     done
     triplet=aarch64-linux-gnu
-    to=$cache/sysroot-arm64
+    to=$cache/sysroot2-arm64
     cat >"$new/cross.ini" <<EOF
 [binaries]
 c = '$triplet-gcc'
@@ -297,7 +297,7 @@ compiler) host=$(dpkg --print-architecture); want compiler make_compiler ;;
 sysroot)
     suite=bookworm
     cache=${cache%/*}/$suite
-    want sysroot-arm64 make_sysroot
+    want sysroot2-arm64 make_sysroot
     ;;
 packages)
     lock

@@ -190,3 +190,35 @@ void vr_blk_thaw(struct vr_blk *blk, uint32_t moment)
         blk->ops->thaw(blk, moment);
     }
 }
+
+struct block_one {
+    struct vr_blk_req req;
+    int result;
+};
+
+static void block_one_done(struct vr_blk_req *req, int result)
+{
+    ((struct block_one *)req)->result = result;
+}
+
+int vr_blk_do(struct vr_blk *blk, enum vr_blk_op op, uint64_t off_bytes, void *buf,
+              uint64_t len_bytes)
+{
+    struct iovec iov = {.iov_base = buf, .iov_len = (size_t)len_bytes};
+    bool data = op == VR_BLK_READ || op == VR_BLK_WRITE;
+    struct block_one one = {.req = {.op = op,
+                                    .may_unmap = true,
+                                    .off_bytes = off_bytes,
+                                    .len_bytes = len_bytes,
+                                    .iov = data ? &iov : NULL,
+                                    .iov_count = data,
+                                    .done = block_one_done}};
+    vr_blk_submit(blk, &one.req);
+    vr_blk_drain(blk);
+    return one.result;
+}
+
+int vr_blk_file(struct vr_blk *blk)
+{
+    return blk->ops->file ? blk->ops->file(blk) : -1;
+}

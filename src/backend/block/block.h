@@ -59,6 +59,7 @@ struct vr_blk_ops {
     /* What vr_blk_freeze and vr_blk_thaw do; NULL: cannot. */
     int (*freeze)(struct vr_blk *blk, struct vr_frozen *frozen, struct vr_error *err);
     void (*thaw)(struct vr_blk *blk, uint32_t moment);
+    int (*file)(struct vr_blk *blk);                        /* vr_blk_file, or NULL */
 };
 
 /* Embedded first in each backend's struct; read-only for users. */
@@ -119,5 +120,12 @@ void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BL
 /* Wait until nothing is in flight; done has been called for all. No device lock held. On the loop's
  * thread, or where the loop has none, done is called from here. */
 void vr_blk_drain(struct vr_blk *blk);
+
+/* Do one request and wait for it: a whole range of @buf (READ, WRITE), or none (others). Nothing
+ * else is in flight, no device lock is held. What the request would complete with. */
+int vr_blk_do(struct vr_blk *blk, enum vr_blk_op op, uint64_t off_bytes, void *buf,
+              uint64_t len_bytes) VR_MUST;
+/* A descriptor whose bytes are the disk's, as long as it is open; -1: there is none. */
+int vr_blk_file(struct vr_blk *blk);
 
 #endif

@@ -140,6 +140,11 @@ static void raw_close(struct vr_blk *blk)
     free(raw);
 }
 
+static int raw_file(struct vr_blk *blk)
+{
+    return ((struct raw_blk *)blk)->fd;
+}
+
 static const struct vr_blk_ops raw_ops = {
     .name = "raw",
     .submit = raw_submit,
@@ -148,6 +153,7 @@ static const struct vr_blk_ops raw_ops = {
     .close = raw_close,
     .freeze = raw_freeze,
     .thaw = raw_thaw,
+    .file = raw_file,
 };
 
 /* Formats by the bytes they begin with. */
