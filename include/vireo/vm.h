@@ -123,7 +123,7 @@ enum vireo_end {
  *
  * -ENOENT, -EACCES, -EISDIR, -EBUSY (a disk that is in use), ...: a file; -EINVAL, -ENOEXEC: it, or
  * a combination of settings, makes no sense; -ENOMEM: more than the host has; -EADDRINUSE: a host
- * port is taken.
+ * port is taken. With the key "snapshot" also -EPROTO, -ESTALE (vireo/snapshot.h).
  */
 VIREO_API int vireo_vm_create(const struct vireo_config *config, struct vireo_vm **ret_vm,
                               struct vr_error *err);
@@ -134,7 +134,8 @@ VIREO_API int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_con
 /* Stops it at once as if its power were cut, closes everything. NULL is fine. */
 VIREO_API void vireo_vm_destroy(struct vireo_vm *vm);
 
-/* Power it on: everything takes its reset state, the guest begins. One that has ended can be
+/* Power it on: everything takes its reset state, the guest begins; or, the first time, of a machine
+ * with the key "snapshot" (vireo/snapshot.h): it goes on where it stood. One that has ended can be
  * started again. -EBUSY: it runs or is paused; -EAGAIN: the host has no more threads. */
 VIREO_API int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err);
 /* Halt CPUs and guest time; returns when they stand. Pausing a paused machine, and resuming a

@@ -122,7 +122,8 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
         snprintf(opts, sizeof(opts), "epoch_ns=%" PRIu64,
                  o->epoch_ns ? o->epoch_ns : vireo_realtime_ns());
         r = virt_add(v, &vr_goldfish_rtc_class, "rtc", opts, VIRT_RTC, 0x1000, vr_goldfish_rtc_irq,
-                     VIRT_IRQ_RTC, &dev, err);
+                     VIRT_IRQ_RTC, &v->rtc, err);
+        v->rtc_follows = o->epoch_ns == 0;
     }
     if (r == 0) {
         r = virt_add_genid(v, err);
@@ -430,6 +431,7 @@ static uint8_t virt_satp_max(const struct vr_virt_opts *o)
 #define VR_SELF struct vr_virt
 static const struct vr_field virt_fields[] = {
     VR_STATE(reset_ns, "guest time of the last reset"),
+    VR_STATE(saved_ns, "wall time of the snapshot, ns since 1970 UTC"),
     VR_FIELD_END,
 };
 
@@ -439,6 +441,16 @@ static void virt_loaded(void *virt)
     vr_mutex_lock(&v->hear_lock);
     v->panic.len = 0; /* the line that another guest was writing */
     vr_mutex_unlock(&v->hear_lock);
+    if (v->rtc_follows && v->saved_ns) {
+        uint64_t now = vireo_realtime_ns(), old = now > v->saved_ns ? now - v->saved_ns : 0;
+        vr_goldfish_rtc_advance(v->rtc, old, now - vr_clock_now(vr_machine_clock(v->machine)));
+    }
+}
+
+static void virt_saving(void *virt)
+{
+    struct vr_virt *v = virt;
+    v->saved_ns = v->rtc_follows ? vireo_realtime_ns() : 0;
 }
 
 int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)
@@ -474,7 +486,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
         return r;
     }
     virt_sbi_init(v);
-    vr_machine_on_save(v->machine, v, virt_fields, virt_loaded, v);
+    vr_machine_on_save(v->machine, v, virt_fields, virt_saving, virt_loaded, v);
     vr_machine_on_reset(v->machine, virt_on_reset, v);
     vr_machine_reboots(v->machine, !o->end_on_reset);
     *ret_virt = v;
@@ -489,6 +501,7 @@ void vr_virt_destroy(struct vr_virt *v)
     virt_flash_close(v);
     vr_machine_destroy(v->machine); /* and with it devices, harts, backends */
     virt_plugs_fini(v);
+    virt_late_fini(v);
     vr_blob_fini(&v->kernel_file);
     vr_blob_fini(&v->firmware_file);
     vr_blob_fini(&v->initrd_file);
@@ -519,6 +532,11 @@ int vr_virt_power_button(struct vr_virt *v, struct vr_error *err)
     return v->button ? vr_virtio_input_press(v->button, err)
                      : vr_err(err, -ENODEV,
                               "this machine has no power button: give it one (--power-button)");
+}
+
+struct vr_blk *vr_virt_scsi_disk(struct vr_virt *v, unsigned target)
+{
+    return target < VR_VIRTIO_SCSI_UNITS ? v->scsi_blk[target] : NULL;
 }
 
 void vr_virt_fdt(struct vr_virt *v, const void **ret_blob, size_t *ret_len)

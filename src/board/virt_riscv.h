@@ -104,6 +104,8 @@ struct vr_virt_opts {
     bool ram_view;      /* RAM begins as the bytes of a file, copied on write: */
     int ram_fd;         /* of this one, which may be closed after create, */
     uint64_t ram_off;   /* from here on; whole pages */
+    bool late_files;    /* it will not begin with a reset: kernel, initrd and firmware are read when
+                           there is one, where that is possible */
     const char *kernel; /* Linux Image (may be gzip) or ELF; NULL: firmware or flash alone */
     const char *initrd; /* or NULL */
     const char *append; /* kernel command line, or NULL */
@@ -158,6 +160,7 @@ struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none 
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
 /* The image of disk @disk, and the id of its device; NULL past the end. Devices are held. */
 struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk, const char **ret_id);
+struct vr_blk *vr_virt_scsi_disk(struct vr_virt *virt, unsigned target); /* NULL: none */
 /* What vireo_vm_scsi_* and vireo_vm_cdrom_change do (vireo/vm.h). */
 int vr_virt_scsi_add(struct vr_virt *virt, const struct vr_virt_disk *disk, unsigned *ret_target,
                      struct vr_error *err) VR_MUST;

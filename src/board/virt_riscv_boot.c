@@ -8,8 +8,10 @@
  */
 #include "base/bits.h"
 #include "board/virt_riscv_priv.h"
+#include "platform/newfile.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MIB     (UINT64_C(1) << 20)
@@ -125,12 +127,67 @@ static int plan_firmware(struct vr_virt *v, const char *path, struct vr_error *e
     return r < 0 ? r : plan_place(v, "the firmware", v->firmware.low, v->firmware.high, err);
 }
 
+void virt_late_fini(struct vr_virt *v)
+{
+    free(v->late_kernel);
+    free(v->late_initrd);
+    free(v->late_firmware);
+    v->late_kernel = v->late_initrd = v->late_firmware = NULL;
+    v->late = false;
+}
+
+static int late_note(const char *what, const char *path, char **to, struct vr_error *err)
+{
+    struct vr_file_identity id;
+    int r = path ? vr_newfile_identify(path, &id) : 0;
+    if (r < 0) {
+        return vr_err(err, r,
+                      "%s %s: %s; the guest would need it at its next reset: say --%s with "
+                      "its new place",
+                      what, path, strerror(-r), what);
+    }
+    *to = path ? strdup(path) : NULL;
+    return path && !*to ? vr_err(err, -ENOMEM, "no memory for a machine") : 0;
+}
+
+/* Nothing of the files is needed before a reset, which may never come, unless devices depend on
+ * what they hold: flash, and HTIF of bare-metal programs. */
+static int late_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
+{
+    v->late = true;
+    int r = late_note("kernel", o->kernel, &v->late_kernel, err);
+    r = r < 0 ? r : late_note("initrd", o->initrd, &v->late_initrd, err);
+    return r < 0 ? r : late_note("firmware", o->firmware, &v->late_firmware, err);
+}
+
+/* What was left for the first reset. */
+static int late_read(struct vr_virt *v, struct vr_error *err)
+{
+    struct vr_virt_opts o = {.kernel = v->late_kernel,
+                             .initrd = v->late_initrd,
+                             .firmware = v->late_firmware,
+                             .log = v->log};
+    int r = virt_plan(v, &o, err);
+    if (r == 0) {
+        vr_fdt_destroy(v->fdt);
+        v->fdt = NULL;
+        r = virt_make_fdt(v, err);
+    }
+    if (r == 0) {
+        virt_late_fini(v);
+    }
+    return r;
+}
+
 int virt_plan(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
     int r = 0;
     uint64_t end = VIRT_RAM + v->ram_bytes, top = end < LOW_END ? end : LOW_END, used = VIRT_RAM;
     v->bare = o->firmware && strcmp(o->firmware, "none") == 0;
     v->has_flash = o->flash && !v->bare;
+    if (o->late_files && !v->bare && !v->has_flash) {
+        return late_plan(v, o, err);
+    }
     if (!o->kernel && !v->has_flash && (!o->firmware || v->bare)) {
         return vr_err(
             err, -EINVAL,
@@ -241,6 +298,9 @@ int virt_on_reset(void *opaque, struct vr_error *err)
 {
     struct vr_virt *v = opaque;
     int r = 0;
+    if (v->late && (r = late_read(v, err)) < 0) {
+        return r;
+    }
     v->reset_ns = vr_clock_now(vr_machine_clock(v->machine));
     virt_flash_reset(v);
     virt_irq_reset(v);

@@ -130,6 +130,12 @@ struct vr_virt {
     struct vr_mutex hear_lock; /* the 16550 and every hart's SBI write to one console */
     struct vr_panic_watch panic;
     uint64_t reset_ns; /* the clock at the last reset */
+    struct vr_dev *rtc;
+    bool rtc_follows;  /* the host's wall clock, also over a snapshot */
+    uint64_t saved_ns; /* wall time of the snapshot that it was loaded from, or is saved to */
+    /* Files that are read at the first reset */
+    bool late;
+    char *late_kernel, *late_initrd, *late_firmware;
 };
 
 /* Host ends (virt_riscv_ends.c): before the first one; */
@@ -193,6 +199,7 @@ void virt_connect(struct vr_virt *v, struct vr_irq *wire, unsigned irq);
 void virt_irq_reset(struct vr_virt *v);
 /* Read and place kernel, initrd, firmware; no guest memory is touched yet (virt_riscv_boot.c). */
 int virt_plan(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
+void virt_late_fini(struct vr_virt *v);
 /* At each reset: fill RAM and ROM, start the harts. */
 int virt_on_reset(void *virt, struct vr_error *err);
 /* Flash (virt_riscv_flash.c): the devices; */

@@ -47,7 +47,9 @@ struct cli {
     bool dry_run, whole_group, force;
     bool follow, prometheus, wait, address;
     unsigned console, timeout_s;
+    bool no_disks;
     char *dump_dtb, *root, *way;
+    char *to, *compress, *parent;
     const char *args[CLI_ARGS];
     unsigned arg_count;
 };
@@ -108,6 +110,9 @@ int cli_reset(struct cli *cli);
 int cli_shutdown(struct cli *cli);
 int cli_stop(struct cli *cli);
 int cli_kill(struct cli *cli);
+int cli_snapshot(struct cli *cli);
+/* What may be done with snapshots, "save": for completion; NULL past the end. */
+const char *cli_snapshot_verb(unsigned i);
 int cli_stats(struct cli *cli);
 /* What there are statistics of, for completion; NULL past the end. */
 const char *cli_stats_word(unsigned i);

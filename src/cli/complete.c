@@ -150,7 +150,10 @@ static void zsh_verb(const struct cli_verb *v)
         printf(names ? "; _vireo_machines}'" : ")'");
     }
     if (v->files) {
-        printf(" \\\n            '1:file:_files'");
+        printf(" \\\n            '%s:file:_files'", v->word ? "*" : "1");
+    }
+    if (v->machines_at && !v->word(v->machines_at, 0)) {
+        printf(" \\\n            '%u:machine:_vireo_machines'", v->machines_at + 1);
     }
     if (v->machines) {
         printf(" \\\n            '%s:machine:_vireo_machines'",

@@ -51,6 +51,9 @@ static int main_verb(const struct cli_verb *verb, int argc, char **argv)
     free(cli.dump_dtb);
     free(cli.root);
     free(cli.way);
+    free(cli.to);
+    free(cli.compress);
+    free(cli.parent);
     return code;
 }
 

@@ -1,5 +1,6 @@
 /* `vireo run`: one machine, from power-on to its end. */
 #include "cli/cli.h"
+#include "control/snapshot.h"
 #include "control/vm.h"
 #include "platform/limits.h"
 #include "vireo/host_fault.h"
@@ -47,6 +48,12 @@ static int run_positional(struct cli *cli)
 {
     struct vr_error err = {0};
     const char *path = cli->args[0], *key, *what;
+    char snapshot[4096];
+    /* MACHINE/TAG, where no such file is. */
+    if (vr_snapshot_path(NULL, path, snapshot, sizeof(snapshot), NULL) == 0 &&
+        vr_snapshot_is(snapshot)) {
+        path = snapshot;
+    }
     int r = vr_config_identify(path, &key, &what, &err);
     if (r < 0) {
         return cli_fail(&err);
@@ -64,6 +71,23 @@ static int run_positional(struct cli *cli)
         cli_say("%s: %s: taken as --%s", path, what, key);
     }
     return CLI_OK;
+}
+
+/* The machine in the snapshot, with what else was said. */
+static int run_snapshot(struct cli *cli, struct vr_error *err)
+{
+    struct vireo_config *saved, *both;
+    int r = vireo_snapshot_config(cli->config->snapshot, &saved, err);
+    if (r < 0) {
+        return r;
+    }
+    r = vr_config_override(saved, cli->config, &both, err);
+    vireo_config_destroy(saved);
+    if (r == 0) {
+        vireo_config_destroy(cli->config);
+        cli->config = both;
+    }
+    return r;
 }
 
 static int run_ended(const char *name, enum vireo_end end, unsigned code)
@@ -167,7 +191,8 @@ int cli_run(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    int r = vr_config_command_defaults(cli->config, &err);
+    int r = cli->config->snapshot ? run_snapshot(cli, &err) : 0;
+    r = r < 0 ? r : vr_config_command_defaults(cli->config, &err);
     if (r < 0) {
         return cli_fail(&err);
     }

@@ -171,6 +171,51 @@ static const struct vr_opt gdb_opts[] = {
     VR_OPT_END,
 };
 
+static const struct vr_opt snapshot_opts[] = {
+    {.name = "to",
+     .kind = VR_OPT_FILE,
+     .value = "FILE|TAG",
+     CLI_GROUP,
+     CLI_AT(to),
+     .help =
+         "save: the file, or a name in the user's folder (by the time, unless given); merge: the "
+         "file (the same one)"},
+    {.name = "compress",
+     .kind = VR_OPT_TEXT,
+     .value = "none|zstd",
+     CLI_GROUP,
+     CLI_AT(compress),
+     .words = "none zstd",
+     .help = "save, merge: make it smaller; it is continued slower then"},
+    {.name = "no-disks",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(no_disks),
+     .help = "save: without what is on the disks, which must not change until it is continued"},
+    {.name = "parent",
+     .kind = VR_OPT_FILE,
+     .value = "SNAP",
+     CLI_GROUP,
+     CLI_AT(parent),
+     .help =
+         "save: only what changed since this snapshot, which has to stay where it is, or beside "
+         "the new one"},
+    {.name = "force",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(force),
+     .help = "delete: also what others were made of, which are lost then"},
+    CLI_JSON("save, list, info, verify, merge: as JSON, for programs"),
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(quiet),
+     .help = "say nothing but what went wrong"},
+    CLI_HELP,
+    VR_OPT_END,
+};
+
 static const char *const verb_shells[] = {"bash", "zsh", "fish"};
 
 static const char *verb_word_shell(unsigned arg, unsigned i)
@@ -208,6 +253,11 @@ static const char *verb_word_part(unsigned arg, unsigned i)
                                     : NULL;
 }
 
+static const char *verb_word_snapshot(unsigned arg, unsigned i)
+{
+    return arg == 0 ? cli_snapshot_verb(i) : NULL;
+}
+
 static const char *verb_word_stats(unsigned arg, unsigned i)
 {
     return arg == 1 ? cli_stats_word(i) : NULL;
@@ -231,8 +281,10 @@ const struct cli_verb cli_verbs[] = {
      .run = cli_run,
      .help = "start a machine and stay with it until it ends",
      .about =
-         "FILE is a RISC-V kernel (a Linux Image, which may be gzipped, or an ELF file) or a raw "
-         "disk image; which one is found out from its contents, and said.\n"
+         "FILE is a RISC-V kernel (a Linux Image, which may be gzipped, or an ELF file), a raw "
+         "disk image, or a snapshot (also as MACHINE/TAG); which one is found out from its "
+         "contents, "
+         "and said.\n"
          "The guest's serial port is your terminal: Ctrl-A x quits, Ctrl-A h lists the other keys. "
          "With standard input from a pipe the guest reads that, and goes on until it powers off.\n"
          "A kernel needs no firmware: the machine has a Supervisor Binary Interface built in."},
@@ -311,6 +363,22 @@ const struct cli_verb cli_verbs[] = {
      .opts = plain_opts,
      .run = cli_kill,
      .help = "kill the process of a machine that does not answer"},
+    {.name = "snapshot",
+     .args = "save|restore|list|info|verify|merge|delete [NAME] [SNAP...]",
+     .min_args = 1,
+     .max_args = CLI_ARGS,
+     .machines_at = 1,
+     .files = true,
+     .opts = snapshot_opts,
+     .run = cli_snapshot,
+     .word = verb_word_snapshot,
+     .help = "keep a machine in a file, and take it back there",
+     .about = "vireo snapshot save NAME: memory, devices and disks of a running machine, at any "
+              "moment; it runs on. restore NAME SNAP: take a running machine back. vireo run SNAP: "
+              "continue it in a new process. list [NAME]; info SNAP; verify SNAP...: check every "
+              "byte; merge SNAP: one file of a chain of --parent; delete SNAP...\n"
+              "SNAP is a file, or MACHINE/TAG in the user's folder of snapshots; where the machine "
+              "is named, TAG."},
     {.name = "stats",
      .args = "[NAME] [machine|cpus|devices|disks|queues|jit]",
      .max_args = 2,

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "board/catalog.h"
+#include "control/snapshot.h"
 #include "vr_config.h"
 
 #include <errno.h>
@@ -70,6 +71,8 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c->publish);
     free(c->balloon_opts);
     free(c->rng_opts);
+    free(c->snapshot);
+    free(c->snapshot_disks);
     free(c);
 }
 
@@ -135,13 +138,24 @@ static void config_default(const struct vireo_config *c, const struct vr_opt *o,
     }
 }
 
+/* By the user, or as the default of who saved it. */
+static bool config_is_said(const struct vireo_config *c, const struct vr_opt *opt)
+{
+    for (unsigned i = 0; i < c->said_count; i++) {
+        if (c->said[i].opt == opt) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int vr_config_command_defaults(struct vireo_config *c, struct vr_error *err)
 {
     int r = 0;
     for (const struct vr_opt *o = vr_config_opts; r == 0 && o->name; o++) {
         const char *value, *why;
         config_default(c, o, &value, &why);
-        if (value && !vr_config_given(c, o->name)) {
+        if (value && !config_is_said(c, o)) {
             r = vr_config_apply_default(c, o, value, why, err);
         }
     }
@@ -183,6 +197,11 @@ int vr_config_identify(const char *path, const char **ret_key, const char **ret_
                        struct vr_error *err)
 {
     enum vr_catalog_use use;
+    if (vr_snapshot_is(path)) {
+        *ret_key = "snapshot";
+        *ret_what = "a snapshot of a machine";
+        return 0;
+    }
     int r = vr_catalog_identify(path, &use, ret_what, err);
     if (r == 0) {
         *ret_key = use == VR_USE_KERNEL ? "kernel" : use == VR_USE_ROOT ? "root" : "disk";

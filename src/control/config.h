@@ -64,7 +64,9 @@ struct vireo_config {
     char *rng_opts;     /* of the device class, or NULL */
     char *balloon_opts; /* of the device class, or NULL */
     uint64_t balloon_bytes;
-    uint64_t given; /* bit i: row i of vr_config_opts was set */
+    char *snapshot, *snapshot_disks; /* to continue, or NULL; "check", "revert", "keep", a folder */
+    bool snapshot_copy;              /* its memory is read, not mapped */
+    uint64_t given;                  /* bit i: row i of vr_config_opts was set */
     struct vr_config_said *said;
     unsigned said_count;
     enum vireo_log_level log_level;
@@ -87,6 +89,12 @@ int vr_config_apply_default(struct vireo_config *config, const struct vr_opt *op
 /* The same settings, with absolute names of files; it logs nowhere. */
 int vr_config_copy(const struct vireo_config *config, struct vireo_config **ret_config,
                    struct vr_error *err) VR_MUST;
+/* The settings of @base, but of each option that @over has those; logs as @over. */
+int vr_config_override(const struct vireo_config *base, const struct vireo_config *over,
+                       struct vireo_config **ret_config, struct vr_error *err) VR_MUST;
+/* Disk @disk, which has a path, is at @path now. */
+int vr_config_disk_move(struct vireo_config *config, unsigned disk, const char *path,
+                        struct vr_error *err) VR_MUST;
 bool vr_config_given(const struct vireo_config *config, const char *key);
 /* Free what a disk or network setting owns. */
 void vr_config_disk_fini(struct vr_config_disk *disk);

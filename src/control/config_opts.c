@@ -464,6 +464,35 @@ const struct vr_opt vr_config_opts[] = {
          "flash, up to 32 MiB, where firmware keeps variables: a copy of RISCV_VIRT_VARS.fd, or "
          "an empty file; what the guest changes is written back at once; without, it is lost in "
          "the end"},
+    {.name = "snapshot",
+     .kind = VR_OPT_FILE,
+     .value = "FILE",
+     .once = true,
+     .group = OPTS_START,
+     OPTS_AT(snapshot),
+     .help = "continue the machine in this snapshot; its own settings count where none are given "
+             "here, and of options that repeat, those given here replace all of its"},
+    {.name = "snapshot-disks",
+     .kind = VR_OPT_FILE,
+     .value = "check|revert|keep|DIR",
+     .def = "check",
+     .once = true,
+     .group = OPTS_START,
+     OPTS_AT(snapshot_disks),
+     .words = "check revert keep",
+     .why = "a disk that changed since would not fit the memory in the snapshot",
+     .help =
+         "disks of the machine in a snapshot: check, they have to be as they were; revert, "
+         "contents that are in the snapshot are written over those that differ; keep, take them "
+         "as they are; DIR, contents go into new files in DIR"},
+    {.name = "snapshot-copy",
+     .kind = VR_OPT_FLAG,
+     .once = true,
+     .group = OPTS_START,
+     OPTS_AT(snapshot_copy),
+     .help =
+         "read all memory of the machine in a snapshot at the start, instead of mapping the file: "
+         "slower to begin, faster later (mirrors), and the file may change meanwhile"},
     {.name = "machine",
      .kind = VR_OPT_TEXT,
      .value = "NAME[,KEY=VALUE...]",

@@ -190,12 +190,15 @@ int vireo_config_save(const struct vireo_config *c, char **ret_text, struct vr_e
     }
     text_puts(&out, TEXT_HEAD);
     for (const struct vr_opt *o = vr_config_opts; o->name; o++) {
-        if (o->def && !text_said(c, o, 0)) {
+        if (o->def && !o->once && !text_said(c, o, 0)) {
             text_put_line(&out, o, o->def, false, cwd);
         }
     }
     for (unsigned i = 0; i < c->said_count; i++) {
         const struct vr_config_said *said = &c->said[i];
+        if (said->opt->once) {
+            continue;
+        }
         if (said->opt->repeat || !text_said(c, said->opt, i + 1)) {
             text_put_line(&out, said->opt, said->value, !said->why, cwd);
         }
@@ -300,6 +303,81 @@ int vireo_config_load(const char *text, size_t len, struct vireo_config **ret_co
     }
     *ret_config = c;
     return 0;
+}
+
+int vr_config_override(const struct vireo_config *base, const struct vireo_config *over,
+                       struct vireo_config **ret_config, struct vr_error *err)
+{
+    struct vireo_config *c;
+    uint64_t done = 0;
+    int r = vireo_config_create(&c, err);
+    if (r < 0) {
+        return r;
+    }
+    /* Where the first of a name stood in @base, all of @over come; the rest behind. */
+    for (unsigned i = 0; r == 0 && i < base->said_count + over->said_count; i++) {
+        bool from_base = i < base->said_count;
+        const struct vr_config_said *s =
+            from_base ? &base->said[i] : &over->said[i - base->said_count];
+        uint64_t bit = UINT64_C(1) << (s->opt - vr_config_opts);
+        if (!(over->given & bit)) {
+            r = !from_base ? 0
+                : s->why   ? vr_config_apply_default(c, s->opt, s->value, s->why, err)
+                           : vr_config_apply(c, s->opt, s->value, err);
+        } else if (!(done & bit)) {
+            done |= bit;
+            for (unsigned k = 0; r == 0 && k < over->said_count; k++) {
+                if (over->said[k].opt == s->opt && !over->said[k].why) {
+                    r = vr_config_apply(c, s->opt, over->said[k].value, err);
+                }
+            }
+        }
+        r = r < 0 ? vr_err_in(err, r, "--%s", s->opt->name) : 0;
+    }
+    if (r < 0) {
+        vireo_config_destroy(c);
+        return r;
+    }
+    vireo_config_on_log(c, over->log_level, over->log_fn, over->log_opaque);
+    *ret_config = c;
+    return 0;
+}
+
+int vr_config_disk_move(struct vireo_config *c, unsigned disk, const char *path,
+                        struct vr_error *err)
+{
+    const char *old = c->disk[disk].path;
+    struct text_out value = {0};
+    unsigned index = 0;
+    for (unsigned i = 0; i < c->said_count; i++) {
+        struct vr_config_said *s = &c->said[i];
+        bool cdrom = strcmp(s->opt->name, "cdrom") == 0;
+        if ((!cdrom && strcmp(s->opt->name, "disk") != 0) || index++ != disk) {
+            continue;
+        }
+        vr_assert(old);
+        /* What stands behind the path: up to the first comma that is not doubled. */
+        const char *rest = s->value;
+        while (!cdrom && *rest && (*rest != ',' || rest[1] == ',')) {
+            rest += *rest == ',' ? 2 : 1;
+        }
+        for (const char *p = path; *p; p++) {
+            text_put(&value, *p == ',' && !cdrom ? ",," : p, *p == ',' && !cdrom ? 2 : 1);
+        }
+        text_puts(&value, cdrom ? "" : rest);
+        char *copy = strdup(path);
+        if (value.failed || !copy) {
+            free(value.buf);
+            free(copy);
+            return vr_err(err, -ENOMEM, "no memory");
+        }
+        free(s->value);
+        s->value = value.buf;
+        free(c->disk[disk].path);
+        c->disk[disk].path = copy;
+        return 0;
+    }
+    return vr_err(err, -EINVAL, "no setting made disk %u", disk);
 }
 
 int vr_config_copy(const struct vireo_config *c, struct vireo_config **ret_config,

@@ -117,7 +117,21 @@ const struct vr_qmp_command vr_qmp_commands[] = {
      "how much memory the balloon leaves the guest"},
     {"balloon", "value:int", NULL, 0, qmp_balloon,
      "leave the guest so many bytes of memory; it does what it can"},
-    {"query-jobs", NULL, "[JobInfo]", 0, vr_qmp_query_jobs, "jobs under way"},
+    {"query-jobs", NULL, "[JobInfo]", 0, vr_qmp_query_jobs,
+     "jobs under way, and those that are concluded and not dismissed"},
+    {"job-dismiss", "id:str", NULL, VR_QMP_SLOW, vr_qmp_job_dismiss, "forget a concluded job"},
+    {"snapshot-save",
+     "job-id:str, tag:str, vmstate?:str, devices?:[str], x-vireo-path?:str, "
+     "x-vireo-compress?:bool, "
+     "x-vireo-disks?:bool, x-vireo-parent?:str",
+     NULL, 0, vr_qmp_snapshot_save,
+     "save the machine, as a job: by its tag in the user's folder, or at a path; devices []: "
+     "without contents of disks"},
+    {"snapshot-load", "job-id:str, tag:str, vmstate?:str, devices?:[str], x-vireo-path?:str", NULL,
+     0, vr_qmp_snapshot_load, "take the machine back to a snapshot, as a job"},
+    {"snapshot-delete",
+     "job-id:str, tag:str, devices?:[str], x-vireo-path?:str, x-vireo-force?:bool", NULL, 0,
+     vr_qmp_snapshot_delete, "remove a snapshot, as a job"},
     {"device_add", "driver:str, id?:str, bus?:str, *?:any", NULL, VR_QMP_SLOW, vr_qmp_device_add,
      "plug a device into a slot"},
     {"device_del", "id:str, x-vireo-force?:bool, x-vireo-timeout-ms?:int", NULL, VR_QMP_SLOW,

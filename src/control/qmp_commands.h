@@ -37,4 +37,10 @@ int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_stats(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_past_events(struct vr_qmp_call *call, struct vr_error *err);
 
+/* Snapshots and jobs (qmp_snapshot.c). */
+int vr_qmp_snapshot_save(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_snapshot_load(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_snapshot_delete(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_job_dismiss(struct vr_qmp_call *call, struct vr_error *err);
+
 #endif

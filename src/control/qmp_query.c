@@ -216,11 +216,6 @@ int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err)
     return query_done(call, json_pack("{s:o}", "actual", query_number(left)), err);
 }
 
-int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err)
-{
-    return query_done(call, json_array(), err);
-}
-
 static json_t *query_consoles(struct vireo_vm *vm)
 {
     json_t *list = json_array();

@@ -34,7 +34,10 @@ const struct vr_qmp_type vr_qmp_types[] = {
      "failed_wr_operations:int, failed_flush_operations:int, failed_unmap_operations:int, "
      "account_invalid:bool, account_failed:bool"},
     {"BlockStats", "device:str, qdev:str, stats:BlockDeviceStats"},
-    {"JobInfo", "id:str, type:str, status:str, current-progress:int, total-progress:int"},
+    {"JobType", .values = "snapshot-save|snapshot-load|snapshot-delete"},
+    {"JobStatus", .values = "created|running|waiting|pending|aborting|concluded|null"},
+    {"JobInfo", "id:str, type:JobType, status:JobStatus, current-progress:int, total-progress:int, "
+                "error?:str"},
     {"ShutdownCause", .values =
                           "none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|"
                           "guest-shutdown|guest-reset|guest-panic"},
@@ -77,5 +80,6 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"DEVICE_DELETED", "device?:str, path:str"},
     {"DEVICE_UNPLUG_GUEST_ERROR", "device?:str, path:str"},
     {"x-vireo-DEVICE_ADDED", "device:str, driver:str, bus:str"},
+    {"JOB_STATUS_CHANGE", "id:str, status:JobStatus"},
     {.name = NULL},
 };

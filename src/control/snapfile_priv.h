@@ -32,7 +32,7 @@ enum {
     DIR_LEN = 48,
     DIR_HASH = 56, /* BYTES: of them; DATA: 0 */
     DIR_ENTRY = 64,
-    DIR_MAX = 64, /* entries */
+    DIR_MAX = 192, /* entries */
 };
 enum snapfile_kind {
     SNAPFILE_BYTES = 1,

@@ -182,8 +182,9 @@ static int vm_plan_root(const struct vireo_config *c, char **ret_kernel, char **
     return r;
 }
 
-static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const char *name,
-                    struct vr_error *err)
+/* @own: the copy of @c that the machine keeps, where a snapshot may have moved disks. */
+static int vm_build(struct vireo_vm *vm, const struct vireo_config *c,
+                    const struct vireo_config *own, const char *name, struct vr_error *err)
 {
     char *nets[VR_VIRT_NETS] = {NULL}, *kernel = NULL, *append = NULL;
     struct vr_virt_opts o = {
@@ -225,6 +226,12 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
     o.jit.dump = vm->jit_dump;
     o.jit.dump_begin = c->jit_dump_begin;
     o.jit.dump_end = c->jit_dump_end;
+    if (vm->snapshot) {
+        o.late_files = true;
+        vm->snapshot_viewed = !c->snapshot_copy && c->use.huge_bytes == 0 &&
+                              vr_snapshot_view(vm->snapshot, &o.ram_fd, &o.ram_off);
+        o.ram_view = vm->snapshot_viewed;
+    }
     int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;
@@ -244,7 +251,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c, const cha
         vr_vm_device(vm, &c->device[i], &o.device[i]);
     }
     for (unsigned i = 0; i < o.disk_count; i++) {
-        o.disk[i] = vm_disk(vm, &c->disk[i]);
+        o.disk[i] = vm_disk(vm, &own->disk[i]);
     }
     for (unsigned i = 0; r == 0 && i < o.net_count; i++) {
         nets[i] = vm_net_backend(c, i);
@@ -340,9 +347,12 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     int r = vm_make_uuid(vm, err);
     r = r < 0 ? r : vm_listen_control(vm, c, &sock, name, err);
     r = r < 0 ? r : vr_config_copy(c, &vm->config, err);
+    if (r == 0 && c->snapshot && !idle) {
+        r = vr_snapshot_prepare(c->snapshot, vm->config, c->snapshot_disks, &vm->snapshot, err);
+    }
     r = r < 0 ? r : vm_open_trace(vm, c, err);
     r = r < 0 ? r : vm_open_tales(vm, c, err);
-    r = r < 0 ? r : vm_build(vm, c, name, err);
+    r = r < 0 ? r : vm_build(vm, c, vm->config, name, err);
     if (r == 0) {
         vm->machine = vr_virt_machine(vm->virt);
         r = vr_events_create(vm->machine, &vm->events, err);
@@ -351,7 +361,8 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
         vm_note_console(vm, i, i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "");
     }
     if (r == 0 && !idle) {
-        r = vr_hotplug_create(vm, &vm->hotplug, err);
+        r = vr_jobs_create(vr_machine_loop(vm->machine), vm->events, &vm->jobs, err);
+        r = r < 0 ? r : vr_hotplug_create(vm, &vm->hotplug, err);
     }
     if (r == 0 && c->gdb && !idle) {
         r = vr_gdb_create(vm, c->gdb, &vm->gdb, err);
@@ -393,11 +404,13 @@ void vireo_vm_destroy(struct vireo_vm *vm)
         return;
     }
     vr_server_destroy(vm->server);
+    vr_jobs_destroy(vm->jobs);
     vr_hotplug_destroy(vm->hotplug);
     vr_gdb_destroy(vm->gdb);
     vr_virt_destroy(vm->virt);
     vr_events_destroy(vm->events);
     vireo_config_destroy(vm->config);
+    vr_snapshot_close(vm->snapshot);
     if (vm->trace_insn) {
         (void)fclose(vm->trace_insn);
     }
@@ -422,9 +435,24 @@ int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_config, struc
     return r;
 }
 
+/* The first start of a machine that was made of a snapshot. */
+static int vm_continue(struct vireo_vm *vm, struct vr_error *err)
+{
+    int r = vr_snapshot_continue(vm->snapshot, vm, vm->snapshot_viewed, err);
+    if (r == 0) {
+        vr_snapshot_close(vm->snapshot);
+        vm->snapshot = NULL;
+        r = vm->paused ? 0 : vireo_vm_resume(vm, err);
+    }
+    return r;
+}
+
 int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)
 {
     vr_assert(!vm->idle);
+    if (vm->snapshot) {
+        return vm_continue(vm, err);
+    }
     return vm->paused ? vr_machine_start_paused(vm->machine, err)
                       : vr_machine_start(vm->machine, err);
 }

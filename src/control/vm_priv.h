@@ -4,6 +4,8 @@
 
 #include "board/virt_riscv.h"
 #include "control/events.h"
+#include "control/jobs.h"
+#include "control/snapshot.h"
 #include "control/vm.h"
 
 struct vm_listener {
@@ -14,7 +16,9 @@ struct vm_listener {
 struct vireo_vm {
     struct vr_virt *virt;
     struct vr_machine *machine;
-    struct vireo_config *config; /* what it was made from; a copy of our own */
+    struct vireo_config *config;  /* what it was made from; a copy of our own */
+    struct vr_snapshot *snapshot; /* to be continued at the start; NULL: none */
+    bool snapshot_viewed;         /* RAM is a view of it */
     struct vr_log log;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;
@@ -31,6 +35,7 @@ struct vireo_vm {
     struct vr_server *server;                    /* NULL: no control socket */
     struct vr_gdb *gdb; /* slow commands, and before and after them; NULL: no debugger may come */
     bool paused;        /* it starts so */
+    struct vr_jobs *jobs;                        /* NULL: idle */
     char uuid[37];
     uint64_t created_ns; /* wall clock */
     char console_kind[VIREO_CONSOLES][8];

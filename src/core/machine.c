@@ -323,8 +323,9 @@ void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr
 }
 
 void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field *table,
-                        void (*loaded)(void *opaque), void *opaque)
+                        void (*saving)(void *opaque), void (*loaded)(void *opaque), void *opaque)
 {
+    m->board_saving = saving;
     m->board_state = state;
     m->board_fields = table;
     m->board_loaded = loaded;

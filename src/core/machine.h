@@ -130,10 +130,10 @@ bool vr_machine_wait(struct vr_machine *m, uint64_t timeout_ns, struct vr_exit *
  * VR_REQ_RESET. */
 void vr_machine_reboots(struct vr_machine *m, bool reboots);
 
-/* State of the board itself, for the snapshot: @table describes @state, which stays. @loaded (may
- * be NULL) is called when it was read. */
+/* State of the board itself, for the snapshot: @table describes @state, which stays. @saving is
+ * called before it is taken, @loaded when all of a machine was read; either may be NULL. */
 void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field *table,
-                        void (*loaded)(void *opaque), void *opaque);
+                        void (*saving)(void *opaque), void (*loaded)(void *opaque), void *opaque);
 /* Whole machine state: vCPUs, clock, devices, contents of RAM and ROM. The machine is stopped,
  * paused, or is paused for the time of the call. */
 int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;

@@ -39,6 +39,7 @@ struct vr_machine {
     void *on_reset_opaque;
     void *board_state; /* saved and loaded, NULL: none */
     const struct vr_field *board_fields;
+    void (*board_saving)(void *opaque);
     void (*board_loaded)(void *opaque);
     void *board_opaque;
     void (*on_event)(void *opaque, const struct vr_event *event);

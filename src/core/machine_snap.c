@@ -69,6 +69,9 @@ static int machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, s
 {
     struct machine_head head = machine_head(m);
     int r = vr_snap_save(snap, machine_section(whole), 1, &head, machine_head_fields, err);
+    if (r == 0 && m->board_saving) {
+        m->board_saving(m->board_opaque);
+    }
     if (r == 0 && m->board_state) {
         r = vr_snap_save(snap, "board", 1, m->board_state, m->board_fields, err);
     }

@@ -59,7 +59,7 @@ struct vr_blk_ops {
     /* What vr_blk_freeze and vr_blk_thaw do; NULL: cannot. */
     int (*freeze)(struct vr_blk *blk, struct vr_frozen *frozen, struct vr_error *err);
     void (*thaw)(struct vr_blk *blk, uint32_t moment);
-    int (*file)(struct vr_blk *blk);                        /* vr_blk_file, or NULL */
+    int (*file)(struct vr_blk *blk); /* vr_blk_file, or NULL */
 };
 
 /* Embedded first in each backend's struct; read-only for users. */

@@ -5,7 +5,7 @@
  * half of the running time (drivers write HIGH first) and moves an armed alarm with it. Writing
  * ALARM_LOW arms the alarm with ALARM_HIGH as it stands, so drivers write ALARM_HIGH first. An
  * alarm in the past rings at once. The time runs on the guest's clock: it stands while the machine
- * is paused, and a restored machine goes on where it was. A reset puts the time back to the host's.
+ * is paused; a restored machine is advanced by its board. A reset puts the time back to the host's.
  *
  * Specification: Android emulator, GOLDFISH-VIRTUAL-HARDWARE.TXT, section "Goldfish real-time
  * clock".
@@ -172,6 +172,17 @@ static int rtc_loaded(struct vr_dev *d, struct vr_error *err)
 static void rtc_fini(struct vr_dev *d)
 {
     vr_timer_fini(&RTC(d)->timer);
+}
+
+void vr_goldfish_rtc_advance(struct vr_dev *dev, uint64_t ns, uint64_t epoch_ns)
+{
+    vr_mutex_lock(&dev->lock);
+    RTC(dev)->epoch_ns = epoch_ns;
+    RTC(dev)->base_ns += ns;
+    if (RTC(dev)->armed) {
+        rtc_check(RTC(dev));
+    }
+    vr_mutex_unlock(&dev->lock);
 }
 
 struct vr_irq *vr_goldfish_rtc_irq(struct vr_dev *dev)

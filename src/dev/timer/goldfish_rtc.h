@@ -8,6 +8,9 @@
  * the device itself stays a function of its options and the clock. */
 extern const struct vr_dev_class vr_goldfish_rtc_class;
 
+/* The machine was loaded from a snapshot that is @ns old: the guest's time goes on as if it had
+ * counted meanwhile, an alarm that was missed rings. After a reset it counts from @epoch_ns. */
+void vr_goldfish_rtc_advance(struct vr_dev *dev, uint64_t ns, uint64_t epoch_ns);
 struct vr_irq *vr_goldfish_rtc_irq(struct vr_dev *dev);
 
 #endif

@@ -1,0 +1,410 @@
+/* vireo snapshot: machines in files. Those that run are asked by their control socket to save and
+ * restore; the rest is done here. */
+#include "control/snapshot.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "control/client.h"
+#include "control/rundir.h"
+#include "vireo/host_time.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SNAPSHOT_PATH = 4096, SNAPSHOT_LOOK_MS = 200 };
+
+/* ---- Telling ---- */
+
+static void snapshot_size(uint64_t bytes, char *text, size_t size)
+{
+    if (bytes < UINT64_C(10) << 20) {
+        snprintf(text, size, "%" PRIu64 " KiB", (bytes + 1023) >> 10);
+    } else {
+        snprintf(text, size, "%" PRIu64 " MiB", bytes >> 20);
+    }
+}
+
+static void snapshot_when(json_int_t ns, char *text, size_t size)
+{
+    time_t s = (time_t)(ns / 1000000000);
+    struct tm tm;
+    text[0] = 0;
+    if (localtime_r(&s, &tm)) {
+        strftime(text, size, "%Y-%m-%d %H:%M:%S", &tm);
+    }
+}
+
+static void snapshot_list_text(const json_t *list)
+{
+    size_t i;
+    json_t *s;
+    if (json_array_size(list) == 0) {
+        return;
+    }
+    printf("%-16s %-20s %-19s %10s  %s\n", "MACHINE", "TAG", "MADE", "MEMORY", "");
+    json_array_foreach((json_t *)list, i, s)
+    {
+        char when[32], memory[32];
+        const char *damaged = cli_json_str(s, "damaged");
+        if (*damaged) {
+            printf("%s\n", damaged);
+            continue;
+        }
+        snapshot_when(cli_json_int(s, "created_ns"), when, sizeof(when));
+        snapshot_size((uint64_t)cli_json_int(s, "memory_bytes"), memory, sizeof(memory));
+        printf("%-16s %-20s %-19s %10s  %s%s\n", cli_json_str(s, "machine"), cli_json_str(s, "tag"),
+               when, memory, json_is_true(json_object_get(s, "compressed")) ? "compressed " : "",
+               json_object_get(s, "parent") ? "incremental" : "");
+    }
+}
+
+static void snapshot_info_text(const json_t *s)
+{
+    char when[32], size[32];
+    const json_t *parent = json_object_get(s, "parent");
+    size_t i;
+    json_t *disk;
+    snapshot_when(cli_json_int(s, "created_ns"), when, sizeof(when));
+    printf("%s\n", cli_json_str(s, "file"));
+    printf("  machine   %s, %lld CPU%s, %lld MiB, engine %s, of Vireo %s\n",
+           cli_json_str(s, "machine"), (long long)cli_json_int(s, "cpus"),
+           cli_json_int(s, "cpus") == 1 ? "" : "s",
+           (long long)(cli_json_int(s, "memory_bytes") >> 20), cli_json_str(s, "engine"),
+           cli_json_str(s, "vireo"));
+    printf("  made      %s, %s, guest time %.3f s\n", when,
+           json_is_true(json_object_get(s, "running")) ? "running" : "paused",
+           (double)cli_json_int(s, "guest_ns") / 1e9);
+    printf("  number    %s\n", cli_json_str(s, "id"));
+    if (json_is_true(json_object_get(s, "compressed"))) {
+        printf("  packed    with zstd\n");
+    }
+    if (parent) {
+        printf("  since     %s\n", cli_json_str(parent, "path"));
+    }
+    json_array_foreach(json_object_get(s, "disks"), i, disk)
+    {
+        snapshot_size((uint64_t)cli_json_int(disk, "size_bytes"), size, sizeof(size));
+        printf("  disk %zu    %s, %s%s\n", i,
+               *cli_json_str(disk, "path") ? cli_json_str(disk, "path") : "no disc", size,
+               json_is_true(json_object_get(disk, "contents"))    ? ", with its contents"
+               : json_is_true(json_object_get(disk, "read_only")) ? ", read-only"
+                                                                  : ", without its contents");
+    }
+}
+
+/* ---- A running machine ---- */
+
+static bool snapshot_shows_progress(const struct cli *cli)
+{
+    return !cli->quiet && !cli->json && isatty(STDERR_FILENO);
+}
+
+static void snapshot_progress(uint64_t begin_ns, const json_t *job)
+{
+    double s = (double)(vireo_monotonic_ns() - begin_ns) / 1e9;
+    double done = (double)cli_json_int(job, "current-progress");
+    double total = (double)cli_json_int(job, "total-progress");
+    if (total > 0 && done > 0 && s > 0) {
+        fprintf(stderr, "\r%3.0f %%  %.0f MiB/s, %.1f s left ", 100 * done / total,
+                done / s / 1048576, s * (total - done) / done);
+    }
+}
+
+/* The job @id; the caller's. NULL: there is none. */
+static json_t *snapshot_job(struct vr_client *c, const char *id, struct vr_error *err)
+{
+    json_t *jobs = NULL, *job, *found = NULL;
+    size_t i;
+    if (vr_client_ask(c, "query-jobs", NULL, VR_CLIENT_MS, &jobs, err) < 0) {
+        return NULL;
+    }
+    json_array_foreach(jobs, i, job)
+    {
+        if (strcmp(cli_json_str(job, "id"), id) == 0) {
+            found = json_incref(job);
+        }
+    }
+    json_decref(jobs);
+    if (!found) {
+        (void)vr_err(err, -EPROTO, "machine '%s': it lost the job", vr_client_name(c));
+    }
+    return found;
+}
+
+/* Wait for the job that @command started, to its end. */
+static int snapshot_wait(struct cli *cli, struct vr_client *c, const char *id, struct vr_error *err)
+{
+    uint64_t begin = vireo_monotonic_ns();
+    bool shows = snapshot_shows_progress(cli);
+    for (;;) {
+        json_t *event = NULL, *job;
+        int r = vr_client_event(c, shows ? SNAPSHOT_LOOK_MS : -1, &event, err);
+        json_decref(event);
+        if (r < 0 && r != -ETIMEDOUT) {
+            return r;
+        }
+        *err = (struct vr_error){0};
+        job = snapshot_job(c, id, err);
+        if (!job) {
+            return err->code;
+        }
+        if (shows) {
+            snapshot_progress(begin, job);
+        }
+        bool over = strcmp(cli_json_str(job, "status"), "concluded") == 0;
+        const char *why = cli_json_str(job, "error");
+        r = over && *why ? vr_err(err, -EREMOTEIO, "%s", why) : 0;
+        json_decref(job);
+        if (over) {
+            if (shows) {
+                fprintf(stderr, "\r%40s\r", "");
+            }
+            return r;
+        }
+    }
+}
+
+static int snapshot_ask(struct cli *cli, const char *name, const char *command, json_t *args,
+                        struct vr_error *err)
+{
+    struct vr_client *c;
+    char id[64];
+    int r = vr_client_open(name, VR_CLIENT_MS, &c, err);
+    if (r < 0) {
+        json_decref(args);
+        return r;
+    }
+    snprintf(id, sizeof(id), "cli-%ld-%" PRIu64, (long)getpid(), vireo_monotonic_ns());
+    json_object_set_new(args, "job-id", json_string(id));
+    r = vr_client_ask(c, command, args, VR_CLIENT_MS, NULL, err);
+    if (r == 0) {
+        r = snapshot_wait(cli, c, id, err);
+        (void)!vr_client_ask(c, "job-dismiss", json_pack("{s:s}", "id", id), VR_CLIENT_MS, NULL,
+                             NULL);
+    }
+    vr_client_close(c);
+    return r;
+}
+
+/* The file that @text means, absolute, and what goes for its tag. */
+static int snapshot_file(const char *machine, const char *text, char *ret_path, char *ret_tag,
+                         struct vr_error *err)
+{
+    char path[SNAPSHOT_PATH];
+    int r = vr_snapshot_path(machine, text, path, sizeof(path), err);
+    if (r == 0 && (r = vr_snapshot_absolute(path, ret_path, SNAPSHOT_PATH)) < 0) {
+        r = vr_err(err, r, "%s: the path is too long", path);
+    }
+    const char *slash = r < 0 ? "" : strrchr(ret_path, '/') + 1;
+    size_t len = strlen(slash), end = strlen(VR_SNAPSHOT_END);
+    if (len > end && strcmp(slash + len - end, VR_SNAPSHOT_END) == 0) {
+        len -= end;
+    }
+    snprintf(ret_tag, VR_NAME_MAX + 1, "%.*s", (int)len, slash);
+    if (!vr_name_good(ret_tag)) {
+        strcpy(ret_tag, "snapshot"); /* of a file whose name is none */
+    }
+    return r;
+}
+
+/* What --to says of where, or a name by the time. */
+static int snapshot_target(struct cli *cli, const char *machine, char *ret_path, char *ret_tag,
+                           struct vr_error *err)
+{
+    char now[VR_NAME_MAX + 1], folder[SNAPSHOT_PATH];
+    time_t s = time(NULL);
+    struct tm tm;
+    const char *to = cli->to;
+    if (!to) {
+        strftime(now, sizeof(now), "%Y%m%d-%H%M%S", localtime_r(&s, &tm));
+        to = now;
+    }
+    int r = snapshot_file(machine, to, ret_path, ret_tag, err);
+    /* Where names lead there may be no folder yet. */
+    if (r == 0 && vr_snapshot_folder(machine, false, folder, sizeof(folder), NULL) == 0 &&
+        strncmp(ret_path, folder, strlen(folder)) == 0) {
+        r = vr_snapshot_folder(machine, true, folder, sizeof(folder), err);
+    }
+    return r;
+}
+
+static int snapshot_print_info(struct cli *cli, const char *path, void (*text)(const json_t *))
+{
+    struct vr_error err = {0};
+    char *info;
+    if (vireo_snapshot_info(path, &info, &err) < 0) {
+        return cli_fail(&err);
+    }
+    json_t *json = json_loads(info, 0, NULL);
+    vireo_config_text_free(info);
+    return cli_json_print(cli, json, text);
+}
+
+static void snapshot_saved_text(const json_t *s)
+{
+    printf("%s\n", cli_json_str(s, "file"));
+}
+
+static int snapshot_save(struct cli *cli)
+{
+    const char *machine = cli->args[1];
+    char path[SNAPSHOT_PATH], tag[VR_NAME_MAX + 1], parent[SNAPSHOT_PATH], none[VR_NAME_MAX + 1];
+    struct vr_error err = {0};
+    bool zstd = cli->compress && strcmp(cli->compress, "zstd") == 0;
+    if (cli->compress && !zstd && strcmp(cli->compress, "none") != 0) {
+        cli_say("--compress %s: expected none or zstd", cli->compress);
+        return CLI_USAGE;
+    }
+    int r = snapshot_target(cli, machine, path, tag, &err);
+    if (r == 0 && cli->parent) {
+        r = snapshot_file(machine, cli->parent, parent, none, &err);
+    }
+    if (r < 0) {
+        return cli_fail(&err);
+    }
+    json_t *args = json_pack("{s:s, s:s, s:b, s:b}", "tag", tag, "x-vireo-path", path,
+                             "x-vireo-compress", zstd, "x-vireo-disks", !cli->no_disks);
+    if (args && cli->parent) {
+        json_object_set_new(args, "x-vireo-parent", json_string(parent));
+    }
+    if (!args) {
+        cli_say("snapshot: %s: not UTF-8", path);
+        return CLI_USAGE;
+    }
+    r = snapshot_ask(cli, machine, "snapshot-save", args, &err);
+    if (r < 0) {
+        return cli_fail(&err);
+    }
+    return cli->quiet ? CLI_OK : snapshot_print_info(cli, path, snapshot_saved_text);
+}
+
+static int snapshot_restore(struct cli *cli)
+{
+    const char *machine = cli->args[1];
+    char path[SNAPSHOT_PATH], tag[VR_NAME_MAX + 1];
+    struct vr_error err = {0};
+    int r = snapshot_file(machine, cli->args[2], path, tag, &err);
+    r = r < 0 ? r
+              : snapshot_ask(cli, machine, "snapshot-load",
+                             json_pack("{s:s, s:s}", "tag", tag, "x-vireo-path", path), &err);
+    return r < 0 ? cli_fail(&err) : CLI_OK;
+}
+
+/* ---- Files ---- */
+
+static int snapshot_list(struct cli *cli)
+{
+    struct vr_error err = {0};
+    json_t *list;
+    int r = vr_snapshot_list(cli->arg_count > 1 ? cli->args[1] : NULL, &list, &err);
+    return r < 0 ? cli_fail(&err) : cli_json_print(cli, list, snapshot_list_text);
+}
+
+static int snapshot_info(struct cli *cli)
+{
+    char path[SNAPSHOT_PATH];
+    struct vr_error err = {0};
+    if (vr_snapshot_path(NULL, cli->args[1], path, sizeof(path), &err) < 0) {
+        return cli_fail(&err);
+    }
+    return snapshot_print_info(cli, path, snapshot_info_text);
+}
+
+static void snapshot_verified_text(const json_t *s)
+{
+    printf("%s: whole\n", cli_json_str(s, "file"));
+}
+
+static int snapshot_verify(struct cli *cli)
+{
+    char path[SNAPSHOT_PATH];
+    struct vr_error err = {0};
+    int code = CLI_OK;
+    for (unsigned i = 1; i < cli->arg_count; i++) {
+        int r = vr_snapshot_path(NULL, cli->args[i], path, sizeof(path), &err);
+        r = r < 0 ? r : vireo_snapshot_verify(path, &err);
+        int one = r < 0 ? cli_fail(&err)
+                  : cli->quiet
+                      ? CLI_OK
+                      : cli_json_print(cli, json_pack("{s:s, s:b}", "file", path, "whole", 1),
+                                       snapshot_verified_text);
+        code = code == CLI_OK ? one : code;
+    }
+    return code;
+}
+
+static int snapshot_delete(struct cli *cli)
+{
+    char path[SNAPSHOT_PATH];
+    struct vr_error err = {0};
+    int code = CLI_OK;
+    for (unsigned i = 1; i < cli->arg_count; i++) {
+        int r = vr_snapshot_path(NULL, cli->args[i], path, sizeof(path), &err);
+        r = r < 0 ? r : vireo_snapshot_delete(path, cli->force, &err);
+        int one = r < 0 ? cli_fail(&err) : CLI_OK;
+        code = code == CLI_OK ? one : code;
+    }
+    return code;
+}
+
+static int snapshot_merge(struct cli *cli)
+{
+    char path[SNAPSHOT_PATH], to[SNAPSHOT_PATH];
+    struct vr_error err = {0};
+    bool zstd = cli->compress && strcmp(cli->compress, "zstd") == 0;
+    if (cli->compress && !zstd && strcmp(cli->compress, "none") != 0) {
+        cli_say("--compress %s: expected none or zstd", cli->compress);
+        return CLI_USAGE;
+    }
+    int r = vr_snapshot_path(NULL, cli->args[1], path, sizeof(path), &err);
+    r = r < 0 ? r : vr_snapshot_path(NULL, cli->to ? cli->to : path, to, sizeof(to), &err);
+    r = r < 0 ? r : vireo_snapshot_merge(path, to, zstd, &err);
+    if (r < 0) {
+        return cli_fail(&err);
+    }
+    return cli->quiet ? CLI_OK : snapshot_print_info(cli, to, snapshot_saved_text);
+}
+
+/* ---- The verb ---- */
+
+static const struct {
+    const char *name;
+    int (*run)(struct cli *cli);
+    unsigned min, max; /* arguments behind it */
+    const char *args;
+} snapshot_verbs[] = {
+    {"save", snapshot_save, 1, 1, "NAME"},
+    {"restore", snapshot_restore, 2, 2, "NAME SNAP"},
+    {"list", snapshot_list, 0, 1, "[NAME]"},
+    {"info", snapshot_info, 1, 1, "SNAP"},
+    {"verify", snapshot_verify, 1, CLI_ARGS - 1, "SNAP..."},
+    {"merge", snapshot_merge, 1, 1, "SNAP"},
+    {"delete", snapshot_delete, 1, CLI_ARGS - 1, "SNAP..."},
+};
+
+const char *cli_snapshot_verb(unsigned i)
+{
+    return i < sizeof(snapshot_verbs) / sizeof(snapshot_verbs[0]) ? snapshot_verbs[i].name : NULL;
+}
+
+int cli_snapshot(struct cli *cli)
+{
+    for (unsigned i = 0; cli_snapshot_verb(i); i++) {
+        if (strcmp(cli->args[0], snapshot_verbs[i].name) != 0) {
+            continue;
+        }
+        unsigned count = cli->arg_count - 1;
+        if (count < snapshot_verbs[i].min || count > snapshot_verbs[i].max) {
+            cli_say("snapshot %s: expected %s", snapshot_verbs[i].name, snapshot_verbs[i].args);
+            return CLI_USAGE;
+        }
+        return snapshot_verbs[i].run(cli);
+    }
+    cli_say("snapshot %s: expected save, restore, list, info, verify, merge or delete",
+            cli->args[0]);
+    return CLI_USAGE;
+}

@@ -1,0 +1,109 @@
+/* Snapshots of machines: what the files that make them share (vireo/snapshot.h). */
+#ifndef VR_CONTROL_SNAPSHOT_H
+#define VR_CONTROL_SNAPSHOT_H
+
+#include "control/config.h"
+#include "control/snapfile.h"
+#include "vireo/snapshot.h"
+
+#include <jansson.h>
+
+struct vr_blk;
+
+#define VR_SNAPSHOT_END ".vsnap"
+
+enum { VR_SNAPSHOT_GRAIN_RAM = 4096, VR_SNAPSHOT_GRAIN_DISK = 64 << 10 };
+
+/* ---- A snapshot that was opened (snapshot_open.c) ---- */
+
+enum { VR_SNAPSHOT_DISKS = VR_VIRT_DISKS + VR_VIRT_DEVICES, VR_SNAPSHOT_ID = 32 };
+
+/* A disk as it was. */
+struct vr_snapshot_disk {
+    char id[VR_SNAPSHOT_ID]; /* of its device, "disk0"; with the target, "scsi0.3" */
+    bool plugged;            /* by a "device" setting; others come first, as the settings do */
+    char *path;              /* NULL: a drive without a disc */
+    uint64_t size_bytes, mtime_ns;
+    bool read_only, contents; /* contents: they are in the snapshot, image "disk<index>" */
+    bool hashed;              /* the bytes of a small disk without contents, as one number */
+    uint64_t hash;
+};
+
+struct vr_snapshot {
+    struct vr_snapfile *file; /* with its parents */
+    json_t *info;
+    struct vr_snapshot_disk disk[VR_SNAPSHOT_DISKS];
+    unsigned disk_count;
+    uint64_t memory_bytes;
+};
+
+/* Open the snapshot at @path and, with @chain, those it is made of. Nothing but what is read is
+ * checked. */
+int vr_snapshot_open(const char *path, bool chain, struct vr_snapshot **ret_snapshot,
+                     struct vr_error *err) VR_MUST;
+void vr_snapshot_close(struct vr_snapshot *s); /* NULL is fine */
+int vr_snapshot_verify(struct vr_snapshot *s, struct vr_error *err) VR_MUST;
+/* The configuration in it. */
+int vr_snapshot_config(struct vr_snapshot *s, struct vireo_config **ret_config,
+                       struct vr_error *err) VR_MUST;
+/* Its numbers in hexadecimal digits; @ret_text has room for 33, 17. */
+void vr_snapshot_id_text(const uint8_t *id, char *ret_text);
+void vr_snapshot_check_text(uint64_t check, char *ret_text);
+
+/* ---- Disks (snapshot_disk.c) ---- */
+
+/* The disks of @vm, devices held (vr_hotplug_hold): those of settings, in order, then those that
+ * were plugged. Of each, id and plugged are filled in. */
+struct vr_snapshot_ends {
+    struct vr_blk *blk[VR_SNAPSHOT_DISKS]; /* NULL: a drive without a disc */
+    struct vr_snapshot_disk disk[VR_SNAPSHOT_DISKS];
+    unsigned count;
+};
+void vr_snapshot_ends(struct vireo_vm *vm, struct vr_snapshot_ends *ret_ends);
+/* The rest of @ret_disk, as it is now: nothing is in flight. With @contents, they will be in the
+ * snapshot. */
+int vr_snapshot_disk_note(struct vr_blk *blk, bool contents, struct vr_snapshot_disk *ret_disk,
+                          struct vr_error *err) VR_MUST;
+int vr_snapshot_disk_put(struct vr_snapfile_writer *w, unsigned index, struct vr_blk *blk,
+                         const uint64_t *base, void (*done)(void *opaque, uint64_t bytes),
+                         void *opaque, struct vr_error *err) VR_MUST;
+/* -ESTALE, -EPROTO: @blk is not as @s has its disk @index, and cannot be made so. */
+int vr_snapshot_disk_check(struct vr_snapshot *s, unsigned index, struct vr_blk *blk,
+                           struct vr_error *err) VR_MUST;
+/* Write the contents in @s over those of @blk. */
+int vr_snapshot_disk_get(struct vr_snapshot *s, unsigned index, struct vr_blk *blk,
+                         struct vr_error *err) VR_MUST;
+/* Before the machine is built: see that the files of its disks are there and as they were; @how is
+ * the value of "snapshot-disks". */
+int vr_snapshot_disk_files(struct vr_snapshot *s, struct vireo_config *config, const char *how,
+                           struct vr_error *err) VR_MUST;
+
+/* ---- Continuing one in a new process (snapshot.c) ---- */
+
+/* Open and check all of the snapshot at @path for a machine that @config is about to make: its
+ * disks are seen to ("snapshot-disks" is @disks), which may change their places in @config. */
+int vr_snapshot_prepare(const char *path, struct vireo_config *config, const char *disks,
+                        struct vr_snapshot **ret_snapshot, struct vr_error *err) VR_MUST;
+/* RAM of the machine to be: a view of the file; false: it is filled when it starts. */
+bool vr_snapshot_view(struct vr_snapshot *s, int *ret_fd, uint64_t *ret_off);
+/* Load @s into @vm, which was just made of it. @viewed: its RAM is a view of it. It is paused. */
+int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed,
+                         struct vr_error *err) VR_MUST;
+
+/* ---- Where they are (snapshot_store.c) ---- */
+
+/* The file that @text means: a path, if it has a '/' or the ending, or a file is there; else
+ * MACHINE/TAG, or TAG of @machine (NULL: none), in the user's folder of snapshots. -EINVAL. */
+int vr_snapshot_path(const char *machine, const char *text, char *ret_path, size_t size,
+                     struct vr_error *err) VR_MUST;
+/* The folder of @machine's snapshots (NULL: of all machines' folders), made when @make. */
+int vr_snapshot_folder(const char *machine, bool make, char *ret_path, size_t size,
+                       struct vr_error *err) VR_MUST;
+/* @path with the current folder before it, if it needs one; -ENAMETOOLONG, ... */
+int vr_snapshot_absolute(const char *path, char *ret_path, size_t size);
+/* [vireo_snapshot_info, ...] of the user's snapshots, of all machines or one. */
+int vr_snapshot_list(const char *machine, json_t **ret_list, struct vr_error *err) VR_MUST;
+/* Begins @path like a snapshot? */
+bool vr_snapshot_is(const char *path);
+
+#endif
