@@ -364,7 +364,7 @@ const struct cli_verb cli_verbs[] = {
      .run = cli_kill,
      .help = "kill the process of a machine that does not answer"},
     {.name = "snapshot",
-     .args = "save|restore|list|info|verify|merge|delete [NAME] [SNAP...]",
+     .args = "ACTION [NAME] [SNAP...]",
      .min_args = 1,
      .max_args = CLI_ARGS,
      .machines_at = 1,
@@ -373,7 +373,8 @@ const struct cli_verb cli_verbs[] = {
      .run = cli_snapshot,
      .word = verb_word_snapshot,
      .help = "keep a machine in a file, and take it back there",
-     .about = "vireo snapshot save NAME: memory, devices and disks of a running machine, at any "
+     .about = "ACTION is save, restore, list, info, verify, merge or delete.\n"
+              "vireo snapshot save NAME: memory, devices and disks of a running machine, at any "
               "moment; it runs on. restore NAME SNAP: take a running machine back. vireo run SNAP: "
               "continue it in a new process. list [NAME]; info SNAP; verify SNAP...: check every "
               "byte; merge SNAP: one file of a chain of --parent; delete SNAP...\n"

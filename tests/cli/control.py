@@ -193,7 +193,8 @@ with tap.test("every answer and event is as query-qmp-schema says"):
         commands = {s["name"]: s for s in schema if s["meta-type"] == "command"}
         assert {c["name"] for c in qmp.ask("query-commands")} == set(commands)
         for name, command in commands.items():
-            if name in ("qmp_capabilities", "quit", "x-vireo-console", "system_powerdown", "balloon"):
+            needs = any("default" not in m for m in types[command["arg-type"]]["members"])
+            if needs or name in ("qmp_capabilities", "quit", "x-vireo-console", "system_powerdown"):
                 continue
             check_shape(types, command["ret-type"], qmp.ask(name, **WITH.get(name, {})), name)
         all_of_it = qmp.ask("query-memory-size-summary")["base-memory"]

@@ -86,6 +86,25 @@ static void guest_sets_the_time(void **state)
     close_rtc(&r);
 }
 
+/* The machine was loaded from a snapshot of some time ago. */
+static void time_goes_on_over_a_snapshot(void **state)
+{
+    struct rtc_rig r;
+    (void)state;
+    open_rtc(&r, "epoch_ns=1000");
+    put(&r, IRQ_ENABLED, 1);
+    alarm_at(&r, 5000);
+    vr_goldfish_rtc_advance(r.dev, 3000, 77000);
+    assert_int_equal(now(&r), 4000);
+    assert_false(r.irq.level);
+    vr_goldfish_rtc_advance(r.dev, 3000, 77000);
+    assert_int_equal(now(&r), 7000);
+    assert_true(r.irq.level); /* it was missed */
+    vr_dev_reset(r.dev);
+    assert_int_equal(now(&r), 77000);
+    close_rtc(&r);
+}
+
 static void alarm_rings_once(void **state)
 {
     struct rtc_rig r;
@@ -200,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(time_runs_and_latches),
         cmocka_unit_test(guest_sets_the_time),
+        cmocka_unit_test(time_goes_on_over_a_snapshot),
         cmocka_unit_test(alarm_rings_once),
         cmocka_unit_test(alarm_cancelled_late_masked_never),
         cmocka_unit_test(setting_the_time_moves_the_alarm),
