@@ -393,7 +393,7 @@ struct read_stretch {
 struct read_work {
     struct vr_snapfile *f;
     struct read_stretch *stretch;
-    size_t count, cap;
+    size_t count, cap, chunk; /* chunk: bytes that are read at a time */
     atomic_size_t next;
     atomic_int result;
     struct vr_error *err;
@@ -416,6 +416,8 @@ static int read_add(struct read_work *w, const char *what, uint64_t off, uint64_
         w->cap = cap;
     }
     struct read_stretch *s = &w->stretch[w->count++];
+    size_t chunk = len < READ_CHUNK ? (size_t)len : READ_CHUNK;
+    w->chunk = chunk > w->chunk ? chunk : w->chunk;
     *s = (struct read_stretch){.off = off, .len = len, .hash = hash, .zero = zero};
     snprintf(s->what, sizeof(s->what), "%s", what);
     return 0;
@@ -460,7 +462,7 @@ static void read_check_main(void *opaque)
 {
     struct read_work *w = opaque;
     struct vr_error err = {0};
-    uint8_t *buf = malloc(READ_CHUNK);
+    uint8_t *buf = malloc(w->chunk + 1);
     XXH3_state_t *state = XXH3_createState();
     size_t i = 0;
     int r =
