@@ -269,14 +269,15 @@ static void refuse(struct place *p, size_t at)
     assert_non_null(strstr(err.msg, p->path[0]));
 }
 
-/* Every byte of a small file: each is changed, in one bit and in all. */
+/* Every byte of a small file: each is changed, in one bit or in all; of the same in the other layout
+ * every fifth. */
 static void test_every_byte(void **state)
 {
     struct place *p = *state;
     struct stat st;
     struct vr_error err;
     for (unsigned flat = 0; flat < 2; flat++) {
-        struct vr_snapfile_source s = image_source(p, 8 * GRAIN - 512);
+        struct vr_snapfile_source s = image_source(p, 5 * GRAIN - 512);
         memset(p->image, 0, IMAGE);
         memset(p->image + GRAIN, 1, GRAIN);
         p->image[3 * GRAIN + 5] = 1;
@@ -284,7 +285,7 @@ static void test_every_byte(void **state)
         write_file(p, 0, flat || !VR_HAVE_ZSTD ? VR_SNAPFILE_PLAIN : VR_SNAPFILE_ZSTD, &s);
         int fd = open(p->path[0], O_RDWR | O_CLOEXEC);
         assert_true(fd >= 0 && fstat(fd, &st) == 0);
-        for (off_t at = 0; at < st.st_size; at++) {
+        for (off_t at = 0; at < st.st_size; at += flat ? 5 : 1) {
             uint8_t was, now;
             assert_int_equal(pread(fd, &was, 1, at), 1);
             now = at & 1 ? was ^ 0xff : was ^ (uint8_t)(1 << at / 2 % 8);
