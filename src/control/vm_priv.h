@@ -33,9 +33,9 @@ struct vireo_vm {
     struct vr_events_hear on_event;              /* I/O thread; fn NULL: nobody listens */
     struct vr_hotplug *hotplug;                  /* NULL: idle */
     struct vr_server *server;                    /* NULL: no control socket */
-    struct vr_gdb *gdb; /* slow commands, and before and after them; NULL: no debugger may come */
-    bool paused;        /* it starts so */
-    struct vr_jobs *jobs;                        /* NULL: idle */
+    struct vr_gdb *gdb;   /* slow commands, and before and after them; NULL: no debugger may come */
+    bool paused;          /* it starts so */
+    struct vr_jobs *jobs; /* NULL: idle */
     char uuid[37];
     uint64_t created_ns; /* wall clock */
     char console_kind[VIREO_CONSOLES][8];

@@ -269,8 +269,8 @@ static void refuse(struct place *p, size_t at)
     assert_non_null(strstr(err.msg, p->path[0]));
 }
 
-/* Every byte of a small file: each is changed, in one bit or in all; of the same in the other layout
- * every fifth. */
+/* Every byte of a small file: each is changed, in one bit or in all; of the same in the other
+ * layout every fifth. */
 static void test_every_byte(void **state)
 {
     struct place *p = *state;
