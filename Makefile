@@ -16,6 +16,7 @@
 #:                   BENCH="int,fp;mem" REPS=3 CONF=peers.conf             parts of it, and other emulators
 #: make bench-history  what earlier runs found, and what the last one changed
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
+#: make soak-snapshots  a Debian saved at MOMENTS=50 moments of boot and of work, 1000 cycles; SEED=1
 #: make bench-runtime   how fast a running machine obeys, next to QEMU
 #: make bench-platform  the platform layer next to bare system calls, as ratios
 #: make bench-virtio    virtio devices without a guest: descriptors, packets, disk requests a second
@@ -28,7 +29,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -74,6 +75,10 @@ stress: build
 	@tools/deps.sh test
 	@PYTHONPATH=tests:tests/guest tests/stress/stress.py --minutes $(or $(MINUTES),30) --engine $(or $(ENGINE),jit) \
 	    $(if $(SEED),--seed $(SEED)) $(if $(HARTS),--harts $(HARTS)) $(if $(ONLY),--only '$(ONLY)') --confirm qemu
+
+soak-snapshots: build
+	@tools/deps.sh test
+	@tests/stress/snapshots.py --moments $(or $(MOMENTS),50) --cycles $(or $(CYCLES),1000) $(if $(SEED),--seed $(SEED))
 
 bench-runtime: build
 	@tools/deps.sh test

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""`make soak-snapshots`: snapshots at random moments, and many of them.
+
+  snapshots.py [-n MOMENTS] [-c CYCLES] [-s SEED]
+
+MOMENTS times a stock Debian kernel is saved at a random moment of its boot, and as often at one of a workload that computes
+and uses disk and network; each is continued in a new process, by an engine chosen at random, and has to come to what an
+undisturbed guest came to. Of each file, random bytes are changed, which has to be found. Then one machine is saved and
+restored CYCLES times, and must not grow."""
+
+import argparse
+import hashlib
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/guest")]
+import tap  # noqa: E402, F401: a runtime folder of our own
+import vm  # noqa: E402
+from qmp import Qmp, socket_path  # noqa: E402
+
+FOLDER = vm.kernel_folder()
+RAM = vm.initramfs(FOLDER, "-m", "virtio_blk,virtio_net")
+TURNS = 25
+SCRIPT = r"""
+until [ -b /dev/vda ]; do :; done
+ifconfig eth0 10.0.2.15 up 2>/dev/null || ip link set eth0 up
+echo begin >/tmp/sum
+i=0
+while [ $i -lt %d ]; do
+    dd if=/dev/vda of=/tmp/in bs=64k skip=$((i %% 100)) count=4 iflag=direct 2>/dev/null || echo "read failed"
+    cat /tmp/in /tmp/sum | sha256sum >/tmp/next
+    mv /tmp/next /tmp/sum
+    cat /tmp/sum /tmp/sum /tmp/in | head -c 262144 >/tmp/out
+    dd if=/tmp/out of=/dev/vda bs=64k seek=$((i %% 100 + 2)) count=4 oflag=direct conv=notrunc 2>/dev/null ||
+        echo "write failed"
+    ping -c 1 -W 5 10.0.2.2 >/dev/null 2>&1 || echo "no answer"
+    i=$((i + 1))
+    echo "turn $i"
+done
+echo "sum $(cut -c1-64 /tmp/sum)"
+""" % TURNS
+
+
+def machine(disk, script, *more):
+    return vm.Vm("-q", "--name", "soak", "--kernel", FOLDER / "Image", "--initrd", RAM, "-m", "128M", "--disk", disk,
+                 "-a", f"quiet panic=-1 {vm.run_arg(script)}", *more)
+
+
+def new_disk(path):
+    path.write_bytes(random.Random(7).randbytes(8 << 20))
+    return path
+
+
+def facts(text):
+    """What the guest came to, whatever its console looked like."""
+    return re.findall(r"^(?:sum .*|.*failed|no answer)$", text, re.M)
+
+
+def cli(*args, code=0):
+    done = subprocess.run([vm.VIREO, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == code, (args, done.returncode, done.stderr)
+    return done
+
+
+def damage(snap, rng):
+    """Changed bytes of @snap are found."""
+    size = snap.stat().st_size
+    with open(snap, "r+b") as f:
+        for _ in range(3):
+            at = rng.randrange(size)
+            f.seek(at)
+            was = f.read(1)
+            f.seek(at)
+            f.write(bytes([was[0] ^ (1 << rng.randrange(8))]))
+            f.flush()
+            cli("snapshot", "verify", snap, code=5)
+            f.seek(at)
+            f.write(was)
+            f.flush()
+
+
+def moment(tmp, rng, expected, boot_s, at_boot):
+    """Save at a random moment, continue elsewhere, compare."""
+    disk, snap = new_disk(tmp / "disk.img"), tmp / "soak.vsnap"
+    first, then = rng.choice(["jit", "interp"]) if not at_boot else "jit", rng.choice(["jit", "interp"])
+    compress = rng.choice(["none", "none", "zstd"])
+    with machine(disk, SCRIPT, "--engine", first) as guest:
+        with Qmp(socket_path("soak")):  # it listens
+            pass
+        if at_boot:
+            time.sleep(rng.uniform(0, boot_s))  # the moment itself is what is random
+        else:
+            guest.expect(f"turn {rng.randrange(1, TURNS - 2)}\n")
+            time.sleep(rng.uniform(0, 0.1))
+        cli("snapshot", "save", "soak", "--to", snap, "--compress", compress, "-q")
+        guest.process.kill()
+        guest.process.wait()
+        before = guest.text
+    if rng.random() < 0.2:
+        damage(snap, rng)
+    with vm.Vm("-q", snap, "--engine", then, "--snapshot-disks", "revert", deadline_s=400) as guest:
+        code = guest.wait()
+        assert code == 0, (code, guest.text[-2000:], guest.errors())
+        got = facts(before + guest.text)[-1:] + [hashlib.sha256(disk.read_bytes()).hexdigest()]
+        bad = [f for f in facts(guest.text) if not f.startswith("sum")]
+    assert got == expected and not bad, (got, expected, bad, guest.text[-2000:])
+
+
+def soak_moments(count, rng, tmp):
+    disk = new_disk(tmp / "disk.img")
+    begin = time.monotonic()
+    with machine(disk, SCRIPT) as guest:
+        guest.expect("turn 1\n")
+        boot_s = time.monotonic() - begin
+        assert guest.wait() == 0
+        assert facts(guest.text)[-1].startswith("sum ") and len(facts(guest.text)) == 1, guest.text[-2000:]
+        expected = facts(guest.text) + [hashlib.sha256(disk.read_bytes()).hexdigest()]
+    for at_boot in (True, False):
+        for i in range(count):
+            moment(tmp, rng, expected, boot_s, at_boot)
+            print(f"{'boot' if at_boot else 'work'}: {i + 1} of {count} moments", flush=True)
+
+
+def holds(pid):
+    """Resident KiB that are not guest RAM, and descriptors."""
+    kib = sum(int(x) for x in re.findall(r"^(?:RssAnon):\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M))
+    return kib, len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def soak_cycles(count, tmp):
+    script = "stty -echo; echo up; while read -r line; do echo \"got $line\"; done"
+    disk = new_disk(tmp / "disk.img")
+    with machine(disk, script) as guest, Qmp(socket_path("soak")) as qmp:
+        guest.deadline = time.monotonic() + 10000
+        guest.expect("up\n")
+        first = None
+
+        def job(command, path):
+            qmp.events.clear()
+            qmp.ask(command, **{"job-id": "j", "tag": "soak", "x-vireo-path": str(path)})
+            while qmp.wait_event("JOB_STATUS_CHANGE")["data"]["status"] != "concluded":
+                pass
+            told = qmp.ask("query-jobs")
+            assert "error" not in told[0], told
+            qmp.ask("job-dismiss", id="j")
+
+        for i in range(count):
+            job("snapshot-save", tmp / "cycle.vsnap")
+            job("snapshot-load", tmp / "cycle.vsnap")
+            guest.send(f"{i}\n")
+            guest.expect(f"got {i}\n", max(0, len(guest.text) - 100))
+            if i == min(50, count // 4):
+                first = holds(guest.process.pid)
+            if i % 50 == 49:
+                print(f"{i + 1} of {count} cycles: {holds(guest.process.pid)}", flush=True)
+        last = holds(guest.process.pid)
+        assert last[0] <= first[0] + 4096 and last[1] <= first[1] + 2, (first, last)
+        print(f"cycles: {count}, anonymous memory {first[0]} KiB then {last[0]} KiB, descriptors {first[1]} then {last[1]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-n", "--moments", type=int, default=50)
+    parser.add_argument("-c", "--cycles", type=int, default=1000)
+    parser.add_argument("-s", "--seed", type=int, default=int(time.time()))
+    args = parser.parse_args()
+    print(f"seed {args.seed}", flush=True)
+    base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=base) as name:
+        tmp = pathlib.Path(name)
+        os.environ["XDG_DATA_HOME"] = str(tmp / "data")
+        if args.cycles:
+            soak_cycles(args.cycles, tmp)
+        if args.moments:
+            soak_moments(args.moments, random.Random(args.seed), tmp)
+    print("all of it: good")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
