@@ -175,11 +175,11 @@ VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
  *   SHUTDOWN         it ended; data: guest, reason, and x-vireo-code when there is one
  *   POWERDOWN        the power button was pressed
  *   GUEST_PANICKED   the guest's kernel said so; data: action
- *   WATCHDOG         the guest let its watchdog run out; data: action
- *   x-vireo-DEVICE_ADDED       a device was added; data: device, driver, bus
- *   DEVICE_DELETED             it has gone, and its host end is closed; data: device, path
- *   DEVICE_UNPLUG_GUEST_ERROR  the guest does not let it go; data: device, path
- * Others follow in later versions.
+ *   BALLOON_CHANGE   the balloon leaves the guest more or less memory than before, told once a
+ * second at most; data: actual, bytes WATCHDOG         the guest let its watchdog run out; data:
+ * action x-vireo-DEVICE_ADDED       a device was added; data: device, driver, bus DEVICE_DELETED it
+ * has gone, and its host end is closed; data: device, path DEVICE_UNPLUG_GUEST_ERROR  the guest
+ * does not let it go; data: device, path Others follow in later versions.
  */
 struct vireo_event {
     uint64_t seq;      /* 1, 2, 3, ... as they happened */

@@ -12,7 +12,7 @@
 enum vr_level { VR_ERROR, VR_WARN, VR_INFO, VR_DEBUG };
 
 struct vr_log {
-    enum vr_level level; /* lines above it are dropped */
+    _Atomic unsigned level; /* enum vr_level: lines above it are dropped; may change at any time */
     /* Where lines go (no newline at the end); any thread, must be quick. NULL: nowhere. */
     void (*sink)(void *opaque, enum vr_level level, const char *who, const char *line);
     void *opaque;

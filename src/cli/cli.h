@@ -119,6 +119,9 @@ const char *cli_stats_word(unsigned i);
 int cli_events(struct cli *cli);
 int cli_qmp(struct cli *cli);
 int cli_gdb(struct cli *cli);
+int cli_set(struct cli *cli);
+/* What can be set, for completion; NULL past the end. */
+const char *cli_set_word(unsigned i);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

@@ -263,6 +263,11 @@ static const char *verb_word_stats(unsigned arg, unsigned i)
     return arg == 1 ? cli_stats_word(i) : NULL;
 }
 
+static const char *verb_word_set(unsigned arg, unsigned i)
+{
+    return arg > 0 ? cli_set_word(i) : NULL;
+}
+
 static const char *verb_word_device(unsigned arg, unsigned i)
 {
     if (arg == 0) {
@@ -395,6 +400,18 @@ const struct cli_verb cli_verbs[] = {
      .opts = events_opts,
      .run = cli_events,
      .help = "show what happened to a machine"},
+    {.name = "set",
+     .args = "NAME KEY=VALUE...",
+     .min_args = 2,
+     .max_args = CLI_ARGS,
+     .machines = true,
+     .opts = plain_opts,
+     .run = cli_set,
+     .word = verb_word_set,
+     .help = "change a machine while it runs",
+     .about =
+         "balloon=SIZE: leave the guest SIZE of memory, as its driver can; log=error|warn|info|"
+         "debug: what the machine says on standard error."},
     {.name = "gdb",
      .args = "NAME [PROGRAM]",
      .min_args = 1,

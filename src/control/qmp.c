@@ -185,7 +185,9 @@ static int qmp_refuse_early(const struct vr_qmp_session *s, const char *name,
         return vr_err(err, -ENOSYS, "Expecting capabilities negotiation with 'qmp_capabilities'");
     }
     if (!command) {
-        return vr_err(err, -ENOSYS, "The command %.80s has not been found", name);
+        const char *why = vr_qmp_why_absent(name);
+        return vr_err(err, -ENOSYS, "The command %.80s has not been found%s%s", name,
+                      *why ? ": " : "", why);
     }
     if (s->negotiated && early) {
         return vr_err(err, -ENOSYS,

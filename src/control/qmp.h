@@ -47,6 +47,8 @@ struct vr_qmp_command {
 };
 extern const struct vr_qmp_command vr_qmp_commands[]; /* until a NULL name */
 const struct vr_qmp_command *vr_qmp_find(const char *name);
+/* Why there is no command @name that QEMU has, and what does instead; "": it is just not there. */
+const char *vr_qmp_why_absent(const char *name);
 
 /* ---- Types (qmp_types.c) ---- */
 

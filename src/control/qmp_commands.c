@@ -1,6 +1,7 @@
 /* The commands of the control protocol: one table, a row a command. Those that ask are in
  * qmp_query.c. */
 #include "control/qmp_commands.h"
+#include "base/bits.h"
 #include "control/gdb.h"
 #include "control/vm_priv.h"
 
@@ -62,6 +63,46 @@ static int qmp_balloon(struct vr_qmp_call *call, struct vr_error *err)
         return vr_err(err, -EINVAL, "Parameter 'value' expects a size");
     }
     return vireo_vm_balloon_set(call->vm, (uint64_t)value < all ? all - (uint64_t)value : 0, err);
+}
+
+static const struct {
+    const char *name, *why;
+} qmp_absent[] = {
+    {"inject-nmi", "the harts of this machine have no interrupt that cannot be masked"},
+    {"human-monitor-command", "there is no monitor for people; 'vireo help' lists what there is"},
+    {"screendump", "this machine has no screen"},
+    {"dump-guest-memory", "a debugger can read memory: x-vireo-gdb-start"},
+    {"system_wakeup", "this machine does not suspend"},
+    {"set_password", "there is nothing that has one"},
+    {"query-vnc", "this machine has no screen"},
+    {"query-spice", "this machine has no screen"},
+    {"query-kvm-stats", "KVM does not run this machine"},
+};
+
+const char *vr_qmp_why_absent(const char *name)
+{
+    for (unsigned i = 0; i < VR_COUNT(qmp_absent); i++) {
+        if (strcmp(name, qmp_absent[i].name) == 0) {
+            return qmp_absent[i].why;
+        }
+    }
+    return "";
+}
+
+static const char *const qmp_levels[] = {"error", "warn", "info", "debug"};
+
+static int qmp_set(struct vr_qmp_call *call, struct vr_error *err)
+{
+    const char *level = json_string_value(json_object_get(call->args, "log-level"));
+    for (unsigned i = 0; level && i < VR_COUNT(qmp_levels); i++) {
+        if (strcmp(level, qmp_levels[i]) == 0) {
+            call->vm->log.level = i;
+            return 0;
+        }
+    }
+    return level ? vr_err(err, -EINVAL, "log level '%.20s': there are error, warn, info, debug",
+                          level)
+                 : 0;
 }
 
 static int qmp_gdb_start(struct vr_qmp_call *call, struct vr_error *err)
@@ -132,6 +173,9 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"snapshot-delete",
      "job-id:str, tag:str, devices?:[str], x-vireo-path?:str, x-vireo-force?:bool", NULL, 0,
      vr_qmp_snapshot_delete, "remove a snapshot, as a job"},
+    {"qom-list", "path:str", "[ObjectPropertyInfo]", 0, vr_qmp_qom_list,
+     "what is at a path of the object model: the machine, its CPUs and devices"},
+    {"qom-get", "path:str, property:str", "any", 0, vr_qmp_qom_get, "a property of it"},
     {"device_add", "driver:str, id?:str, bus?:str, *?:any", NULL, VR_QMP_SLOW, vr_qmp_device_add,
      "plug a device into a slot"},
     {"device_del", "id:str, x-vireo-force?:bool, x-vireo-timeout-ms?:int", NULL, VR_QMP_SLOW,
@@ -162,6 +206,8 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"x-vireo-console", "index?:int", NULL, 0, qmp_console,
      "the last command: from its answer on, the connection is the console's bytes, both ways; "
      "whoever has the console keeps it"},
+    {"x-vireo-set", "log-level?:str", NULL, 0, qmp_set,
+     "change what may be changed while it runs: log-level is error, warn, info or debug"},
     {"x-vireo-gdb-start", "address?:str", "x-vireo-Gdb", VR_QMP_SLOW, qmp_gdb_start,
      "let a debugger connect, at \"auto\", \"unix:PATH\" or \"tcp:127.0.0.1:PORT\"; without an "
      "address: where one may already, else auto"},

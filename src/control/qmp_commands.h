@@ -22,6 +22,8 @@ int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_qom_list(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_qom_get(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_device_add(struct vr_qmp_call *call, struct vr_error *err); /* qmp_devices.c */
 int vr_qmp_device_del(struct vr_qmp_call *call, struct vr_error *err);

@@ -51,6 +51,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
                       "irq_pin:int, qdev_id:str, regions:[PciMemoryRegion]"},
     {"PciInfo", "bus:int, devices:[PciDeviceInfo]"},
     {"BalloonInfo", "actual:int"},
+    {"ObjectPropertyInfo", "name:str, type:str"},
     {"ChardevBackend", "type:str, data:any"},
     {"x-vireo-DeviceState", .values = "attached|in-use|leaving|detached"},
     {"x-vireo-Device", "id:str, class:str, bus:str, place:str, host-end:str, "
@@ -75,6 +76,7 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"RESET", "guest:bool, reason:ShutdownCause"},
     {"SHUTDOWN", "guest:bool, reason:ShutdownCause, x-vireo-code?:int"},
     {"POWERDOWN", NULL},
+    {"BALLOON_CHANGE", "actual:int"},
     {"GUEST_PANICKED", "action:GuestPanicAction"},
     {"WATCHDOG", "action:WatchdogAction"},
     {"DEVICE_DELETED", "device?:str, path:str"},

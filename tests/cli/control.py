@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import bare
+import command
 from command import LONG_S, read_until, refused, start, vireo
 from machine import RUN, Machine
 from qmp import Qmp, Refused, socket_path
@@ -171,6 +172,8 @@ def check_shape(types, name, value, where):
 
 # What commands need that take something, in the order of the table.
 WITH = {
+    "qom-list": {"path": "/machine"},
+    "qom-get": {"path": "/machine", "property": "type"},
     "device_add": {"driver": "virtio-rng-pci", "id": "r", "bus": "port1", "addr": "0x0"},
     "device_del": {"id": "r", "x-vireo-force": True},
     "netdev_add": {"type": "user", "id": "n", "restrict": True},
@@ -348,5 +351,47 @@ with tap.test("a machine that ends while commands are under way"):
                 said.append(got)
             assert any(e.get("event") == "SHUTDOWN" for e in said), said[-3:]
             m.ended()
+
+with tap.test("qom-list, qom-get: the machine, its CPUs, its devices and their options"):
+    with Machine("-c", "2", IDLE), Qmp(socket_path()) as qmp:
+        def children(path):
+            return {p["name"]: p["type"] for p in qmp.ask("qom-list", path=path)}
+
+        assert children("/")["machine"] == "child<container>"
+        devices = children("/machine/peripheral")
+        assert devices["rng"] == "child<virtio-rng-pci>" and devices["uart0"].startswith("child<"), devices
+        cpus = children("/machine/unattached")
+        assert [c["qom-path"] for c in qmp.ask("query-cpus-fast")] == [
+            f"/machine/unattached/{name}" for name in cpus if name != "type"]
+        assert qmp.ask("qom-get", path="/machine/unattached/device[1]", property="type") == "riscv64-cpu"
+        options = children("/machine/peripheral/rng")
+        assert options["rate"] == "int" and qmp.ask("qom-get", path="/machine/peripheral/rng", property="rate") == 0
+        for path, prop, cls in (("/machine/nothing", "type", "DeviceNotFound"),
+                                ("/machine/unattached/device[2]", "type", "DeviceNotFound"),
+                                ("/machine/peripheral/rng", "dma", "GenericError")):
+            try:
+                qmp.ask("qom-get", path=path, property=prop)
+                raise AssertionError(path)
+            except Refused as no:
+                assert no.cls == cls, no
+
+with tap.test("commands of QEMU's that are not here say why"):
+    with Machine(IDLE), Qmp(socket_path()) as qmp:
+        try:
+            qmp.ask("inject-nmi")
+            raise AssertionError("an NMI")
+        except Refused as no:
+            assert no.cls == "CommandNotFound" and "cannot be masked" in no.desc, no
+
+with tap.test("vireo set: what it says, and what it refuses"):
+    with Machine("--name", "box", IDLE) as m:
+        assert vireo("set", "box", "log=debug") == (0, "", "")
+        command.refused(2, "set", "box", "log", says="did you mean log=")
+        command.refused(2, "set", "box", "baloon=1M", says="did you mean balloon=")
+        command.refused(2, "set", "box", "balloon=much", says="expected a size")
+        code, _, err = vireo("set", "box", "log=loud")
+        assert code != 0 and "there are error, warn, info, debug" in err, err
+        code, _, err = vireo("set", "box", "balloon=64M")
+        assert code != 0 and "no balloon" in err, err
 
 tap.finish()

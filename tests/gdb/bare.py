@@ -91,8 +91,8 @@ def steps(engine):
             TARGET, "tbreak loop thread 2", "continue", show(s2="$s2", pc0="$pc"), *ahead,
             # The other hart stands still, then goes on.
             "thread 1", show(still="$s2"), "thread 2", "set scheduler-locking on", "stepi 200", "thread 1",
-            show(still2="$s2"), "thread 2", "set scheduler-locking off", "tbreak *&wrote thread 1", "continue",
-            show(moved="$s2"), program=GUEST)
+            show(still2="$s2"), "thread 2", "set scheduler-locking off", "tbreak *&loop thread 1", "continue",
+            "tbreak *&wrote thread 1", "continue", show(moved="$s2"), program=GUEST)
         v = values(text)
         pcs = [int(line[3:], 16) for line in text.splitlines() if line.startswith("pc=")]
         assert pcs == [v["pc0"] + 4 * i for i in range(1, 7)] and v["hart"] == 1, text

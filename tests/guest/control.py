@@ -147,6 +147,18 @@ with tap.test("a watchdog presses the power button of a guest that let it run ou
     with vm.Vm("--kernel", FOLDER / "Image", "--watchdog", "i6300esb,action=shutdown", stdin=False) as guest:
         assert guest.wait() == 2 and "--power-button" in guest.errors(), guest.errors()
 
+with tap.test("vireo set balloon: the guest gives memory back and gets it again; BALLOON_CHANGE tells"):
+    script = vm.run_arg("modprobe virtio_balloon; echo guest: balloon; " + SCRIPT)
+    with vm.Vm("-q", "--name", "box", "--kernel", FOLDER / "Image", "--initrd", vm.initramfs(FOLDER, "-m", "virtio_balloon"),
+               "-m", "256M", "--balloon", "on", "-a", f"quiet {script}") as guest, Qmp(socket_path("box")) as qmp:
+        guest.expect("guest: balloon\n")
+        for mib in (160, 256):
+            done = subprocess.run([vm.VIREO, "set", "box", f"balloon={mib}M"], timeout=60)
+            assert done.returncode == 0
+            while (left := qmp.wait_event("BALLOON_CHANGE")["data"]["actual"]) != mib << 20:
+                assert left < 256 << 20, left
+            assert qmp.ask("query-balloon") == {"actual": mib << 20}
+
 with tap.test("a kernel that panics: told when it does, and as the reason of the end"):
     with Guest() as guest, Qmp(socket_path("box")) as qmp:
         guest.send("echo c >/proc/sysrq-trigger\n")

@@ -51,6 +51,8 @@ enum {
 
 enum { C_NUM_PAGES = 0, C_ACTUAL = 4, C_POISON = 12, CONFIG_LEN = 16 };
 
+#define EVENT_NS UINT64_C(1000000000)
+
 enum { Q_INFLATE, Q_DEFLATE, Q_STATS, Q_REPORT_OLD, Q_REPORT, QUEUES };
 
 struct balloon {
@@ -65,6 +67,8 @@ struct balloon {
     uint32_t wanted_pages; /* host, from here on */
     unsigned answers;      /* statistics that came */
     struct vr_cond answered;
+    uint32_t told;       /* of `actual`, to who listens */
+    struct vr_timer due; /* not more often than it fires */
     uint64_t given_bytes, reported_bytes, kept_pages, failures;
     struct vr_virtio_pci pci; /* of the PCI class only */
 };
@@ -215,6 +219,42 @@ static void balloon_config_read(struct vr_dev *d, uint8_t *config)
     vr_store_le32(config + C_POISON, s->poison);
 }
 
+/* Memory that the guest has in all. */
+static uint64_t balloon_memory(struct balloon *s)
+{
+    const struct vr_view *view = vr_space_view(s->dev.env->mem, &s->dev.dma);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < view->count; i++) {
+        bytes += view->flat[i].region->kind == VR_REGION_RAM ? view->flat[i].len : 0;
+    }
+    return bytes;
+}
+
+/* BALLOON_CHANGE: what the guest is left with. A driver may change its mind as often as it likes;
+ * it is told once a second, and what it came to is told in the end. */
+static void balloon_tell(struct balloon *s)
+{
+    const struct vr_env *env = s->dev.env;
+    uint64_t all = balloon_memory(s), taken = (uint64_t)s->actual << PAGE_SHIFT;
+    s->told = s->actual;
+    vr_timer_arm(&s->due, vr_clock_now(env->clock) + EVENT_NS);
+    if (env->event) {
+        env->event(env->opaque,
+                   &(struct vr_event){.name = "BALLOON_CHANGE",
+                                      .field = {{.key = "actual",
+                                                 .type = VR_EVENT_NUMBER,
+                                                 .number = taken < all ? all - taken : 0}}});
+    }
+}
+
+static void balloon_due(void *arg)
+{
+    struct balloon *s = arg;
+    if (s->told != s->actual) {
+        balloon_tell(s);
+    }
+}
+
 static bool balloon_config_write(struct vr_dev *d, uint32_t off, unsigned width, uint64_t val)
 {
     struct balloon *s = BALLOON(d);
@@ -223,6 +263,9 @@ static bool balloon_config_write(struct vr_dev *d, uint32_t off, unsigned width,
     }
     if (off == C_ACTUAL) {
         s->actual = (uint32_t)val;
+        if (s->told != s->actual && !s->due.armed) {
+            balloon_tell(s);
+        }
         return true;
     }
     /* 5.5.6.6.1: with the feature, and before DRIVER_OK. */
@@ -260,6 +303,8 @@ static int balloon_init(struct vr_dev *d, struct vr_error *err)
     int r = vr_virtio_init(d, &balloon_class, vr_virtio_transport_of(d), BALLOON(d)->vq, err);
     if (r < 0) {
         vr_cond_fini(&BALLOON(d)->answered);
+    } else {
+        vr_timer_init(&BALLOON(d)->due, d->env->clock, &d->lock, balloon_due, BALLOON(d));
     }
     return r;
 }
@@ -272,6 +317,7 @@ static int balloon_loaded(struct vr_dev *d, struct vr_error *err)
 
 static void balloon_fini(struct vr_dev *d)
 {
+    vr_timer_fini(&BALLOON(d)->due);
     vr_virtio_fini(d);
     vr_cond_fini(&BALLOON(d)->answered);
 }
@@ -343,6 +389,7 @@ int vr_virtio_balloon_ask(struct vr_dev *dev, uint64_t timeout_ns, struct vr_err
         VR_STATE_ARRAY(stats, "statistics by tag"),                                            \
         VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),                     \
         VR_HOST(answers, "statistics that came, for those who wait for them"),                 \
+        VR_HOST(told, "what listeners know"), VR_HOST(due, "when they may be told again"),     \
         VR_HOST(answered, "wakes them"), VR_HOST(given_bytes, "statistics"),                   \
         VR_HOST(reported_bytes, "statistics"),                                                 \
         VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"), \
