@@ -67,12 +67,30 @@ again() { # a VF is reset behind its driver's back, the VFs go, fewer come
     ! [ -e /sys/class/net/eth3 ]
     ping_by eth1; ping_by eth2; ping_by eth0
 }
+behind_a_port() { # more than seven: function numbers that the port forwards by ARI
+    set -e
+    R=$(pf 0x1044)
+    cat $R/sriov_totalvfs
+    echo 9 >$R/sriov_numvfs
+    for i in 0 6 7 8; do basename $(readlink $R/virtfn$i); done
+    for i in $(seq 100); do [ $(ls -d $R/virtfn*/driver | wc -l) = 9 ] && break; sleep 0.05; done
+    list=$(cat /sys/class/misc/hw_random/rng_available)
+    last=${list% none}; last=${last##* }
+    echo $last >/sys/class/misc/hw_random/rng_current
+    [ $(cat /sys/class/misc/hw_random/rng_current) = $last ]
+    dd if=/dev/hwrng bs=64 count=4 iflag=fullblock 2>/dev/null | wc -c
+    lspci -vv -s $(basename $R) | grep -E "IOVCtl|ARIHierarchy"
+    echo 0 >$R/sriov_numvfs
+    [ ! -e $R/virtfn0 ]
+    echo $list
+}
 section before before
 section enable enable
 section lspci lspci -vv
 section network network
 section disks disks
 section again again
+section port behind_a_port
 section complaints dmesg -r -l emerg,alert,crit,err,warn
 """
 
@@ -88,6 +106,8 @@ with debian.scratch() as tmp:
     args += ["--disk", debian.copy(tmp), "--disk", images[0]]
     for image in images[1:]:
         args += ["--disk", f"{image},sriov_pf=disk1"]
+    args += ["--device", "virtio-rng-pci,id=source,bus=port0"]
+    args += ["--device", "virtio-rng-pci,sriov_pf=source"] * 9
     with tap.test("a guest uses a card and a disk that have virtual functions"):
         machine = debian.machine(tmp, SCRIPT, pci_tools.lspci_files())
         done = debian.boot(*machine, *args, deadline_s=240)
@@ -107,7 +127,7 @@ with debian.scratch() as tmp:
         functions = re.split(r"^(?=[0-9a-f]{2}:[0-9a-f]{2}\.)", done.check("lspci"), flags=re.M)[1:]
         pfs = [f for f in functions if "Single Root I/O Virtualization" in f]
         vfs = [f for f in functions if re.match(r"\S+\.[1-7] ", f) and "Root Port" not in f]
-        assert len(pfs) == 2 and len(vfs) == 5, done.check("lspci")
+        assert len(pfs) == 3 and len(vfs) == 5, f"{len(pfs)} and {len(vfs)} functions"
         assert re.search(r"IOVCtl:\s+Enable\+.*MSE\+", pfs[0]) and "Number of VFs: 3" in "".join(pfs), pfs
         for vf in vfs:
             assert "Kernel driver in use: virtio-pci" in vf and "MSI-X: Enable+" in vf and "FLReset+" in vf, vf
@@ -125,6 +145,14 @@ with debian.scratch() as tmp:
     with tap.test("a virtual function is reset alone; all go, and come back, six times"):
         assert done.check("again").split()[0] == "flr", done.check("again")
         assert done.check("again").count(" 0% packet loss") == 4, done.check("again")
+
+    with tap.test("nine behind a root port, two of them past function 7"):
+        lines = done.check("port").splitlines()
+        assert lines[0] == "9" and lines[5] == "256", lines
+        first, seventh, eighth, ninth = lines[1:5]
+        bus = first.split(":")[1]
+        assert bus != "00" and lines[1:5] == [f"0000:{bus}:{fn}" for fn in ("00.1", "00.7", "01.0", "01.1")], lines
+        assert "ARIHierarchy+" in lines[6], lines
 
     with tap.test("the kernel has no complaint"):
         lines = done.check("complaints").splitlines()
