@@ -1,426 +1,53 @@
-/*
- * The virt machine as a board: the device tree against the machine that it describes, what goes
- * where in memory, and settings that make no sense.
- */
-#include "test.h"
+/* The virt machine as a board: the device tree, what goes where in memory, and settings
+ * that make no sense. */
+#include "virt_rig.h"
 
 #include "base/bits.h"
-#include "board/virt_riscv_priv.h"
 #include "cpu/riscv/priv.h"
 #include "vireo/host_thread.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <libfdt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#define MIB (UINT64_C(1) << 20)
-
-static char dir[] = "/tmp/vireo-virt-XXXXXX";
-static char kernel_path[64], initrd_path[64], firmware_path[64], disk_path[64], blob_path[64];
-
-/* --- Files --- */
-
-static void write_file(const char *path, const void *data, size_t len)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, len, f), len);
-    assert_int_equal(fclose(f), 0);
-}
-
-/* @len bytes that differ from place to place. */
-static uint8_t *pattern(size_t len, unsigned salt)
-{
-    uint8_t *d = malloc(len);
-    assert_non_null(d);
-    for (size_t i = 0; i < len; i++) {
-        d[i] = (uint8_t)(i * 7 + (i >> 8) * 13 + (i >> 16) + salt);
-    }
-    return d;
-}
-
-/* A Linux Image of @len bytes that takes @size bytes of memory. */
-static void make_image(size_t len, uint64_t size)
-{
-    uint8_t *d = pattern(len, 1);
-    memset(d, 0, 64);
-    vr_store_le32(d, 0x6f); /* j . */
-    vr_store_le64(d + 8, 2 * MIB);
-    vr_store_le64(d + 16, size);
-    memcpy(d + 56, "RSC\x05", 4);
-    write_file(kernel_path, d, len);
-    free(d);
-}
-
-static void make_initrd(size_t len)
-{
-    uint8_t *d = pattern(len, 2);
-    write_file(initrd_path, d, len);
-    free(d);
-}
-
-/* An ELF file with one segment of @len bytes for @gpa. */
-static void make_elf(const char *path, uint64_t gpa, size_t len)
-{
-    uint8_t *d = pattern(0x1000 + len, 3);
-    memset(d, 0, 0x1000);
-    memcpy(d, "\177ELF\2\1\1", 7);
-    vr_store_le16(d + 16, 2);
-    vr_store_le16(d + 18, 243);
-    vr_store_le64(d + 24, gpa);
-    vr_store_le64(d + 32, 64);
-    vr_store_le16(d + 54, 56);
-    vr_store_le16(d + 56, 1);
-    vr_store_le32(d + 64, 1);
-    vr_store_le64(d + 72, 0x1000);
-    vr_store_le64(d + 80, gpa);
-    vr_store_le64(d + 88, gpa);
-    vr_store_le64(d + 96, len);
-    vr_store_le64(d + 104, len);
-    write_file(path, d, 0x1000 + len);
-    free(d);
-}
-
-static int make_files(void **state)
-{
-    (void)state;
-    if (!mkdtemp(dir)) {
-        return -1;
-    }
-    (void)snprintf(kernel_path, sizeof(kernel_path), "%s/kernel", dir);
-    (void)snprintf(initrd_path, sizeof(initrd_path), "%s/initrd", dir);
-    (void)snprintf(firmware_path, sizeof(firmware_path), "%s/firmware", dir);
-    (void)snprintf(disk_path, sizeof(disk_path), "%s/disk", dir);
-    (void)snprintf(blob_path, sizeof(blob_path), "%s/blob", dir);
-    FILE *f = fopen(disk_path, "wb");
-    return !f || fclose(f) != 0 || truncate(disk_path, 1 << 20) != 0;
-}
-
-static int remove_files(void **state)
-{
-    (void)state;
-    (void)unlink(kernel_path);
-    (void)unlink(initrd_path);
-    (void)unlink(firmware_path);
-    (void)unlink(disk_path);
-    (void)unlink(blob_path);
-    return rmdir(dir);
-}
-
-/* --- Machines --- */
-
-static struct vr_virt_opts opts_of(unsigned cpus, uint64_t ram_bytes)
-{
-    return (struct vr_virt_opts){.cpus = cpus, .ram_bytes = ram_bytes, .kernel = kernel_path};
-}
-
-static struct vr_virt *build(const struct vr_virt_opts *o)
-{
-    struct vr_virt *v = NULL;
-    struct vr_error err = {0};
-    if (vr_virt_create(o, &v, &err) < 0) {
-        fail_msg("%s", err.msg);
-    }
-    return v;
-}
-
-/* It fails with @code (0: any), and says one line that holds @words. */
-static void refused(const struct vr_virt_opts *o, int code, const char *words)
-{
-    struct vr_virt *v = NULL;
-    struct vr_error err = {0};
-    int r = vr_virt_create(o, &v, &err);
-    assert_null(v);
-    assert_true(code ? r == code : r < 0);
-    assert_int_equal(err.code, r);
-    assert_null(strchr(err.msg, '\n'));
-    if (!strstr(err.msg, words)) {
-        fail_msg("'%s' says nothing of '%s'", err.msg, words);
-    }
-}
-
 /* --- The device tree --- */
-
-struct tree {
-    const void *blob;
-    struct vr_virt *v;
-    unsigned phandles, nodes, cpus, serials;
-    uint32_t phandle[256];
-    uint64_t first[64], last[64]; /* ranges of the bus */
-    unsigned ranges, irqs[96];
-};
-
-static uint64_t cells_at(const fdt32_t *p, unsigned i)
-{
-    return (uint64_t)fdt32_ld(p + i) << 32 | fdt32_ld(p + i + 1);
-}
-
-/* Is [gpa, gpa + len) one row of the machine's own map? */
-static bool in_map(struct vr_virt *v, uint64_t gpa, uint64_t len)
-{
-    const char *name;
-    uint64_t row_gpa, row_len;
-    unsigned irq;
-    for (unsigned i = 0; vr_virt_map_row(v, i, &name, &row_gpa, &row_len, &irq); i++) {
-        if (gpa == row_gpa && len == row_len) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A node of the bus: its windows are the machine's, nobody else's, and its name says where. */
-static void check_reg(struct tree *t, int node)
-{
-    int len;
-    const fdt32_t *reg = fdt_getprop(t->blob, node, "reg", &len);
-    const char *name = fdt_get_name(t->blob, node, NULL), *at = strchr(name, '@');
-    if (!reg) {
-        assert_null(at);
-        return;
-    }
-    assert_true(len > 0 && len % 16 == 0);
-    assert_non_null(at);
-    assert_int_equal(strtoull(at + 1, NULL, 16), cells_at(reg, 0));
-    for (unsigned i = 0; i < (unsigned)len / 16; i++) {
-        uint64_t gpa = cells_at(reg, i * 4), size = cells_at(reg, i * 4 + 2);
-        assert_true(in_map(t->v, gpa, size));
-        for (unsigned k = 0; k < t->ranges; k++) {
-            assert_true(gpa > t->last[k] || gpa + size - 1 < t->first[k]);
-        }
-        t->first[t->ranges] = gpa;
-        t->last[t->ranges++] = gpa + size - 1;
-    }
-}
-
-static void check_controller(const struct tree *t, int node, uint32_t cells)
-{
-    const fdt32_t *p = fdt_getprop(t->blob, node, "#interrupt-cells", NULL);
-    assert_non_null(fdt_getprop(t->blob, node, "interrupt-controller", NULL));
-    assert_non_null(p);
-    assert_int_equal(fdt32_ld(p), cells);
-}
-
-static void check_interrupts(struct tree *t, int node)
-{
-    int len;
-    const fdt32_t *p = fdt_getprop(t->blob, node, "interrupts", &len);
-    if (p) {
-        const fdt32_t *parent = fdt_getprop(t->blob, node, "interrupt-parent", NULL);
-        assert_non_null(parent);
-        int chip = fdt_node_offset_by_phandle(t->blob, fdt32_ld(parent));
-        unsigned cells = t->v->aia ? 2 : 1;
-        assert_true(chip >= 0);
-        check_controller(t, chip, cells);
-        const fdt32_t *ndev =
-            fdt_getprop(t->blob, chip, t->v->aia ? "riscv,num-sources" : "riscv,ndev", NULL);
-        assert_non_null(ndev);
-        for (unsigned i = 0; i < (unsigned)len / 4; i += cells) {
-            uint32_t irq = fdt32_ld(p + i);
-            assert_in_range(irq, 1, fdt32_ld(ndev));
-            assert_int_equal(t->irqs[irq]++, 0); /* nobody shares one */
-            uint32_t trigger = cells == 1 ? 4 : fdt32_ld(p + i + 1);
-            assert_true(trigger == 4 || trigger == 1); /* a level, or an edge: vmgenid's pulse */
-        }
-    }
-    p = fdt_getprop(t->blob, node, "interrupts-extended", &len);
-    if (p) {
-        bool aia = fdt_node_check_compatible(t->blob, node, "riscv,imsics") == 0 ||
-                   fdt_node_check_compatible(t->blob, node, "riscv,aplic") == 0;
-        unsigned wires = aia ? 1 : 2; /* to each hart */
-        assert_int_equal(len, 8 * wires * t->v->cpus);
-        for (unsigned i = 0; i < (unsigned)len / 8; i++) {
-            int intc = fdt_node_offset_by_phandle(t->blob, fdt32_ld(p + i * 2));
-            assert_true(intc >= 0);
-            check_controller(t, intc, 1);
-            assert_int_equal(fdt_node_check_compatible(t->blob, intc, "riscv,cpu-intc"), 0);
-            const fdt32_t *hart =
-                fdt_getprop(t->blob, fdt_parent_offset(t->blob, intc), "reg", NULL);
-            assert_non_null(hart);
-            assert_int_equal(fdt32_ld(hart), i / wires); /* in the order of the harts */
-        }
-    }
-}
-
-static void check_node(struct tree *t, int node)
-{
-    char path[128], parent[128] = "";
-    uint32_t phandle = fdt_get_phandle(t->blob, node);
-    assert_int_equal(fdt_get_path(t->blob, node, path, sizeof(path)), 0);
-    int up = fdt_parent_offset(t->blob, node);
-    if (up >= 0) {
-        assert_int_equal(fdt_get_path(t->blob, up, parent, sizeof(parent)), 0);
-    }
-    t->nodes++;
-    assert_int_equal(fdt_path_offset(t->blob, path), node); /* the only one of that name */
-    if (phandle) {
-        assert_int_not_equal(phandle, UINT32_MAX);
-        for (unsigned i = 0; i < t->phandles; i++) {
-            assert_int_not_equal(t->phandle[i], phandle);
-        }
-        t->phandle[t->phandles++] = phandle;
-    }
-    check_interrupts(t, node);
-    const fdt32_t *regmap = fdt_getprop(t->blob, node, "regmap", NULL);
-    if (regmap) {
-        int syscon = fdt_node_offset_by_phandle(t->blob, fdt32_ld(regmap));
-        assert_true(syscon >= 0);
-        assert_int_equal(fdt_node_check_compatible(t->blob, syscon, "syscon"), 0);
-    }
-    if (strcmp(parent, "/soc") == 0 || strcmp(path, "/test@100000") == 0) {
-        check_reg(t, node);
-        assert_non_null(fdt_getprop(t->blob, node, "compatible", NULL));
-    } else if (strcmp(parent, "/cpus") == 0) {
-        const fdt32_t *reg = fdt_getprop(t->blob, node, "reg", NULL);
-        assert_non_null(reg);
-        assert_int_equal(fdt32_ld(reg), t->cpus++);
-        assert_true(fdt_stringlist_search(t->blob, node, "riscv,isa-extensions", "i") >= 0);
-        assert_true(fdt_stringlist_search(t->blob, node, "riscv,isa-extensions", "d") >= 0);
-    }
-}
-
-/* Interrupt controllers of the AIA: those of M only where there is software for it. */
-static void check_aia(const struct tree *t)
-{
-    enum vr_virt_aia aia = t->v->aia;
-    bool m = !t->v->config.builtin_sbi, imsic = aia == VR_VIRT_AIA_APLIC_IMSIC;
-    static const char *const aplics[] = {"/soc/interrupt-controller@c000000",
-                                         "/soc/interrupt-controller@d000000"};
-    static const char *const imsics[] = {"/soc/interrupt-controller@24000000",
-                                         "/soc/interrupt-controller@28000000"};
-    for (unsigned s = 0; s < 2; s++) {
-        int aplic = fdt_path_offset(t->blob, aplics[s]),
-            files = fdt_path_offset(t->blob, imsics[s]);
-        assert_int_equal(aplic >= 0, aia && (s || m));
-        assert_int_equal(files >= 0, imsic && (s || m));
-        if (aplic < 0) {
-            continue;
-        }
-        const fdt32_t *parent = fdt_getprop(t->blob, aplic, "msi-parent", NULL);
-        assert_int_equal(!!parent, imsic);
-        assert_int_equal(!fdt_getprop(t->blob, aplic, "interrupts-extended", NULL), imsic);
-        assert_true(!parent || fdt_node_offset_by_phandle(t->blob, fdt32_ld(parent)) == files);
-    }
-    assert_int_equal(fdt_path_offset(t->blob, "/soc/plic@c000000") >= 0, !aia);
-    int cpu = fdt_path_offset(t->blob, "/cpus/cpu@0");
-    assert_int_equal(fdt_stringlist_search(t->blob, cpu, "riscv,isa-extensions", "smaia") >= 0,
-                     !!aia);
-    assert_int_equal(fdt_stringlist_search(t->blob, cpu, "riscv,isa-extensions", "ssaia") >= 0,
-                     !!aia);
-}
-
-/* What dtc has to say of it: nothing. */
-static void check_with_dtc(const void *blob, size_t len)
-{
-    static bool told;
-    char cmd[256], said[4096];
-    write_file(blob_path, blob, len);
-    (void)snprintf(cmd, sizeof(cmd),
-                   "command -v dtc >/dev/null || exit 99; "
-                   "dtc -I dtb -O dts -o /dev/null %s 2>&1",
-                   blob_path);
-    FILE *p = popen(cmd, "r");
-    assert_non_null(p);
-    size_t n = fread(said, 1, sizeof(said) - 1, p);
-    int status = pclose(p);
-    said[n] = 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 99) {
-        if (!told) {
-            print_message("# no dtc here\n");
-            told = true;
-        }
-        return;
-    }
-    if (status != 0 || n != 0) {
-        fail_msg("dtc: %s", said);
-    }
-}
-
-static void check_tree(struct vr_virt *v, const char *append)
-{
-    struct tree t = {.v = v};
-    size_t blob_len;
-    int len;
-    vr_virt_fdt(v, &t.blob, &blob_len);
-    assert_int_equal(fdt_check_full(t.blob, blob_len), 0);
-    for (int node = 0; node >= 0; node = fdt_next_node(t.blob, node, NULL)) {
-        check_node(&t, node);
-    }
-    assert_int_equal(t.cpus, v->cpus);
-    assert_true(t.nodes > 10 + 2 * v->cpus);
-
-    int memory = fdt_path_offset(t.blob, "/memory@80000000");
-    const fdt32_t *reg = fdt_getprop(t.blob, memory, "reg", &len);
-    assert_non_null(reg);
-    assert_int_equal(len, 16);
-    assert_int_equal(cells_at(reg, 0), VIRT_RAM);
-    assert_int_equal(cells_at(reg, 2), v->ram_bytes);
-
-    int chosen = fdt_path_offset(t.blob, "/chosen");
-    const char *out = fdt_getprop(t.blob, chosen, "stdout-path", NULL);
-    assert_non_null(out);
-    assert_int_equal(fdt_node_check_compatible(t.blob, fdt_path_offset(t.blob, out), "ns16550a"),
-                     0);
-    assert_non_null(fdt_getprop(t.blob, chosen, "rng-seed", &len));
-    assert_int_equal(len, 32);
-    const char *args = fdt_getprop(t.blob, chosen, "bootargs", &len);
-    if (append) {
-        assert_non_null(args);
-        assert_string_equal(args, append);
-    } else {
-        assert_null(args);
-    }
-    const fdt32_t *start = fdt_getprop(t.blob, chosen, "linux,initrd-start", NULL);
-    const fdt32_t *end = fdt_getprop(t.blob, chosen, "linux,initrd-end", NULL);
-    assert_int_equal(!!start, v->initrd_file.len != 0);
-    assert_int_equal(!!end, !!start);
-    if (start) {
-        assert_int_equal(cells_at(start, 0), v->initrd_gpa);
-        assert_int_equal(cells_at(end, 0) - cells_at(start, 0), v->initrd_file.len);
-    }
-    check_aia(&t);
-    check_with_dtc(t.blob, blob_len);
-}
 
 static void the_device_tree_describes_the_machine(void **state)
 {
     static const unsigned cpus[] = {1, 2, 4, 64};
     (void)state;
-    make_image(100000, 200000);
-    make_initrd(5000);
+    virt_make_image(100000, 200000);
+    virt_make_initrd(5000);
     for (unsigned i = 0; i < VR_COUNT(cpus); i++) {
-        struct vr_virt_opts o = opts_of(cpus[i], 64 * MIB);
-        o.initrd = i % 2 ? initrd_path : NULL;
+        struct vr_virt_opts o = virt_opts_of(cpus[i], 64 * MIB);
+        o.initrd = i % 2 ? virt_initrd_path : NULL;
         o.append = i ? "console=ttyS0 \"quoted\" \\ \xc3\xa4" : NULL;
         o.serial.spec = "null";
         if (i == 2) { /* every slot taken */
-            o.disk[0] = (struct vr_virt_disk){.path = disk_path, .read_only = true};
+            o.disk[0] = (struct vr_virt_disk){.path = virt_disk_path, .read_only = true};
             o.disk_count = 1;
             o.net_count = 4;
             o.port[0].spec = o.port[1].spec = "null";
             o.port_count = 2;
         }
-        struct vr_virt *v = build(&o);
-        check_tree(v, o.append);
+        struct vr_virt *v = virt_build_of(&o);
+        virt_check_tree(v, o.append);
         vr_virt_destroy(v);
     }
-    make_elf(firmware_path, VIRT_RAM, 2 * MIB);
+    virt_make_elf(virt_firmware_path, VIRT_RAM, 2 * MIB);
     for (unsigned i = 0; i < 4; i++) {
-        struct vr_virt_opts o = opts_of(i < 2 ? 3 : 64, 64 * MIB);
+        struct vr_virt_opts o = virt_opts_of(i < 2 ? 3 : 64, 64 * MIB);
         o.aia = i % 2 ? VR_VIRT_AIA_APLIC : VR_VIRT_AIA_APLIC_IMSIC;
-        o.firmware = i < 2 ? NULL : firmware_path;
-        struct vr_virt *v = build(&o);
-        check_tree(v, NULL);
+        o.firmware = i < 2 ? NULL : virt_firmware_path;
+        struct vr_virt *v = virt_build_of(&o);
+        virt_check_tree(v, NULL);
         vr_virt_destroy(v);
     }
-    struct vr_virt_opts o = opts_of(1, 5 * 1024 * MIB); /* 64-bit cells */
-    struct vr_virt *a = build(&o), *b = build(&o);
-    check_tree(a, NULL);
+    struct vr_virt_opts o = virt_opts_of(1, 5 * 1024 * MIB); /* 64-bit cells */
+    struct vr_virt *a = virt_build_of(&o), *b = virt_build_of(&o);
+    virt_check_tree(a, NULL);
     assert_memory_not_equal(a->rng_seed, b->rng_seed, sizeof(a->rng_seed)); /* not a constant */
     vr_virt_destroy(a);
     vr_virt_destroy(b);
@@ -434,13 +61,13 @@ static void long_command_lines(void **state)
     assert_non_null(text);
     memset(text, 'a', len);
     text[len] = 0;
-    make_image(100000, 200000);
-    struct vr_virt_opts o = opts_of(1, 16 * MIB);
+    virt_make_image(100000, 200000);
+    struct vr_virt_opts o = virt_opts_of(1, 16 * MIB);
     o.append = text;
-    refused(&o, -E2BIG, "command line"); /* it would run over the end of RAM */
+    virt_refused(&o, -E2BIG, "command line"); /* it would run over the end of RAM */
     text[100000] = 0;
-    struct vr_virt *v = build(&o);
-    check_tree(v, text);
+    struct vr_virt *v = virt_build_of(&o);
+    virt_check_tree(v, text);
     assert_int_equal(virt_on_reset(v, NULL), 0);
     assert_memory_equal(v->ram->hva + (v->fdt_gpa - VIRT_RAM), v->fdt_blob, v->fdt_len);
     vr_virt_destroy(v);
@@ -488,7 +115,7 @@ static void check_places(struct vr_virt *v)
         assert_int_equal(vr_load_le32(hva + (v->kernel.entry - VIRT_RAM)), 0x6f);
         assert_memory_equal(hva + (v->fdt_gpa - VIRT_RAM), v->fdt_blob, v->fdt_len);
         if (v->initrd_file.len) {
-            uint8_t *want = pattern(v->initrd_file.len, 2);
+            uint8_t *want = virt_pattern(v->initrd_file.len, 2);
             assert_memory_equal(hva + (v->initrd_gpa - VIRT_RAM), want, v->initrd_file.len);
             free(want);
         }
@@ -507,16 +134,16 @@ static void nothing_overlaps_in_memory(void **state)
     unsigned good = 0, bad = 0;
     (void)state;
     for (unsigned k = 0; k < VR_COUNT(kernels); k++) {
-        make_image(64, kernels[k]);
+        virt_make_image(64, kernels[k]);
         for (unsigned n = 0; n < VR_COUNT(initrds); n++) {
             if (initrds[n]) {
-                make_initrd(initrds[n]);
+                virt_make_initrd(initrds[n]);
             }
             for (unsigned i = 0; i < VR_COUNT(rams); i++) {
-                struct vr_virt_opts o = opts_of(1, rams[i]);
+                struct vr_virt_opts o = virt_opts_of(1, rams[i]);
                 struct vr_virt *v = NULL;
                 struct vr_error err = {0};
-                o.initrd = initrds[n] ? initrd_path : NULL;
+                o.initrd = initrds[n] ? virt_initrd_path : NULL;
                 o.no_rng = true;
                 if (vr_virt_create(&o, &v, &err) < 0) {
                     bad++;
@@ -541,16 +168,16 @@ static void nothing_overlaps_in_memory(void **state)
 static void firmware_above_the_kernel_is_not_overwritten(void **state)
 {
     (void)state;
-    make_image(64, MIB);
-    make_initrd(5 << 20);
-    struct vr_virt_opts o = opts_of(1, 32 * MIB);
-    o.initrd = initrd_path;
-    o.firmware = firmware_path;
+    virt_make_image(64, MIB);
+    virt_make_initrd(5 << 20);
+    struct vr_virt_opts o = virt_opts_of(1, 32 * MIB);
+    o.initrd = virt_initrd_path;
+    o.firmware = virt_firmware_path;
     unsigned good = 0, bad = 0;
     for (uint64_t at = 0; at < 32; at++) {
         struct vr_virt *v = NULL;
         struct vr_error err = {0};
-        make_elf(firmware_path, VIRT_RAM + at * MIB, MIB);
+        virt_make_elf(virt_firmware_path, VIRT_RAM + at * MIB, MIB);
         if (vr_virt_create(&o, &v, &err) == 0) {
             check_places(v);
             vr_virt_destroy(v);
@@ -582,54 +209,54 @@ static void absurd_sizes_are_refused(void **state)
                                     UINT64_MAX - 4095,
                                     UINT64_MAX};
     (void)state;
-    make_image(64, 64);
+    virt_make_image(64, 64);
     for (unsigned i = 0; i < VR_COUNT(rams); i++) {
-        struct vr_virt_opts o = opts_of(1, rams[i]);
-        refused(&o, 0, "memory");
+        struct vr_virt_opts o = virt_opts_of(1, rams[i]);
+        virt_refused(&o, 0, "memory");
     }
     for (unsigned shift = 47; shift < 64; shift++) {
-        struct vr_virt_opts o = opts_of(1, UINT64_C(1) << shift);
-        refused(&o, -EINVAL, "at most");
+        struct vr_virt_opts o = virt_opts_of(1, UINT64_C(1) << shift);
+        virt_refused(&o, -EINVAL, "at most");
         o.ram_bytes |= 0xfffff000;
-        refused(&o, -EINVAL, "at most");
+        virt_refused(&o, -EINVAL, "at most");
     }
-    struct vr_virt_opts o = opts_of(0, 16 * MIB);
-    refused(&o, -EINVAL, "CPUs");
+    struct vr_virt_opts o = virt_opts_of(0, 16 * MIB);
+    virt_refused(&o, -EINVAL, "CPUs");
     o.cpus = 65;
-    refused(&o, -EINVAL, "CPUs");
+    virt_refused(&o, -EINVAL, "CPUs");
     o.cpus = UINT32_MAX;
-    refused(&o, -EINVAL, "CPUs");
+    virt_refused(&o, -EINVAL, "CPUs");
 }
 
 static void too_many_devices_are_refused(void **state)
 {
     (void)state;
-    make_image(64, 64);
-    struct vr_virt_opts o = opts_of(1, 16 * MIB);
+    virt_make_image(64, 64);
+    struct vr_virt_opts o = virt_opts_of(1, 16 * MIB);
     o.disk_count = VR_VIRT_DISKS + 1;
-    refused(&o, -EINVAL, "disks");
+    virt_refused(&o, -EINVAL, "disks");
     o.disk_count = 0;
     o.net_count = UINT32_MAX;
-    refused(&o, -EINVAL, "network cards");
+    virt_refused(&o, -EINVAL, "network cards");
     o.net_count = 0;
     o.port_count = VR_VIRT_PORTS + 1;
-    refused(&o, -EINVAL, "console ports");
+    virt_refused(&o, -EINVAL, "console ports");
     o.port_count = 0;
     o.virtio_mmio = true;
     o.net_count = VR_VIRT_NETS; /* and the random source is one too many */
-    refused(&o, -ENOSPC, "all 8 virtio-mmio slots");
+    virt_refused(&o, -ENOSPC, "all 8 virtio-mmio slots");
     o.no_rng = true;
-    struct vr_virt *v = build(&o);
-    check_tree(v, NULL);
+    struct vr_virt *v = virt_build_of(&o);
+    virt_check_tree(v, NULL);
     vr_virt_destroy(v);
     o.virtio_mmio = false;
-    v = build(&o);
-    check_tree(v, NULL);
+    v = virt_build_of(&o);
+    virt_check_tree(v, NULL);
     vr_virt_destroy(v);
     for (; o.device_count < 31 - VR_VIRT_NETS; o.device_count++) {
         o.device[o.device_count].cls = "virtio-rng-pci";
     }
-    v = build(&o);
+    v = virt_build_of(&o);
     struct vr_virt_pci row;
     for (unsigned i = 0; i < 32; i++) {
         assert_true(vr_virt_pci_row(v, i, &row));
@@ -638,65 +265,65 @@ static void too_many_devices_are_refused(void **state)
     assert_false(vr_virt_pci_row(v, 32, &row));
     vr_virt_destroy(v);
     o.device[o.device_count++].cls = "virtio-rng-pci";
-    refused(&o, -ENOSPC, "dev23: all 32 places");
+    virt_refused(&o, -ENOSPC, "dev23: all 32 places");
     o.device_count = 1;
     o.device[0].cls = "virtio-blk-pci";
-    refused(&o, -EINVAL, "needs path=");
+    virt_refused(&o, -EINVAL, "needs path=");
     o.device[0].cls = "plic";
-    refused(&o, -EINVAL, "has what it has");
+    virt_refused(&o, -EINVAL, "has what it has");
     o.device[0].cls = "virtio-rng-pci";
     o.device[0].opts = "speed=9";
-    refused(&o, -EINVAL, "unknown option 'speed'");
+    virt_refused(&o, -EINVAL, "unknown option 'speed'");
     o.device_count = 0;
     o.net[2].opts = "mac=none";
-    refused(&o, 0, "mac");
+    virt_refused(&o, 0, "mac");
     o.net[2].opts = NULL;
     o.net[3].backend = "tap";
-    refused(&o, -EINVAL, "no network backend");
+    virt_refused(&o, -EINVAL, "no network backend");
 }
 
 static void bad_files_are_refused(void **state)
 {
     (void)state;
-    make_image(64, 64);
-    struct vr_virt_opts o = opts_of(1, 16 * MIB);
+    virt_make_image(64, 64);
+    struct vr_virt_opts o = virt_opts_of(1, 16 * MIB);
     o.kernel = NULL;
-    refused(&o, -EINVAL, "nothing to start");
+    virt_refused(&o, -EINVAL, "nothing to start");
     o.firmware = "none";
-    refused(&o, -EINVAL, "nothing to start");
-    o.kernel = kernel_path;
-    refused(&o, -ENOEXEC, "bare-metal");
-    o.firmware = dir;
-    refused(&o, -EISDIR, "firmware");
+    virt_refused(&o, -EINVAL, "nothing to start");
+    o.kernel = virt_kernel_path;
+    virt_refused(&o, -ENOEXEC, "bare-metal");
+    o.firmware = virt_dir;
+    virt_refused(&o, -EISDIR, "firmware");
     o.firmware = "/nonexistent/firmware";
-    refused(&o, -ENOENT, "firmware");
-    write_file(firmware_path, "\x1f\x8b\x08 compressed", 14);
-    o.firmware = firmware_path;
-    refused(&o, -ENOEXEC, "gzip");
+    virt_refused(&o, -ENOENT, "firmware");
+    virt_write_file(virt_firmware_path, "\x1f\x8b\x08 compressed", 14);
+    o.firmware = virt_firmware_path;
+    virt_refused(&o, -ENOEXEC, "gzip");
     o.firmware = NULL;
-    o.initrd = dir;
-    refused(&o, -EISDIR, "initrd");
+    o.initrd = virt_dir;
+    virt_refused(&o, -EISDIR, "initrd");
     o.initrd = "/nonexistent/initrd";
-    refused(&o, -ENOENT, "initrd");
+    virt_refused(&o, -ENOENT, "initrd");
     o.initrd = NULL;
-    o.disk[0].path = dir;
+    o.disk[0].path = virt_dir;
     o.disk_count = 1;
-    refused(&o, 0, dir);
+    virt_refused(&o, 0, virt_dir);
     o.disk_count = 0;
     o.serial.spec = "nothing known";
-    refused(&o, -EINVAL, "nothing known");
+    virt_refused(&o, -EINVAL, "nothing known");
     o.serial.spec = NULL;
-    o.kernel = dir;
-    refused(&o, -EISDIR, "kernel");
-    o.kernel = disk_path;
-    refused(&o, -ENOEXEC, "kernel");
-    make_elf(kernel_path, 0x1000, 64); /* where there is ROM */
-    o.kernel = kernel_path;
-    refused(&o, -EINVAL, "another machine");
-    make_elf(kernel_path, UINT64_MAX - 63, 63);
-    refused(&o, -EINVAL, "-m");
-    make_elf(kernel_path, VIRT_RAM + 16 * MIB - 63, 64);
-    refused(&o, -EINVAL, "-m");
+    o.kernel = virt_dir;
+    virt_refused(&o, -EISDIR, "kernel");
+    o.kernel = virt_disk_path;
+    virt_refused(&o, -ENOEXEC, "kernel");
+    virt_make_elf(virt_kernel_path, 0x1000, 64); /* where there is ROM */
+    o.kernel = virt_kernel_path;
+    virt_refused(&o, -EINVAL, "another machine");
+    virt_make_elf(virt_kernel_path, UINT64_MAX - 63, 63);
+    virt_refused(&o, -EINVAL, "-m");
+    virt_make_elf(virt_kernel_path, VIRT_RAM + 16 * MIB - 63, 64);
+    virt_refused(&o, -EINVAL, "-m");
 }
 
 /* The first reset finds what the machine was made with, a later one may not. */
@@ -704,10 +331,10 @@ static void a_kernel_that_changes_ends_the_machine_not_the_process(void **state)
 {
     struct vr_error err = {0};
     (void)state;
-    make_image(1 << 20, 0);
-    struct vr_virt_opts o = opts_of(1, 16 * MIB);
-    struct vr_virt *v = build(&o);
-    make_image(100, 0); /* still in memory */
+    virt_make_image(1 << 20, 0);
+    struct vr_virt_opts o = virt_opts_of(1, 16 * MIB);
+    struct vr_virt *v = virt_build_of(&o);
+    virt_make_image(100, 0); /* still in memory */
     assert_int_equal(virt_on_reset(v, &err), 0);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(virt_on_reset(v, &err), -ESTALE);
@@ -719,7 +346,7 @@ static void a_kernel_that_changes_ends_the_machine_not_the_process(void **state)
 /* Compressed or not, the initramfs is the guest's business: each reset hands on the same bytes. */
 static void a_compressed_initrd_survives_resets(void **state)
 {
-    uint8_t gz[4096], *d = pattern(100000, 5);
+    uint8_t gz[4096], *d = virt_pattern(100000, 5);
     struct vr_error err = {0};
     z_stream z = {.next_in = d, .avail_in = 100000, .next_out = gz, .avail_out = sizeof(gz)};
     (void)state;
@@ -727,11 +354,11 @@ static void a_compressed_initrd_survives_resets(void **state)
     assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
     size_t n = z.total_out;
     deflateEnd(&z);
-    make_image(64, 64);
-    write_file(initrd_path, gz, n);
-    struct vr_virt_opts o = opts_of(1, 16 * MIB);
-    o.initrd = initrd_path;
-    struct vr_virt *v = build(&o);
+    virt_make_image(64, 64);
+    virt_write_file(virt_initrd_path, gz, n);
+    struct vr_virt_opts o = virt_opts_of(1, 16 * MIB);
+    o.initrd = virt_initrd_path;
+    struct vr_virt *v = virt_build_of(&o);
     for (unsigned i = 0; i < 3; i++) {
         memset(v->ram->hva, 0, (size_t)(16 * MIB));
         assert_int_equal(virt_on_reset(v, &err), 0);
@@ -755,9 +382,9 @@ static void set_mtime(struct vr_virt *v, uint64_t mtime)
 static void setting_mtime_moves_supervisor_deadlines(void **state)
 {
     (void)state;
-    make_image(64, 64);
-    struct vr_virt_opts o = opts_of(2, 16 * MIB);
-    struct vr_virt *v = build(&o);
+    virt_make_image(64, 64);
+    struct vr_virt_opts o = virt_opts_of(2, 16 * MIB);
+    struct vr_virt *v = virt_build_of(&o);
     struct vr_clock *clock = vr_machine_clock(v->machine);
     for (unsigned i = 0; i < 2; i++) {
         struct rv_hart *h = v->hart[i];
@@ -808,10 +435,10 @@ static void every_hart_may_write_to_the_console_at_once(void **state)
 {
     struct talker talkers[TALKERS];
     (void)state;
-    make_image(64, 64);
-    struct vr_virt_opts o = opts_of(TALKERS, 16 * MIB);
+    virt_make_image(64, 64);
+    struct vr_virt_opts o = virt_opts_of(TALKERS, 16 * MIB);
     o.serial.spec = "null";
-    struct vr_virt *v = build(&o);
+    struct vr_virt *v = virt_build_of(&o);
     for (unsigned i = 0; i < TALKERS; i++) {
         talkers[i] = (struct talker){.v = v, .index = i};
         assert_int_equal(vireo_thread_create("talk", talk, &talkers[i], &talkers[i].thread, NULL),
@@ -840,5 +467,5 @@ int main(void)
         cmocka_unit_test(setting_mtime_moves_supervisor_deadlines),
         cmocka_unit_test(every_hart_may_write_to_the_console_at_once),
     };
-    return cmocka_run_group_tests_name("virt_riscv", tests, make_files, remove_files);
+    return cmocka_run_group_tests_name("virt_riscv", tests, virt_make_files, virt_remove_files);
 }
