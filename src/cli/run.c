@@ -17,11 +17,14 @@ struct run {
     atomic_int signum; /* the signal that ends us; 0: none */
 };
 
-/* Whoever looks after a crash wants a terminal that echoes. */
-static bool run_on_crash(void *vm, struct vireo_fault *fault)
+/* Whoever looks after a crash wants a terminal that echoes, and to know what happened. */
+static bool run_on_crash(void *opaque, struct vireo_fault *fault)
 {
-    (void)fault;
-    vr_vm_restore_tty(vm);
+    struct run *run = opaque;
+    if (run->vm) {
+        vr_vm_restore_tty(run->vm);
+        vr_vm_crashed(run->vm, fault);
+    }
     return false;
 }
 
@@ -148,16 +151,17 @@ static int run_machine(struct cli *cli)
     if (cli->config->share_count || cli->config->root.path) {
         vr_descriptor_limit_raise(); /* a guest knows thousands of files */
     }
-    int r = vireo_vm_create(cli->config, &run.vm, &err);
+    /* First, so that it is asked last: to the machine's engine faults are daily business. */
+    int r = vireo_fault_add(run_on_crash, &run, &crash, &err);
     if (r < 0) {
+        return cli_fail(&err);
+    }
+    r = vireo_vm_create(cli->config, &run.vm, &err);
+    if (r < 0) {
+        vireo_fault_remove(crash);
         return cli_fail(&err);
     }
     snprintf(name, sizeof(name), "%s", vr_vm_name(run.vm));
-    r = vireo_fault_add(run_on_crash, run.vm, &crash, &err);
-    if (r < 0) {
-        vireo_vm_destroy(run.vm);
-        return cli_fail(&err);
-    }
     r = vireo_endsig_start(run_on_signal, &run, &sig, &err);
     if (r == 0) {
         run_banner(cli, run.vm);

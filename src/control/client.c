@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/text.h"
 #include "control/rundir.h"
+#include "control/vm.h"
 #include "platform/unixsock.h"
 #include "vireo/host_time.h"
 
@@ -115,11 +116,18 @@ static int client_silent(const struct vr_client *c, struct vr_error *err)
 
 static int client_gone(const struct vr_client *c, struct vr_error *err)
 {
-    return c->said_goodbye ? vr_err(err, -EPIPE, "machine '%s' has ended", c->name)
-                           : vr_err(err, -EPIPE,
-                                    "machine '%s' is gone without a word: its process, %" PRIu64
-                                    ", crashed or was killed",
-                                    c->name, c->pid);
+    char path[VR_RUNDIR_PATH_MAX];
+    if (c->said_goodbye) {
+        return vr_err(err, -EPIPE, "machine '%s' has ended", c->name);
+    }
+    if (vr_vm_crash_file(c->name, c->pid, path, sizeof(path))) {
+        return vr_err(err, -EPIPE, "machine '%s' crashed, process %" PRIu64 "; what it knew: %s",
+                      c->name, c->pid, path);
+    }
+    return vr_err(err, -EPIPE,
+                  "machine '%s' is gone without a word: its process, %" PRIu64
+                  ", crashed or was killed",
+                  c->name, c->pid);
 }
 
 /* More bytes into the buffer. */

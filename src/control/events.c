@@ -100,6 +100,16 @@ uint64_t vr_events_each(struct vr_events *ev, uint64_t after,
     return last;
 }
 
+void vr_events_dump(struct vr_events *ev, void (*fn)(void *opaque, const struct vireo_event *event),
+                    void *opaque)
+{
+    uint64_t last = ev->last;
+    for (uint64_t seq = last > VR_EVENTS_KEPT ? last - VR_EVENTS_KEPT + 1 : 1; seq <= last; seq++) {
+        struct vireo_event view = events_view(&ev->item[seq % VR_EVENTS_KEPT]);
+        fn(opaque, &view);
+    }
+}
+
 uint64_t vr_events_last(struct vr_events *ev)
 {
     vr_mutex_lock(&ev->lock);

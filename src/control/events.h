@@ -28,6 +28,9 @@ struct vr_events_hear {
 };
 /* From now on; on the I/O thread. */
 void vr_events_listen(struct vr_events *events, struct vr_events_hear *hear);
+/* All that are kept, without any lock: for the handler of a crash. */
+void vr_events_dump(struct vr_events *events,
+                    void (*fn)(void *opaque, const struct vireo_event *event), void *opaque);
 void vr_events_unlisten(struct vr_events *events, struct vr_events_hear *hear); /* the same */
 
 /* Call @fn for each event that is kept and has a number above @after, in order, no locks held.

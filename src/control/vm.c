@@ -370,6 +370,9 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
     if (r == 0 && sock.fd >= 0) {
         r = vr_server_create(vm, &sock, &vm->server, err);
     }
+    if (r == 0 && vm->server) {
+        vr_vm_crash_prepare(vm);
+    }
     if (r < 0) {
         vr_unix_close(&sock);
         vireo_vm_destroy(vm);

@@ -13,6 +13,12 @@ int vr_vm_create_idle(const struct vireo_config *config, struct vireo_vm **ret_v
                       struct vr_error *err) VR_MUST;
 /* Put a raw terminal back as it was found; async-signal-safe. Only vireo_vm_destroy may follow. */
 void vr_vm_restore_tty(struct vireo_vm *vm);
+/* Its process has crashed: write down what is known, for whoever asks why (crash.c).
+ * Async-signal-safe. */
+struct vireo_fault;
+void vr_vm_crashed(struct vireo_vm *vm, const struct vireo_fault *fault);
+/* The file that machine @name left in process @pid; false: none. */
+bool vr_vm_crash_file(const char *name, uint64_t pid, char *ret_path, size_t size);
 /* Is a console on the terminal, listening for Ctrl-A keys? */
 bool vr_vm_has_keys(const struct vireo_vm *vm);
 /* What it is called; differs from the configuration's name when machines are numbered. */

@@ -5,6 +5,7 @@
 #include "board/virt_riscv.h"
 #include "control/events.h"
 #include "control/jobs.h"
+#include "control/rundir.h"
 #include "control/snapshot.h"
 #include "control/vm.h"
 
@@ -37,13 +38,16 @@ struct vireo_vm {
     bool paused;          /* it starts so */
     struct vr_jobs *jobs; /* NULL: idle */
     char uuid[37];
-    uint64_t created_ns; /* wall clock */
+    char crash_path[VR_RUNDIR_PATH_MAX], crash_head[256]; /* path "": nowhere */
+    uint64_t created_ns;                                  /* wall clock */
     char console_kind[VIREO_CONSOLES][8];
 };
 
 /* What the board is told of a device; borrowed from @d. */
 void vr_vm_device(struct vireo_vm *vm, const struct vr_config_device *d,
                   struct vr_virt_device *ret_device);
+/* What vr_vm_crashed will need (crash.c). */
+void vr_vm_crash_prepare(struct vireo_vm *vm);
 /* Console @console's host end, or NULL. */
 struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console);
 

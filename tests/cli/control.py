@@ -394,4 +394,27 @@ with tap.test("vireo set: what it says, and what it refuses"):
         code, _, err = vireo("set", "box", "balloon=64M")
         assert code != 0 and "no balloon" in err, err
 
+with tap.test("a machine that crashes leaves a core of facts, and its clients say where"):
+    with Machine("--name", "box", IDLE) as m:
+        with Qmp(socket_path("box")) as qmp:
+            qmp.ask("stop")
+            qmp.ask("cont")
+            qmp.wait_event("RESUME")
+        watcher = start("events", "--follow", "box")
+        read_until(watcher.stdout.fileno(), b"RESUME")
+        m.process.send_signal(signal.SIGABRT)
+        assert m.process.wait(LONG_S) == -signal.SIGABRT
+        facts = socket_path("box").with_suffix(".crash")
+        _, err = watcher.communicate(timeout=LONG_S)
+        assert watcher.returncode == 5 and f"what it knew: {facts}" in err.decode(), err
+        lines = facts.read_text().splitlines()
+        assert lines[0].startswith(f"pid {m.process.pid} machine box uuid ") and "fault abort signal 6" in lines[1], lines
+        events = [line.split()[6] for line in lines if line.startswith("event ")]
+        assert events == ["RESUME", "STOP", "RESUME"], lines
+        counts = {line.split()[0]: int(line.split()[1]) for line in lines if len(line.split()) == 2}
+        assert counts["uptime-ns"] > 0 and counts["cpus"] == 1, lines
+        assert stat.S_IMODE(os.stat(facts).st_mode) == 0o600
+    with Machine("--name", "box", IDLE):
+        assert not facts.exists()  # of another life
+
 tap.finish()
