@@ -17,6 +17,8 @@
 #: make bench-history  what earlier runs found, and what the last one changed
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make soak-snapshots  a Debian saved at MOMENTS=50 moments of boot and of work, 1000 cycles; SEED=1
+#: make hotplug    every class of devices plugged in and out 100 times, with a kernel built for it: ROUNDS=100
+#: make test-kernel  build that kernel: 10 minutes, once
 #: make bench-runtime   how fast a running machine obeys, next to QEMU
 #: make bench-platform  the platform layer next to bare system calls, as ratios
 #: make bench-virtio    virtio devices without a guest: descriptors, packets, disk requests a second
@@ -29,7 +31,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots hotplug test-kernel install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -79,6 +81,14 @@ stress: build
 soak-snapshots: build
 	@tools/deps.sh test
 	@tests/stress/snapshots.py --moments $(or $(MOMENTS),50) --cycles $(or $(CYCLES),1000) $(if $(SEED),--seed $(SEED))
+
+test-kernel:
+	@tools/deps.sh test
+	@tools/guest/fetch.sh test-kernel
+
+hotplug: build
+	@tools/deps.sh test
+	@PYTHONPATH=tests:tests/guest tests/stress/hotplug.py --rounds $(or $(ROUNDS),100)
 
 bench-runtime: build
 	@tools/deps.sh test

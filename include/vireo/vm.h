@@ -305,8 +305,8 @@ VIREO_API int vireo_vm_cdrom_change(struct vireo_vm *vm, unsigned target, const 
  */
 enum vireo_del { VIREO_DEL_ASK, VIREO_DEL_FORCE };
 enum vireo_device_state {
-    VIREO_DEVICE_ATTACHED, /* the guest can find it; no driver uses it */
-    VIREO_DEVICE_IN_USE,   /* a driver has enabled it */
+    VIREO_DEVICE_ATTACHED, /* the guest can find it */
+    VIREO_DEVICE_IN_USE,   /* a driver lets it reach memory (bus mastering) */
     VIREO_DEVICE_LEAVING,  /* the guest has been asked to let it go */
     VIREO_DEVICE_DETACHED, /* the guest has taken its power away */
 };

@@ -67,6 +67,13 @@ static int device_check_class(const char *name, struct vr_error *err)
         }
         names[count++] = one;
     }
+    size_t len = strlen(name);
+    if (strcmp(name, "cpu") == 0 || (len > 4 && strcmp(name + len - 4, "-cpu") == 0)) {
+        return vr_err(err, -ENOTSUP,
+                      "'%s': CPUs are there from the start (--cpus): a RISC-V guest cannot be told "
+                      "of more; it can take those it has offline and online",
+                      name);
+    }
     const char *near = vr_nearest(name, names, count);
     return vr_err(err, -EINVAL, "no device class '%s'%s%s%s (vireo devices lists them)", name,
                   near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");

@@ -109,26 +109,53 @@ static void hotplug_answered(void *opaque, const char *id, bool agrees)
     vr_mutex_unlock(&h->lock);
 }
 
+/* It has gone: nobody need answer any more, settings are without it. */
+static void hotplug_gone(struct vr_hotplug *h, const char *id)
+{
+    struct vr_error err;
+    if (vr_config_device_drop(h->vm->config, id, &err) < 0) {
+        vr_log(&h->vm->log, VR_WARN, id, "it has gone, but snapshots expect it: %s", err.msg);
+    }
+    vr_mutex_lock(&h->lock);
+    struct hotplug_ask *a = ask_find(h, id);
+    if (a) {
+        a->result = 0;
+        a->state = a->waited ? ASK_DONE : ASK_FREE;
+        vr_cond_broadcast(&h->done);
+    }
+    vr_mutex_unlock(&h->lock);
+    hotplug_tell(h, "DEVICE_DELETED", id);
+}
+
+/* What goes with a device: the units of a SCSI controller. */
+struct hotplug_units {
+    const char *bus;
+    char id[VR_VIRT_DEVICES][VR_VIRT_ID_LEN];
+    unsigned count;
+};
+
+static void hotplug_unit(void *opaque, const struct vireo_device *device)
+{
+    struct hotplug_units *u = opaque;
+    if (strcmp(device->bus, u->bus) == 0 && u->count < VR_VIRT_DEVICES) {
+        snprintf(u->id[u->count++], VR_VIRT_ID_LEN, "%s", device->id);
+    }
+}
+
 /* Take it out, forget it among the settings, tell. */
 static int hotplug_remove(struct vr_hotplug *h, const char *id, struct vr_error *err)
 {
+    struct hotplug_units units = {.bus = id};
     vr_hotplug_hold(h);
+    vireo_vm_devices(h->vm, hotplug_unit, &units);
     int r = vr_virt_unplug(h->vm->virt, id, err);
-    if (r == 0 && vr_config_device_drop(h->vm->config, id, err) < 0) {
-        vr_log(&h->vm->log, VR_WARN, id, "it has gone, but snapshots expect it: no memory");
+    for (unsigned i = 0; r == 0 && i < units.count; i++) {
+        hotplug_gone(h, units.id[i]);
+    }
+    if (r == 0) {
+        hotplug_gone(h, id);
     }
     vr_hotplug_release(h);
-    if (r == 0) {
-        vr_mutex_lock(&h->lock);
-        struct hotplug_ask *a = ask_find(h, id); /* nobody need answer any more */
-        if (a) {
-            a->result = 0;
-            a->state = a->waited ? ASK_DONE : ASK_FREE;
-            vr_cond_broadcast(&h->done);
-        }
-        vr_mutex_unlock(&h->lock);
-        hotplug_tell(h, "DEVICE_DELETED", id);
-    }
     return r;
 }
 

@@ -7,6 +7,9 @@
 #   fetch.sh kernel [ARCH] kernel, its modules and busybox for Debian's ARCH (riscv64, amd64 or arm64;
 #                          default riscv64); prints the folder that holds Image, busybox, modules/
 #                          (the kernel's module tree) and version
+#   fetch.sh test-kernel   a riscv64 kernel with what Debian's own leaves out (native PCI Express hot plug),
+#                          built from Debian's linux-source with test_kernel.config: 10 minutes or so;
+#                          prints the folder (Image, config, version)
 #   fetch.sh firmware      OpenSBI and U-Boot; prints the folder (fw_dynamic.bin, fw_jump.bin, u-boot.bin)
 #   fetch.sh oracle        user-mode emulator for riscv64 (newer than Debian 12's); prints its path
 #   fetch.sh user-arm64    user-mode emulator for arm64, likewise
@@ -146,6 +149,43 @@ make_kernel() {
     ln -s "../$arch/busybox-static/usr/bin/busybox" "$new/busybox"
 }
 
+# As many programs at a time as there are processors, and nobody has to wait for them.
+make_test_kernel() {
+    exec 8>"$cache/lock"
+    flock 8
+    apt_ready riscv64
+    package=$(depends riscv64 linux-source | grep '^linux-source-' | head -n 1)
+    [ -n "$package" ] || die "linux-source names no package"
+    for tool in make flex bison bc xz riscv64-linux-gnu-gcc; do
+        command -v $tool >/dev/null || die "$tool is missing: run tools/deps.sh test"
+    done
+    unpack riscv64 "$package"
+    exec 8>&-
+    tmp=$cache/tmp.$$
+    rm -rf "$tmp"
+    mkdir -p "$tmp/src" "$tmp/out"
+    say "a kernel from $package"
+    tar -xJf "$dir/usr/src/$package.tar.xz" -C "$tmp/src" --strip-components=1 \
+        --exclude='*/drivers/gpu/drm/amd/include' --exclude='*/tools/testing'
+    build() {
+        nice make -s -j"$(nproc)" -C "$tmp/src" O="$tmp/out" ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- \
+            KCONFIG_ALLCONFIG="$test_config" KBUILD_BUILD_USER=vireo KBUILD_BUILD_HOST=vireo \
+            "$@" >"$cache/test-kernel.log" 2>&1 </dev/null ||
+            { tail -n 30 "$cache/test-kernel.log" >&2; die "the kernel does not build"; }
+    }
+    build allnoconfig
+    while read -r line; do
+        case $line in
+        CONFIG_*=y) grep -qx "$line" "$tmp/out/.config" || die "test_kernel.config: $line was dropped" ;;
+        esac
+    done <"$test_config"
+    build Image
+    cp "$tmp/out/arch/riscv/boot/Image" "$new/Image"
+    cp "$tmp/out/.config" "$new/config"
+    echo "${package#linux-source-}" >"$new/version"
+    rm -rf "$tmp" "$dir" # the source is large
+}
+
 make_firmware() {
     unpack riscv64 opensbi
     ln -s ../riscv64/opensbi/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin "$new/"
@@ -271,7 +311,7 @@ want() {
 
 lock() {
     mkdir -p "$cache"
-    exec 9>"$cache/lock"
+    exec 9>"$cache/${1:-lock}"
     flock 9
 }
 
@@ -282,6 +322,15 @@ kernel)
     arch=${1:-riscv64}
     case $arch in riscv64) folder=kernel ;; *) folder=kernel-$arch ;; esac
     want "$folder" make_kernel
+    ;;
+test-kernel)
+    test_config=$(dirname "$(readlink -f "$0")")/test_kernel.config
+    folder=test-kernel-$(sha256sum "$test_config" | cut -c 1-12)
+    if [ ! -e "$cache/$folder" ]; then
+        lock test-kernel.lock # of its own: others need not wait for the build
+        [ -e "$cache/$folder" ] || publish "$folder" make_test_kernel
+    fi
+    echo "$cache/$folder"
     ;;
 firmware) want firmware make_firmware ;;
 oracle) host=$(dpkg --print-architecture); want oracle make_oracle qemu-riscv64 ;;

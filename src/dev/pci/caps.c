@@ -124,7 +124,7 @@ static const struct vr_pci_reg port_regs[] = {
     VR_PCI_REG(0x10, 2, "LINKCTL", "storage", .wmask = 0x00d0),
     VR_PCI_REG(0x12, 2, "LINKSTA", "speed, width, up", .def = LINK, .live = LINK_ACTIVE),
     VR_PCI_REG(0x14, 4, "SLOTCAP", "what the slot can, its number"),
-    VR_PCI_REG(0x18, 2, "SLOTCTL", "events wanted, indicators, power", .def = 0x07c0,
+    VR_PCI_REG(0x18, 2, "SLOTCTL", "events wanted, indicators, power", .def = 0x03c0,
                .wmask = 0x17ff),
     VR_PCI_REG(0x1a, 2, "SLOTSTA", "events, presence", .w1c = 0x011f, .live = 0x0040),
     VR_PCI_REG(0x1c, 2, "ROOTCTL", "errors that interrupt, PME", .wmask = 0x000f),

@@ -204,7 +204,8 @@ static int port_init(struct vr_dev *d, struct vr_error *err)
     return 0;
 }
 
-/* Power is on where somebody is. */
+/* Power is on, also for those who come later: a guest without a driver for slots does not turn it
+ * on. Its indicator is where somebody is. */
 static void port_reset(struct vr_dev *d)
 {
     struct root_port *s = PORT(d);
