@@ -50,6 +50,21 @@ class Program:
     def sw(self, rs2, off, rs1):
         self.store(rs2, off, rs1, 2)
 
+    def sd(self, rs2, off, rs1):
+        self.store(rs2, off, rs1, 3)
+
+    def ld(self, rd, off, rs):
+        self.word((off & 0xFFF) << 20 | rs << 15 | 3 << 12 | rd << 7 | 0x03)
+
+    def add(self, rd, rs1, rs2):
+        self.word(rs2 << 20 | rs1 << 15 | rd << 7 | 0x33)
+
+    def sub(self, rd, rs1, rs2):
+        self.word(0x20 << 25 | rs2 << 20 | rs1 << 15 | rd << 7 | 0x33)
+
+    def auipc(self, rd, imm20):
+        self.word(imm20 << 12 | rd << 7 | 0x17)
+
     def beq(self, rs1, rs2, label):
         self.fixes.append((len(self.words), label, rs1, rs2))
         self.word(0)
@@ -118,6 +133,75 @@ def echo_program():
     p.beq(T1, T3, "off")
     p.sb(T1, 0, T0)
     p.jump("poll")
+    p.label("off")
+    p.finish(0x5555)
+    return p
+
+
+def writer_program(mib):
+    """Writes @mib MiB over and over, a number a page, each by one larger than the last. Echoes what it receives, but
+    "?" with "+" if memory holds what it wrote, or "-"; "q" powers off."""
+    at, base, size, page, number, want, here = 8, 9, 18, 19, 20, 21, 22
+    p = Program()
+    p.auipc(base, 0x100)
+    p.lui(size, mib << 8)
+    p.lui(page, 1)
+    p.li(number, 0)
+    p.li(at, 0)
+    p.label("fill")
+    p.add(here, base, at)
+    p.sd(number, 0, here)
+    p.addi(number, number, 1)
+    p.add(at, at, page)
+    p.beq(at, size, "filled")
+    p.jump("fill")
+    p.label("filled")
+    p.put("ready\n")
+    p.label("sweep")
+    p.li(at, 0)
+    p.label("again")
+    p.beq(at, size, "sweep")
+    p.add(here, base, at)
+    p.sd(number, 0, here)
+    p.addi(number, number, 1)
+    p.add(at, at, page)
+    p.lbu(T1, 5, T0)
+    p.andi(T1, T1, 1)
+    p.beq(T1, ZERO, "again")
+    p.lbu(T1, 0, T0)
+    p.li(T3, ord("q"))
+    p.beq(T1, T3, "off")
+    p.li(T3, ord("?"))
+    p.beq(T1, T3, "check")
+    p.label("say")
+    p.sb(T1, 0, T0)
+    p.jump("again")
+    p.label("check")  # backwards from the page that was written last
+    p.addi(want, number, -1)
+    p.add(here, base, at)
+    p.sub(here, here, page)
+    p.add(T3, base, ZERO)
+    p.label("next")
+    p.ld(T2, 0, here)
+    p.beq(T2, want, "good")
+    p.li(T1, ord("-"))
+    p.jump("say")
+    p.label("good")
+    p.addi(want, want, -1)
+    p.beq(here, base, "wrap")
+    p.sub(here, here, page)
+    p.jump("more")
+    p.label("wrap")
+    p.add(here, base, size)
+    p.sub(here, here, page)
+    p.label("more")
+    p.add(T2, base, at)
+    p.sub(T2, T2, page)
+    p.beq(here, T2, "whole")
+    p.jump("next")
+    p.label("whole")
+    p.li(T1, ord("+"))
+    p.jump("say")
     p.label("off")
     p.finish(0x5555)
     return p

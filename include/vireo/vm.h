@@ -378,6 +378,77 @@ VIREO_API int vireo_vm_balloon_get(struct vireo_vm *vm, struct vireo_balloon *re
                                    struct vr_error *err);
 VIREO_API int vireo_vm_balloon_ask(struct vireo_vm *vm, uint64_t timeout_ns, struct vr_error *err);
 
+/* ---- Moving it to another host ------------------------------------------------------------ */
+
+/*
+ * Live migration: the machine goes on in another process, perhaps on another host of the same
+ * architecture, which called vireo_vm_receive before. Memory is copied while the guest runs, what
+ * it writes meanwhile is copied again, and so on; when the rest takes no longer than
+ * @downtime_limit_ns, the guest stands still for it. A guest that writes faster than can be copied
+ * is slowed down, and at last given up. Disks, shared folders and kernels are not copied: both
+ * sides reach them by the same names. docs/migration.md has the rest.
+ *
+ * Whatever fails, on either side, one of the two goes on, and only one. -EINVAL, -ERANGE: @uri or
+ * @opts make no sense; -EBUSY: one is under way; -ENOTSUP: this machine has something that cannot
+ * move, which is named. What comes later is told by vireo_vm_migration.
+ */
+struct vireo_migrate_opts {
+    uint64_t bandwidth_bytes;  /* a second, while the guest runs; 0: as much as there is */
+    uint64_t downtime_ns;      /* at most about so long the guest may stand still; 0: 300 ms */
+    unsigned throttle_initial; /* percent to slow the guest down by at first, 1 to 99; 0: 20 */
+    unsigned throttle_step;    /* and more each time that is not enough; 0: 10 */
+    unsigned throttle_max;     /* up to this; 0: 99 */
+    bool end;                  /* afterwards this machine ends (VIREO_END_STOP, code 0) */
+};
+
+enum vireo_migrate_status {
+    VIREO_MIGRATE_NONE,      /* never tried */
+    VIREO_MIGRATE_SETUP,     /* the other side builds the machine */
+    VIREO_MIGRATE_ACTIVE,    /* memory is copied */
+    VIREO_MIGRATE_DEVICE,    /* the guest stands still, and the rest is copied */
+    VIREO_MIGRATE_COMPLETED, /* it goes on there */
+    VIREO_MIGRATE_FAILED,    /* it goes on here; @error says why */
+    VIREO_MIGRATE_CANCELLED, /* it goes on here */
+    VIREO_MIGRATE_UNKNOWN,   /* it was given, and nobody answers: it is paused here, and @error says
+                                what to do */
+};
+
+struct vireo_migration {
+    enum vireo_migrate_status status;
+    char error[252];
+    uint64_t total_ns, setup_ns; /* so far; of which the other side needed to build it */
+    uint64_t downtime_ns;        /* completed: how long the guest stood still */
+    uint64_t expected_ns;        /* how long it would now; 0: not known yet */
+    uint64_t memory_bytes;       /* guest RAM */
+    uint64_t left_bytes;         /* of it, to be copied still */
+    uint64_t sent_bytes;         /* over the connection */
+    uint64_t pages, zero_pages;  /* copied; told of as holding nothing */
+    uint64_t rounds;             /* how often it was asked what the guest had written */
+    uint64_t dirty_rate;         /* pages that it writes a second */
+    uint64_t rate_bytes;         /* copied a second */
+    unsigned throttle;           /* percent by which the guest is slowed down */
+};
+
+struct vireo_config;
+
+/* @uri: "unix:PATH" or "tcp:HOST:PORT"; @opts NULL: all as it is by default. Returns at once.
+ * _cancel: call it off, soon; too late once the machine was given. Any thread. */
+VIREO_API int vireo_vm_migrate(struct vireo_vm *vm, const char *uri,
+                               const struct vireo_migrate_opts *opts, struct vr_error *err);
+VIREO_API void vireo_vm_migrate_cancel(struct vireo_vm *vm);
+VIREO_API void vireo_vm_migration(struct vireo_vm *vm, struct vireo_migration *ret_migration);
+/*
+ * The other side: wait at @uri for a machine to come; *ret_vm runs then (or is paused, if it was).
+ * Its configuration comes with it; what was set in @changes (not what is default there) counts
+ * instead. listening(opaque) is called when somebody can connect. tcp is neither encrypted nor
+ * checked: whoever can connect gives the machine, so it belongs on networks that are trusted.
+ * -EPROTO: what came was damaged, or is no Vireo; else as vireo_vm_create, and sockets' errors. On
+ * failure the machine, if there was one, goes on where it was.
+ */
+VIREO_API int vireo_vm_receive(const struct vireo_config *changes, const char *uri,
+                               void (*listening)(void *opaque), void *opaque,
+                               struct vireo_vm **ret_vm, struct vr_error *err);
+
 #ifdef __cplusplus
 }
 #endif

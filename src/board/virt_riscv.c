@@ -467,6 +467,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->log = o->log;
     v->cpus = o->cpus;
     v->ram_bytes = o->ram_bytes;
+    v->disks_unheld = o->disks_unheld;
     v->append = o->append ? strdup(o->append) : NULL;
     rv_config_default(&v->config);
     v->aia = o->aia;

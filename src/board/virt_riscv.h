@@ -119,6 +119,7 @@ struct vr_virt_opts {
     bool flash_vars_read_only; /* the guest cannot change them, and other machines may read them */
     struct vr_virt_disk disk[VR_VIRT_DISKS];
     unsigned disk_count;
+    bool disks_unheld; /* another Vireo still has them: vr_virt_hold_disks comes before the start */
     struct vr_virt_net net[VR_VIRT_NETS];
     unsigned net_count;
     struct vr_virt_share share[VR_VIRT_SHARES + 1]; /* and the root */
@@ -161,6 +162,11 @@ struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none 
 /* The image of disk @disk, and the id of its device; NULL past the end. Devices are held. */
 struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk, const char **ret_id);
 struct vr_blk *vr_virt_scsi_disk(struct vr_virt *virt, unsigned target); /* NULL: none */
+/* vr_blk_hold for all disks; on failure none is held any more than before. The machine stands
+ * still, with nothing in flight. */
+int vr_virt_hold_disks(struct vr_virt *virt, bool hold, struct vr_error *err) VR_MUST;
+/* Can this machine go on in another process? Says why not. */
+int vr_virt_can_move(struct vr_virt *virt, struct vr_error *err) VR_MUST;
 /* What vireo_vm_scsi_* and vireo_vm_cdrom_change do (vireo/vm.h). */
 int vr_virt_scsi_add(struct vr_virt *virt, const struct vr_virt_disk *disk, unsigned *ret_target,
                      struct vr_error *err) VR_MUST;

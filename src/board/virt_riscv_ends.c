@@ -12,6 +12,7 @@
 #include "dev/virtio/net.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,7 @@ static int end_open(struct vr_virt *v, const struct vr_virt_end *o, struct virt_
 {
     const struct vr_blk_opts blk = {.path = o->disk.path,
                                     .read_only = o->disk.read_only,
+                                    .unheld = v->disks_unheld,
                                     .format = o->disk.force_raw ? "raw" : NULL};
     switch (o->kind) {
     case VR_VIRT_END_DISK:
@@ -215,4 +217,83 @@ struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk, const char **ret_i
         }
     }
     return NULL;
+}
+
+/* Call fn for each open image, until it fails or *left, which counts down, is 0. */
+static int ends_each_disk(struct vr_virt *v, unsigned *left,
+                          int (*fn)(struct vr_blk *blk, void *opaque, struct vr_error *err),
+                          void *opaque, struct vr_error *err)
+{
+    int r = 0;
+    for (struct virt_end *end = v->ends; end && r == 0; end = end->next) {
+        if (end->kind == VR_VIRT_END_DISK && (*left)-- > 0) {
+            r = fn(end->host.blk, opaque, err);
+        }
+    }
+    for (unsigned i = 0; i < VR_VIRTIO_SCSI_UNITS && r == 0; i++) {
+        if (v->scsi_blk[i] && (*left)-- > 0) {
+            r = fn(v->scsi_blk[i], opaque, err);
+        }
+    }
+    return r;
+}
+
+struct ends_hold {
+    struct vr_virt *v;
+    bool hold;
+    unsigned done;
+};
+
+static int ends_hold_one(struct vr_blk *blk, void *opaque, struct vr_error *err)
+{
+    struct ends_hold *h = opaque;
+    int r = vr_blk_hold(blk, h->hold, err);
+    h->done += r == 0;
+    return r;
+}
+
+/* As it was before ends_hold_one. */
+static int ends_undo_one(struct vr_blk *blk, void *opaque, struct vr_error *err)
+{
+    struct ends_hold *h = opaque;
+    (void)err;
+    if (vr_blk_hold(blk, !h->hold, NULL) < 0) {
+        vr_log(h->v->log, VR_ERROR, blk->path, "the lock cannot be %s",
+               h->hold ? "let go again" : "taken back");
+    }
+    return 0;
+}
+
+int vr_virt_hold_disks(struct vr_virt *v, bool hold, struct vr_error *err)
+{
+    struct ends_hold h = {.v = v, .hold = hold};
+    unsigned all = UINT_MAX;
+    vr_machine_hold_devs(v->machine);
+    int r = ends_each_disk(v, &all, ends_hold_one, &h, err);
+    if (r < 0) {
+        (void)ends_each_disk(v, &h.done, ends_undo_one, &h, NULL);
+    }
+    vr_machine_release_devs(v->machine);
+    v->disks_unheld = v->disks_unheld && !(r == 0 && hold); /* for those that come later */
+    return r;
+}
+
+static int ends_may_move(struct vr_blk *blk, void *opaque, struct vr_error *err)
+{
+    (void)opaque;
+    return vr_blk_can_hand_over(blk, err);
+}
+
+int vr_virt_can_move(struct vr_virt *v, struct vr_error *err)
+{
+    unsigned all = UINT_MAX;
+    if (v->flash_vars) {
+        return vr_err(err, -ENOTSUP,
+                      "a machine with --flash-vars cannot be migrated: two processes would have its "
+                      "file");
+    }
+    vr_machine_hold_devs(v->machine);
+    int r = ends_each_disk(v, &all, ends_may_move, NULL, err);
+    vr_machine_release_devs(v->machine);
+    return r;
 }

@@ -93,6 +93,7 @@ struct vr_virt {
     char no_jit[sizeof(((struct vr_error *)NULL)->msg)];
     struct vr_ram *ram, *rom;
     uint64_t ram_bytes;
+    bool disks_unheld;
     struct virt_dev dev[VIRT_DEVS];
     unsigned dev_count;
     enum vr_virt_aia aia;

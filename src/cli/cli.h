@@ -46,9 +46,10 @@ struct cli {
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
     bool follow, prometheus, wait, address;
-    unsigned console, timeout_s;
+    unsigned console, timeout_s, downtime_ms;
+    uint64_t bandwidth;
     bool no_disks;
-    char *dump_dtb, *root, *way;
+    char *dump_dtb, *root, *way, *incoming;
     char *to, *compress, *parent;
     const char *args[CLI_ARGS];
     unsigned arg_count;
@@ -122,6 +123,7 @@ int cli_gdb(struct cli *cli);
 int cli_set(struct cli *cli);
 /* What can be set, for completion; NULL past the end. */
 const char *cli_set_word(unsigned i);
+int cli_migrate(struct cli *cli);
 int cli_version(struct cli *cli);
 int cli_completion(struct cli *cli);
 int cli_man(struct cli *cli);

@@ -54,6 +54,7 @@ static int main_verb(const struct cli_verb *verb, int argc, char **argv)
     free(cli.to);
     free(cli.compress);
     free(cli.parent);
+    free(cli.incoming);
     return code;
 }
 

@@ -137,6 +137,14 @@ static void run_banner(const struct cli *cli, struct vireo_vm *vm)
     }
 }
 
+static void run_listening(void *opaque)
+{
+    const struct cli *cli = opaque;
+    if (!cli->quiet) {
+        cli_say("a machine may come to %s", cli->incoming);
+    }
+}
+
 static int run_machine(struct cli *cli)
 {
     struct run run = {.vm = NULL};
@@ -156,7 +164,9 @@ static int run_machine(struct cli *cli)
     if (r < 0) {
         return cli_fail(&err);
     }
-    r = vireo_vm_create(cli->config, &run.vm, &err);
+    r = cli->incoming
+            ? vireo_vm_receive(cli->config, cli->incoming, run_listening, cli, &run.vm, &err)
+            : vireo_vm_create(cli->config, &run.vm, &err);
     if (r < 0) {
         vireo_fault_remove(crash);
         return cli_fail(&err);
@@ -165,7 +175,7 @@ static int run_machine(struct cli *cli)
     r = vireo_endsig_start(run_on_signal, &run, &sig, &err);
     if (r == 0) {
         run_banner(cli, run.vm);
-        r = vireo_vm_start(run.vm, &err);
+        r = cli->incoming ? 0 : vireo_vm_start(run.vm, &err);
     }
     if (r == 0) {
         vireo_vm_wait(run.vm, UINT64_MAX, &end, &code);
@@ -174,6 +184,11 @@ static int run_machine(struct cli *cli)
         char text[512];
         vr_vm_jit_text(run.vm, text, sizeof(text));
         cli_say("%s", text);
+    }
+    struct vireo_migration moved;
+    vireo_vm_migration(run.vm, &moved);
+    if (r == 0 && moved.status == VIREO_MIGRATE_COMPLETED && !cli->quiet) {
+        cli_say("%s: goes on elsewhere", name);
     }
     vireo_endsig_stop(sig);
     vireo_fault_remove(crash);
@@ -190,6 +205,13 @@ int cli_run(struct cli *cli)
     if (cli->json && !cli->explain) {
         cli_say("run: --json goes with --explain");
         return CLI_USAGE;
+    }
+    if (cli->incoming && (cli->arg_count || cli->explain || cli->dump_dtb)) {
+        cli_say("run: with --incoming the machine is what comes: no FILE, and nothing to explain");
+        return CLI_USAGE;
+    }
+    if (cli->incoming) {
+        return run_machine(cli);
     }
     int code = cli->arg_count ? run_positional(cli) : CLI_OK;
     if (code != CLI_OK) {

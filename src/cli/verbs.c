@@ -34,6 +34,14 @@ static const struct vr_opt run_opts[] = {
      CLI_GROUP,
      CLI_AT(dump_dtb),
      .help = "write the device tree that the guest would get (-: to standard output); run nothing"},
+    {.name = "incoming",
+     .kind = VR_OPT_TEXT,
+     .value = "ADDRESS",
+     CLI_GROUP,
+     CLI_AT(incoming),
+     .help = "wait at unix:PATH or tcp:HOST:PORT for a machine that 'vireo migrate' sends, and go "
+             "on with it; other options change what comes with it. Whoever can connect decides "
+             "what runs: tcp only on trusted networks"},
     {.name = "quiet",
      .letter = 'q',
      .kind = VR_OPT_FLAG,
@@ -167,6 +175,33 @@ static const struct vr_opt gdb_opts[] = {
      CLI_GROUP,
      CLI_AT(address),
      .help = "start nothing, print where to attach: for GDB's 'target remote'"},
+    CLI_HELP,
+    VR_OPT_END,
+};
+static const struct vr_opt migrate_opts[] = {
+    {.name = "downtime",
+     .kind = VR_OPT_NUMBER,
+     .value = "MS",
+     .min = 1,
+     .max = 2000000,
+     CLI_GROUP,
+     CLI_AT(downtime_ms),
+     .help = "how long the guest may stand still, about (default 300)"},
+    {.name = "bandwidth",
+     .kind = VR_OPT_SIZE,
+     .value = "BYTES",
+     .min = 65536,
+     CLI_GROUP,
+     CLI_AT(bandwidth),
+     .help = "copy at most so much a second while the guest runs, as in 100M (default: all there "
+             "is)"},
+    CLI_JSON("as JSON: how it went"),
+    {.name = "quiet",
+     .letter = 'q',
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(quiet),
+     .help = "show no progress"},
     CLI_HELP,
     VR_OPT_END,
 };
@@ -423,6 +458,21 @@ const struct cli_verb cli_verbs[] = {
      .about = "Starts GDB, attached to the machine, which stops for it; PROGRAM is a file with "
               "symbols, as a kernel's vmlinux. Where no GDB for RISC-V is installed, or with "
               "--address, where to attach one is printed. When GDB ends, the machine goes on."},
+    {.name = "migrate",
+     .args = "NAME ADDRESS",
+     .min_args = 2,
+     .max_args = 2,
+     .machines = true,
+     .opts = migrate_opts,
+     .run = cli_migrate,
+     .help = "move a running machine to another Vireo",
+     .about =
+         "On the other side, 'vireo run --incoming ADDRESS' waits for it: unix:PATH on this host, "
+         "or "
+         "tcp:HOST:PORT. Disks, shared folders and kernels are not copied: both sides reach them "
+         "by "
+         "the same names. If anything fails, the machine goes on here. It is the machine that does "
+         "the work: it goes on if this command is ended; Ctrl-C calls it off."},
     {.name = "qmp",
      .args = "NAME COMMAND [ARGUMENTS]",
      .min_args = 2,

@@ -176,6 +176,18 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"qom-list", "path:str", "[ObjectPropertyInfo]", 0, vr_qmp_qom_list,
      "what is at a path of the object model: the machine, its CPUs and devices"},
     {"qom-get", "path:str, property:str", "any", 0, vr_qmp_qom_get, "a property of it"},
+    {"migrate", "uri:str, detach?:bool, x-vireo-end?:bool", NULL, 0, vr_qmp_migrate,
+     "move the machine to another Vireo, live; x-vireo-end: end here when it goes on there"},
+    {"migrate_cancel", NULL, NULL, 0, vr_qmp_migrate_cancel, "call a migration off"},
+    {"query-migrate", NULL, "MigrationInfo", 0, vr_qmp_query_migrate, "how a migration goes"},
+    {"migrate-set-parameters",
+     "max-bandwidth?:int, downtime-limit?:int, cpu-throttle-initial?:int, "
+     "cpu-throttle-increment?:int, max-cpu-throttle?:int",
+     NULL, 0, vr_qmp_migrate_set,
+     "for the next migration: bytes a second (0: no limit), milliseconds that the guest may stand "
+     "still, percent to slow it down by if it must be"},
+    {"query-migrate-parameters", NULL, "MigrationParameters", 0, vr_qmp_query_migrate_parameters,
+     "what migrate-set-parameters set"},
     {"device_add", "driver:str, id?:str, bus?:str, *?:any", NULL, VR_QMP_SLOW, vr_qmp_device_add,
      "plug a device into a slot"},
     {"device_del", "id:str, x-vireo-force?:bool, x-vireo-timeout-ms?:int", NULL, VR_QMP_SLOW,

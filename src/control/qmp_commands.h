@@ -45,4 +45,11 @@ int vr_qmp_snapshot_load(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_snapshot_delete(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_job_dismiss(struct vr_qmp_call *call, struct vr_error *err);
 
+/* qmp_migrate.c */
+int vr_qmp_migrate(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_migrate_cancel(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_migrate(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_migrate_set(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_migrate_parameters(struct vr_qmp_call *call, struct vr_error *err);
+
 #endif

@@ -58,6 +58,12 @@ int vr_qmp_query_schema(struct vr_qmp_call *call, struct vr_error *err)
 static const char *query_state(struct vireo_vm *vm)
 {
     struct vr_exit why;
+    if (vm->incoming) {
+        return "inmigrate";
+    }
+    if (vr_machine_moved(vm->machine)) {
+        return "postmigrate";
+    }
     switch (vr_machine_state(vm->machine)) {
     case VR_STATE_RUNNING:
         return "running";

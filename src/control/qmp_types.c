@@ -11,7 +11,8 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"SchemaMetaType", .values = "builtin|enum|array|object|alternate|command|event"},
     {"NameInfo", "name?:str"},
     {"UuidInfo", "UUID:str"},
-    {"RunState", .values = "prelaunch|running|paused|shutdown|guest-panicked"},
+    {"RunState",
+     .values = "prelaunch|running|paused|shutdown|guest-panicked|inmigrate|postmigrate"},
     {"StatusInfo", "running:bool, status:RunState"},
     {"SysEmuTarget", .values = "riscv64"},
     {"TargetInfo", "arch:SysEmuTarget"},
@@ -38,6 +39,17 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"JobStatus", .values = "created|running|waiting|pending|aborting|concluded|null"},
     {"JobInfo", "id:str, type:JobType, status:JobStatus, current-progress:int, total-progress:int, "
                 "error?:str"},
+    {"MigrationStatus", .values = "none|setup|active|device|completed|failed|cancelled"},
+    {"MigrationStats",
+     "transferred:int, remaining:int, total:int, duplicate:int, skipped:int, normal:int, "
+     "normal-bytes:int, dirty-pages-rate:int, mbps:any, dirty-sync-count:int, page-size:int"},
+    {"MigrationInfo",
+     "status:MigrationStatus, ram?:MigrationStats, total-time?:int, setup-time?:int, "
+     "downtime?:int, expected-downtime?:int, cpu-throttle-percentage?:int, error-desc?:str, "
+     "x-vireo-unknown?:bool"},
+    {"MigrationParameters",
+     "max-bandwidth:int, downtime-limit:int, cpu-throttle-initial:int, cpu-throttle-increment:int, "
+     "max-cpu-throttle:int"},
     {"ShutdownCause", .values =
                           "none|host-error|host-qmp-quit|host-qmp-system-reset|host-signal|host-ui|"
                           "guest-shutdown|guest-reset|guest-panic"},
@@ -77,6 +89,7 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"SHUTDOWN", "guest:bool, reason:ShutdownCause, x-vireo-code?:int"},
     {"POWERDOWN", NULL},
     {"BALLOON_CHANGE", "actual:int"},
+    {"MIGRATION", "status:MigrationStatus"},
     {"GUEST_PANICKED", "action:GuestPanicAction"},
     {"WATCHDOG", "action:WatchdogAction"},
     {"DEVICE_DELETED", "device?:str, path:str"},

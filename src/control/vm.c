@@ -206,6 +206,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c,
         .flash_vars = c->flash_vars,
         .flash_vars_read_only = vm->idle,
         .disk_count = c->disk_count,
+        .disks_unheld = vm->incoming,
         .net_count = c->publish && c->net_count == 0 ? 1 : c->net_count,
         .serial = vm_chr_opts(vm, c->console),
         .port_count = c->port_count,
@@ -285,7 +286,7 @@ static int vm_listen_control(struct vireo_vm *vm, const struct vireo_config *c,
     if (strncmp(c->control, "unix:", 5) == 0) {
         return vr_unix_listen(c->control + 5, ret_sock, err);
     }
-    bool named = vr_config_given(c, "name");
+    bool named = vr_config_given(c, "name") && !vm->any_name;
     int r = vr_rundir_listen(c->name, !named, ret_sock, ret_name, &why);
     if (r < 0 && (named || vr_config_given(c, "control"))) {
         return vr_err(err, r, "%s", why.msg);
@@ -325,14 +326,18 @@ static void vm_note_console(struct vireo_vm *vm, unsigned i, const char *spec)
     }
 }
 
-static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **ret_vm,
-                     struct vr_error *err)
+enum vm_how { VM_PLAIN, VM_IDLE, VM_INCOMING };
+
+static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_name,
+                     struct vireo_vm **ret_vm, struct vr_error *err)
 {
     struct vireo_vm *vm = vr_zalloc(sizeof(*vm));
     if (!vm) {
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
-    vm->idle = idle;
+    vm->idle = how == VM_IDLE;
+    vm->incoming = how == VM_INCOMING;
+    vm->any_name = any_name;
     vm->paused = c->paused;
     vm->cpus = c->cpus;
     vm->disk_count = c->disk_count;
@@ -357,6 +362,7 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
         vm->machine = vr_virt_machine(vm->virt);
         r = vr_events_create(vm->machine, &vm->events, err);
     }
+    r = r < 0 ? r : vr_migrate_create(vm, &vm->migrate, err);
     for (unsigned i = 0; r == 0 && i < VIREO_CONSOLES; i++) {
         vm_note_console(vm, i, i == 0 ? c->console : i <= c->port_count ? c->port[i - 1] : "");
     }
@@ -392,13 +398,19 @@ static int vm_create(const struct vireo_config *c, bool idle, struct vireo_vm **
 int vireo_vm_create(const struct vireo_config *config, struct vireo_vm **ret_vm,
                     struct vr_error *err)
 {
-    return vm_create(config, false, ret_vm, err);
+    return vm_create(config, VM_PLAIN, false, ret_vm, err);
 }
 
 int vr_vm_create_idle(const struct vireo_config *config, struct vireo_vm **ret_vm,
                       struct vr_error *err)
 {
-    return vm_create(config, true, ret_vm, err);
+    return vm_create(config, VM_IDLE, false, ret_vm, err);
+}
+
+int vr_vm_create_incoming(const struct vireo_config *config, bool any_name,
+                          struct vireo_vm **ret_vm, struct vr_error *err)
+{
+    return vm_create(config, VM_INCOMING, any_name, ret_vm, err);
 }
 
 void vireo_vm_destroy(struct vireo_vm *vm)
@@ -408,6 +420,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     }
     vr_server_destroy(vm->server);
     vr_jobs_destroy(vm->jobs);
+    vr_migrate_destroy(vm->migrate);
     vr_hotplug_destroy(vm->hotplug);
     vr_gdb_destroy(vm->gdb);
     vr_virt_destroy(vm->virt);
@@ -470,6 +483,13 @@ int vireo_vm_pause(struct vireo_vm *vm, struct vr_error *err)
 
 int vireo_vm_resume(struct vireo_vm *vm, struct vr_error *err)
 {
+    if (vr_machine_moved(vm->machine)) {
+        return vr_err(err, -EINVAL, "machine '%s' was migrated: it goes on elsewhere",
+                      vr_vm_name(vm));
+    }
+    if (vm->incoming) {
+        return vr_err(err, -EINVAL, "machine '%s' is still on its way here", vr_vm_name(vm));
+    }
     int r = vr_machine_resume(vm->machine);
     return r < 0 ? vr_err(err, r, "machine '%s' is stopped: start it", vr_machine_name(vm->machine))
                  : 0;

@@ -7,6 +7,7 @@
 #include "control/jobs.h"
 #include "control/rundir.h"
 #include "control/snapshot.h"
+#include "control/migrate.h"
 #include "control/vm.h"
 
 struct vm_listener {
@@ -26,7 +27,11 @@ struct vireo_vm {
     FILE *trace_insn, *jit_perf, *jit_dump;
     unsigned cpus, disk_count;
     uint64_t memory_bytes;
-    bool idle;                                   /* only looked at */
+    bool idle;            /* only looked at */
+    atomic_bool incoming; /* another process still has it */
+    bool any_name;        /* its name may be numbered */
+    struct vr_migrate *migrate;
+    struct vireo_migrate_opts migrate_opts;      /* of the control socket; I/O thread */
     bool mem[VIREO_CONSOLES];                    /* the console's host end is memory */
     struct vm_listener listener[VIREO_CONSOLES]; /* I/O thread */
     struct vr_chr *stdio;                        /* the console that is, or NULL */
@@ -48,6 +53,11 @@ void vr_vm_device(struct vireo_vm *vm, const struct vr_config_device *d,
                   struct vr_virt_device *ret_device);
 /* What vr_vm_crashed will need (crash.c). */
 void vr_vm_crash_prepare(struct vireo_vm *vm);
+/* vireo_vm_create for a machine that is to come from another process, which still has its disks;
+ * @any_name: its name may be numbered if it is taken here. */
+int vr_vm_create_incoming(const struct vireo_config *config, bool any_name,
+                          struct vireo_vm **ret_vm, struct vr_error *err) VR_MUST;
+
 /* Console @console's host end, or NULL. */
 struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console);
 

@@ -162,4 +162,12 @@ int vr_machine_freeze_ram(struct vr_machine *m, struct vr_ram_frozen **ret_froze
 /* RAM number @i (not ROM), in the order it was added; NULL past the end. */
 struct vr_ram *vr_machine_ram(struct vr_machine *m, unsigned i, const char **ret_name);
 
+/* Give the machine to another process: it stands still, with nothing in flight, its state without
+ * RAM is put into @snap, and then @give hands it over. 0: it goes on there, and is PAUSED for good
+ * here. -EINPROGRESS, from @give: nobody knows; it is PAUSED. Anything else: it goes on here as
+ * before; -EAGAIN: something else is about to be done with it, try again. */
+int vr_machine_hand_over(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn give,
+                         void *opaque, struct vr_error *err) VR_MUST;
+bool vr_machine_moved(struct vr_machine *m); /* it was given away */
+
 #endif

@@ -59,6 +59,7 @@ struct vr_machine {
     struct vr_cond out_cond; /* in_run fell to 0 */
     struct vr_cond end_cond; /* ended */
     enum vr_state state;
+    bool moved;                  /* it goes on in another process: never here */
     bool go;                     /* vCPU threads may enter run() */
     bool dying;                  /* threads return */
     unsigned in_run;             /* vCPU threads inside run() */

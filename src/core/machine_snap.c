@@ -118,6 +118,55 @@ int vr_machine_save_state(struct vr_machine *m, struct vr_snap *snap, vr_machine
     return machine_save(m, snap, false, ram, opaque, err);
 }
 
+/* What the guest asked for and nobody has carried out yet is in no stream. */
+static bool machine_has_request(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->lock);
+    bool has = m->pending.why != VR_REQ_NONE;
+    vr_mutex_unlock(&m->lock);
+    return has;
+}
+
+int vr_machine_hand_over(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn give,
+                         void *opaque, struct vr_error *err)
+{
+    vr_mutex_lock(&m->change);
+    enum vr_state state = vr_machine_state(m);
+    int r = 0;
+    if (state == VR_STATE_STOPPED || m->moved) {
+        r = vr_err(err, -EINVAL, "machine '%s' does not run", m->name);
+    } else {
+        vr_machine_halt(m);
+        vr_machine_quiesce(m);
+        if (machine_has_request(m)) {
+            r = vr_err(err, -EAGAIN, "machine '%s' is about to be reset, or to end", m->name);
+        }
+        r = r < 0 ? r : machine_put(m, snap, false, err);
+        r = r < 0 ? r : give(opaque, err);
+        vr_mutex_lock(&m->lock);
+        m->moved = r == 0;
+        vr_mutex_unlock(&m->lock);
+        if (r == 0 || r == -EINPROGRESS) {
+            vr_machine_set_state(m, VR_STATE_PAUSED);
+            if (state == VR_STATE_RUNNING) {
+                vr_machine_tell(m, &(struct vr_event){.name = "STOP"});
+            }
+        } else if (state == VR_STATE_RUNNING) {
+            vr_machine_go(m);
+        }
+    }
+    vr_mutex_unlock(&m->change);
+    return r;
+}
+
+bool vr_machine_moved(struct vr_machine *m)
+{
+    vr_mutex_lock(&m->lock);
+    bool moved = m->moved;
+    vr_mutex_unlock(&m->lock);
+    return moved;
+}
+
 static int machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole,
                        vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
 {

@@ -363,11 +363,11 @@ int vr_machine_resume(struct vr_machine *m)
     vr_assert(!run_own_thread(m));
     vr_mutex_lock(&m->change);
     enum vr_state state = vr_machine_state(m);
-    if (state == VR_STATE_PAUSED) {
+    if (state == VR_STATE_STOPPED || vr_machine_moved(m)) {
+        r = -EINVAL;
+    } else if (state == VR_STATE_PAUSED) {
         vr_machine_tell(m, &(struct vr_event){.name = "RESUME"});
         vr_machine_go(m);
-    } else if (state == VR_STATE_STOPPED) {
-        r = -EINVAL;
     }
     vr_mutex_unlock(&m->change);
     return r;

@@ -51,6 +51,7 @@ int vr_file_set_len(int fd, uint64_t len_bytes) VR_MUST;
 /* A lock on the whole file that lives as long as this opening of it: a shared one when @shared.
  * -EBUSY: somebody holds it. -ENOLCK: this file system has no locks. */
 int vr_file_lock(int fd, bool shared) VR_MUST;
+int vr_file_unlock(int fd) VR_MUST; /* fine where there is none */
 
 /* All of it or an error; short transfers and EINTR are dealt with. -EIO when the file ends early.
  */

@@ -184,6 +184,20 @@ int vr_blk_freeze(struct vr_blk *blk, const char *dir, struct vr_frozen **ret_fr
     return 0;
 }
 
+int vr_blk_can_hand_over(const struct vr_blk *blk, struct vr_error *err)
+{
+    return blk->ops->hold ? 0
+                          : vr_err(err, -ENOTSUP,
+                                   "disk %s: of format %s, which cannot be handed to another Vireo",
+                                   blk->path, blk->ops->name);
+}
+
+int vr_blk_hold(struct vr_blk *blk, bool hold, struct vr_error *err)
+{
+    int r = vr_blk_can_hand_over(blk, err);
+    return r < 0 ? r : blk->ops->hold(blk, hold, err);
+}
+
 void vr_blk_thaw(struct vr_blk *blk, uint32_t moment)
 {
     if (blk->ops->thaw && moment) {

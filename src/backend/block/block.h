@@ -60,6 +60,8 @@ struct vr_blk_ops {
     int (*freeze)(struct vr_blk *blk, struct vr_frozen *frozen, struct vr_error *err);
     void (*thaw)(struct vr_blk *blk, uint32_t moment);
     int (*file)(struct vr_blk *blk); /* vr_blk_file, or NULL */
+    /* What vr_blk_hold does; NULL: cannot be let go. */
+    int (*hold)(struct vr_blk *blk, bool hold, struct vr_error *err);
 };
 
 /* Embedded first in each backend's struct; read-only for users. */
@@ -80,6 +82,7 @@ struct vr_blk_opts {
     const char *path;
     const char *format; /* "raw": whatever it holds; NULL: refuse what looks like another format */
     bool read_only;
+    bool unheld; /* another Vireo may still have it locked: vr_blk_hold comes before any request */
 };
 
 /* Open the image @opts->path. Takes a lock (shared when read-only) that lives as long as the image
@@ -106,6 +109,12 @@ int vr_blk_freeze(struct vr_blk *blk, const char *dir, struct vr_frozen **ret_fr
                   struct vr_error *err) VR_MUST;
 /* Nobody reads it as it was at @moment (of the frozen disk) any more. Any thread. */
 void vr_blk_thaw(struct vr_blk *blk, uint32_t moment);
+/* Hand the image over to another Vireo: all that was written is on the medium, and the lock is let
+ * go (!@hold), or taken (back) for the requests that follow. Nothing is in flight. -EBUSY: somebody
+ * has it, or clones still read it; -ENOTSUP: not with this format; and host errors. */
+int vr_blk_hold(struct vr_blk *blk, bool hold, struct vr_error *err) VR_MUST;
+/* Can it be handed over? Says why not. */
+int vr_blk_can_hand_over(const struct vr_blk *blk, struct vr_error *err) VR_MUST;
 /* Waits for requests in flight, closes. NULL is fine. */
 void vr_blk_close(struct vr_blk *blk);
 /* Out of range, overflow or misaligned requests complete with -EINVAL, writes to a read-only image

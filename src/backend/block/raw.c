@@ -128,6 +128,23 @@ static void raw_thaw(struct vr_blk *blk, uint32_t moment)
     }
 }
 
+static int raw_lock(const struct raw_blk *raw, const char *path, bool read_only,
+                    struct vr_error *err);
+
+static int raw_hold(struct vr_blk *blk, bool hold, struct vr_error *err)
+{
+    struct raw_blk *raw = (struct raw_blk *)blk;
+    if (hold) {
+        return raw_lock(raw, blk->path, blk->read_only, err);
+    }
+    if (raw->past) {
+        return vr_err(err, -EBUSY, "disk %s: clones of this machine still read it", blk->path);
+    }
+    int r = blk->read_only ? 0 : vr_file_sync(raw->fd);
+    r = r < 0 ? r : vr_file_unlock(raw->fd);
+    return r < 0 ? vr_err(err, r, "disk %s: cannot let it go: %s", blk->path, strerror(-r)) : 0;
+}
+
 static void raw_close(struct vr_blk *blk)
 {
     struct raw_blk *raw = (struct raw_blk *)blk;
@@ -154,6 +171,7 @@ static const struct vr_blk_ops raw_ops = {
     .freeze = raw_freeze,
     .thaw = raw_thaw,
     .file = raw_file,
+    .hold = raw_hold,
 };
 
 /* Formats by the bytes they begin with. */
@@ -229,23 +247,33 @@ static int raw_open_error(int r, const char *path, bool read_only, struct vr_err
     }
 }
 
+static int raw_lock(const struct raw_blk *raw, const char *path, bool read_only,
+                    struct vr_error *err)
+{
+    int r = vr_file_lock(raw->fd, read_only);
+    if (r == -EBUSY) {
+        return vr_err(err, r, "disk %s: in use by another Vireo; stop that one, %s", path,
+                      read_only ? "or open it with ',ro' there too"
+                                : "or open it with ',ro' here and there");
+    }
+    /* Reading needs no lock to be safe for the image. */
+    if (r < 0 && !read_only) {
+        return vr_err(err, r,
+                      "disk %s: cannot be locked against a second writer: %s; add ',ro' or "
+                      "move it to a local file system",
+                      path, strerror(-r));
+    }
+    return 0;
+}
+
 /* Lock, then look at what was opened. */
 static int raw_check(struct raw_blk *raw, const struct vr_blk_opts *opts,
                      const struct vr_file_info *info, struct vr_error *err)
 {
     const char *path = opts->path;
-    int r = vr_file_lock(raw->fd, opts->read_only);
-    if (r == -EBUSY) {
-        return vr_err(err, r, "disk %s: in use by another Vireo; stop that one, %s", path,
-                      opts->read_only ? "or open it with ',ro' there too"
-                                      : "or open it with ',ro' here and there");
-    }
-    /* Reading needs no lock to be safe for the image. */
-    if (r < 0 && !opts->read_only) {
-        return vr_err(err, r,
-                      "disk %s: cannot be locked against a second writer: %s; add ',ro' or "
-                      "move it to a local file system",
-                      path, strerror(-r));
+    int r = opts->unheld ? 0 : raw_lock(raw, path, opts->read_only, err);
+    if (r < 0) {
+        return r;
     }
     if (info->size_bytes == 0) {
         return vr_err(err, -EINVAL, "disk %s: is empty; 'truncate -s 8G FILE' gives it a size",

@@ -149,6 +149,12 @@ int vr_file_readv_now(int fd, const struct iovec *iov, unsigned count, uint64_t 
     return (size_t)got == len ? 0 : -EAGAIN;
 }
 
+int vr_file_unlock(int fd)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
 bool vr_file_can_discard(int fd, const struct vr_file_info *info)
 {
     if (info->kind == VR_FILE_REGULAR) {

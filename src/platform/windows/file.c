@@ -124,6 +124,15 @@ int vr_file_lock(int fd, bool shared)
     return r == -ENOTSUP || r == -EINVAL ? -ENOLCK : r;
 }
 
+int vr_file_unlock(int fd)
+{
+    OVERLAPPED at = file_at(FILE_LOCK_AT);
+    if (UnlockFileEx(vr_win_handle(fd), 0, 1, 0, &at) || GetLastError() == ERROR_NOT_LOCKED) {
+        return 0;
+    }
+    return vr_win_errno(GetLastError());
+}
+
 /* One of ReadFile and WriteFile, which differ in a const. */
 static BOOL file_call(HANDLE file, bool write, void *buf, DWORD len, DWORD *ret_got, OVERLAPPED *at)
 {

@@ -1,0 +1,164 @@
+/* `vireo migrate`: ask a machine to move, and watch it. */
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "control/client.h"
+#include "vireo/host_fault.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { MIGRATE_LOOK_MS = 200 };
+
+struct migrate {
+    struct cli *cli;
+    struct vr_client *client;
+    bool progress; /* is on the terminal's last line */
+    atomic_int signum;
+    bool called_off;
+};
+
+static void migrate_on_signal(void *opaque, int signum)
+{
+    struct migrate *mg = opaque;
+    if (atomic_exchange(&mg->signum, signum)) {
+        vireo_endsig_die(signum); /* the second time: the machine does as it likes */
+    }
+}
+
+static json_int_t ram_int(const json_t *info, const char *key)
+{
+    return cli_json_int(json_object_get(info, "ram"), key);
+}
+
+static void migrate_show(struct migrate *mg, const json_t *info)
+{
+    json_int_t total = ram_int(info, "total"), left = ram_int(info, "remaining");
+    json_int_t throttle = cli_json_int(info, "cpu-throttle-percentage");
+    double mbps = json_number_value(json_object_get(json_object_get(info, "ram"), "mbps"));
+    const json_t *expected = json_object_get(info, "expected-downtime");
+    char until[40] = "", slow[40] = "";
+    if (mg->cli->quiet || mg->cli->json || !isatty(STDERR_FILENO) || total == 0) {
+        return;
+    }
+    if (expected) {
+        snprintf(until, sizeof(until), ", downtime now %lld ms",
+                 (long long)json_integer_value(expected));
+    }
+    if (throttle) {
+        snprintf(slow, sizeof(slow), ", guest slowed by %lld %%", (long long)throttle);
+    }
+    fprintf(stderr, "\r%s: %3lld %%, %.0f MB/s, %lld MiB left%s%s\033[K",
+            cli_json_str(info, "status"), (long long)(100 - left * 100 / total), mbps / 8,
+            (long long)(left >> 20), until, slow);
+    mg->progress = true;
+}
+
+/* Until the machine says how it went. */
+static int migrate_watch(struct migrate *mg, json_t **ret_info, struct vr_error *err)
+{
+    for (;;) {
+        json_t *info = NULL, *event = NULL;
+        int r = vr_client_ask(mg->client, "query-migrate", NULL, VR_CLIENT_MS, &info, err);
+        if (r < 0) {
+            return r;
+        }
+        const char *status = cli_json_str(info, "status");
+        if (strcmp(status, "completed") == 0 || strcmp(status, "failed") == 0 ||
+            strcmp(status, "cancelled") == 0) {
+            *ret_info = info;
+            return 0;
+        }
+        migrate_show(mg, info);
+        json_decref(info);
+        if (atomic_load(&mg->signum) && !mg->called_off) {
+            mg->called_off = true;
+            r = vr_client_ask(mg->client, "migrate_cancel", NULL, VR_CLIENT_MS, NULL, err);
+            if (r < 0) {
+                return r;
+            }
+        }
+        r = vr_client_event(mg->client, MIGRATE_LOOK_MS, &event, err); /* any: look again */
+        json_decref(event);
+        if (r < 0 && r != -ETIMEDOUT) {
+            return r;
+        }
+    }
+}
+
+static void migrate_text(const json_t *info)
+{
+    printf("moved in %lld ms, stood still for %lld ms; %lld MiB sent in %lld rounds\n",
+           (long long)cli_json_int(info, "total-time"), (long long)cli_json_int(info, "downtime"),
+           (long long)(ram_int(info, "transferred") >> 20),
+           (long long)ram_int(info, "dirty-sync-count"));
+}
+
+static int migrate_set(struct migrate *mg, struct vr_error *err)
+{
+    json_t *args = json_object();
+    if (mg->cli->downtime_ms) {
+        json_object_set_new(args, "downtime-limit", json_integer(mg->cli->downtime_ms));
+    }
+    if (mg->cli->bandwidth) {
+        json_object_set_new(args, "max-bandwidth", json_integer((json_int_t)mg->cli->bandwidth));
+    }
+    if (json_object_size(args) == 0) {
+        json_decref(args);
+        return 0;
+    }
+    return vr_client_ask(mg->client, "migrate-set-parameters", args, VR_CLIENT_MS, NULL, err);
+}
+
+static int migrate_ended(struct migrate *mg, json_t *info)
+{
+    const char *status = cli_json_str(info, "status");
+    int code = CLI_OK;
+    if (strcmp(status, "completed") == 0) {
+        /* It would end by itself, a little later. */
+        (void)!vr_client_ask(mg->client, "quit", NULL, VR_CLIENT_MS, NULL, NULL);
+        return cli_json_print(mg->cli, info, migrate_text);
+    }
+    if (strcmp(status, "cancelled") == 0) {
+        cli_say("%s: the migration was called off; the machine goes on", mg->cli->args[0]);
+        code = CLI_IO;
+    } else {
+        cli_say("%s: %s%s", mg->cli->args[0], cli_json_str(info, "error-desc"),
+                json_is_true(json_object_get(info, "x-vireo-unknown"))
+                    ? ""
+                    : "; the machine goes on here");
+        code = CLI_IO;
+    }
+    if (mg->cli->json) {
+        (void)cli_json_print(mg->cli, json_incref(info), migrate_text);
+    }
+    json_decref(info);
+    return code;
+}
+
+int cli_migrate(struct cli *cli)
+{
+    struct migrate mg = {.cli = cli};
+    struct vr_error err = {0};
+    struct vireo_endsig *sig = NULL;
+    json_t *info = NULL;
+    int r = vr_client_open(cli->args[0], VR_CLIENT_MS, &mg.client, &err);
+    r = r < 0 ? r : migrate_set(&mg, &err);
+    r = r < 0 ? r : vireo_endsig_start(migrate_on_signal, &mg, &sig, &err);
+    r = r < 0 ? r
+              : vr_client_ask(mg.client, "migrate",
+                              json_pack("{s:s, s:b}", "uri", cli->args[1], "x-vireo-end", true),
+                              VR_CLIENT_MS, NULL, &err);
+    r = r < 0 ? r : migrate_watch(&mg, &info, &err);
+    if (mg.progress) {
+        fprintf(stderr, "\r\033[K");
+    }
+    int code = r < 0 ? cli_fail(&err) : migrate_ended(&mg, info);
+    vireo_endsig_stop(sig);
+    vr_client_close(mg.client);
+    return code;
+}

@@ -1,0 +1,146 @@
+/* The target of a live migration: a configuration comes, then memory, then the rest; then it runs.
+ * See migrate.c for who has the machine when. */
+#include "base/alloc.h"
+#include "base/bits.h"
+#include "control/migrate_rx.h"
+#include "control/vm_priv.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { IN_QUIET_MS = 60000, IN_ANSWER_MS = 10000 };
+
+struct in_making {
+    const struct vireo_config *changes;
+    struct vireo_vm *vm;
+};
+
+/* The lines of @text whose option @changes does not have a line for, then those of @changes. */
+static int in_merge(const char *text, size_t len, const struct vireo_config *changes,
+                    char **ret_text, struct vr_error *err)
+{
+    char *more = NULL;
+    int r = vireo_config_save(changes, &more, err);
+    char *all = r == 0 ? vr_zalloc(len + strlen(more) + 1) : NULL;
+    if (!all) {
+        vireo_config_text_free(more);
+        return r < 0 ? r : vr_err(err, -ENOMEM, "no memory for a configuration");
+    }
+    size_t at = 0;
+    for (const char *p = text, *end = text + len, *next; p < end; p = next) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p)), *name = p + (*p == '?');
+        next = nl ? nl + 1 : end;
+        char key[64] = "";
+        const char *eq = memchr(name, '=', (size_t)(next - name));
+        if (eq && (size_t)(eq - name) < sizeof(key)) {
+            memcpy(key, name, (size_t)(eq - name));
+        }
+        if (!*key || !vr_config_given(changes, key)) {
+            memcpy(all + at, p, (size_t)(next - p));
+            at += (size_t)(next - p);
+        }
+    }
+    for (char *p = strchr(more, '\n'); p && *++p;) {
+        char *nl = strchr(p, '\n');
+        if (*p != '?') {
+            memcpy(all + at, p, (size_t)(nl + 1 - p));
+            at += (size_t)(nl + 1 - p);
+        }
+        p = nl;
+    }
+    vireo_config_text_free(more);
+    *ret_text = all;
+    return 0;
+}
+
+static int in_make(void *opaque, const char *config, size_t len, struct vr_machine **ret_machine,
+                   struct vr_error *err)
+{
+    struct in_making *in = opaque;
+    struct vireo_config *c = NULL;
+    char *text = NULL;
+    int r = memchr(config, 0, len) ? vr_err(err, -EPROTO, "its configuration is no text")
+                                   : in_merge(config, len, in->changes, &text, err);
+    r = r < 0 ? r : vireo_config_load(text, strlen(text), &c, err);
+    if (r == 0) {
+        vireo_config_on_log(c, in->changes->log_level, in->changes->log_fn,
+                            in->changes->log_opaque);
+        r = vr_vm_create_incoming(c, !vr_config_given(in->changes, "name"), &in->vm, err);
+    }
+    vireo_config_destroy(c);
+    free(text);
+    if (r == 0) {
+        *ret_machine = in->vm->machine;
+    }
+    return r;
+}
+
+static int in_frames(struct vr_mig_link *link, struct vr_mig_rx *rx, struct vr_error *err)
+{
+    int r = 0;
+    while (r == 0 && !rx->complete) {
+        struct vr_mig_frame f;
+        enum vr_mig_type answer;
+        uint64_t number = 0;
+        uint8_t raw[8];
+        r = vr_mig_recv(link, IN_QUIET_MS, &f, err);
+        r = r < 0 ? r : vr_mig_rx_frame(rx, &f, &answer, &number, err);
+        if (r == 0 && answer) {
+            vr_store_le64(raw, number);
+            r = vr_mig_send(link, answer, raw, answer == VR_MIG_ROUND_OK ? 8 : 0, NULL, 0,
+                            IN_ANSWER_MS, err);
+        }
+    }
+    return r;
+}
+
+/* From the moment that everything has arrived, the machine is ours: the source goes on only if we
+ * say that we failed, or hang up without having said that we run. */
+static int in_take(struct vr_mig_link *link, struct vr_mig_rx *rx, struct vireo_vm *vm,
+                   struct vr_error *err)
+{
+    int r = vr_mig_rx_load(rx, err);
+    r = r < 0 ? r : vr_virt_hold_disks(vm->virt, true, err);
+    if (r < 0) {
+        return r;
+    }
+    vm->incoming = false;
+    /* Should the source have died: so much the more. */
+    (void)!vr_mig_send(link, VR_MIG_RUNNING, NULL, 0, NULL, 0, IN_ANSWER_MS, NULL);
+    return 0;
+}
+
+int vireo_vm_receive(const struct vireo_config *changes, const char *uri,
+                     void (*listening)(void *opaque), void *opaque, struct vireo_vm **ret_vm,
+                     struct vr_error *err)
+{
+    struct in_making in = {.changes = changes};
+    struct vr_mig_link link = {.stream.fd = -1};
+    struct vr_mig_rx rx;
+    struct vr_error why = {0};
+    int fd, r = vr_mig_accept(uri, NULL, listening, opaque, &fd, err);
+    r = r < 0 ? r : vr_mig_link_init(&link, fd, NULL, err);
+    if (r < 0) {
+        return r;
+    }
+    vr_mig_rx_init(&rx, in_make, &in);
+    r = in_frames(&link, &rx, &why);
+    r = r < 0 ? r : in_take(&link, &rx, in.vm, &why);
+    if (r == 0) {
+        r = rx.runs ? vr_machine_resume(in.vm->machine) : 0;
+        vr_assert(r == 0);
+    } else {
+        (void)!vr_mig_send(&link, VR_MIG_FAILED, NULL, 0, why.msg, (uint32_t)strlen(why.msg), 1000,
+                           NULL);
+        vr_err(err, r, "no machine came to %s: %s", uri, why.msg);
+    }
+    vr_mig_rx_fini(&rx);
+    if (r < 0) {
+        vireo_vm_destroy(in.vm);
+        vr_mig_link_fini(&link);
+        return r;
+    }
+    vr_mig_link_fini(&link);
+    *ret_vm = in.vm;
+    return 0;
+}

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""Machines that move to another process: what goes with them, and that exactly one of two goes on, whatever fails.
+
+MOVES, KILLS and FLIPS set how often (make migrate-proof)."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import random
+import socket
+import struct
+import tempfile
+import threading
+import time
+
+import bare
+from command import LONG_S, read_until, refused, start, vireo
+from qmp import Qmp, Refused, socket_path
+from tap import Tap
+
+tap = Tap()
+folder = tempfile.TemporaryDirectory()
+tmp = pathlib.Path(folder.name)
+MIB = 24
+WRITER = bare.writer_program(MIB).write(tmp / "writer.elf")
+MOVES = int(os.environ.get("MOVES", "6"))
+KILLS = int(os.environ.get("KILLS", "6"))
+FLIPS = int(os.environ.get("FLIPS", "12"))
+SEED = int(os.environ.get("SEED", "1"))
+rng = random.Random(SEED)
+F_OFD_GETLK = 36
+
+
+class Side:
+    """One of two processes."""
+
+    def __init__(self, *args, says=None):
+        self.process = start("run", *args)
+        if says:
+            read_until(self.process.stdout.fileno(), says)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def answers(self):
+        """It runs, and memory holds what the guest wrote."""
+        self.process.stdin.write(b"?")
+        self.process.stdin.flush()
+        return os.read(self.process.stdout.fileno(), 1) == b"+"
+
+
+def source(*args, name="box"):
+    return Side("-q", "--firmware", "none", "--name", name, "-m", "64M", *args, WRITER, says=b"ready\n")
+
+
+@contextlib.contextmanager
+def target(uri=None, *args, name="box2"):
+    """A process that waits for a machine: (side, address)."""
+    uri = uri or f"unix:{tmp}/to.sock"
+    with Side("--name", name, "--incoming", uri, *args) as side:
+        read_until(side.process.stderr.fileno(), b"may come to")
+        yield side, uri
+
+
+def migrate(name, uri, *args):
+    return vireo("migrate", name, uri, *args)
+
+
+def wait_status(qmp, *statuses):
+    deadline = time.monotonic() + LONG_S
+    while (info := qmp.ask("query-migrate"))["status"] not in statuses:
+        assert time.monotonic() < deadline, info
+        os.sched_yield()
+    return info
+
+
+def locked(path):
+    """Has somebody locked it for writing?"""
+    with open(path, "rb") as f:
+        ask = struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0)
+        return struct.unpack("hhqqi4x", fcntl.fcntl(f, F_OFD_GETLK, ask))[0] != fcntl.F_UNLCK
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+with tap.test(f"{MOVES} moves by unix and tcp, between engines: memory is whole, the source ends, the disk goes along"):
+    disk = tmp / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    with contextlib.ExitStack() as sides:
+        here = sides.enter_context(source("--disk", disk, name="box0"))
+        downtimes = []
+        for i in range(MOVES):
+            uri = f"tcp:127.0.0.1:{free_port()}" if i % 2 else None
+            engine = ["--engine", "interp"] if i % 3 == 1 else ["--engine", "auto"]
+            there, uri = sides.enter_context(target(uri, *engine, name=f"box{i + 1}"))
+            code, out, err = migrate(f"box{i}", uri)
+            assert code == 0 and "stood still for" in out, (code, out, err)
+            downtimes.append(int(out.split("stood still for ")[1].split()[0]))
+            assert there.answers(), "memory does not hold what the guest wrote"
+            assert here.process.wait(LONG_S) == 0
+            assert locked(disk)
+            with Qmp(socket_path(f"box{i + 1}")) as qmp:
+                assert qmp.ask("query-status")["status"] == "running"
+            here = there
+        print(f"# downtimes, ms: {downtimes}")
+        here.process.stdin.write(b"q")
+        here.process.stdin.flush()
+        assert here.process.wait(LONG_S) == 0
+
+with tap.test("the control socket: parameters, events, progress, states; a paused machine stays paused"):
+    with source() as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
+        assert qmp.ask("query-migrate") == {"status": "none"}
+        qmp.ask("migrate-set-parameters", max_bandwidth=1 << 30, downtime_limit=200)
+        assert qmp.ask("query-migrate-parameters")["downtime-limit"] == 200
+        for bad in ({"downtime_limit": 0}, {"max_cpu_throttle": 100}, {"max_bandwidth": -1}):
+            try:
+                qmp.ask("migrate-set-parameters", **bad)
+                raise AssertionError(f"{bad} was taken")
+            except Refused:
+                pass
+        qmp.ask("stop")
+        qmp.ask("migrate", uri=uri)
+        info = wait_status(qmp, "completed")
+        assert info["ram"]["normal"] >= MIB * 256 and info["ram"]["total"] == 64 << 20, info
+        assert [e["data"]["status"] for e in qmp.events if e["event"] == "MIGRATION"] in (
+            ["setup", "active", "device", "completed"], ["setup", "active", "device"]), qmp.events
+        assert qmp.ask("query-status") == {"running": False, "status": "postmigrate"}
+        for gone in ("cont",):
+            try:
+                qmp.ask(gone)
+                raise AssertionError("it ran twice")
+            except Refused as no:
+                assert "goes on elsewhere" in no.desc, no
+        with Qmp(socket_path("box2")) as other:
+            assert other.ask("query-status") == {"running": False, "status": "paused"}
+            other.ask("cont")
+            assert there.answers()
+        qmp.ask("quit")
+        assert here.process.wait(LONG_S) == 0
+
+with tap.test("what cannot be: nobody there, no such address, another machine, a name that is taken; the guest goes on"):
+    with source() as here:
+        refused(5, "migrate", "box", f"unix:{tmp}/nobody", says=["cannot connect", "goes on here"])
+        refused(5, "migrate", "box", "tcp:127.0.0.1:1", says=["cannot connect", "goes on here"])
+        for bad in ("somewhere", "tcp:4444", "tcp::4444", "tcp:::1:4444", "unix:"):
+            code, out, err = migrate("box", bad)
+            assert code != 0 and out == "" and err.count("\n") == 1, (bad, code, out, err)
+        refused(2, "run", "--incoming", "somewhere", says="unix:PATH or tcp:HOST:PORT")
+        for change, says in ((["-m", "128M"], "memory is not that"), (["-c", "2"], "CPUs"),
+                             (["--kernel", tmp / "none"], "none"), (["--control", f"unix:{tmp}/no/x"], "no/x")):
+            with target(None, *change) as (there, uri):
+                code, out, err = migrate("box", uri)
+                assert code == 5 and says in err and "goes on here" in err, (change, code, out, err)
+                assert there.process.wait(LONG_S) != 0
+        assert here.answers()
+
+with tap.test("it is called off while memory is copied, twice; one at a time"):
+    with source() as here, Qmp(socket_path("box")) as qmp:
+        qmp.ask("migrate-set-parameters", max_bandwidth=4 << 20)
+        for _ in range(2):
+            with target() as (there, uri):
+                qmp.ask("migrate", uri=uri)
+                wait_status(qmp, "active")
+                try:
+                    qmp.ask("migrate", uri=uri)
+                    raise AssertionError("two at a time")
+                except Refused as no:
+                    assert "already" in no.desc
+                qmp.ask("migrate_cancel")
+                wait_status(qmp, "cancelled")
+                assert there.process.wait(LONG_S) != 0
+                assert b"gave up: called off" in there.process.stderr.read()
+        assert here.answers()
+        with target() as (there, uri):
+            qmp.ask("migrate-set-parameters", max_bandwidth=0)
+            qmp.ask("migrate", uri=uri)
+            wait_status(qmp, "completed")
+            assert there.answers()
+
+with tap.test("a guest that writes faster than can be copied is slowed down, then given up, with figures"):
+    with source() as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
+        qmp.ask("migrate-set-parameters", downtime_limit=1, max_bandwidth=100 << 20, cpu_throttle_initial=60,
+                cpu_throttle_increment=39)
+        qmp.ask("migrate", uri=uri)
+        seen = 0
+        while (info := qmp.ask("query-migrate"))["status"] in ("setup", "active"):
+            seen = max(seen, info.get("cpu-throttle-percentage", 0))
+        assert seen == 99, seen
+        assert info["status"] == "failed" and "slowed down by 99 %" in info["error-desc"], info
+        assert here.answers()
+
+
+class Proxy:
+    """Between the two: changes one byte, or hangs up, at a place of either direction."""
+
+    def __init__(self, path, to, back, at, flip):
+        self.path, self.to, self.back, self.at, self.flip, self.done = path, to, back, at, flip, False
+        self.listener = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self.listener.bind(str(path))
+        self.listener.listen(1)
+        self.threads = [threading.Thread(target=self.run)]
+        self.threads[0].start()
+
+    def run(self):
+        one, _ = self.listener.accept()
+        other = socket.socket(socket.AF_UNIX)
+        other.connect(str(self.to))
+        back = threading.Thread(target=self.pump, args=(other, one, self.back))
+        back.start()
+        self.pump(one, other, not self.back)
+        back.join()
+        one.close()
+        other.close()
+        self.listener.close()
+
+    def pump(self, a, b, mine):
+        count = 0
+        with contextlib.suppress(OSError):
+            while data := a.recv(1 << 16):
+                if mine and not self.done and count + len(data) > self.at:
+                    self.done = True
+                    if self.flip is None:
+                        b.sendall(data[:self.at - count])
+                        break
+                    data = bytearray(data)
+                    data[self.at - count] ^= self.flip
+                count += len(data)
+                b.sendall(data)
+        for s in (a, b):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+
+def one_of_two(here, there, what):
+    """Exactly one runs, and its memory is whole: "source" or "target"."""
+    with contextlib.suppress(Refused):
+        with Qmp(socket_path("box")) as qmp:
+            wait_status(qmp, "completed", "failed")
+            if qmp.ask("query-status")["status"] == "postmigrate":
+                assert there.answers(), what
+                return "target"
+    assert there.process.wait(LONG_S) != 0, what
+    assert here.answers(), what
+    return "source"
+
+
+with tap.test(f"{FLIPS} streams with a changed byte, or cut, in either direction: refused, and one of two goes on"):
+    went = {"source": 0, "target": 0}
+    changed = 0
+    for i in range(FLIPS):
+        back = i % 4 == 3
+        at = rng.randrange(60) if back else rng.choice([rng.randrange(2000), rng.randrange(MIB << 20)])
+        flip = None if i % 3 == 2 else 1 << rng.randrange(8)
+        with source() as here, target() as (there, uri):
+            proxy = Proxy(tmp / "proxy.sock", tmp / "to.sock", back, at, flip)
+            with Qmp(socket_path("box")) as qmp:
+                qmp.ask("migrate", uri=f"unix:{tmp}/proxy.sock")
+                who = one_of_two(here, there, (i, back, at, flip))
+            went[who] += 1
+            changed += proxy.done
+            # A changed "it runs" may be read as nobody's word: then the target runs, and the source says so.
+            assert not proxy.done or back or who == "source", (i, back, at, flip, who)
+        for t in proxy.threads:
+            t.join(LONG_S)
+    print(f"# {changed} changed; went on: {went}")
+
+with tap.test(f"{KILLS} times kill -9 of source, target and client at random moments: one goes on"):
+    went = {}
+    for i in range(KILLS):
+        victim = ("source", "target", "client")[i % 3]
+        disk.write_bytes(bytes(1 << 20))
+        with source("--disk", disk) as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
+            qmp.ask("migrate-set-parameters", max_bandwidth=rng.choice([0, 0, 200 << 20]))
+            client = start("migrate", "box", uri)
+            until = time.monotonic() + rng.random() * 0.5
+            while time.monotonic() < until:
+                os.sched_yield()
+            {"source": here.process, "target": there.process, "client": client}[victim].kill()
+            if victim == "source":
+                here.process.wait(LONG_S)
+                # It is the target's if all had arrived: then it answers; else the target gives up.
+                while there.process.poll() is None:
+                    try:
+                        with Qmp(socket_path("box2")) as other:
+                            if other.ask("query-status")["status"] == "running":
+                                break
+                    except (AssertionError, OSError):
+                        pass
+                who = "target" if there.process.poll() is None else "none: it died with its process"
+                assert who != "target" or there.answers()
+            elif victim == "target":
+                there.process.wait(LONG_S)
+                try:
+                    state = wait_status(qmp, "completed", "failed", "none")["status"]
+                    who = "none: it died with its process" if state == "completed" else "source"
+                except (AssertionError, OSError, Refused):
+                    who = "none: it died with its process"  # it had moved, and the source has ended
+                assert who != "source" or here.answers()
+            else:
+                who = None
+                while who is None:
+                    if there.process.poll() is not None:
+                        who = "source"
+                    try:
+                        with Qmp(socket_path("box2")) as other:
+                            who = "target" if other.ask("query-status")["status"] == "running" else None
+                    except (AssertionError, OSError):
+                        who = who or ("source" if qmp.ask("query-migrate")["status"] == "none" else None)
+                assert (there if who == "target" else here).answers()
+            client.kill()
+            client.communicate()
+            went[f"{victim}: {who}"] = went.get(f"{victim}: {who}", 0) + 1
+    print(f"# killed, and who went on: {went}")
+
+tap.finish()
