@@ -226,12 +226,14 @@ static int ends_each_disk(struct vr_virt *v, unsigned *left,
 {
     int r = 0;
     for (struct virt_end *end = v->ends; end && r == 0; end = end->next) {
-        if (end->kind == VR_VIRT_END_DISK && (*left)-- > 0) {
+        if (end->kind == VR_VIRT_END_DISK && *left > 0) {
+            (*left)--;
             r = fn(end->host.blk, opaque, err);
         }
     }
     for (unsigned i = 0; i < VR_VIRTIO_SCSI_UNITS && r == 0; i++) {
-        if (v->scsi_blk[i] && (*left)-- > 0) {
+        if (v->scsi_blk[i] && *left > 0) {
+            (*left)--;
             r = fn(v->scsi_blk[i], opaque, err);
         }
     }
@@ -288,9 +290,10 @@ int vr_virt_can_move(struct vr_virt *v, struct vr_error *err)
 {
     unsigned all = UINT_MAX;
     if (v->flash_vars) {
-        return vr_err(err, -ENOTSUP,
-                      "a machine with --flash-vars cannot be migrated: two processes would have its "
-                      "file");
+        return vr_err(
+            err, -ENOTSUP,
+            "a machine with --flash-vars cannot be migrated: two processes would have its "
+            "file");
     }
     vr_machine_hold_devs(v->machine);
     int r = ends_each_disk(v, &all, ends_may_move, NULL, err);

@@ -335,7 +335,8 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     if (!vm) {
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
-    vm->idle = how == VM_IDLE;
+    const bool idle = how == VM_IDLE;
+    vm->idle = idle;
     vm->incoming = how == VM_INCOMING;
     vm->any_name = any_name;
     vm->paused = c->paused;
