@@ -371,7 +371,7 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
         r = vr_jobs_create(vr_machine_loop(vm->machine), vm->events, &vm->jobs, err);
         r = r < 0 ? r : vr_hotplug_create(vm, &vm->hotplug, err);
     }
-    if (r == 0 && c->gdb && !idle) {
+    if (r == 0 && c->gdb && !vm->idle) {
         r = vr_gdb_create(vm, c->gdb, &vm->gdb, err);
     }
     if (r == 0 && sock.fd >= 0) {
