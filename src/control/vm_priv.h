@@ -8,6 +8,7 @@
 #include "control/rundir.h"
 #include "control/snapshot.h"
 #include "control/migrate.h"
+#include "control/snapshot.h"
 #include "control/vm.h"
 
 struct vm_listener {
