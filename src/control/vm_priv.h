@@ -5,9 +5,8 @@
 #include "board/virt_riscv.h"
 #include "control/events.h"
 #include "control/jobs.h"
-#include "control/rundir.h"
-#include "control/snapshot.h"
 #include "control/migrate.h"
+#include "control/rundir.h"
 #include "control/snapshot.h"
 #include "control/vm.h"
 
