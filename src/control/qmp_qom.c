@@ -68,7 +68,7 @@ static const char *qom_type(const struct vr_field *f)
     return f->type == VR_BOOL ? "bool" : f->type == VR_STR ? "string" : "int";
 }
 
-int vr_qmp_qom_list(struct vr_qmp_call *call, struct vr_error *err)
+static int qom_list(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_vm *vm = call->vm;
     const char *path = json_string_value(json_object_get(call->args, "path"));
@@ -116,7 +116,7 @@ static json_t *qom_value(const struct vr_dev *dev, const struct vr_field *f)
                               : json_integer(val > INT64_MAX ? INT64_MAX : (json_int_t)val);
 }
 
-int vr_qmp_qom_get(struct vr_qmp_call *call, struct vr_error *err)
+static int qom_get(struct vr_qmp_call *call, struct vr_error *err)
 {
     const char *path = json_string_value(json_object_get(call->args, "path"));
     const char *property = json_string_value(json_object_get(call->args, "property"));
@@ -134,4 +134,25 @@ int vr_qmp_qom_get(struct vr_qmp_call *call, struct vr_error *err)
         return vr_err(err, -EINVAL, "Property '%s.%.60s' not found", at.type, property);
     }
     return call->ret ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+}
+
+/* Devices may go while they are looked at, so they are held. */
+static int qom_held(struct vr_qmp_call *call,
+                    int (*run)(struct vr_qmp_call *call, struct vr_error *err),
+                    struct vr_error *err)
+{
+    vr_machine_hold_devs(call->vm->machine);
+    int r = run(call, err);
+    vr_machine_release_devs(call->vm->machine);
+    return r;
+}
+
+int vr_qmp_qom_list(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return qom_held(call, qom_list, err);
+}
+
+int vr_qmp_qom_get(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return qom_held(call, qom_get, err);
 }

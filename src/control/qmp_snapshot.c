@@ -49,6 +49,14 @@ static int snapshot_place(struct vr_qmp_call *call, bool make, struct snapshot_j
     return r < 0 ? r : vr_snapshot_path(name, tag, j->path, sizeof(j->path), err);
 }
 
+static bool snapshot_knows(struct vr_qmp_call *call, const char *id)
+{
+    vr_machine_hold_devs(call->vm->machine);
+    bool there = vr_machine_find_dev(call->vm->machine, id);
+    vr_machine_release_devs(call->vm->machine);
+    return there;
+}
+
 /* QEMU's clients name disks: those that there are. */
 static int snapshot_devices(struct vr_qmp_call *call, bool *ret_none, struct vr_error *err)
 {
@@ -56,11 +64,11 @@ static int snapshot_devices(struct vr_qmp_call *call, bool *ret_none, struct vr_
     const char *vmstate = snapshot_arg(call, "vmstate");
     for (size_t i = 0; i < json_array_size(devices); i++) {
         const char *id = json_string_value(json_array_get(devices, i));
-        if (!vr_machine_find_dev(call->vm->machine, id)) {
+        if (!snapshot_knows(call, id)) {
             return vr_err(err, -ENODEV, "No block device node '%.40s'", id);
         }
     }
-    if (vmstate && *vmstate && !vr_machine_find_dev(call->vm->machine, vmstate)) {
+    if (vmstate && *vmstate && !snapshot_knows(call, vmstate)) {
         return vr_err(err, -ENODEV, "No block device node '%.40s'", vmstate);
     }
     *ret_none = json_is_array(devices) && json_array_size(devices) == 0;

@@ -76,7 +76,8 @@ class Vm:
         """Wait for @what on the console (from index @after); returns the index behind it."""
         while (at := self.text.find(what, after)) < 0:
             if not self._read():
-                raise AssertionError(f"the guest ended before it said {what!r}:\n{self.text[-3000:]}\n{self.errors()}")
+                raise AssertionError(f"the guest ended ({self.process.poll()}) before it said {what!r}:\n"
+                                     f"{self.text[-3000:]}\n{self.errors()}")
         return at + len(what)
 
     def send(self, text):
