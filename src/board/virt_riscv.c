@@ -13,6 +13,7 @@
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/fs.h"
 #include "dev/virtio/input.h"
+#include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 #include "platform/random.h"
 #include "vireo/host_time.h"
@@ -538,6 +539,16 @@ int vr_virt_power_button(struct vr_virt *v, struct vr_error *err)
 struct vr_blk *vr_virt_scsi_disk(struct vr_virt *v, unsigned target)
 {
     return target < VR_VIRTIO_SCSI_UNITS ? v->scsi_blk[target] : NULL;
+}
+
+void vr_virt_announce(struct vr_virt *v)
+{
+    struct vr_dev *dev;
+    for (unsigned i = 0; (dev = vr_machine_dev(v->machine, i)); i++) {
+        if (strncmp(dev->cls->name, "virtio-net-", 11) == 0) {
+            (void)vr_virtio_net_announce(dev);
+        }
+    }
 }
 
 void vr_virt_fdt(struct vr_virt *v, const void **ret_blob, size_t *ret_len)

@@ -24,6 +24,7 @@ enum {
 };
 
 struct vr_blk;
+struct vr_frozen;
 
 struct vr_virt_disk {
     const char *path;
@@ -31,6 +32,8 @@ struct vr_virt_disk {
     bool force_raw;   /* take it as raw even if it looks like another format */
     bool scsi, cdrom; /* at the SCSI controller; there, as a drive (path NULL: without a disc) */
     const char *opts; /* options of the virtio-blk class; SCSI: "serial=..."; or NULL */
+    const struct vr_frozen *under; /* a clone's: this, and what it writes in a nameless file, */
+    const char *dir;               /* in this folder (vr_blk_open_overlay); NULL: @path */
 };
 
 struct vr_virt_net {
@@ -175,6 +178,8 @@ int vr_virt_cdrom_change(struct vr_virt *virt, unsigned target, const char *path
                          struct vr_error *err) VR_MUST;
 /* Press the power button. -ENODEV: the machine has none, or the guest does not listen. */
 int vr_virt_power_button(struct vr_virt *virt, struct vr_error *err) VR_MUST;
+/* Ask the guest to announce its network addresses, where its driver can: it has moved. */
+void vr_virt_announce(struct vr_virt *virt);
 /* The guest goes on from a state from which it, or another, may have gone on before (a fork, a
  * snapshot that was restored; not a migration): give it a new generation ID, at which it makes its
  * random numbers anew. Once the state was loaded, before it runs. */

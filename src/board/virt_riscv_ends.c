@@ -38,16 +38,25 @@ static int end_open_share(struct vr_virt *v, const struct vr_virt_share *share,
     return vr_fs_open_dir(&dir, vr_machine_loop(v->machine), ret_fs, err);
 }
 
+int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr_blk **ret_blk,
+                   struct vr_error *err)
+{
+    const struct vr_blk_opts blk = {.path = disk->path,
+                                    .read_only = disk->read_only,
+                                    .unheld = v->disks_unheld,
+                                    .format = disk->force_raw ? "raw" : NULL};
+    struct vr_loop *loop = vr_machine_loop(v->machine);
+    return disk->under ? vr_blk_open_overlay(disk->path, disk->under, disk->dir, disk->read_only,
+                                             loop, ret_blk, err)
+                       : vr_blk_open(&blk, loop, ret_blk, err);
+}
+
 static int end_open(struct vr_virt *v, const struct vr_virt_end *o, struct virt_end *end,
                     struct vr_error *err)
 {
-    const struct vr_blk_opts blk = {.path = o->disk.path,
-                                    .read_only = o->disk.read_only,
-                                    .unheld = v->disks_unheld,
-                                    .format = o->disk.force_raw ? "raw" : NULL};
     switch (o->kind) {
     case VR_VIRT_END_DISK:
-        return vr_blk_open(&blk, vr_machine_loop(v->machine), &end->host.blk, err);
+        return virt_open_disk(v, &o->disk, &end->host.blk, err);
     case VR_VIRT_END_NET:
         return end_open_net(v, o->net, &end->host.net, err);
     case VR_VIRT_END_SHARE:

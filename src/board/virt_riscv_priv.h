@@ -150,6 +150,9 @@ void virt_end_use(struct vr_virt *v, struct virt_end *end, const char *id); /* "
 void virt_end_leave(struct vr_virt *v,
                     struct virt_end *end); /* its device has gone; NULL is fine */
 struct virt_end *virt_end_find(struct vr_virt *v, const char *name);
+/* Open what @disk says, at the machine's loop (virt_riscv_ends.c). */
+int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr_blk **ret_blk,
+                   struct vr_error *err) VR_MUST;
 /* Places (virt_riscv_pci.c). Create a device and hand it to the machine; */
 int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
              struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;

@@ -15,12 +15,8 @@ static void scsi_close(void *blk)
 static int scsi_open(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr_blk **ret_blk,
                      struct vr_error *err)
 {
-    struct vr_blk_opts o = {.path = disk->path,
-                            .read_only = disk->read_only,
-                            .unheld = v->disks_unheld,
-                            .format = disk->force_raw ? "raw" : NULL};
     *ret_blk = NULL;
-    return disk->path ? vr_blk_open(&o, vr_machine_loop(v->machine), ret_blk, err) : 0;
+    return disk->path ? virt_open_disk(v, disk, ret_blk, err) : 0;
 }
 
 static int scsi_plug(struct vr_virt *v, const struct vr_virt_disk *disk, unsigned target,

@@ -46,9 +46,10 @@ struct cli {
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
     bool follow, prometheus, wait, address;
-    unsigned console, timeout_s, downtime_ms;
+    unsigned console, timeout_s, downtime_ms, count;
     uint64_t bandwidth;
     bool no_disks;
+    char *prefix, *overlays, *publish;
     char *dump_dtb, *root, *way, *incoming;
     char *to, *compress, *parent;
     const char *args[CLI_ARGS];
@@ -118,6 +119,7 @@ int cli_stats(struct cli *cli);
 /* What there are statistics of, for completion; NULL past the end. */
 const char *cli_stats_word(unsigned i);
 int cli_events(struct cli *cli);
+int cli_fork(struct cli *cli);
 int cli_qmp(struct cli *cli);
 int cli_gdb(struct cli *cli);
 int cli_set(struct cli *cli);

@@ -169,6 +169,40 @@ static const struct vr_opt console_opts[] = {
     VR_OPT_END,
 };
 
+static const struct vr_opt fork_opts[] = {
+    {.name = "count",
+     .letter = 'n',
+     .kind = VR_OPT_NUMBER,
+     .value = "COUNT",
+     .min = 1,
+     .max = 1000,
+     CLI_GROUP,
+     CLI_AT(count),
+     .help = "how many clones to make, all of one moment"},
+    {.name = "name",
+     .kind = VR_OPT_TEXT,
+     .value = "NAME",
+     CLI_GROUP,
+     CLI_AT(prefix),
+     .help = "the clone's name; of several, what their names begin with (otherwise NAME-)"},
+    {.name = "overlays",
+     .kind = VR_OPT_FILE,
+     .value = "DIR",
+     CLI_GROUP,
+     CLI_AT(overlays),
+     .help = "the folder for what clones write to disks, and for what the machine overwrites "
+             "($TMPDIR, otherwise /var/tmp): nameless files that go with the machines"},
+    {.name = "publish",
+     .letter = 'p',
+     .kind = VR_OPT_TEXT,
+     .value = "[ADDR:]HOST:GUEST[/udp]",
+     CLI_GROUP,
+     CLI_AT(publish),
+     .help = "forward a port of the host to the clone; those of the machine stay its own"},
+    CLI_JSON("as JSON, for programs"),
+    CLI_HELP,
+    VR_OPT_END,
+};
 static const struct vr_opt gdb_opts[] = {
     {.name = "address",
      .kind = VR_OPT_FLAG,
@@ -420,6 +454,18 @@ const struct cli_verb cli_verbs[] = {
               "byte; merge SNAP: one file of a chain of --parent; delete SNAP...\n"
               "SNAP is a file, or MACHINE/TAG in the user's folder of snapshots; where the machine "
               "is named, TAG."},
+    {.name = "fork",
+     .args = "[NAME]",
+     .max_args = 1,
+     .machines = true,
+     .opts = fork_opts,
+     .run = cli_fork,
+     .help = "clone a running machine, copy on write",
+     .about =
+         "Prints the clones' names. A clone begins as the machine is now, with a UUID, hardware "
+         "addresses and random numbers of its own, and shares memory and disks that neither of "
+         "them changes; what it writes to disks is gone when it ends. Its consoles lead nowhere "
+         "('vireo console' joins them); network connections that were open are reset."},
     {.name = "stats",
      .args = "[NAME] [machine|cpus|devices|disks|queues|jit]",
      .max_args = 2,

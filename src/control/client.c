@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "control/rundir.h"
 #include "control/vm.h"
+#include "platform/file.h"
 #include "platform/unixsock.h"
 #include "vireo/host_time.h"
 
@@ -12,19 +13,21 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CLIENT_LINE_MAX = 64 << 20, CLIENT_EVENTS = 4096 };
+enum { CLIENT_LINE_MAX = 64 << 20, CLIENT_EVENTS = 4096, CLIENT_FDS = 1500 };
 
 struct vr_client {
     char name[VR_RUNDIR_PATH_MAX];
     struct vr_stream stream;
     uint64_t pid;
-    json_t *events;    /* that came while an answer was waited for */
-    bool said_goodbye; /* a SHUTDOWN event came */
-    uint64_t id;       /* of the last command */
-    char *buf;         /* owned */
-    size_t len, cap;   /* of what came */
-    size_t line;       /* of the line that was taken out last; it goes with the next read */
-    size_t looked;     /* where there is no end of a line before */
+    json_t *events;      /* that came while an answer was waited for */
+    bool said_goodbye;   /* a SHUTDOWN event came */
+    uint64_t id;         /* of the last command */
+    char *buf;           /* owned */
+    size_t len, cap;     /* of what came */
+    size_t line;         /* of the line that was taken out last; it goes with the next read */
+    int fds[CLIENT_FDS]; /* that came and nobody took; owned */
+    unsigned fd_count;
+    size_t looked; /* where there is no end of a line before */
 };
 
 static int client_nobody(const char *name, struct vr_error *err)
@@ -146,7 +149,16 @@ static int client_fill(struct vr_client *c, int timeout_ms, struct vr_error *err
     if (!vr_stream_wait_readable(streams, 1, timeout_ms)) {
         return client_silent(c, err);
     }
-    ssize_t n = vr_stream_read(&c->stream, (uint8_t *)c->buf + c->len, c->cap - c->len);
+    int fds[VR_UNIX_FDS];
+    unsigned count;
+    ssize_t n = vr_unix_recv(c->stream.fd, c->buf + c->len, c->cap - c->len, fds, &count);
+    for (unsigned i = 0; i < count; i++) {
+        if (c->fd_count < CLIENT_FDS) {
+            c->fds[c->fd_count++] = fds[i];
+        } else {
+            vr_file_close(fds[i]);
+        }
+    }
     if (n == -EAGAIN) {
         return 0;
     }
@@ -260,6 +272,15 @@ int vr_client_ask(struct vr_client *c, const char *command, json_t *args, int ti
     return r;
 }
 
+unsigned vr_client_take_fds(struct vr_client *c, int *ret_fds, unsigned max)
+{
+    unsigned count = c->fd_count < max ? c->fd_count : max;
+    memcpy(ret_fds, c->fds, count * sizeof(*ret_fds));
+    c->fd_count -= count;
+    memmove(c->fds, c->fds + count, c->fd_count * sizeof(*c->fds));
+    return count;
+}
+
 int vr_client_event(struct vr_client *c, int timeout_ms, json_t **ret_event, struct vr_error *err)
 {
     json_t *json = json_incref(json_array_get(c->events, 0));
@@ -329,6 +350,9 @@ void vr_client_close(struct vr_client *c)
 {
     if (c) {
         vr_stream_close(&c->stream);
+        while (c->fd_count) {
+            vr_file_close(c->fds[--c->fd_count]);
+        }
         json_decref(c->events);
         free(c->buf);
         free(c);

@@ -23,6 +23,8 @@ const char *vr_client_name(const struct vr_client *client);
  * @timeout_ms; -EPIPE: it has gone. */
 int vr_client_ask(struct vr_client *client, const char *command, json_t *args, int timeout_ms,
                   json_t **ret_json, struct vr_error *err) VR_MUST;
+/* Descriptors that came with answers, at most @max; the caller's. Returns how many. */
+unsigned vr_client_take_fds(struct vr_client *client, int *ret_fds, unsigned max);
 /* The next event, which may have come during an ask; the caller's. -EPIPE: the machine has gone;
  * -ETIMEDOUT. */
 int vr_client_event(struct vr_client *client, int timeout_ms, json_t **ret_event,

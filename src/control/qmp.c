@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "control/qmp_frame.h"
 #include "control/vm_priv.h"
+#include "platform/file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -94,6 +95,16 @@ static void qmp_reply_error(struct vr_qmp_session *s, const json_t *message, int
     qmp_reply(s, message, reply);
 }
 
+static void qmp_drop_fds(struct vr_qmp_call *call)
+{
+    for (unsigned i = 0; i < call->fd_count; i++) {
+        vr_file_close(call->fds[i]);
+    }
+    free(call->fds);
+    call->fds = NULL;
+    call->fd_count = 0;
+}
+
 static void qmp_reply_result(struct vr_qmp_session *s, const json_t *message,
                              struct vr_qmp_call *call, int result, const struct vr_error *err)
 {
@@ -103,6 +114,12 @@ static void qmp_reply_result(struct vr_qmp_session *s, const json_t *message,
         return;
     }
     json_t *ret = call->ret ? call->ret : json_object();
+    if (call->fd_count && s->io.send_fds) {
+        s->io.send_fds(s->io.opaque, call->fds, call->fd_count);
+        call->fds = NULL;
+        call->fd_count = 0;
+    }
+    qmp_drop_fds(call);
     qmp_reply(s, message, json_pack("{s:o}", "return", ret));
 }
 
@@ -142,6 +159,7 @@ static void qmp_slow_done(struct vr_job *job, int result)
     s->busy = false;
     if (closed) {
         json_decref(j->call.ret);
+        qmp_drop_fds(&j->call);
         qmp_free(s);
     } else {
         qmp_reply_result(s, j->message, &j->call, result, &j->err);

@@ -25,6 +25,8 @@ struct vr_qmp_call {
     const json_t *args; /* an object; fits the row's args */
     json_t *ret;        /* what it returns, given away; NULL: an empty object */
     struct vr_qmp_session *session;
+    int *fds; /* descriptors that go with the answer; given away, closed when they were sent */
+    unsigned fd_count;
 };
 
 enum {
@@ -84,6 +86,8 @@ void vr_qmp_destroy(struct vr_qmp *qmp);
 /* A session's other side. */
 struct vr_qmp_io {
     void (*send)(void *opaque, const char *text, size_t len);
+    /* Descriptors that go with what is sent next; taken over. NULL: cannot. */
+    void (*send_fds)(void *opaque, int *fds, unsigned count);
     void (*ready)(void *opaque);  /* a slow command is done; it may take input again */
     void (*broken)(void *opaque); /* no memory to go on with: close it, but not from here */
     /* After the answer that is sent next, the connection is the stream of bytes of @console. NULL:

@@ -2,6 +2,7 @@
  * qmp_query.c. */
 #include "control/qmp_commands.h"
 #include "base/bits.h"
+#include "control/fork.h"
 #include "control/gdb.h"
 #include "control/vm_priv.h"
 
@@ -52,6 +53,19 @@ static int qmp_console(struct vr_qmp_call *call, struct vr_error *err)
 static int qmp_system_powerdown(struct vr_qmp_call *call, struct vr_error *err)
 {
     return vireo_vm_shutdown(call->vm, err);
+}
+
+/* The process that asks makes the clones. */
+static int qmp_fork(struct vr_qmp_call *call, struct vr_error *err)
+{
+    struct vireo_fork *fork;
+    const char *dir = json_string_value(json_object_get(call->args, "overlays"));
+    int r = vireo_vm_fork(call->vm, dir, &fork, err);
+    if (r == 0) {
+        r = vr_fork_pack(fork, &call->ret, &call->fds, &call->fd_count, err);
+        vireo_fork_destroy(fork);
+    }
+    return r;
 }
 
 /* @value is what the guest shall be left with. */
@@ -220,6 +234,8 @@ const struct vr_qmp_command vr_qmp_commands[] = {
      "whoever has the console keeps it"},
     {"x-vireo-set", "log-level?:str", NULL, 0, qmp_set,
      "change what may be changed while it runs: log-level is error, warn, info or debug"},
+    {"x-vireo-fork", "overlays?:str", "x-vireo-Fork", VR_QMP_SLOW, qmp_fork,
+     "the machine as it is now, to make clones of (vireo fork): descriptors come with the answer"},
     {"x-vireo-gdb-start", "address?:str", "x-vireo-Gdb", VR_QMP_SLOW, qmp_gdb_start,
      "let a debugger connect, at \"auto\", \"unix:PATH\" or \"tcp:127.0.0.1:PORT\"; without an "
      "address: where one may already, else auto"},

@@ -74,6 +74,12 @@ const struct vr_qmp_type vr_qmp_types[] = {
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "
      "engine:str, cpus:int, memory-bytes:int, memory-used-bytes?:int, uptime-ns:int, "
      "created-ns:int, consoles:[x-vireo-Console]"},
+    {"x-vireo-ForkLayer", "some:bool, past:bool, moment:int"},
+    {"x-vireo-ForkDisk", "index:int, path:str, size:int, optimal:int, layers:[x-vireo-ForkLayer]"},
+    {"x-vireo-Fork",
+     "name:str, config:str, pause-ns:int, copied-bytes:int, state-bytes:int, places-offset:int, "
+     "ram-bytes:int, ram-chunk:int, ram-offset:int, ram-files:int, disks:[x-vireo-ForkDisk], "
+     "descriptors:int"},
     {"x-vireo-StatKind", .values = "total|now"},
     {"x-vireo-Stat", "group:str, id:str, name:str, kind:x-vireo-StatKind, value:int, help:str"},
     {"x-vireo-Timestamp", "seconds:int, microseconds:int"},

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "control/qmp.h"
 #include "control/vm_priv.h"
+#include "platform/file.h"
 #include "platform/stream.h"
 #include "vireo/host_time.h"
 
@@ -25,6 +26,14 @@ enum {
     SERVER_PATIENCE_MS = 200, /* before accepting again when the host has no descriptor left */
     SERVER_TYPE_MS = 5,       /* before a console is offered again what it did not take */
     SERVER_GOODBYE_MS = 300,  /* what the end waits for clients that do not read */
+};
+
+/* Descriptors that go with what is at @at of a client's output. */
+struct server_fds {
+    struct server_fds *next;
+    size_t at;
+    unsigned count, sent;
+    int *fds; /* owned */
 };
 
 struct server_client {
@@ -44,7 +53,8 @@ struct server_client {
     char in[SERVER_IN_LEN];
     char *out; /* from out_pos to out_len; owned */
     size_t out_pos, out_len, out_cap;
-    uint64_t tokens, token_ns; /* messages it may send now, and when that was so */
+    struct server_fds *fds, **last_fds; /* that go with parts of it, in order */
+    uint64_t tokens, token_ns;          /* messages it may send now, and when that was so */
 };
 
 struct vr_server {
@@ -65,11 +75,26 @@ static void client_serve_later(struct server_client *c);
 
 /* ---- A client's end ---- */
 
+static void client_drop_fds(struct server_client *c)
+{
+    struct server_fds *f = c->fds;
+    c->fds = f->next;
+    c->last_fds = c->fds ? c->last_fds : &c->fds;
+    for (unsigned i = 0; i < f->count; i++) {
+        vr_file_close(f->fds[i]);
+    }
+    free(f->fds);
+    free(f);
+}
+
 static void client_handle_closed(uv_handle_t *handle)
 {
     struct server_client *c = handle->data;
     if (--c->handles == 0) {
         vr_stream_close(&c->stream);
+        while (c->fds) {
+            client_drop_fds(c);
+        }
         free(c->out);
         free(c);
     }
@@ -102,6 +127,9 @@ static void client_send(void *opaque, const char *text, size_t len)
     if (c->out_pos) {
         memmove(c->out, c->out + c->out_pos, c->out_len - c->out_pos);
         c->out_len -= c->out_pos;
+        for (struct server_fds *f = c->fds; f; f = f->next) {
+            f->at -= c->out_pos;
+        }
         c->out_pos = 0;
     }
     if (len > VR_SERVER_OUT_MAX - c->out_len) {
@@ -125,6 +153,47 @@ static void client_send(void *opaque, const char *text, size_t len)
     c->out_len += len;
 }
 
+static void client_send_fds(void *opaque, int *fds, unsigned count)
+{
+    struct server_client *c = opaque;
+    struct server_fds *f = vr_zalloc(sizeof(*f));
+    if (!f) {
+        for (unsigned i = 0; i < count; i++) {
+            vr_file_close(fds[i]);
+        }
+        free(fds);
+        c->broken = true;
+        return;
+    }
+    *f = (struct server_fds){.at = c->out_len, .count = count, .fds = fds};
+    *c->last_fds = f;
+    c->last_fds = &f->next;
+}
+
+/* As much of its output as goes at once; more descriptors than one call takes go with a byte each
+ * time. */
+static ssize_t client_write(struct server_client *c)
+{
+    const uint8_t *out = (const uint8_t *)c->out + c->out_pos;
+    struct server_fds *f = c->fds;
+    if (!f) {
+        return vr_stream_write(&c->stream, out, c->out_len - c->out_pos);
+    }
+    if (c->out_pos < f->at) {
+        return vr_stream_write(&c->stream, out, f->at - c->out_pos);
+    }
+    unsigned count = f->count - f->sent < VR_UNIX_FDS ? f->count - f->sent : VR_UNIX_FDS;
+    ssize_t n = vr_unix_send(c->stream.fd, out, 1, f->fds + f->sent, count);
+    if (n > 0) {
+        f->sent += count;
+        f->at += (size_t)n;
+        if (f->sent == f->count) {
+            client_drop_fds(c);
+        }
+    }
+    return n;
+}
+
 static void client_broken(void *opaque)
 {
     struct server_client *c = opaque;
@@ -135,8 +204,7 @@ static void client_broken(void *opaque)
 static bool client_flush(struct server_client *c)
 {
     while (c->out_pos < c->out_len) {
-        ssize_t n = vr_stream_write(&c->stream, (const uint8_t *)c->out + c->out_pos,
-                                    c->out_len - c->out_pos);
+        ssize_t n = client_write(c);
         if (n < 0) {
             return n == -EAGAIN;
         }
@@ -346,6 +414,7 @@ static void server_welcome(struct vr_server *s, int fd)
     }
     uv_timer_init(vr_loop_uv(s->loop), &c->later);
     c->poll.data = c->later.data = c;
+    c->last_fds = &c->fds;
     c->handles = 2;
     c->server = s;
     c->stream = stream;
@@ -355,6 +424,7 @@ static void server_welcome(struct vr_server *s, int fd)
     s->clients = c;
     s->client_count++;
     const struct vr_qmp_io io = {.send = client_send,
+                                 .send_fds = client_send_fds,
                                  .ready = client_ready,
                                  .broken = client_broken,
                                  .become_console = client_become_console,

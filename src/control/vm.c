@@ -2,12 +2,14 @@
 #include "base/alloc.h"
 #include "board/catalog.h"
 #include "board/rootdir.h"
+#include "control/fork.h"
 #include "control/gdb.h"
 #include "control/host.h"
 #include "control/hotplug.h"
 #include "control/rundir.h"
 #include "control/server.h"
 #include "control/vm_priv.h"
+#include "platform/file.h"
 #include "platform/random.h"
 #include "platform/stream.h"
 #include "vireo/host_time.h"
@@ -264,6 +266,9 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c,
         o.port[i] = vm_chr_opts(vm, c->port[i]);
         o.port_name[i] = c->port_name[i];
     }
+    if (vm->fork) {
+        vr_fork_options(vm->fork, vm->fork_dir, &o);
+    }
     r = r < 0 ? r : vr_virt_create(&o, &vm->virt, err);
     free(kernel);
     free(append);
@@ -328,8 +333,14 @@ static void vm_note_console(struct vireo_vm *vm, unsigned i, const char *spec)
 
 enum vm_how { VM_PLAIN, VM_IDLE, VM_INCOMING };
 
+/* What a clone is made of; NULL: it is none. */
+struct vm_clone {
+    const struct vireo_fork *fork;
+    const char *dir;
+};
+
 static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_name,
-                     struct vireo_vm **ret_vm, struct vr_error *err)
+                     const struct vm_clone *clone, struct vireo_vm **ret_vm, struct vr_error *err)
 {
     struct vireo_vm *vm = vr_zalloc(sizeof(*vm));
     if (!vm) {
@@ -339,6 +350,9 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     vm->idle = idle;
     vm->incoming = how == VM_INCOMING;
     vm->any_name = any_name;
+    vm->lease = -1;
+    vm->fork = clone ? clone->fork : NULL;
+    vm->fork_dir = clone ? clone->dir : NULL;
     vm->paused = c->paused;
     vm->cpus = c->cpus;
     vm->disk_count = c->disk_count;
@@ -392,6 +406,8 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
                ": it may end us when the guest uses them",
                vm->memory_bytes >> 20, host_bytes >> 20);
     }
+    vm->fork = NULL;
+    vm->fork_dir = NULL;
     *ret_vm = vm;
     return 0;
 }
@@ -399,19 +415,26 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
 int vireo_vm_create(const struct vireo_config *config, struct vireo_vm **ret_vm,
                     struct vr_error *err)
 {
-    return vm_create(config, VM_PLAIN, false, ret_vm, err);
+    return vm_create(config, VM_PLAIN, false, NULL, ret_vm, err);
+}
+
+int vr_vm_create_clone(const struct vireo_config *config, const struct vireo_fork *fork,
+                       const char *dir, struct vireo_vm **ret_vm, struct vr_error *err)
+{
+    const struct vm_clone clone = {.fork = fork, .dir = dir};
+    return vm_create(config, VM_PLAIN, false, &clone, ret_vm, err);
 }
 
 int vr_vm_create_idle(const struct vireo_config *config, struct vireo_vm **ret_vm,
                       struct vr_error *err)
 {
-    return vm_create(config, VM_IDLE, false, ret_vm, err);
+    return vm_create(config, VM_IDLE, false, NULL, ret_vm, err);
 }
 
 int vr_vm_create_incoming(const struct vireo_config *config, bool any_name,
                           struct vireo_vm **ret_vm, struct vr_error *err)
 {
-    return vm_create(config, VM_INCOMING, any_name, ret_vm, err);
+    return vm_create(config, VM_INCOMING, any_name, NULL, ret_vm, err);
 }
 
 void vireo_vm_destroy(struct vireo_vm *vm)
@@ -423,8 +446,12 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     vr_jobs_destroy(vm->jobs);
     vr_migrate_destroy(vm->migrate);
     vr_hotplug_destroy(vm->hotplug);
+    if (vm->machine) {
+        vr_fork_end_leases(vm);
+    }
     vr_gdb_destroy(vm->gdb);
     vr_virt_destroy(vm->virt);
+    vr_file_close(vm->lease);
     vr_events_destroy(vm->events);
     vireo_config_destroy(vm->config);
     vr_snapshot_close(vm->snapshot);
@@ -761,4 +788,9 @@ void vr_vm_banner(struct vireo_vm *vm, char *ret_text, size_t size)
 const char *vr_vm_name(struct vireo_vm *vm)
 {
     return vr_machine_name(vm->machine);
+}
+
+const char *vr_vm_uuid(struct vireo_vm *vm)
+{
+    return vm->uuid;
 }

@@ -23,6 +23,8 @@ bool vr_vm_crash_file(const char *name, uint64_t pid, char *ret_path, size_t siz
 bool vr_vm_has_keys(const struct vireo_vm *vm);
 /* What it is called; differs from the configuration's name when machines are numbered. */
 const char *vr_vm_name(struct vireo_vm *vm);
+/* Its UUID; lives as long as the machine. */
+const char *vr_vm_uuid(struct vireo_vm *vm);
 /* vireo_vm_stop for @reason, static: a ShutdownCause of QMP, "host-signal". */
 void vr_vm_stop_as(struct vireo_vm *vm, unsigned code, const char *reason);
 struct vr_machine *vr_vm_machine(struct vireo_vm *vm);

@@ -10,6 +10,9 @@
 #include "control/snapshot.h"
 #include "control/vm.h"
 
+struct vireo_fork;
+struct vr_fork_lease;
+
 struct vm_listener {
     void (*fn)(void *opaque, const void *buf, size_t len);
     void *opaque;
@@ -42,6 +45,10 @@ struct vireo_vm {
     struct vr_gdb *gdb;   /* slow commands, and before and after them; NULL: no debugger may come */
     bool paused;          /* it starts so */
     struct vr_jobs *jobs; /* NULL: idle */
+    struct vr_fork_lease *leases;  /* of forks that somebody has; I/O thread */
+    const struct vireo_fork *fork; /* of a clone, while it is made */
+    const char *fork_dir;          /* the same */
+    int lease;                     /* of a clone, of what it was made from; -1 */
     char uuid[37];
     char crash_path[VR_RUNDIR_PATH_MAX], crash_head[256]; /* path "": nowhere */
     uint64_t created_ns;                                  /* wall clock */
@@ -57,7 +64,9 @@ void vr_vm_crash_prepare(struct vireo_vm *vm);
  * @any_name: its name may be numbered if it is taken here. */
 int vr_vm_create_incoming(const struct vireo_config *config, bool any_name,
                           struct vireo_vm **ret_vm, struct vr_error *err) VR_MUST;
-
+/* vireo_vm_create for a clone, whose state comes later. */
+int vr_vm_create_clone(const struct vireo_config *config, const struct vireo_fork *fork,
+                       const char *dir, struct vireo_vm **ret_vm, struct vr_error *err) VR_MUST;
 /* Console @console's host end, or NULL. */
 struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console);
 

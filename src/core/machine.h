@@ -159,7 +159,8 @@ int vr_machine_load_state(struct vr_machine *m, struct vr_snap *snap, vr_machine
 struct vr_ram_frozen;
 int vr_machine_freeze_ram(struct vr_machine *m, struct vr_ram_frozen **ret_frozen,
                           struct vr_error *err) VR_MUST;
-/* RAM number @i (not ROM), in the order it was added; NULL past the end. */
+/* RAM number @i (not ROM), in the order it was added; NULL past the end. @ret_name may be
+ * NULL. */
 struct vr_ram *vr_machine_ram(struct vr_machine *m, unsigned i, const char **ret_name);
 
 /* Give the machine to another process: it stands still, with nothing in flight, its state without

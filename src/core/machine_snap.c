@@ -37,7 +37,9 @@ struct vr_ram *vr_machine_ram(struct vr_machine *m, unsigned i, const char **ret
     }
     for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
         if (machine_is_ram(ram) && count - 1 - k++ == i) { /* the list has the newest first */
-            *ret_name = ram->name;
+            if (ret_name) {
+                *ret_name = ram->name;
+            }
             return ram->ram;
         }
     }

@@ -4,7 +4,9 @@
 
 #include "base/err.h"
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct vr_unix {
     int fd;
@@ -37,6 +39,17 @@ int vr_unix_folder_each(const char *path, int (*fn)(void *opaque, const char *na
                         void *opaque) VR_MUST;
 /* Remove the node at @path if nobody listens there. True: it is gone. With the folder held. */
 bool vr_unix_sweep(const char *path);
+
+/*
+ * Descriptors on their way between processes, with bytes of a connected stream. Nothing waits.
+ */
+enum { VR_UNIX_FDS = 250 }; /* with one call at most */
+/* Send @len bytes (at least one), and with the first of them @count descriptors, which stay ours.
+ * Bytes sent; -EAGAIN: not now; other negative errno: broken. */
+ssize_t vr_unix_send(int fd, const void *buf, size_t len, const int *fds, unsigned count);
+/* Read up to @len bytes. Descriptors that came with them, at most VR_UNIX_FDS, are at @ret_fds,
+ * *ret_count of them, the caller's. Bytes read; 0: the end; -EAGAIN, other negative errno. */
+ssize_t vr_unix_recv(int fd, void *buf, size_t len, int *ret_fds, unsigned *ret_count);
 
 /* The next client's descriptor; negative errno: -EAGAIN nobody waits, -EMFILE and the like. */
 int vr_unix_accept(const struct vr_unix *sock);

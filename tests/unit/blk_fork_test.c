@@ -276,15 +276,19 @@ static void what_nobody_reads_is_not_kept(void **state)
     struct vr_frozen *frozen[40];
     for (unsigned i = 0; i < VR_COUNT(frozen); i++) {
         frozen[i] = freeze(f, blk);
-        assert_int_equal(vr_frozen_moment(frozen[i]), i + 1);
+        assert_int_equal(frozen[i]->layer[0].moment, i + 1);
         assert_int_equal(now(blk, VR_BLK_WRITE, buf, 0, SECTOR), 0);
     }
     uint64_t before, after;
     int fd = frozen[0]->layer[0].kept;
     assert_int_equal(vr_file_len(fd, &before), 0);
     assert_true(before >= VR_COUNT(frozen) * (uint64_t)UNIT - UNIT); /* once it was zeroes */
+    struct vr_thaw thaw[VR_COUNT(frozen)];
     for (unsigned i = 0; i < VR_COUNT(frozen); i++) {
-        vr_blk_thaw(blk, vr_frozen_moment(frozen[i]));
+        vr_frozen_take_thaw(frozen[i], &thaw[i]);
+        assert_int_equal(vr_file_len(fd, &before), 0);
+        assert_true(before > 0);
+        vr_frozen_thaw(&thaw[i]);
     }
     assert_int_equal(vr_file_len(fd, &after), 0);
     assert_int_equal(after, 0);
@@ -309,7 +313,7 @@ static void what_nobody_reads_is_not_kept(void **state)
     vr_past_count(past, &kept, &lost);
     assert_int_equal(kept + lost, 0);
     vr_past_close(view);
-    vr_past_destroy(past);
+    vr_past_put(past);
 }
 
 static int was_pattern(void *opaque, uint64_t off, uint8_t *buf, uint32_t len)
@@ -367,7 +371,7 @@ static void what_is_lost_is_an_error(void **state)
     assert_int_equal(vr_past_look(view, 2 * UNIT, &off), -EIO);
     assert_int_equal(vr_past_look(view, 3 * UNIT, &off), -EIO);
     vr_past_close(view);
-    vr_past_destroy(past);
+    vr_past_put(past);
 }
 
 /* ---- Races ---- */
@@ -618,7 +622,7 @@ static void a_damaged_index_is_harmless(void **state)
     struct vr_frozen_view *view;
     assert_int_equal(pwrite(fd, &wrong, 8, 0), 8);
     assert_int_equal(vr_frozen_open(frozen, &view, &err), -EINVAL);
-    vr_past_destroy(past);
+    vr_past_put(past);
     layer->index = open(f->path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(vr_frozen_open(frozen, &view, &err), -EINVAL);
     close(fd);

@@ -198,13 +198,6 @@ int vr_blk_hold(struct vr_blk *blk, bool hold, struct vr_error *err)
     return r < 0 ? r : blk->ops->hold(blk, hold, err);
 }
 
-void vr_blk_thaw(struct vr_blk *blk, uint32_t moment)
-{
-    if (blk->ops->thaw && moment) {
-        blk->ops->thaw(blk, moment);
-    }
-}
-
 struct block_one {
     struct vr_blk_req req;
     int result;

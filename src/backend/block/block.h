@@ -56,9 +56,8 @@ struct vr_blk_ops {
     int (*try)(struct vr_blk *blk, struct vr_blk_req *req);
     int (*run)(struct vr_blk *blk, struct vr_blk_req *req); /* for vr_blk_pool_create, or NULL */
     void (*close)(struct vr_blk *blk);                      /* nothing is in flight */
-    /* What vr_blk_freeze and vr_blk_thaw do; NULL: cannot. */
+    /* What vr_blk_freeze does; NULL: cannot. */
     int (*freeze)(struct vr_blk *blk, struct vr_frozen *frozen, struct vr_error *err);
-    void (*thaw)(struct vr_blk *blk, uint32_t moment);
     int (*file)(struct vr_blk *blk); /* vr_blk_file, or NULL */
     /* What vr_blk_hold does; NULL: cannot be let go. */
     int (*hold)(struct vr_blk *blk, bool hold, struct vr_error *err);
@@ -103,12 +102,11 @@ int vr_blk_open_overlay(const char *path, const struct vr_frozen *under, const c
                         bool read_only, struct vr_loop *loop, struct vr_blk **ret_blk,
                         struct vr_error *err) VR_MUST;
 /* The disk as it is now, to be read while it is written on: see frozen.h. Nothing is in flight.
- * Files that keep what changes go to folder @dir, as above. -ENOTSUP: not with this format, or on
+ * Files that keep what changes go to folder @dir, as above; they do so until vr_frozen_thaw says
+ * that nobody reads it any more. -ENOTSUP: not with this format, or on
  * this host. */
 int vr_blk_freeze(struct vr_blk *blk, const char *dir, struct vr_frozen **ret_frozen,
                   struct vr_error *err) VR_MUST;
-/* Nobody reads it as it was at @moment (of the frozen disk) any more. Any thread. */
-void vr_blk_thaw(struct vr_blk *blk, uint32_t moment);
 /* Hand the image over to another Vireo: all that was written is on the medium, and the lock is let
  * go (!@hold), or taken (back) for the requests that follow. Nothing is in flight. -EBUSY: somebody
  * has it, or clones still read it; -ENOTSUP: not with this format; and host errors. */

@@ -38,6 +38,7 @@ static void frozen_layer_close(struct vr_frozen_layer *l)
 void vr_frozen_destroy(struct vr_frozen *f)
 {
     if (f) {
+        vr_frozen_thaw(&f->thaw);
         while (f->layer_count) {
             frozen_layer_close(&f->layer[--f->layer_count]);
         }
@@ -80,7 +81,13 @@ int vr_frozen_put(struct vr_frozen *f, int data, bool some, int map, struct vr_p
         vr_past_fds(past, &l.index, &l.kept);
     }
     int r = frozen_add(f, &l, err);
-    return r < 0 || !past ? r : vr_past_mark(past, &f->layer[f->layer_count - 1].moment, err);
+    if (r == 0 && past) {
+        r = vr_past_mark(past, &f->layer[f->layer_count - 1].moment, err);
+    }
+    if (r == 0 && past) {
+        f->thaw = (struct vr_thaw){vr_past_get(past), f->layer[f->layer_count - 1].moment};
+    }
+    return r;
 }
 
 int vr_frozen_put_all(struct vr_frozen *f, const struct vr_frozen *from, struct vr_error *err)
@@ -92,9 +99,19 @@ int vr_frozen_put_all(struct vr_frozen *f, const struct vr_frozen *from, struct 
     return r;
 }
 
-uint32_t vr_frozen_moment(const struct vr_frozen *f)
+void vr_frozen_take_thaw(struct vr_frozen *f, struct vr_thaw *ret_thaw)
 {
-    return f->layer_count ? f->layer[f->layer_count - 1].moment : 0;
+    *ret_thaw = f->thaw;
+    f->thaw = (struct vr_thaw){.past = NULL};
+}
+
+void vr_frozen_thaw(struct vr_thaw *thaw)
+{
+    if (thaw->past) {
+        vr_past_drop(thaw->past, thaw->moment);
+        vr_past_put(thaw->past);
+        thaw->past = NULL;
+    }
 }
 
 /* ---- Reading ---- */

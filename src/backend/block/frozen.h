@@ -23,6 +23,12 @@ struct vr_frozen_layer {
     uint32_t moment; /* which of them; 0: the same */
 };
 
+/* For vr_frozen_thaw, in the process that froze it. */
+struct vr_thaw {
+    struct vr_past *past; /* a reference; NULL: there is nothing to tell */
+    uint32_t moment;
+};
+
 /* Descriptors are its own. */
 struct vr_frozen {
     char *path;
@@ -30,7 +36,8 @@ struct vr_frozen {
     uint32_t optimal_bytes;
     unsigned layer_count; /* the top one last */
     struct vr_frozen_layer layer[VR_FROZEN_LAYERS];
-    const char *dir; /* while it is made: vr_blk_freeze's */
+    const char *dir;     /* while it is made: vr_blk_freeze's */
+    struct vr_thaw thaw; /* not taken yet: done when it is destroyed */
 };
 
 int vr_frozen_create(const char *path, uint64_t size_bytes, uint32_t optimal_bytes,
@@ -43,8 +50,10 @@ int vr_frozen_put(struct vr_frozen *frozen, int data, bool some, int map, struct
 /* All layers of @from, below everything that comes. */
 int vr_frozen_put_all(struct vr_frozen *frozen, const struct vr_frozen *from,
                       struct vr_error *err) VR_MUST;
-/* The moment of the top layer: what vr_blk_thaw is told in the end. */
-uint32_t vr_frozen_moment(const struct vr_frozen *frozen);
+/* What is to be told when nobody reads @frozen any more; once. */
+void vr_frozen_take_thaw(struct vr_frozen *frozen, struct vr_thaw *ret_thaw);
+/* Tell it. Any thread. */
+void vr_frozen_thaw(struct vr_thaw *thaw);
 
 /* A disk that is read. @frozen stays the caller's, and open. Any number of threads. */
 struct vr_frozen_view;

@@ -216,7 +216,7 @@ static void overlay_close(struct vr_blk *blk)
 {
     struct overlay_blk *o = (struct overlay_blk *)blk;
     vr_pool_destroy(o->pool);
-    vr_past_destroy(o->past);
+    vr_past_put(o->past);
     vr_frozen_close(o->view);
     vr_frozen_destroy(o->under);
     vireo_shmem_destroy(&o->map);
@@ -245,21 +245,12 @@ static int overlay_freeze(struct vr_blk *blk, struct vr_frozen *f, struct vr_err
     return r < 0 ? r : vr_frozen_put(f, o->data_fd, true, o->map_fd, o->past, err);
 }
 
-static void overlay_thaw(struct vr_blk *blk, uint32_t moment)
-{
-    struct overlay_blk *o = (struct overlay_blk *)blk;
-    if (o->past) {
-        vr_past_drop(o->past, moment);
-    }
-}
-
 static const struct vr_blk_ops overlay_ops = {
     .name = "overlay",
     .submit = overlay_submit,
     .run = overlay_run,
     .close = overlay_close,
     .freeze = overlay_freeze,
-    .thaw = overlay_thaw,
 };
 
 /* The file and the map of a disk that is written. */

@@ -59,6 +59,7 @@ struct vr_past {
     _Atomic uint32_t *newest_of;
     struct past_entry *entry;
     int index_fd, kept_fd, file;
+    _Atomic unsigned refs;
     _Atomic uint32_t newest; /* moment that somebody may read; 0: nobody reads */
     struct vr_mutex lock;    /* guards what follows, and writing the index */
     uint32_t moment;         /* the last one */
@@ -69,9 +70,15 @@ struct vr_past {
     uint8_t *buf; /* a unit */
 };
 
-void vr_past_destroy(struct vr_past *p)
+struct vr_past *vr_past_get(struct vr_past *p)
 {
-    if (!p) {
+    atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void vr_past_put(struct vr_past *p)
+{
+    if (!p || atomic_fetch_sub(&p->refs, 1) > 1) {
         return;
     }
     vr_file_close(p->kept_fd);
@@ -111,6 +118,7 @@ int vr_past_create(uint64_t size_bytes, const char *dir, struct vr_past **ret_pa
     if (!p) {
         return vr_err(err, -ENOMEM, "no memory");
     }
+    atomic_init(&p->refs, 1);
     p->at = at;
     p->size_bytes = size_bytes;
     p->index_fd = p->kept_fd = p->file = -1;
@@ -118,7 +126,7 @@ int vr_past_create(uint64_t size_bytes, const char *dir, struct vr_past **ret_pa
     p->buf = vr_zalloc(VR_PAST_UNIT);
     int r = p->buf ? past_open_files(p, dir, err) : vr_err(err, -ENOMEM, "no memory");
     if (r < 0) {
-        vr_past_destroy(p);
+        vr_past_put(p);
         return r;
     }
     uint8_t *hva = p->index.hva;
@@ -186,6 +194,11 @@ void vr_past_drop(struct vr_past *p, uint32_t moment)
         past_clear_locked(p);
     }
     vr_mutex_unlock(&p->lock);
+}
+
+bool vr_past_is_read(const struct vr_past *p)
+{
+    return atomic_load(&p->newest) != 0;
 }
 
 /* Need nothing be kept of @unit? */

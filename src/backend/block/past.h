@@ -41,7 +41,9 @@ struct vr_past;
  * *ret_kept, descriptors for reading only that belong to vr_past. */
 int vr_past_create(uint64_t size_bytes, const char *dir, struct vr_past **ret_past,
                    struct vr_error *err) VR_MUST;
-void vr_past_destroy(struct vr_past *past); /* NULL is fine; readers go on */
+/* Counted: who marks a moment and tells when it is not read any more may outlive the image. */
+struct vr_past *vr_past_get(struct vr_past *past);
+void vr_past_put(struct vr_past *past); /* NULL is fine; readers go on */
 void vr_past_fds(const struct vr_past *past, int *ret_index, int *ret_kept);
 /* The image as it is now is moment *ret_moment, from 1 on. While nothing is being written. */
 int vr_past_mark(struct vr_past *past, uint32_t *ret_moment, struct vr_error *err) VR_MUST;
@@ -52,6 +54,8 @@ void vr_past_drop(struct vr_past *past, uint32_t moment);
  * What cannot be kept is lost for readers, who get errors then; the owner goes on. Any thread. */
 void vr_past_keep(struct vr_past *past, uint64_t off, uint64_t len,
                   int (*was)(void *opaque, uint64_t off, uint8_t *buf, uint32_t len), void *opaque);
+/* Does anybody? Any thread. */
+bool vr_past_is_read(const struct vr_past *past);
 /* Units kept, and units that could not be, so far. */
 void vr_past_count(struct vr_past *past, uint64_t *ret_kept, uint64_t *ret_lost);
 

@@ -120,14 +120,6 @@ static int raw_freeze(struct vr_blk *blk, struct vr_frozen *f, struct vr_error *
     return r < 0 ? r : vr_frozen_put(f, raw->fd, false, -1, raw->past, err);
 }
 
-static void raw_thaw(struct vr_blk *blk, uint32_t moment)
-{
-    struct raw_blk *raw = (struct raw_blk *)blk;
-    if (raw->past) {
-        vr_past_drop(raw->past, moment);
-    }
-}
-
 static int raw_lock(const struct raw_blk *raw, const char *path, bool read_only,
                     struct vr_error *err);
 
@@ -137,7 +129,7 @@ static int raw_hold(struct vr_blk *blk, bool hold, struct vr_error *err)
     if (hold) {
         return raw_lock(raw, blk->path, blk->read_only, err);
     }
-    if (raw->past) {
+    if (raw->past && vr_past_is_read(raw->past)) {
         return vr_err(err, -EBUSY, "disk %s: clones of this machine still read it", blk->path);
     }
     int r = blk->read_only ? 0 : vr_file_sync(raw->fd);
@@ -149,7 +141,7 @@ static void raw_close(struct vr_blk *blk)
 {
     struct raw_blk *raw = (struct raw_blk *)blk;
     vr_pool_destroy(raw->pool);
-    vr_past_destroy(raw->past);
+    vr_past_put(raw->past);
     vr_file_close(raw->fd); /* and with it the lock */
     if (blk->flight) {
         vr_blk_fini(blk);
@@ -169,7 +161,6 @@ static const struct vr_blk_ops raw_ops = {
     .run = raw_run,
     .close = raw_close,
     .freeze = raw_freeze,
-    .thaw = raw_thaw,
     .file = raw_file,
     .hold = raw_hold,
 };

@@ -217,3 +217,66 @@ bool vr_unix_sweep(const char *path)
     struct sockaddr_un name;
     return unix_name(path, &name) == 0 && unix_make_way(path, &name) == 0;
 }
+
+union unix_control {
+    char bytes[CMSG_SPACE(VR_UNIX_FDS * sizeof(int))];
+    struct cmsghdr align;
+};
+
+ssize_t vr_unix_send(int fd, const void *buf, size_t len, const int *fds, unsigned count)
+{
+    union unix_control control = {.bytes = {0}};
+    /* sendmsg takes no const; it does not write here. */
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+    if (count > VR_UNIX_FDS) {
+        return -EINVAL;
+    }
+    if (count) {
+        msg.msg_control = control.bytes;
+        msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, count * sizeof(int));
+    }
+    do {
+        n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n >= 0 ? n : errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+ssize_t vr_unix_recv(int fd, void *buf, size_t len, int *ret_fds, unsigned *ret_count)
+{
+    union unix_control control;
+    struct iovec iov = {.iov_base = buf, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.bytes,
+                         .msg_controllen = sizeof(control.bytes)};
+    ssize_t n;
+    *ret_count = 0;
+    do {
+        n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+    }
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+            size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < count; i++) {
+                int one;
+                memcpy(&one, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+                if (*ret_count < VR_UNIX_FDS) {
+                    ret_fds[(*ret_count)++] = one;
+                } else {
+                    close(one);
+                }
+            }
+        }
+    }
+    return n;
+}
