@@ -15,6 +15,7 @@
 #: make bench      speed next to QEMU, as ratios; PEERS="qemu10 vireo native ./other/vireo /opt/bin/qemu-system-riscv64"
 #:                   BENCH="int,fp;mem" REPS=3 CONF=peers.conf             parts of it, and other emulators
 #: make bench-history  what earlier runs found, and what the last one changed
+#: make forks      200 clones (CLONES=) of one running Debian kernel, a job each: minutes, 8 GB of memory
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make soak-snapshots  a Debian saved at MOMENTS=50 moments of boot and of work, 1000 cycles; SEED=1
 #: make hotplug    every class of devices plugged in and out 100 times, with a kernel built for it: ROUNDS=100
@@ -31,7 +32,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots hotplug test-kernel install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots hotplug forks test-kernel install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -72,6 +73,10 @@ bench: build
 
 bench-history:
 	@bench/history.py
+
+forks: build
+	@tools/deps.sh test
+	@FORK_CLONES=$(or $(CLONES),200) VIREO=$(CURDIR)/$(BUILD)/vireo PYTHONPATH=tests:tests/guest tests/guest/fork.py
 
 stress: build
 	@tools/deps.sh test

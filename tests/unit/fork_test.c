@@ -1,0 +1,294 @@
+/* Forks by the public interface, in one process: bare-metal programs that count in memory, cloned
+ * while they do; descriptions that lie. */
+#include "vm_guest.h"
+
+#include "control/fork.h"
+#include "control/vm.h"
+#include "platform/file.h"
+#include "vireo/fork.h"
+
+#include <errno.h>
+
+/* Counts what it receives, in memory, and answers with the count as a letter. */
+static const uint32_t counts[] = {
+    0x100002b7, /* lui  t0, 0x10000    the 16550 */
+    0x00010417, /* auipc s0, 0x10     the count */
+    0x0052c303, /* 0: lbu t1, 5(t0)    LSR */
+    0x00137313, /* andi t1, t1, 1 */
+    0xfe030ce3, /* beqz t1, 0b */
+    0x0002c303, /* lbu  t1, 0(t0)      RBR */
+    0x00042383, /* lw   t2, 0(s0) */
+    0x00138393, /* addi t2, t2, 1 */
+    0x00742023, /* sw   t2, 0(s0) */
+    0x04038393, /* addi t2, t2, 64 */
+    0x00728023, /* sb   t2, 0(t0)      THR */
+    0xfddff06f, /* j    0b */
+};
+
+struct machine {
+    struct vireo_vm *vm;
+    struct vr_mutex lock;
+    struct vr_cond said;
+    char text[64];
+    unsigned len;
+};
+
+static void on_output(void *opaque, const void *buf, size_t len)
+{
+    struct machine *m = opaque;
+    vr_mutex_lock(&m->lock);
+    for (size_t i = 0; i < len && m->len < sizeof(m->text) - 1; i++) {
+        m->text[m->len++] = ((const char *)buf)[i];
+    }
+    vr_cond_broadcast(&m->said);
+    vr_mutex_unlock(&m->lock);
+}
+
+static void listen_to(struct machine *m)
+{
+    struct vr_error err = {0};
+    vr_mutex_init(&m->lock);
+    vr_cond_init(&m->said);
+    assert_int_equal(vireo_vm_on_output(m->vm, 0, on_output, m, &err), 0);
+}
+
+/* What the machine answers to the next letter. */
+static char next(struct machine *m)
+{
+    unsigned at = m->len;
+    assert_int_equal(vireo_vm_feed(m->vm, 0, ".", 1), 1);
+    vr_mutex_lock(&m->lock);
+    while (m->len == at) {
+        vr_cond_wait(&m->said, &m->lock);
+    }
+    char c = m->text[at];
+    vr_mutex_unlock(&m->lock);
+    return c;
+}
+
+static void end(struct machine *m)
+{
+    vireo_vm_destroy(m->vm);
+    vr_cond_fini(&m->said);
+    vr_mutex_fini(&m->lock);
+}
+
+static struct vireo_fork *fork_of(struct machine *m)
+{
+    struct vireo_fork *fork = NULL;
+    struct vr_error err = {0};
+    if (vireo_vm_fork(m->vm, NULL, &fork, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    return fork;
+}
+
+static void clone_of(const struct vireo_fork *fork, struct machine *ret)
+{
+    struct vireo_config *config;
+    struct vr_error err = {0};
+    *ret = (struct machine){.vm = NULL};
+    assert_int_equal(vireo_fork_config(fork, &config, &err), 0);
+    if (vireo_fork_clone(fork, config, NULL, &ret->vm, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    vireo_config_destroy(config);
+    assert_int_equal(vireo_vm_state(ret->vm), VIREO_PAUSED);
+    listen_to(ret);
+    assert_int_equal(vireo_vm_resume(ret->vm, &err), 0);
+}
+
+static void begin(struct place *place, struct machine *m, const char *disk)
+{
+    struct vireo_config *config;
+    struct vr_error err = {0};
+    place_program(place, counts, VR_COUNT(counts));
+    *m = (struct machine){.vm = NULL};
+    assert_int_equal(vireo_config_create(&config, &err), 0);
+    assert_int_equal(vireo_config_set(config, "kernel", place->path, &err), 0);
+    assert_int_equal(vireo_config_set(config, "firmware", "none", &err), 0);
+    assert_int_equal(vireo_config_set(config, "memory", "64M", &err), 0);
+    if (disk) {
+        assert_int_equal(vireo_config_set(config, "disk", disk, &err), 0);
+        assert_int_equal(vireo_config_set(config, "cdrom", "none", &err), 0);
+    }
+    if (vireo_vm_create(config, &m->vm, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    vireo_config_destroy(config);
+    listen_to(m);
+    struct vireo_fork *none = NULL;
+    assert_int_equal(vireo_vm_fork(m->vm, NULL, &none, &err), -EINVAL); /* it is stopped */
+    assert_int_equal(vireo_vm_start(m->vm, &err), 0);
+}
+
+static void clones_go_on_where_the_machine_was(void **state)
+{
+    struct place place;
+    struct machine parent, a, b, c, d;
+    (void)state;
+    begin(&place, &parent, NULL);
+    assert_int_equal(next(&parent), 'A');
+    struct vireo_fork *first = fork_of(&parent);
+    assert_int_equal(next(&parent), 'B');
+    assert_int_equal(next(&parent), 'C');
+    struct vireo_fork *second = fork_of(&parent);
+    struct vireo_fork_info info;
+    vireo_fork_info(second, &info);
+    assert_string_equal(info.name, "vm");
+    assert_true(info.pause_ns > 0 && info.copied_bytes > 0 && info.copied_bytes < 4 << 20);
+    clone_of(first, &a);
+    clone_of(first, &b);
+    clone_of(second, &c);
+    assert_int_equal(next(&a), 'B');
+    assert_int_equal(next(&a), 'C');
+    assert_int_equal(next(&a), 'D');
+    assert_int_equal(next(&b), 'B');
+    assert_int_equal(next(&c), 'D');
+    assert_int_equal(next(&parent), 'D');
+    assert_string_not_equal(vr_vm_uuid(a.vm), vr_vm_uuid(b.vm));
+    /* Without the parent, and without the fork. */
+    end(&parent);
+    struct vireo_fork *third = fork_of(&a);
+    vireo_fork_destroy(first);
+    end(&a);
+    clone_of(third, &d);
+    assert_int_equal(next(&d), 'E');
+    assert_int_equal(next(&b), 'C');
+    vireo_fork_destroy(second);
+    vireo_fork_destroy(third);
+    assert_int_equal(next(&c), 'E');
+    end(&b);
+    end(&c);
+    end(&d);
+    place_remove(&place);
+}
+
+static void on_machine(void *opaque, const struct vireo_stat *stat)
+{
+    uint64_t *used = opaque;
+    *used = strcmp(stat->name, "memory_used_bytes") == 0 ? stat->value : *used;
+}
+
+static void forking_for_ever_does_not_grow(void **state)
+{
+    struct place place;
+    struct machine parent;
+    uint64_t used = 0;
+    (void)state;
+    begin(&place, &parent, NULL);
+    for (unsigned i = 0; i < 40; i++) {
+        struct machine clone;
+        assert_int_equal(next(&parent), 'A' + i % 62);
+        parent.len = 0;
+        struct vireo_fork *fork = fork_of(&parent);
+        clone_of(fork, &clone);
+        assert_int_equal(next(&clone), 'B' + i % 62);
+        vireo_fork_destroy(fork);
+        end(&clone);
+    }
+    vireo_vm_stats(parent.vm, on_machine, &used);
+    assert_true(used < 16 << 20);
+    end(&parent);
+    place_remove(&place);
+}
+
+/* Through JSON and descriptors, as to another process; then with each number replaced. */
+static void what_is_handed_on_is_checked(void **state)
+{
+    struct place place;
+    struct machine parent, clone;
+    struct vr_error err = {0};
+    char disk[80];
+    json_t *json;
+    int *fds, mine[64];
+    unsigned count, tried = 0;
+    (void)state;
+    snprintf(disk, sizeof(disk), "/tmp/vireo-fork-test.%d", (int)getpid());
+    FILE *f = fopen(disk, "wb");
+    assert_non_null(f);
+    assert_int_equal(ftruncate(fileno(f), 1 << 20), 0);
+    assert_int_equal(fclose(f), 0);
+    begin(&place, &parent, disk);
+    assert_int_equal(next(&parent), 'A');
+    struct vireo_fork *fork = fork_of(&parent), *other = NULL;
+    assert_int_equal(vr_fork_pack(fork, &json, &fds, &count, &err), 0);
+    assert_true(count <= VR_COUNT(mine));
+    const char *key;
+    json_t *value;
+    json_object_foreach(json, key, value)
+    {
+        static const json_int_t wrong[] = {-1, 0, 1, 4097, INT64_MAX};
+        for (unsigned i = 0; i <= VR_COUNT(wrong); i++) {
+            json_t *copy = json_deep_copy(json);
+            if (i < VR_COUNT(wrong)) {
+                assert_int_equal(json_object_set_new(copy, key, json_integer(wrong[i])), 0);
+            } else {
+                assert_int_equal(json_object_del(copy, key), 0);
+            }
+            for (unsigned k = 0; k < count; k++) {
+                assert_int_equal(vr_file_dup(fds[k], &mine[k]), 0);
+            }
+            int r = vr_fork_unpack(copy, mine, count, &other, &err);
+            tried += r < 0;
+            if (r == 0) {
+                vireo_fork_destroy(other);
+            }
+            json_decref(copy);
+        }
+    }
+    assert_true(tried > 30);
+    for (unsigned less = 0; less < count; less++) { /* too few descriptors */
+        for (unsigned k = 0; k < less; k++) {
+            assert_int_equal(vr_file_dup(fds[k], &mine[k]), 0);
+        }
+        assert_true(vr_fork_unpack(json, mine, less, &other, &err) < 0);
+    }
+    assert_int_equal(vr_fork_unpack(json, fds, count, &other, &err), 0);
+    clone_of(other, &clone);
+    assert_int_equal(next(&clone), 'B');
+    end(&clone);
+    vireo_fork_destroy(other);
+    vireo_fork_destroy(fork);
+    json_decref(json);
+    free(fds);
+    end(&parent);
+    unlink(disk);
+    place_remove(&place);
+}
+
+static void another_machine_is_no_clone(void **state)
+{
+    struct place place;
+    struct machine parent;
+    struct vr_error err = {0};
+    struct vireo_config *config;
+    struct vireo_vm *vm = NULL;
+    (void)state;
+    begin(&place, &parent, NULL);
+    struct vireo_fork *fork = fork_of(&parent);
+    static const struct {
+        const char *key, *value;
+    } rows[] = {{"memory", "128M"}, {"cpus", "2"}, {"power-button", "on"}, {"disk", "/dev/null"}};
+    for (unsigned i = 0; i < VR_COUNT(rows); i++) {
+        assert_int_equal(vireo_fork_config(fork, &config, &err), 0);
+        assert_int_equal(vireo_config_set(config, rows[i].key, rows[i].value, &err), 0);
+        assert_int_equal(vireo_fork_clone(fork, config, NULL, &vm, &err), -EPROTO);
+        vireo_config_destroy(config);
+    }
+    vireo_fork_destroy(fork);
+    vireo_fork_destroy(NULL);
+    end(&parent);
+    place_remove(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(clones_go_on_where_the_machine_was),
+        cmocka_unit_test(forking_for_ever_does_not_grow),
+        cmocka_unit_test(what_is_handed_on_is_checked),
+        cmocka_unit_test(another_machine_is_no_clone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
