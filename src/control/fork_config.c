@@ -106,7 +106,7 @@ static int clone_jit(struct vireo_config *c, const char *value, struct vr_error 
 static bool clone_leaves_out(const char *name)
 {
     static const char *const names[] = {"name",     "publish",        "trace-insn",
-                                        "snapshot", "snapshot-disks", "snapshot-memory"};
+                                        "snapshot", "snapshot-disks", "snapshot-copy"};
     for (unsigned i = 0; i < VR_COUNT(names); i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;
