@@ -433,34 +433,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 /* --- Examples --- */
 
-struct writer {
-    uint8_t *buf;
-    size_t len, cap;
-};
-
-static void put(struct writer *w, uint64_t val, unsigned width)
-{
-    for (unsigned i = 0; i < width && w->len < w->cap; i++) {
-        w->buf[w->len++] = (uint8_t)(val >> (8 * i));
-    }
-}
-
 /* Nodes are asked for by their turn (8: the root), names by their place above. */
-static void message(struct writer *w, unsigned op, unsigned how, unsigned node, unsigned name,
+static void message(struct fuzz_writer *w, unsigned op, unsigned how, unsigned node, unsigned name,
                     const void *arg, size_t arg_len)
 {
-    put(w, OP_MESSAGE, 1);
-    put(w, op, 1);
-    put(w, how, 1);
-    put(w, node, 1);
-    put(w, name, 1);
-    put(w, arg_len, 1);
+    fuzz_put(w, OP_MESSAGE, 1);
+    fuzz_put(w, op, 1);
+    fuzz_put(w, how, 1);
+    fuzz_put(w, node, 1);
+    fuzz_put(w, name, 1);
+    fuzz_put(w, arg_len, 1);
     for (size_t i = 0; i < arg_len; i++) {
-        put(w, ((const uint8_t *)arg)[i], 1);
+        fuzz_put(w, ((const uint8_t *)arg)[i], 1);
     }
 }
 
-static void seed_files(struct writer *w)
+static void seed_files(struct fuzz_writer *w)
 {
     const struct fuse_create_in create = {.flags = O_RDWR | O_CREAT, .mode = 0644};
     const struct fuse_setattr_in attr = {.valid = 0x77, .size = 3000, .mode = 04755, .uid = 5};
@@ -476,12 +464,12 @@ static void seed_files(struct writer *w)
     message(w, FUSE_SETATTR, M_CUT, 0, 0, &attr, sizeof(attr));
     message(w, FUSE_FALLOCATE, M_FH | M_CUT, 0, 0, &more, sizeof(more));
     message(w, FUSE_LSEEK, M_FH | M_CUT, 0, 0, &seek, sizeof(seek));
-    put(w, OP_SNAPSHOT, 1);
+    fuzz_put(w, OP_SNAPSHOT, 1);
     message(w, FUSE_READ, M_FH, 0, 0, &read, sizeof(read));
     message(w, FUSE_RELEASE, M_FH | M_CUT, 0, 0, &release, sizeof(release));
 }
 
-static void seed_names(struct writer *w)
+static void seed_names(struct fuzz_writer *w)
 {
     const uint32_t mode[4] = {0755};
     const uint64_t root = FUSE_ROOT_ID;
@@ -493,28 +481,28 @@ static void seed_names(struct writer *w)
     message(w, FUSE_LOOKUP, 0, 8, 5, NULL, 0); /* host */
     message(w, FUSE_LINK, 0, 0, 1, &root, 8);
     message(w, FUSE_RENAME2, M_TWO, 0, 0, &rename, sizeof(rename));
-    put(w, OP_HOST, 1);
-    put(w, 1, 1);
+    fuzz_put(w, OP_HOST, 1);
+    fuzz_put(w, 1, 1);
     message(w, FUSE_LOOKUP, 0, 8, 0, NULL, 0);
     message(w, FUSE_UNLINK, 0, 8, 7, NULL, 0);
     message(w, FUSE_RMDIR, 0, 8, 2, NULL, 0);
-    put(w, OP_BURST, 1);
+    fuzz_put(w, OP_BURST, 1);
     message(w, FUSE_FORGET, M_HIPRIO | M_CUT, 0, 0, &forget, sizeof(forget));
     message(w, FUSE_GETATTR, M_CUT, 0, 0, mode, 16);
 }
 
-static void seed_folders(struct writer *w)
+static void seed_folders(struct fuzz_writer *w)
 {
     const struct fuse_open_in open = {.flags = 0};
     const struct fuse_read_in read = {.size = 4096};
     message(w, FUSE_OPENDIR, M_CUT, 8, 0, &open, sizeof(open));
     message(w, FUSE_READDIR, M_FH, 8, 0, &read, sizeof(read));
     message(w, FUSE_READDIRPLUS, M_FH | M_CUT, 8, 0, &read, sizeof(read));
-    put(w, OP_RESET, 1);
+    fuzz_put(w, OP_RESET, 1);
     message(w, FUSE_STATFS, M_CUT, 8, 0, NULL, 0);
 }
 
-static void seed_rest(struct writer *w)
+static void seed_rest(struct fuzz_writer *w)
 {
     const struct fuse_setxattr_in set = {.size = 2};
     const struct fuse_getxattr_in get = {.size = 100};
@@ -535,13 +523,13 @@ static void seed_rest(struct writer *w)
 
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
 {
-    static void (*const seeds[])(struct writer * w) = {seed_files, seed_names, seed_folders,
-                                                       seed_rest};
-    struct writer w = {.buf = buf, .cap = cap};
+    static void (*const seeds[])(struct fuzz_writer * w) = {seed_files, seed_names, seed_folders,
+                                                            seed_rest};
+    struct fuzz_writer w = {.buf = buf, .cap = cap};
     if (n / 4 >= VR_COUNT(seeds)) {
         return 0;
     }
-    put(&w, n % 4 == 3 ? 3 : n % 4 << 1, 1);
+    fuzz_put(&w, n % 4 == 3 ? 3 : n % 4 << 1, 1);
     seeds[n / 4](&w);
     return w.len;
 }

@@ -16,4 +16,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
  * last one. The better the examples, the deeper the fuzzer gets. */
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap);
 
+/* Where examples are written; what has no room left is not. */
+struct fuzz_writer {
+    uint8_t *buf;
+    size_t len, cap;
+};
+
+/* The low @width bytes of @val, least first. */
+static inline void fuzz_put(struct fuzz_writer *w, uint64_t val, unsigned width)
+{
+    for (unsigned i = 0; i < width && w->len < w->cap; i++) {
+        w->buf[w->len++] = (uint8_t)(val >> (8 * i));
+    }
+}
+
 #endif

@@ -456,60 +456,48 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 /* --- Examples --- */
 
-struct writer {
-    uint8_t *buf;
-    size_t len, cap;
-};
-
-static void put(struct writer *w, uint64_t val, unsigned width)
+static void put_poke(struct fuzz_writer *w, uint32_t off, const void *bytes, uint8_t len)
 {
-    for (unsigned i = 0; i < width && w->len < w->cap; i++) {
-        w->buf[w->len++] = (uint8_t)(val >> (8 * i));
-    }
-}
-
-static void put_poke(struct writer *w, uint32_t off, const void *bytes, uint8_t len)
-{
-    put(w, OP_POKE, 1);
-    put(w, off, 4);
-    put(w, len, 1);
+    fuzz_put(w, OP_POKE, 1);
+    fuzz_put(w, off, 4);
+    fuzz_put(w, len, 1);
     for (unsigned i = 0; i < len; i++) {
-        put(w, ((const uint8_t *)bytes)[i], 1);
+        fuzz_put(w, ((const uint8_t *)bytes)[i], 1);
     }
 }
 
-static void put_desc(struct writer *w, unsigned queue, unsigned index, uint32_t off, uint32_t len,
-                     unsigned flags)
+static void put_desc(struct fuzz_writer *w, unsigned queue, unsigned index, uint32_t off,
+                     uint32_t len, unsigned flags)
 {
-    put(w, OP_DESC, 1);
-    put(w, queue, 1);
-    put(w, index, 1);
-    put(w, flags & 4 ? AT_TABLE : AT_DATA, 1);
-    put(w, off, 4);
-    put(w, len, 4);
-    put(w, flags, 1);
-    put(w, index + 1, 1);
+    fuzz_put(w, OP_DESC, 1);
+    fuzz_put(w, queue, 1);
+    fuzz_put(w, index, 1);
+    fuzz_put(w, flags & 4 ? AT_TABLE : AT_DATA, 1);
+    fuzz_put(w, off, 4);
+    fuzz_put(w, len, 4);
+    fuzz_put(w, flags, 1);
+    fuzz_put(w, index + 1, 1);
 }
 
-static void put_publish(struct writer *w, unsigned queue, unsigned head)
+static void put_publish(struct fuzz_writer *w, unsigned queue, unsigned head)
 {
-    put(w, OP_PUBLISH, 1);
-    put(w, queue, 1);
-    put(w, head, 1);
-    put(w, 1, 1);
+    fuzz_put(w, OP_PUBLISH, 1);
+    fuzz_put(w, queue, 1);
+    fuzz_put(w, head, 1);
+    fuzz_put(w, 1, 1);
 }
 
-static void put_input(struct writer *w, unsigned port, unsigned len)
+static void put_input(struct fuzz_writer *w, unsigned port, unsigned len)
 {
-    put(w, OP_INPUT, 1);
-    put(w, port, 1);
-    put(w, len, 2);
+    fuzz_put(w, OP_INPUT, 1);
+    fuzz_put(w, port, 1);
+    fuzz_put(w, len, 2);
     for (unsigned i = 0; i < len && i < 64; i++) {
-        put(w, i < 6 ? 0xff : i, 1);
+        fuzz_put(w, i < 6 ? 0xff : i, 1);
     }
 }
 
-static void seed_blk(struct writer *w, unsigned type, bool indirect)
+static void seed_blk(struct fuzz_writer *w, unsigned type, bool indirect)
 {
     uint8_t header[16] = {(uint8_t)type, 0, 0, 0, 0, 0, 0, 0, 3},
             range[16] = {5, 0, 0, 0, 0, 0, 0, 0, 2};
@@ -523,15 +511,15 @@ static void seed_blk(struct writer *w, unsigned type, bool indirect)
     if (indirect) {
         put_desc(w, 0, 7, 0, 48, 4);
     }
-    put(w, OP_HOLD, 1);
-    put(w, 1, 1);
+    fuzz_put(w, OP_HOLD, 1);
+    fuzz_put(w, 1, 1);
     put_publish(w, 0, indirect ? 7 : 0);
-    put(w, OP_TURN, 1);
-    put(w, OP_SNAPSHOT, 1);
+    fuzz_put(w, OP_TURN, 1);
+    fuzz_put(w, OP_SNAPSHOT, 1);
     put_publish(w, 0, indirect ? 7 : 0);
 }
 
-static void seed_net(struct writer *w, bool indirect)
+static void seed_net(struct fuzz_writer *w, bool indirect)
 {
     uint8_t frame[12 + 60] = {1, 0, 0, 0, 0, 0, 34, 0, 16}, command[] = {0, 0, 0};
     static const uint8_t table[] = {1, 0, 1, 0, 0, 0, 2, 2, 2, 2, 2,
@@ -557,11 +545,11 @@ static void seed_net(struct writer *w, bool indirect)
     put_publish(w, 2, 0);
     put_publish(w, 2, 4);
     put_input(w, 0, 80);
-    put(w, OP_RESIZE, 1);
-    put(w, 0, 1);
+    fuzz_put(w, OP_RESIZE, 1);
+    fuzz_put(w, 0, 1);
 }
 
-static void seed_console(struct writer *w)
+static void seed_console(struct fuzz_writer *w)
 {
     static const uint8_t messages[] = {0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 3, 0, 1, 0,
                                        1, 0, 0, 0, 3, 0, 1, 0, 1, 0, 0, 0, 6, 0, 1, 0};
@@ -579,11 +567,11 @@ static void seed_console(struct writer *w)
     put_desc(w, 4, 0, 2048, 16, 2);
     put_publish(w, 4, 0);
     put_input(w, 1, 10);
-    put(w, OP_TURN, 1);
-    put(w, OP_SNAPSHOT, 1);
+    fuzz_put(w, OP_TURN, 1);
+    fuzz_put(w, OP_SNAPSHOT, 1);
 }
 
-static void seed_balloon(struct writer *w)
+static void seed_balloon(struct fuzz_writer *w)
 {
     static const uint8_t pages[] = {0x18, 0, 8, 0, 0x19, 0, 8, 0, 0x1f, 0, 8, 0};
     static const uint8_t stats[] = {4, 0, 1, 2, 3, 4, 5, 6, 7, 8};
@@ -595,8 +583,8 @@ static void seed_balloon(struct writer *w)
     put_publish(w, 2, 0);
     put_desc(w, 4, 0, 4096, 8192, 2);
     put_publish(w, 4, 0);
-    put(w, OP_RESIZE, 1);
-    put(w, 0x3000, 4);
+    fuzz_put(w, OP_RESIZE, 1);
+    fuzz_put(w, 0x3000, 4);
 }
 
 static const uint8_t scsi_seeds[][16] = {
@@ -620,7 +608,7 @@ static const uint8_t scsi_seeds[][16] = {
 
 /* The command twice, to the disk and the disc (the first hears that the unit is new); then a task
  * to abort, and units that come and go. */
-static void seed_scsi(struct writer *w, const uint8_t *cdb)
+static void seed_scsi(struct fuzz_writer *w, const uint8_t *cdb)
 {
     static const uint8_t abort_task[24] = {0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0x40};
     uint8_t head[51] = {1, 0, 0x40};
@@ -633,12 +621,12 @@ static void seed_scsi(struct writer *w, const uint8_t *cdb)
         put_desc(w, 2, 4 * i + 2, 4096, 108, 3);
         put_desc(w, 2, 4 * i + 3, 4608, 1024, 2);
         if (i == 4) {
-            put(w, OP_HOLD, 1);
-            put(w, 1, 1);
+            fuzz_put(w, OP_HOLD, 1);
+            fuzz_put(w, 1, 1);
         }
         put_publish(w, 2, 4 * i);
-        put(w, i < 4 ? OP_TURN : OP_READ, 1);
-        put(w, 0, i < 4 ? 0 : 2);
+        fuzz_put(w, i < 4 ? OP_TURN : OP_READ, 1);
+        fuzz_put(w, 0, i < 4 ? 0 : 2);
     }
     put_poke(w, DATA + 1024, abort_task, sizeof(abort_task));
     put_desc(w, 0, 0, 1024, 24, 1);
@@ -646,43 +634,43 @@ static void seed_scsi(struct writer *w, const uint8_t *cdb)
     put_publish(w, 0, 0);
     put_desc(w, 1, 0, 1200, 16, 2);
     put_publish(w, 1, 0);
-    put(w, OP_RESIZE, 1);
-    put(w, 0, 1);
-    put(w, OP_TURN, 1);
+    fuzz_put(w, OP_RESIZE, 1);
+    fuzz_put(w, 0, 1);
+    fuzz_put(w, OP_TURN, 1);
 }
 
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap)
 {
     static const uint8_t types[] = {0, 1, 4, 8, 11, 13};
-    struct writer w = {.buf = buf, .cap = cap};
+    struct fuzz_writer w = {.buf = buf, .cap = cap};
     unsigned ring = n % 8, what = n / 8;
     if (what < VR_COUNT(types)) {
-        put(&w, 0, 1);
-        put(&w, ring, 1);
+        fuzz_put(&w, 0, 1);
+        fuzz_put(&w, ring, 1);
         seed_blk(&w, types[what], ring & 1);
     } else if (what == VR_COUNT(types)) {
-        put(&w, 1, 1);
-        put(&w, ring, 1);
+        fuzz_put(&w, 1, 1);
+        fuzz_put(&w, ring, 1);
         seed_net(&w, ring & 1);
     } else if (what == VR_COUNT(types) + 1) {
-        put(&w, 2, 1);
-        put(&w, ring, 1);
+        fuzz_put(&w, 2, 1);
+        fuzz_put(&w, ring, 1);
         seed_console(&w);
     } else if (what == VR_COUNT(types) + 2) {
-        put(&w, 3, 1);
-        put(&w, ring, 1);
+        fuzz_put(&w, 3, 1);
+        fuzz_put(&w, ring, 1);
         put_desc(&w, 0, 0, 0, 100, 2);
         put_publish(&w, 0, 0);
-        put(&w, OP_WRITE, 1);
-        put(&w, 0x44, 2);
-        put(&w, 0, 4);
+        fuzz_put(&w, OP_WRITE, 1);
+        fuzz_put(&w, 0x44, 2);
+        fuzz_put(&w, 0, 4);
     } else if (what == VR_COUNT(types) + 3) {
-        put(&w, 4, 1);
-        put(&w, ring, 1);
+        fuzz_put(&w, 4, 1);
+        fuzz_put(&w, ring, 1);
         seed_balloon(&w);
     } else if (what < VR_COUNT(types) + 4 + VR_COUNT(scsi_seeds)) {
-        put(&w, 5, 1);
-        put(&w, ring, 1);
+        fuzz_put(&w, 5, 1);
+        fuzz_put(&w, ring, 1);
         seed_scsi(&w, scsi_seeds[what - VR_COUNT(types) - 4]);
     }
     return w.len;
