@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Machines that move to another process: what goes with them, and that exactly one of two goes on, whatever fails.
 
-MOVES, KILLS and FLIPS set how often (make migrate-proof)."""
+MOVES, KILLS and FLIPS set how often, SEED which moments."""
 
 import contextlib
 import fcntl
