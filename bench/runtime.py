@@ -5,7 +5,9 @@
 
 Both run the same bare-metal guest, which never stops computing: a pause has to reach a CPU that is busy. One client asks
 both, in turns. Times are what the client sees, its own share (some 20 us of Python and two wake-ups) included; of each kind
-the median and the 99th of 100. It exits with 1 when the first peer that is Vireo misses a goal."""
+the median and the 99th of 100. Then a guest of 1 GiB that has used 100 MiB is saved to a file in memory (Vireo: a snapshot;
+QEMU: migrate to file:) and continued in a new process, until it runs. It exits with 1 when the first peer that is Vireo
+misses a goal."""
 
 import argparse
 import json
@@ -40,10 +42,105 @@ def busy_guest(path):
     return program.write(path)
 
 
+# Snapshots: a guest of so many MiB that has touched USED of them.
+SNAP_MIB, USED_MIB = 1024, 100
+SNAP_GOALS = {"restore": 20}  # milliseconds at most, of Vireo's median
+SNAP_HELP = {"save": "save, running on", "restore": "new process to first instruction"}
+
+
+def touching_guest(path):
+    """Writes a word to each page of USED_MIB, then computes for ever."""
+    program = bare.Program()
+    program.li(bare.T0, bare.RAM + (1 << 20) >> 20)
+    program.word(20 << 20 | bare.T0 << 15 | 1 << 12 | bare.T0 << 7 | 0x13)  # slli
+    program.li(bare.T2, USED_MIB << 8)
+    program.lui(bare.T3, 1)
+    program.label("page")
+    program.sw(bare.T2, 0, bare.T0)
+    program.word(bare.T3 << 20 | bare.T0 << 15 | bare.T0 << 7 | 0x33)  # add
+    program.addi(bare.T2, bare.T2, -1)
+    program.beq(bare.T2, bare.ZERO, "again")
+    program.jump("page")
+    program.label("again")
+    program.addi(bare.T1, bare.T1, 1)
+    program.jump("again")
+    return program.write(path)
+
+
+def resident(pid):
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def control(peer, path):
+    return ["-q", "--control", f"unix:{path}"] if "vireo" in peer.version else ["-qmp", f"unix:{path},server=on,wait=off"]
+
+
+def save_vireo(qmp, snap):
+    qmp.ask("snapshot-save", **{"job-id": "j", "tag": "bench", "x-vireo-path": str(snap)})
+    while qmp.wait_event("JOB_STATUS_CHANGE")["data"]["status"] != "concluded":
+        pass
+    told = qmp.ask("query-jobs")
+    assert "error" not in told[0], told
+
+
+def save_qemu(qmp, snap):
+    qmp.ask("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
+    qmp.ask("migrate", uri=f"file:{snap}")
+    while (status := qmp.ask("query-migrate").get("status")) != "completed":
+        assert status in ("setup", "active", "device", None), status
+    qmp.ask("cont")
+
+
+def measure_snapshots(peer, folder, guest, samples, running):
+    path, snap = folder / f"{peer.name}-s.sock", folder / f"{peer.name}.snap"
+    vireo = "vireo" in peer.version
+    argv = who.arguments(peer.start, peer, {"off": guest, "mem": SNAP_MIB}) + control(peer, path)
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    running.append(process)
+    with Qmp(path) as qmp:
+        while resident(process.pid) < (USED_MIB << 20):
+            os.sched_yield()
+        begin = time.perf_counter_ns()
+        (save_vireo if vireo else save_qemu)(qmp, snap)
+        samples["save"].append((time.perf_counter_ns() - begin) / 1e6)
+    process.kill()
+    process.wait()
+    path.unlink(missing_ok=True)
+    argv = [peer.program, "run", "-q", "--control", f"unix:{path}", str(snap)] if vireo else \
+        who.arguments(peer.start, peer, {"off": guest, "mem": SNAP_MIB}) + control(peer, path) + ["-incoming", f"file:{snap}"]
+    begin = time.time_ns()
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    running.append(process)
+    with Qmp(path) as qmp:
+        while not qmp.ask("query-status")["running"]:
+            pass
+        end = time.time_ns()
+        if vireo:  # it says when
+            stamp = next(e["timestamp"] for e in qmp.ask("x-vireo-events") if e["event"] == "RESUME")
+            end = stamp["seconds"] * 10**9 + stamp["microseconds"] * 1000
+        samples["restore"].append((end - begin) / 1e6)
+    process.kill()
+    process.wait()
+    snap.unlink()
+
+
+def snapshot_table(chosen, samples):
+    good = True
+    print(f"\n{SNAP_MIB} MiB, {USED_MIB} used, ms" + " " * 10 + "".join(f"{p.name:>14}{'MiB/s':>9}" for p in chosen) +
+          "   ratio   goal")
+    for kind, text in SNAP_HELP.items():
+        medians = [statistics.median(samples[peer.name][kind]) for peer in chosen]
+        row = f"{text:34}" + "".join(f"{m:14.1f}{USED_MIB / m * 1000:9.0f}" for m in medians)
+        row += f"{medians[0] / medians[1]:8.2f}" if len(medians) > 1 else ""
+        print(row + (f"{SNAP_GOALS[kind]:7}" if kind in SNAP_GOALS else ""))
+        good = good and medians[0] <= SNAP_GOALS.get(kind, medians[0])
+    return good or "vireo" not in chosen[0].version
+
+
 def start(peer, folder, guest):
     path = folder / f"{peer.name}.sock"
     argv = who.arguments(peer.start, peer, {"off": guest, "mem": 128})
-    argv += ["-q", "--control", f"unix:{path}"] if "vireo" in peer.version else ["-qmp", f"unix:{path},server=on,wait=off"]
+    argv += control(peer, path)
     return path, subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
@@ -99,11 +196,13 @@ def main():
         chosen = [who.find(word, who.read(), {"root": ROOT}) for word in args.peers]
     except who.Unknown as unknown:
         sys.exit(f"runtime: {unknown}")
-    samples = {peer.name: {kind: [] for kind in GOALS} for peer in chosen}
-    with tempfile.TemporaryDirectory() as name:
+    samples = {peer.name: {kind: [] for kind in [*GOALS, *SNAP_HELP]} for peer in chosen}
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as name:
         os.environ["XDG_RUNTIME_DIR"] = name  # of clones
         folder = pathlib.Path(name)
         guest = busy_guest(folder / "busy.elf")
+        touching = touching_guest(folder / "touching.elf")
         running = []
         try:
             for _ in range(args.rounds):
@@ -113,6 +212,7 @@ def main():
                     measure(process.args, path, samples[peer.name])
                     process.kill()
                     process.wait()
+                    measure_snapshots(peer, folder, touching, samples[peer.name], running)
         finally:
             for process in running:
                 process.kill()
@@ -120,7 +220,8 @@ def main():
     for peer in chosen:
         print(f"{peer.name}: {peer.version}")
     print(f"{args.rounds} rounds on {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}\n")
-    return 0 if table(chosen, samples) else 1
+    good = table(chosen, samples)
+    return 0 if snapshot_table(chosen, samples) and good else 1
 
 
 if __name__ == "__main__":

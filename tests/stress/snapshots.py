@@ -92,8 +92,9 @@ def moment(tmp, rng, expected, boot_s, at_boot):
     first, then = rng.choice(["jit", "interp"]) if not at_boot else "jit", rng.choice(["jit", "interp"])
     compress = rng.choice(["none", "none", "zstd"])
     with machine(disk, SCRIPT, "--engine", first) as guest:
-        with Qmp(socket_path("soak")):  # it listens
-            pass
+        with Qmp(socket_path("soak")) as qmp:  # it listens, and is about to be started
+            while not qmp.ask("query-status")["running"]:
+                pass
         if at_boot:
             time.sleep(rng.uniform(0, boot_s))  # the moment itself is what is random
         else:
