@@ -20,6 +20,8 @@
 
 #define READ_BYTES_MAX (UINT64_C(1) << 30) /* of a section */
 
+/* Of an image whose hashes are asked for: 1 TiB of memory, 16 TiB of a disk. */
+enum { READ_GRAINS_MAX = 1 << 28 };
 enum { READ_THREADS = 4, READ_CHUNK = 256 << 10 };
 
 struct read_section {
@@ -671,6 +673,10 @@ int vr_snapfile_hashes(struct vr_snapfile *f, const char *name, uint64_t **ret_h
     struct read_chain *c = vr_zalloc(sizeof(*c));
     uint64_t *hashes = NULL;
     int r = c ? read_chain(f, name, c, err) : vr_err(err, -ENOMEM, "snapshot: no memory");
+    if (r == 0 && read_grains(&c->index[0], c->index[0].len) > READ_GRAINS_MAX) {
+        r = vr_err(err, -EPROTO, "snapshot %s: its '%s' is too large to be compared", f->path,
+                   name);
+    }
     if (r == 0) {
         hashes = vr_zalloc_array(read_grains(&c->index[0], c->index[0].len), sizeof(*hashes));
         r = hashes ? 0 : vr_err(err, -ENOMEM, "snapshot %s: no memory", f->path);
