@@ -15,7 +15,6 @@
 #include "dev/virtio/input.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
-#include "platform/random.h"
 #include "vireo/host_time.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -80,7 +79,7 @@ static int virt_add_genid(struct vr_virt *v, struct vr_error *err)
 {
     char opts[80];
     uint64_t id[2];
-    int r = vr_random_bytes(id, sizeof(id), err);
+    int r = vr_env_random(vr_machine_env(v->machine), id, sizeof(id), err);
     if (r < 0) {
         return r;
     }
@@ -120,8 +119,11 @@ static int virt_add_platform(struct vr_virt *v, const struct vr_virt_opts *o, st
     }
     r = virt_add(v, &vr_sifive_test_class, "test", NULL, VIRT_TEST, 0x1000, NULL, 0, &v->test, err);
     if (r == 0) {
+        struct vr_det *det = vr_machine_det(v->machine);
         snprintf(opts, sizeof(opts), "epoch_ns=%" PRIu64,
-                 o->epoch_ns ? o->epoch_ns : vireo_realtime_ns());
+                 det           ? vr_det_epoch_ns(det)
+                 : o->epoch_ns ? o->epoch_ns
+                               : vireo_realtime_ns());
         r = virt_add(v, &vr_goldfish_rtc_class, "rtc", opts, VIRT_RTC, 0x1000, vr_goldfish_rtc_irq,
                      VIRT_IRQ_RTC, &v->rtc, err);
         v->rtc_follows = o->epoch_ns == 0;
@@ -224,12 +226,46 @@ static bool virt_wants_button(const struct vr_virt_opts *o)
     return false;
 }
 
+/* What deterministic mode cannot be with: things that happen when the host likes. */
+static int virt_check_det(const struct vr_virt_opts *o, struct vr_error *err)
+{
+    bool tape = o->det.record || o->det.replay;
+    if (!o->det.on) {
+        return 0;
+    }
+    if (o->engine == VR_VIRT_ENGINE_LOCKSTEP || o->trace_insn) {
+        return vr_err(err, -EINVAL,
+                      "deterministic mode runs the engines interp and jit, without an instruction "
+                      "trace");
+    }
+    if (o->share_count) {
+        return vr_err(err, -EINVAL,
+                      "share %s: what is in a shared directory, and when it answers, is not the "
+                      "guest's doing: it has no place in deterministic mode; put the files on a "
+                      "disk or in the initrd",
+                      o->share[0].path);
+    }
+    if (tape && (o->flash_vars && !o->flash_vars_read_only)) {
+        return vr_err(err, -EINVAL,
+                      "flash variables %s: they are kept, so the next run would begin with others: "
+                      "leave --flash-vars out to record or replay",
+                      o->flash_vars);
+    }
+    return o->det.record && o->det.replay
+               ? vr_err(err, -EINVAL, "a machine records or replays, not both")
+               : 0;
+}
+
 static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
 {
     if (virt_wants_button(o) && !o->power_button) {
         return vr_err(err, -EINVAL,
                       "a watchdog with action=shutdown presses the power button, and this machine "
                       "has none: give it one (--power-button)");
+    }
+    int r = virt_check_det(o, err);
+    if (r < 0) {
+        return r;
     }
     if (o->cpus < 1 || o->cpus > VR_MAX_VCPUS) {
         return vr_err(err, -EINVAL, "%u CPUs: this machine can have 1 to %d", o->cpus,
@@ -293,6 +329,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
         r = vr_machine_create(o->name ? o->name : "vm", o->clock, o->own_loop_thread, o->log,
                               &v->machine, err);
     }
+    if (r == 0 && o->det.on) {
+        r = vr_machine_set_det(v->machine, &o->det, err);
+    }
     if (r == 0 && o->use) {
         vr_machine_use_host(v->machine, o->use);
     }
@@ -353,7 +392,7 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
         r = virt_add_devices(v, o, err);
     }
     if (r == 0) {
-        r = vr_random_bytes(v->rng_seed, sizeof(v->rng_seed), err);
+        r = vr_env_random(vr_machine_env(v->machine), v->rng_seed, sizeof(v->rng_seed), err);
     }
     return r < 0 ? r : virt_make_fdt(v, err);
 }

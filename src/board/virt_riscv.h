@@ -7,6 +7,7 @@
 
 #include "backend/chr/chr.h"
 #include "backend/fs/fs.h"
+#include "core/det.h"
 #include "core/machine.h"
 #include "cpu/jit/jit_opts.h"
 #include "vireo/vm.h"
@@ -143,6 +144,7 @@ struct vr_virt_opts {
     const char *balloon_opts; /* options of its class, or NULL */
     uint64_t balloon_bytes;   /* to take from the guest at the start */
     uint64_t epoch_ns;        /* wall time at power-on; 0: the host's now */
+    struct vr_det_opts det;   /* deterministic mode, recording and replay */
     FILE *trace_insn;         /* instruction trace; borrowed; NULL: off */
     bool end_on_reset;        /* a reset by the guest ends the machine */
     enum vr_clock_kind clock;

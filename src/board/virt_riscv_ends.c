@@ -22,6 +22,9 @@ static int end_open_net(struct vr_virt *v, const char *spec, struct vr_net **ret
     if (strncmp(spec, "user", 4) != 0 || (spec[4] && spec[4] != ',')) {
         return vr_err(err, -EINVAL, "no network backend '%s'; there is: user", spec);
     }
+    if (vr_det_replaying(vr_machine_det(v->machine))) {
+        return vr_net_open_replay(vr_machine_loop(v->machine), ret_net, err);
+    }
     return vr_net_open_user(spec[4] ? spec + 5 : NULL, vr_machine_loop(v->machine), ret_net, err);
 }
 

@@ -45,7 +45,7 @@ struct cli {
     struct vireo_config *config; /* verbs with config */
     bool json, quiet, explain, help;
     bool dry_run, whole_group, force;
-    bool follow, prometheus, wait, address;
+    bool follow, prometheus, wait, address, hash;
     unsigned console, timeout_s, downtime_ms, count;
     uint64_t bandwidth;
     bool no_disks;

@@ -28,7 +28,7 @@ static void bash_verb(const struct cli_verb *v)
 {
     const struct vr_opt *o;
     for (unsigned i = 0; (o = cli_opt(v, i)); i++) {
-        if (o->kind == VR_OPT_FLAG) {
+        if (o->kind == VR_OPT_FLAG || o->bare) { /* no word after it is its value */
             continue;
         }
         printf("    %s:--%s", v->name, o->name);
@@ -113,13 +113,13 @@ static void zsh_opt(const struct vr_opt *o)
     if (o->letter) {
         printf("{-%c%s,--%s%s}", o->letter, o->value ? "+" : "", o->name, o->value ? "=" : "");
     } else {
-        printf("--%s%s", o->name, o->value ? "=" : "");
+        printf("--%s%s", o->name, o->bare ? "=-" : o->value ? "=" : "");
     }
     printf("'[");
     complete_quoted(o->help, "[]\\:");
     printf("]");
     if (o->value) {
-        putchar(':');
+        fputs(o->bare ? "::" : ":", stdout);
         complete_quoted(o->value, "[]\\:");
         if (o->kind == VR_OPT_FILE) {
             printf(":_files");
@@ -212,6 +212,8 @@ static void fish_verb(const struct cli_verb *v)
         }
         if (o->kind == VR_OPT_FILE) {
             printf(" -r -F");
+        } else if (o->bare) {
+            printf(" -f -a '%s'", o->words ? o->words : "");
         } else if (o->value) {
             printf(" -x -a '%s'", o->words ? o->words : "");
         }

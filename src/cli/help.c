@@ -58,9 +58,12 @@ static void help_opt(const struct vr_opt *o, unsigned width)
     char left[128], text[640];
     struct vr_opt_key key;
     size_t len;
-    snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", o->letter ? '-' : ' ',
-             o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name, o->value ? " " : "",
-             o->value ? o->value : "");
+    snprintf(left, sizeof(left), "  %c%c%s --%s%s%s%s", o->letter ? '-' : ' ',
+             o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
+             o->bare    ? "[="
+             : o->value ? " "
+                        : "",
+             o->value ? o->value : "", o->bare ? "]" : "");
     len = (size_t)snprintf(text, sizeof(text), "%s", o->help);
     const char *def = o->cmd_def ? o->cmd_def : o->def;
     if (def && len < sizeof(text)) {

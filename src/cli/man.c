@@ -59,8 +59,9 @@ static void man_opt(const struct vr_opt *o)
     snprintf(name, sizeof(name), "--%s", o->name);
     man_bold(name);
     if (o->value) {
-        putchar(' ');
+        fputs(o->bare ? "[=" : " ", stdout);
         man_italic(o->value);
+        fputs(o->bare ? "]" : "", stdout);
     }
     putchar('\n');
     man_text(o->help);

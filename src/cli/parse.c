@@ -136,6 +136,9 @@ static int cli_long(struct cli *cli, const char *word, const char *next, bool *r
             if (word[len]) {
                 return cli_apply(cli, t, o, word + len + 1);
             }
+            if (o->bare) {
+                return cli_apply(cli, t, o, o->bare);
+            }
             if (!next) {
                 cli_say("--%s: needs a value: --%s %s (%s)", o->name, o->name, o->value, o->help);
                 return CLI_USAGE;

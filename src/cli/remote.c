@@ -12,7 +12,7 @@
 #include <string.h>
 #include <uv.h>
 
-enum { REMOTE_LIST_MS = 2000, REMOTE_END_MS = 30000 };
+enum { REMOTE_LIST_MS = 2000, REMOTE_END_MS = 30000, REMOTE_HASH_MS = 60000 };
 
 static void remote_time(uint64_t ns, char *text, size_t size)
 {
@@ -129,6 +129,9 @@ static void remote_status_text(const json_t *m)
     printf("  engine    %s, of Vireo %s\n", cli_json_str(m, "engine"), cli_json_str(m, "version"));
     printf("  process   %lld\n", (long long)cli_json_int(m, "pid"));
     printf("  UUID      %s\n", cli_json_str(m, "uuid"));
+    if (json_object_get(m, "hash")) {
+        printf("  state     %s\n", cli_json_str(m, "hash"));
+    }
     json_array_foreach(json_object_get(m, "consoles"), i, console)
     {
         printf("  console %lld %s%s%s\n", (long long)cli_json_int(console, "index"),
@@ -147,6 +150,12 @@ int cli_status(struct cli *cli)
         return cli_fail(&err);
     }
     r = vr_client_ask(c, "x-vireo-machine", NULL, VR_CLIENT_MS, &info, &err);
+    if (r == 0 && cli->hash) {
+        json_t *hash = NULL;
+        r = vr_client_ask(c, "x-vireo-hash", NULL, REMOTE_HASH_MS, &hash, &err);
+        (void)json_object_update(info, hash);
+        json_decref(hash);
+    }
     vr_client_close(c);
     return r < 0 ? cli_fail(&err) : cli_json_print(cli, info, remote_status_text);
 }

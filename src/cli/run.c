@@ -154,8 +154,13 @@ static int run_machine(struct cli *cli)
     unsigned code = 0;
     char name[64];
     int crash;
-    vireo_config_on_log(cli->config, cli->quiet ? VIREO_LOG_ERROR : VIREO_LOG_WARN, run_on_log,
-                        NULL);
+    struct vr_det_opts det;
+    vr_config_det_opts(cli->config, &det); /* such a life says where it ended */
+    vireo_config_on_log(cli->config,
+                        cli->quiet ? VIREO_LOG_ERROR
+                        : det.on   ? VIREO_LOG_INFO
+                                   : VIREO_LOG_WARN,
+                        run_on_log, NULL);
     if (cli->config->share_count || cli->config->root.path) {
         vr_descriptor_limit_raise(); /* a guest knows thousands of files */
     }

@@ -56,6 +56,17 @@ static const struct vr_opt query_opts[] = {
     CLI_HELP,
     VR_OPT_END,
 };
+static const struct vr_opt status_opts[] = {
+    CLI_JSON("as JSON, for programs"),
+    {.name = "hash",
+     .kind = VR_OPT_FLAG,
+     CLI_GROUP,
+     CLI_AT(hash),
+     .help = "a hash of the guest's state as well: registers, memory and devices (it stands still "
+             "meanwhile)"},
+    CLI_HELP,
+    VR_OPT_END,
+};
 static const struct vr_opt platform_opts[] = {
     CLI_JSON("as JSON, for programs"),
     {.name = "dry-run",
@@ -372,7 +383,7 @@ const struct cli_verb cli_verbs[] = {
      .args = "[NAME]",
      .max_args = 1,
      .machines = true,
-     .opts = query_opts,
+     .opts = status_opts,
      .run = cli_status,
      .help = "say what a machine is and does",
      .about = "Without NAME: the machine, if only one runs. This holds for console, stats and "

@@ -68,6 +68,8 @@ void vireo_config_destroy(struct vireo_config *c)
     free(c->console);
     free(c->trace_insn);
     free(c->gdb);
+    free(c->record);
+    free(c->replay);
     free(c->publish);
     free(c->balloon_opts);
     free(c->rng_opts);
@@ -128,6 +130,10 @@ static void config_default(const struct vireo_config *c, const struct vr_opt *o,
         } else if (c->firmware && strcmp(c->firmware, "none") == 0 && !c->publish) {
             *ret_value = "none";
             *ret_why = "a bare-metal program was given";
+        } else if (c->det.on && !c->record && !c->replay && !c->publish) {
+            *ret_value = "none";
+            *ret_why =
+                "deterministic: a network answers when it likes; --record keeps what it says";
         }
     }
     for (unsigned i = 0; strcmp(o->name, "console") == 0 && i < c->port_count; i++) {

@@ -58,7 +58,10 @@ struct vireo_config {
     struct vr_virt_share share[VR_VIRT_SHARES], root; /* root: no path, no such share */
     unsigned share_count;
     struct vireo_host_use use;
-    char *publish; /* ",hostfwd=...,hostfwd=..." or NULL */
+    char *publish;          /* ",hostfwd=...,hostfwd=..." or NULL */
+    struct vr_det_opts det; /* of --deterministic: but for the files, */
+    bool det_idle_given;
+    char *record, *replay; /* which are these */
     bool no_reboot, paused, no_rng, balloon, power_button;
     char *gdb;          /* where a debugger connects to; NULL: nowhere */
     char *rng_opts;     /* of the device class, or NULL */
@@ -167,6 +170,12 @@ int vr_config_mirror(void *target, const struct vr_opt *opt, const char *text,
 int vr_config_mmu(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
 extern const struct vr_opt_key vr_config_jit_keys[];
 int vr_config_jit(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+
+/* --deterministic, --record, --replay (config_det.c); what all three come to, borrowed of @config.
+ */
+extern const struct vr_opt_key vr_config_det_keys[];
+int vr_config_det(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+void vr_config_det_opts(const struct vireo_config *config, struct vr_det_opts *ret_opts);
 
 /* --disk, --cdrom, --net, --publish (config_devices.c). */
 extern const struct vr_opt_key vr_config_disk_keys[], vr_config_net_keys[];

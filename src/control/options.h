@@ -29,7 +29,8 @@ struct vr_opt {
     const char *name; /* long option, and key of vireo_config_set */
     char letter;      /* short option; 0: none */
     enum vr_opt_kind kind;
-    const char *value;               /* what stands for its value in help: "PATH"; NULL: a flag */
+    const char *value; /* what stands for its value in help: "PATH"; NULL: a flag */
+    const char *bare;  /* the value when none follows with "="; NULL: one must follow */
     const char *def, *cmd_def, *why; /* the library's default, the command's where it differs, and
                                         the reason; NULL def: none */
     const char *help, *group;

@@ -229,6 +229,10 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"x-vireo-stats", "group?:str", "[x-vireo-Stat]", 0, vr_qmp_stats, "what the machine counts"},
     {"x-vireo-events", "after?:int", "[x-vireo-Event]", 0, vr_qmp_past_events,
      "events that happened, the last 256, or those above a number"},
+    {"x-vireo-hash", NULL, "x-vireo-Hash", VR_QMP_SLOW, vr_qmp_hash,
+     "a hash of all of the guest's state: registers, memory, devices"},
+    {"x-vireo-query-deterministic", NULL, "x-vireo-Deterministic", VR_QMP_SLOW, vr_qmp_query_det,
+     "how far a deterministic machine has come, and its recording"},
     {"x-vireo-console", "index?:int", NULL, 0, qmp_console,
      "the last command: from its answer on, the connection is the console's bytes, both ways; "
      "whoever has the console keeps it"},

@@ -69,6 +69,11 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"x-vireo-Device", "id:str, class:str, bus:str, place:str, host-end:str, "
                        "state:x-vireo-DeviceState, removable:bool"},
     {"x-vireo-Gdb", "target:str"},
+    {"x-vireo-Hash", "hash:str"},
+    {"x-vireo-Deterministic",
+     "step:int, beat:int, guest-ns:int, recording:bool, replaying:bool, tape-bytes:int, "
+     "last-step?:int, hashes-compared?:int, checkpoints?:int, checkpoint-bytes?:int, "
+     "first-step?:int"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "

@@ -235,6 +235,12 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c,
                               vr_snapshot_view(vm->snapshot, &o.ram_fd, &o.ram_off);
         o.ram_view = vm->snapshot_viewed;
     }
+    vr_config_det_opts(c, &o.det);
+    o.det.on = o.det.on && !vm->idle;
+    if (o.det.on) {
+        o.clock = VR_CLOCK_STEPPED;
+        o.det.about = name;
+    }
     int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;

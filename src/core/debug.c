@@ -42,6 +42,13 @@ static void debug_set(void *arg)
 int vr_debug_attach(struct vr_machine *m, void (*on_stop)(void *opaque, struct vr_vcpu *vcpu),
                     void *opaque, struct vr_error *err)
 {
+    if (m->env.det) {
+        return vr_err(
+            err, -ENOTSUP,
+            "machine '%s' is deterministic: one thread drives all its harts, so a debugger "
+            "cannot hold one of them",
+            m->name);
+    }
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         if (!m->vcpus[i]->ops->debug) {
             return vr_err(err, -ENOTSUP, "machine '%s': its engine (%s) cannot be debugged",

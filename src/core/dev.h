@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct vr_det;
 struct vr_dev;
 struct vr_dev_priv;
 struct vr_snap;
@@ -34,6 +35,7 @@ struct vr_snap;
  * NULL where a class does not need it. */
 struct vr_env {
     struct vr_clock *clock;
+    struct vr_det *det;   /* deterministic mode (core/det.h); NULL: not */
     struct vr_space *mem; /* DMA */
     struct vr_loop *loop; /* backends */
     struct vr_log *log;

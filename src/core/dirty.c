@@ -120,6 +120,12 @@ static void dirty_settle(struct vr_machine *m)
 
 int vr_dirty_start(struct vr_machine *m, struct vr_dirty **ret_dirty, struct vr_error *err)
 {
+    if (m->env.det) {
+        return vr_err(err, -ENOTSUP,
+                      "machine '%s' is deterministic: its writes are not followed while it runs; "
+                      "run it without --deterministic",
+                      m->name);
+    }
     struct vr_dirty *d = NULL;
     int r = dirty_create(m, &d, err);
     if (r < 0) {

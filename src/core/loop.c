@@ -28,6 +28,9 @@ struct vr_loop {
     uv_async_t async; /* posted work waits, or stop */
     uv_timer_t limit; /* ends a turn */
     struct vireo_thread *thread;
+    struct vr_det *det;
+    void (*body)(void *arg);
+    void *body_arg;
     struct vr_mutex lock; /* guards what follows */
     struct vr_cond room;  /* the queue was emptied */
     struct loop_queue posted;
@@ -36,7 +39,7 @@ struct vr_loop {
 };
 
 /* Run what was posted, in order; what the calls post themselves comes in the next round. */
-static void loop_run_posted(struct vr_loop *l)
+void vr_loop_run_posted(struct vr_loop *l)
 {
     vr_mutex_lock(&l->lock);
     struct loop_queue work = l->posted;
@@ -65,7 +68,7 @@ static bool loop_has_posted(struct vr_loop *l)
 static void loop_on_async(uv_async_t *async)
 {
     struct vr_loop *l = async->data;
-    loop_run_posted(l);
+    vr_loop_run_posted(l);
     vr_mutex_lock(&l->lock);
     bool stop = l->stop;
     vr_mutex_unlock(&l->lock);
@@ -123,23 +126,61 @@ static void loop_main(void *opaque)
     vr_mutex_lock(&l->lock); /* vr_loop_start has stored l->thread */
     bool stop = l->stop;
     vr_mutex_unlock(&l->lock);
-    if (!stop) {
+    if (l->body) {
+        l->body(l->body_arg);
+    } else if (!stop) {
         uv_run(&l->uv, UV_RUN_DEFAULT);
     }
 }
 
-int vr_loop_start(struct vr_loop *l, struct vr_error *err)
+int vr_loop_start_with(struct vr_loop *l, const char *name, void (*body)(void *), void *arg,
+                       struct vr_error *err)
 {
     vr_assert(!l->thread);
+    l->body = body;
+    l->body_arg = arg;
     vr_mutex_lock(&l->lock);
-    int r = vireo_thread_create("vr-loop", loop_main, l, &l->thread, err);
+    int r = vireo_thread_create(name, loop_main, l, &l->thread, err);
     vr_mutex_unlock(&l->lock);
     return r;
 }
 
+int vr_loop_start(struct vr_loop *l, struct vr_error *err)
+{
+    return vr_loop_start_with(l, "vr-loop", NULL, NULL, err);
+}
+
+bool vr_loop_ending(struct vr_loop *l)
+{
+    vr_mutex_lock(&l->lock);
+    bool stop = l->stop;
+    vr_mutex_unlock(&l->lock);
+    return stop;
+}
+
+void vr_loop_wake(struct vr_loop *l)
+{
+    uv_async_send(&l->async);
+}
+
+uint64_t vr_loop_cpu_ns(struct vr_loop *l)
+{
+    return l->thread ? vireo_thread_cpu_ns(l->thread) : 0;
+}
+
+void vr_loop_set_det(struct vr_loop *l, struct vr_det *det)
+{
+    l->det = det;
+}
+
+struct vr_det *vr_loop_det(const struct vr_loop *l)
+{
+    return l->det;
+}
+
 void vr_loop_turn(struct vr_loop *l, int timeout_ms)
 {
-    vr_assert(!l->thread);
+    vr_assert(!l->thread || (l->body && vireo_thread_is_current(l->thread)));
     if (timeout_ms == 0) {
         uv_run(&l->uv, UV_RUN_NOWAIT);
         return;
@@ -174,7 +215,7 @@ void vr_loop_destroy(struct vr_loop *l)
         l->thread = NULL;
     }
     do {
-        loop_run_posted(l);
+        vr_loop_run_posted(l);
         uv_run(&l->uv, UV_RUN_NOWAIT);
     } while (loop_has_posted(l));
     uv_walk(&l->uv, loop_no_handle_left, l);

@@ -3,6 +3,7 @@
 #include "core/machine.h"
 
 #include "base/alloc.h"
+#include "core/det.h"
 #include "core/machine_priv.h"
 #include "core/ram_fork.h"
 #include "vireo/host_memory.h"
@@ -90,6 +91,7 @@ void vr_machine_destroy(struct vr_machine *m)
         free(owned);
     }
     vr_loop_destroy(m->env.loop);
+    vr_det_destroy(m->env.det);
     vr_clock_destroy(m->env.clock);
     vr_space_destroy(m->env.mem);
     machine_free_rams(m);

@@ -67,7 +67,7 @@ static void machine_ram_section(const struct vr_machine_ram *ram, char *ret_name
     snprintf(ret_name, len, "%s:%s", machine_is_ram(ram) ? "ram" : "rom", ram->name);
 }
 
-static int machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struct vr_error *err)
+int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struct vr_error *err)
 {
     struct machine_head head = machine_head(m);
     int r = vr_snap_save(snap, machine_section(whole), 1, &head, machine_head_fields, err);
@@ -98,7 +98,7 @@ static int machine_save(struct vr_machine *m, struct vr_snap *snap, bool whole,
     enum vr_state state = vr_machine_state(m);
     vr_machine_halt(m);
     vr_machine_quiesce(m);
-    int r = machine_put(m, snap, whole, err);
+    int r = vr_machine_put(m, snap, whole, err);
     if (r == 0 && ram) {
         r = ram(opaque, err);
     }
@@ -143,7 +143,7 @@ int vr_machine_hand_over(struct vr_machine *m, struct vr_snap *snap, vr_machine_
         if (machine_has_request(m)) {
             r = vr_err(err, -EAGAIN, "machine '%s' is about to be reset, or to end", m->name);
         }
-        r = r < 0 ? r : machine_put(m, snap, false, err);
+        r = r < 0 ? r : vr_machine_put(m, snap, false, err);
         r = r < 0 ? r : give(opaque, err);
         vr_mutex_lock(&m->lock);
         m->moved = r == 0;
@@ -169,8 +169,8 @@ bool vr_machine_moved(struct vr_machine *m)
     return moved;
 }
 
-static int machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole,
-                       vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
+int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_machine_ram_fn fill,
+                   void *opaque, struct vr_error *err)
 {
     struct machine_head head, here = machine_head(m);
     int r = vr_snap_load(snap, machine_section(whole), 1, &head, machine_head_fields, err);
@@ -225,7 +225,7 @@ static int machine_load(struct vr_machine *m, struct vr_snap *snap, bool whole,
     int r = vr_machine_spawn(m, err);
     if (r == 0) {
         vr_machine_quiesce(m);
-        r = machine_get(m, snap, whole, fill, opaque, err);
+        r = vr_machine_get(m, snap, whole, fill, opaque, err);
     }
     if (r == 0) {
         vr_mutex_lock(&m->lock);

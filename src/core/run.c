@@ -8,6 +8,7 @@
  * the machine clears `go` there before it kicks. So no kick is lost.
  */
 #include "base/err.h"
+#include "core/det.h"
 #include "core/machine_priv.h"
 #include "vireo/host_time.h"
 
@@ -19,7 +20,8 @@
 static bool run_own_thread(struct vr_machine *m)
 {
     vr_mutex_lock(&m->lock);
-    bool own = m->control && vireo_thread_is_current(m->control);
+    bool own = (m->control && vireo_thread_is_current(m->control)) ||
+               (m->env.det && m->loop_started && vr_det_here(m->env.det));
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         own = own || (m->vcpus[i]->thread && vireo_thread_is_current(m->vcpus[i]->thread));
     }
@@ -82,6 +84,9 @@ void vr_machine_halt(struct vr_machine *m)
 {
     vr_mutex_lock(&m->lock);
     m->go = false;
+    if (m->env.det) {
+        vr_det_wake(m->env.det);
+    }
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         if (m->vcpus[i]->in_run) {
             vr_vcpu_kick(m->vcpus[i]);
@@ -140,6 +145,9 @@ void vr_machine_go(struct vr_machine *m)
     vr_mutex_lock(&m->lock);
     m->state = VR_STATE_RUNNING;
     m->go = true;
+    if (m->env.det) {
+        vr_det_go(m->env.det);
+    }
     vr_cond_broadcast(&m->go_cond);
     vr_cond_signal(&m->asked); /* requests that waited for the start */
     vr_mutex_unlock(&m->lock);
@@ -179,6 +187,9 @@ static void run_tell_why(struct vr_machine *m, const char *name, struct vr_exit 
 void vr_machine_end(struct vr_machine *m, struct vr_exit why)
 {
     run_tell_why(m, "SHUTDOWN", why); /* before anybody is told that it has ended */
+    if (m->env.det) {
+        vr_det_ended(m->env.det, &why);
+    }
     vr_mutex_lock(&m->lock);
     m->state = VR_STATE_STOPPED;
     m->pending = (struct vr_exit){.why = VR_REQ_NONE};
@@ -275,7 +286,7 @@ static int run_spawn_locked(struct vr_machine *m, struct vr_error *err)
 {
     int r =
         m->control ? 0 : vireo_thread_create("vr-control", run_control_main, m, &m->control, err);
-    for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
+    for (unsigned i = 0; r == 0 && !m->env.det && i < m->vcpu_count; i++) {
         struct vr_vcpu *vcpu = m->vcpus[i];
         char name[16];
         snprintf(name, sizeof(name), "vr-cpu%u", vcpu->index);
@@ -299,7 +310,7 @@ int vr_machine_spawn(struct vr_machine *m, struct vr_error *err)
     int r = run_spawn_locked(m, err);
     vr_mutex_unlock(&m->lock);
     if (r == 0 && m->own_loop_thread && !m->loop_started) {
-        r = vr_loop_start(m->env.loop, err);
+        r = m->env.det ? vr_det_spawn(m->env.det, err) : vr_loop_start(m->env.loop, err);
         m->loop_started = r == 0;
     }
     return r;
@@ -399,13 +410,26 @@ enum vr_state vr_machine_state(struct vr_machine *m)
 void vr_machine_request_as(struct vr_machine *m, enum vr_request what, unsigned code,
                            const char *reason)
 {
+    struct vr_det *det = m->env.det;
+    bool here = det && vr_det_here(det);
     vr_mutex_lock(&m->lock);
+    if (det && !here && vr_det_ask(det, what, code, reason)) {
+        vr_mutex_unlock(&m->lock);
+        vr_det_wake(det);
+        return;
+    }
+    if (here && vr_det_holds(det, what)) {
+        what = VR_REQ_PAUSE;
+    }
     /* An end beats a reset or a pause; of two ends, the first says why. */
     bool open = m->pending.why == VR_REQ_NONE || m->pending.why == VR_REQ_RESET ||
                 m->pending.why == VR_REQ_PAUSE;
     if (what != VR_REQ_NONE && !m->ended && open) {
         m->pending = (struct vr_exit){.why = what, .code = code, .reason = reason};
         vr_cond_signal(&m->asked);
+        if (here) {
+            vr_det_stop(det);
+        }
     }
     vr_mutex_unlock(&m->lock);
 }
@@ -519,6 +543,8 @@ uint64_t vr_machine_cpu_ns(struct vr_machine *m, unsigned i)
     vr_mutex_lock(&m->lock);
     if (i < m->vcpu_count && m->vcpus[i]->thread) {
         ns = vireo_thread_cpu_ns(m->vcpus[i]->thread);
+    } else if (m->env.det && i == 0) {
+        ns = vr_loop_cpu_ns(m->env.loop); /* one thread does it all */
     }
     vr_mutex_unlock(&m->lock);
     return ns;

@@ -6,6 +6,7 @@
  * and a waker pays for the lock only when somebody sleeps.
  */
 #include "core/vcpu.h"
+#include "core/det.h"
 
 #include "vireo/host_time.h"
 
@@ -22,6 +23,8 @@ void vr_vcpu_init(struct vr_vcpu *vcpu, const struct vr_cpu_ops *ops, struct vr_
     vr_spin_init(&vcpu->spin);
     vcpu->debug = NULL;
     vcpu->run = (struct vr_debug_run){.turn = false};
+    vcpu->det = machine ? vr_machine_det(machine) : NULL;
+    vcpu->idle = false;
     atomic_init(&vcpu->kicked, false);
     atomic_init(&vcpu->attention, false);
     atomic_init(&vcpu->sleeping, false);
@@ -71,6 +74,13 @@ static bool vcpu_is_called(void *arg)
 
 void vr_vcpu_sleep(struct vr_vcpu *vcpu)
 {
+    if (vcpu->det) {
+        if (!atomic_load(&vcpu->attention)) {
+            vcpu->idle = true;
+            atomic_store(&vcpu->kicked, true);
+        }
+        return;
+    }
     uint64_t began_ns = vireo_monotonic_ns();
     if (!vr_spin_wait(&vcpu->spin, began_ns, vcpu_is_called, vcpu)) {
         vr_mutex_lock(&vcpu->lock);

@@ -23,8 +23,14 @@ struct vr_cpu_ops {
      * do and waits by vr_vcpu_sleep, which returns when kicked). Clears nothing: the machine does.
      */
     void (*run)(struct vr_vcpu *vcpu);
+    /* Deterministic mode, in run's place: at most @steps steps (core/det.h), exactly as many unless
+     * the CPU has nothing to do (vcpu->idle then) or vr_det_more says so; returns how many. NULL:
+     * the engine cannot. */
+    uint64_t (*run_steps)(struct vr_vcpu *vcpu, uint64_t steps);
     /* Make a run() under way return soon. Any thread. vcpu->kicked is already set. May be NULL. */
     void (*kick)(struct vr_vcpu *vcpu);
+    /* The same: forget what is no state, and a CPU that was restored would not know. */
+    void (*forget)(struct vr_vcpu *vcpu);
     void (*reset)(struct vr_vcpu *vcpu); /* power-on state; only while stopped */
     int (*save)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
     int (*load)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
@@ -41,6 +47,8 @@ struct vr_vcpu {
     _Atomic uint64_t host_id;    /* of that thread (vireo_thread_host_id); 0: not there yet */
     struct vr_mutex lock;        /* guards sleeping; last in the lock order */
     struct vr_cond wake;
+    struct vr_det *det;    /* deterministic mode (core/det.h); NULL: not */
+    bool idle, yielded;    /* there: it waits for attention; for others. The driver's thread */
     atomic_bool kicked;    /* run() must return to the machine */
     atomic_bool attention; /* an interrupt line, an invalidation: leave straight-line code */
     atomic_bool sleeping;  /* in vr_vcpu_sleep, or about to be */
@@ -64,7 +72,8 @@ void vr_vcpu_kick(struct vr_vcpu *vcpu);
  * to write memory that it had when protect_asked was @asked; vr_machine_protect is told. */
 void vr_vcpu_protected(struct vr_vcpu *vcpu, uint64_t asked);
 /* Engine, own thread: wait until attention or kicked is set; clears neither. Sleeps, after a look
- * as long as recent waits say (platform/spin.h). */
+ * as long as recent waits say (platform/spin.h). In deterministic
+ * mode others use this thread meanwhile: it returns at once, and kicked is set. */
 void vr_vcpu_sleep(struct vr_vcpu *vcpu);
 
 #endif

@@ -32,11 +32,14 @@ int vr_blk_init(struct vr_blk *blk, const struct vr_blk_ops *ops, const char *pa
     blk->ops = ops;
     blk->path = copy;
     blk->flight = flight;
+    blk->src = (struct vr_det_src){.name = "disk", .opaque = blk};
+    vr_det_add(loop, &blk->src);
     return 0;
 }
 
 void vr_blk_fini(struct vr_blk *blk)
 {
+    vr_det_remove(&blk->src);
     vr_flight_destroy(blk->flight);
     free(blk->path);
     blk->flight = NULL;
@@ -116,7 +119,7 @@ static int block_check(const struct vr_blk *blk, const struct vr_blk_req *req)
 
 int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req)
 {
-    if (!blk->ops->try || req->len_bytes > TRY_MAX || block_check(blk, req) < 0) {
+    if (blk->src.det || !blk->ops->try || req->len_bytes > TRY_MAX || block_check(blk, req) < 0) {
         return -EAGAIN;
     }
     req->begin_ns = vireo_monotonic_ns();
@@ -127,17 +130,87 @@ int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req)
     return r;
 }
 
-void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
+static void block_submit(struct vr_blk *blk, struct vr_blk_req *req,
+                         void (*done)(struct vr_job *job, int result))
 {
     vr_flight_begin(blk->flight);
     req->next = NULL;
-    req->job.done = block_done;
+    req->job.done = done;
     req->begin_ns = vireo_monotonic_ns();
     int r = block_check(blk, req);
     if (r < 0) {
         vr_blk_complete(blk, req, r);
     } else {
         blk->ops->submit(blk, req);
+    }
+}
+
+/* --- Deterministic mode --- */
+
+static void block_det_done(struct vr_job *job, int result)
+{
+    block_req(job)->result = result;
+}
+
+/* A replay needs no disk: the tape has what was read. */
+static int block_told(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    size_t len;
+    const uint8_t *rec = vr_det_told(&blk->src, VR_DET_DISK, &len);
+    int result = rec && len >= 4 ? (int)vr_load_le32(rec) : -EIO;
+    if (result == 0 && req->op == VR_BLK_READ) {
+        uint64_t at = 4;
+        if (len - 4 != req->len_bytes) {
+            return -EIO; /* the machine differs already, and the next hash says so */
+        }
+        for (unsigned i = 0; i < req->iov_count; i++) {
+            memcpy(req->iov[i].iov_base, rec + at, req->iov[i].iov_len);
+            at += req->iov[i].iov_len;
+        }
+    }
+    return result;
+}
+
+/* What was read, in one piece; NULL: nothing was. The caller's. */
+static uint8_t *block_read_bytes(const struct vr_blk_req *req)
+{
+    uint8_t *bytes = req->op == VR_BLK_READ && req->result == 0 ? malloc(req->len_bytes + 1) : NULL;
+    size_t at = 0;
+    for (unsigned i = 0; bytes && i < req->iov_count; i++) {
+        memcpy(bytes + at, req->iov[i].iov_base, req->iov[i].iov_len);
+        at += req->iov[i].iov_len;
+    }
+    return bytes;
+}
+
+/* Behind the instruction that asked for it. */
+static void block_det_run(struct vr_det_op *op)
+{
+    struct vr_blk_req *req =
+        (struct vr_blk_req *)(void *)((char *)op - offsetof(struct vr_blk_req, det_op));
+    struct vr_blk *blk = req->blk;
+    if (vr_det_replaying(blk->src.det)) {
+        req->result = block_told(blk, req);
+    } else {
+        block_submit(blk, req, block_det_done);
+        vr_blk_drain(blk);
+        uint8_t head[4], *bytes = block_read_bytes(req);
+        vr_store_le32(head, (uint32_t)req->result);
+        vr_det_note(&blk->src, VR_DET_DISK, head, sizeof(head), bytes,
+                    bytes ? (size_t)req->len_bytes : 0);
+        free(bytes);
+    }
+    req->done(req, req->result);
+}
+
+void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    if (blk->src.det) {
+        req->blk = blk;
+        req->det_op.run = block_det_run;
+        vr_det_soon(blk->src.det, &req->det_op);
+    } else {
+        block_submit(blk, req, block_done);
     }
 }
 

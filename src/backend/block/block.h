@@ -12,6 +12,7 @@
 #define VR_BACKEND_BLOCK_H
 
 #include "backend/work.h"
+#include "core/det.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,7 +40,10 @@ struct vr_blk_req {
     void *opaque;            /* the caller's */
     struct vr_blk_req *next; /* the backend's while in flight */
     struct vr_job job;       /* the same */
-    uint64_t begin_ns;       /* the same */
+    struct vr_det_op det_op; /* the same, in deterministic mode: of @blk, */
+    struct vr_blk *blk;
+    int result;        /* which came to this */
+    uint64_t begin_ns; /* the same */
 };
 
 enum { VR_BLK_OPS = VR_BLK_WRITE_ZEROES + 1 };
@@ -75,6 +79,7 @@ struct vr_blk {
         _Atomic uint64_t count, failed, bytes, ns;
     } done[VR_BLK_OPS];       /* struct vr_blk_count as it is counted */
     struct vr_flight *flight; /* block.c's: what is in flight */
+    struct vr_det_src src;    /* deterministic mode: where it is done in turn */
 };
 
 struct vr_blk_opts {

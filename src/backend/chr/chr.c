@@ -93,13 +93,30 @@ static void chr_posted_output(void *arg)
     chr_unref(chr);
 }
 
+/* Deterministic mode: what there is to tell waits until the source is asked. */
+static bool chr_puts_off(struct vr_chr *chr, bool *due)
+{
+    if (chr->src.det && !chr->polling) {
+        *due = true;
+        vr_det_woke(&chr->src);
+        return true;
+    }
+    return false;
+}
+
+static void chr_tell_open(struct vr_chr *chr)
+{
+    bool open = chr->open || chr->sides;
+    if (!chr_puts_off(chr, &chr->state_due) && chr->user.on_open) {
+        chr->user.on_open(chr->user.opaque, open);
+    }
+}
+
 static void chr_posted_state(void *arg)
 {
     struct vr_chr *chr = arg;
     if (chr_post_arrived(chr, &chr->state_posted)) {
-        if (chr->user.on_open) {
-            chr->user.on_open(chr->user.opaque, chr->open || chr->sides);
-        }
+        chr_tell_open(chr);
         vr_chr_resized(chr);
     }
     chr_unref(chr);
@@ -117,15 +134,32 @@ void vr_chr_input_later(struct vr_chr *chr)
 
 void vr_chr_resume(struct vr_chr *chr)
 {
-    if (chr) {
+    if (chr && chr->src.det) {
+        vr_det_resume(&chr->src);
+    } else if (chr) {
         vr_chr_input_later(chr);
     }
+}
+
+/* The device takes input; in deterministic mode what it leaves is the source's. */
+static size_t chr_give(struct vr_chr *chr, const uint8_t *buf, size_t len)
+{
+    if (!chr->src.det) {
+        return chr->user.on_input(chr->user.opaque, buf, len);
+    }
+    if (!vr_det_replaying(chr->src.det)) {
+        vr_det_input(&chr->src, VR_DET_DATA, buf, len);
+    }
+    return len;
 }
 
 void vr_chr_input(struct vr_chr *chr)
 {
     unsigned turns = CHR_TURNS;
-    while (chr->user.on_input && !chr->blocked && !chr->closed) {
+    if (chr_puts_off(chr, &chr->input_due)) {
+        return;
+    }
+    while (chr->user.on_input && !chr->blocked && !chr->closed && !chr->src.held) {
         if (chr->in_pos == chr->in_len) {
             if (chr->side_in.len) {
                 chr->in_pos = 0;
@@ -154,17 +188,35 @@ void vr_chr_input(struct vr_chr *chr)
             continue;
         }
         size_t len = chr->in_len - chr->in_pos;
-        size_t took = chr->user.on_input(chr->user.opaque, chr->in + chr->in_pos, len);
+        size_t took = chr_give(chr, chr->in + chr->in_pos, len);
         vr_assert(took <= len);
         chr->in_pos += took;
         chr->blocked = took < len;
     }
 }
 
+static bool chr_output_once(struct vr_chr *chr);
+
+/* Deterministic mode: the guest never sees that a host end is slow. This is the loop's thread. */
+static void chr_make_room(struct vr_chr *chr, size_t len)
+{
+    while (VR_CHR_OUT_MAX - chr->out.len < len) {
+        if (!chr_output_once(chr) && chr->out_waiting &&
+            !(chr->kind->wait_writable && chr->kind->wait_writable(chr, CHR_FLUSH_MS))) {
+            vr_mutex_lock(&chr->lock);
+            vr_ring_drop(&chr->out, chr->out.len); /* nobody reads */
+            vr_mutex_unlock(&chr->lock);
+        }
+    }
+}
+
 size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf, size_t len)
 {
-    if (!chr) {
+    if (!chr || (chr->src.det && vr_det_muted(chr->src.det))) {
         return len;
+    }
+    if (chr->src.det) {
+        chr_make_room(chr, len);
     }
     vr_mutex_lock(&chr->lock);
     size_t took = vr_ring_put(&chr->out, buf, len);
@@ -241,8 +293,8 @@ void vr_chr_set_open(struct vr_chr *chr, bool open)
 {
     if (chr->open != open) {
         chr->open = open;
-        if (chr->user.on_open && !chr->sides) {
-            chr->user.on_open(chr->user.opaque, open);
+        if (!chr->sides) {
+            chr_tell_open(chr);
         }
     }
 }
@@ -250,8 +302,8 @@ void vr_chr_set_open(struct vr_chr *chr, bool open)
 /* The first one came, or the last one left: is somebody there now who was not before? */
 static void chr_sides_changed(struct vr_chr *chr)
 {
-    if (!chr->open && chr->user.on_open) {
-        chr->user.on_open(chr->user.opaque, chr->sides != NULL);
+    if (!chr->open) {
+        chr_tell_open(chr);
     }
 }
 
@@ -286,6 +338,9 @@ size_t vr_chr_side_input(struct vr_chr *chr, const uint8_t *buf, size_t len)
 void vr_chr_resized(struct vr_chr *chr)
 {
     uint16_t cols, rows;
+    if (chr_puts_off(chr, &chr->state_due)) {
+        return;
+    }
     if (chr->user.on_resize && chr->kind->size && chr->kind->size(chr, &cols, &rows)) {
         chr->user.on_resize(chr->user.opaque, cols, rows);
     }
@@ -319,6 +374,7 @@ static void chr_close_here(void *arg)
 {
     struct vr_chr *chr = arg;
     chr->user = (struct vr_chr_user){0};
+    vr_det_remove(&chr->src);
     uint64_t end_ns = vireo_monotonic_ns() + CHR_FLUSH_MS * UINT64_C(1000000);
     for (;;) {
         while (chr_output_once(chr)) {
@@ -346,6 +402,47 @@ void vr_chr_restore_tty(struct vr_chr *chr)
     if (chr && chr->kind == &vr_chr_kind_stdio) {
         vr_chr_stdio_restore_tty(chr);
     }
+}
+
+/* --- Deterministic mode (core/det.h) --- */
+
+static size_t chr_take(void *opaque, enum vr_det_kind kind, const uint8_t *buf, size_t len)
+{
+    struct vr_chr *chr = opaque;
+    if (kind == VR_DET_DATA) {
+        return chr->user.on_input ? chr->user.on_input(chr->user.opaque, buf, len) : len;
+    }
+    if (kind == VR_DET_OPEN && chr->user.on_open) {
+        chr->user.on_open(chr->user.opaque, buf[0] != 0);
+    } else if (kind == VR_DET_SIZE && len == 4 && chr->user.on_resize) {
+        chr->user.on_resize(chr->user.opaque, vr_load_le16(buf), vr_load_le16(buf + 2));
+    }
+    return len;
+}
+
+/* A replay reads, too, for the keys that are not the guest's. */
+static void chr_poll(void *opaque)
+{
+    struct vr_chr *chr = opaque;
+    bool state = chr->state_due && !vr_det_replaying(chr->src.det), input = chr->input_due;
+    uint16_t cols, rows;
+    chr->state_due = chr->input_due = false;
+    chr->polling = true;
+    if (state) {
+        const uint8_t open = chr->open || chr->sides;
+        vr_det_input(&chr->src, VR_DET_OPEN, &open, 1);
+    }
+    if (state && chr->user.on_resize && chr->kind->size && chr->kind->size(chr, &cols, &rows)) {
+        uint8_t size[4];
+        vr_store_le16(size, cols);
+        vr_store_le16(size + 2, rows);
+        vr_det_input(&chr->src, VR_DET_SIZE, size, sizeof(size));
+    }
+    if (input) {
+        vr_chr_input(chr);
+        chr->input_due = chr->src.held != NULL;
+    }
+    chr->polling = false;
 }
 
 /* Opening happens on the loop's thread, where handles live. */
@@ -401,6 +498,11 @@ static void chr_open_here(void *arg)
 {
     struct chr_opening *o = arg;
     o->result = chr_open_spec(o);
+    if (o->result == 0) {
+        (*o->ret_chr)->src = (struct vr_det_src){
+            .name = "console", .take = chr_take, .poll = chr_poll, .opaque = *o->ret_chr};
+        vr_det_add(o->loop, &(*o->ret_chr)->src);
+    }
 }
 
 int vr_chr_open(const struct vr_chr_opts *opts, struct vr_loop *loop, struct vr_chr **ret_chr,

@@ -11,6 +11,7 @@
 
 #include "backend/chr/chr.h"
 #include "backend/chr/ring.h"
+#include "core/det.h"
 #include "platform/lock.h"
 
 #include <stdatomic.h>
@@ -41,9 +42,12 @@ struct vr_chr {
     void (*tap)(void *opaque, const uint8_t *buf, size_t len);
     void *tap_opaque;
 
+    struct vr_det_src src; /* deterministic mode: the device hears everything through it */
+
     /* Loop's thread only. */
-    bool open;  /* somebody is at the host end */
-    bool ended; /* no input will ever come any more */
+    bool input_due, state_due, polling; /* there: something may have come; the source is asked */
+    bool open;                          /* somebody is at the host end */
+    bool ended;                         /* no input will ever come any more */
     bool ended_told;
     bool blocked; /* the device took less than was offered */
     bool closed;

@@ -1,15 +1,61 @@
 /* The part of a network's host end that does not depend on its kind. */
 #include "backend/net/net_impl.h"
 
+#include "base/alloc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { NET_WAITING_MAX = 1 << 20 }; /* bytes */
+
+/* --- Deterministic mode (core/det.h) --- */
+
+static bool net_det_frame(void *opaque, const uint8_t *frame, size_t len)
+{
+    struct vr_net *net = opaque;
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)frame, .iov_len = len};
+    net->full = !vr_frameq_push(&net->waiting, &iov, 1, len);
+    vr_det_woke(&net->src);
+    return !net->full;
+}
+
+static size_t net_det_take(void *opaque, enum vr_det_kind kind, const uint8_t *buf, size_t len)
+{
+    struct vr_net *net = opaque;
+    bool took = kind != VR_DET_DATA || len > VR_NET_FRAME_MAX || !net->device.on_frame ||
+                net->device.on_frame(net->device.opaque, buf, len);
+    return took ? len : 0;
+}
+
+static void net_det_poll(void *opaque)
+{
+    struct vr_net *net = opaque;
+    const uint8_t *frame;
+    size_t len;
+    while (!net->src.held && (frame = vr_frameq_front(&net->waiting, &len)) != NULL) {
+        vr_det_input(&net->src, VR_DET_DATA, frame, len);
+        vr_frameq_pop(&net->waiting);
+    }
+    if (net->full && !net->waiting.count) {
+        net->full = false;
+        net->ops->resume(net);
+    }
+}
+
 void vr_net_init(struct vr_net *net, const struct vr_net_ops *ops, struct vr_loop *loop)
 {
     net->ops = ops;
     net->loop = loop;
     vr_mutex_init(&net->stats_lock);
+    vr_frameq_init(&net->waiting, NET_WAITING_MAX);
+    net->src = (struct vr_det_src){
+        .name = "network", .take = net_det_take, .poll = net_det_poll, .opaque = net};
+    vr_det_add(loop, &net->src);
 }
 
 void vr_net_fini(struct vr_net *net)
 {
+    vr_frameq_fini(&net->waiting);
     vr_mutex_fini(&net->stats_lock);
 }
 
@@ -34,6 +80,7 @@ void vr_net_count_rx(struct vr_net *net, uint64_t frames, uint64_t bytes, uint64
 void vr_net_close(struct vr_net *net)
 {
     if (net) {
+        vr_det_remove(&net->src);
         net->ops->close(net);
     }
 }
@@ -41,6 +88,10 @@ void vr_net_close(struct vr_net *net)
 void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)
 {
     net->user = user ? *user : (struct vr_net_user){0};
+    if (net->src.det) {
+        net->device = net->user;
+        net->user = (struct vr_net_user){.on_frame = user ? net_det_frame : NULL, .opaque = net};
+    }
     if (user && user->on_link) {
         user->on_link(user->opaque, true);
     }
@@ -51,14 +102,16 @@ void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)
 
 void vr_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len)
 {
-    if (net) {
+    if (net && !(net->src.det && vr_det_muted(net->src.det))) {
         net->ops->send(net, iov, count, len);
     }
 }
 
 void vr_net_resume(struct vr_net *net)
 {
-    if (net) {
+    if (net && net->src.det) {
+        vr_det_resume(&net->src);
+    } else if (net) {
         net->ops->resume(net);
     }
 }
@@ -68,4 +121,43 @@ void vr_net_stats(struct vr_net *net, struct vr_net_stats *ret_stats)
     vr_mutex_lock(&net->stats_lock);
     *ret_stats = net->stats;
     vr_mutex_unlock(&net->stats_lock);
+}
+
+/* --- A replay's --- */
+
+static void net_replay_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len)
+{
+    (void)iov;
+    (void)count;
+    vr_net_count_tx(net, 1, len, 0);
+}
+
+static void net_replay_resume(struct vr_net *net)
+{
+    (void)net;
+}
+
+static void net_replay_close(struct vr_net *net)
+{
+    vr_net_fini(net);
+    free(net);
+}
+
+static const struct vr_net_ops net_replay_ops = {
+    .name = "replay",
+    .send = net_replay_send,
+    .resume = net_replay_resume,
+    .close = net_replay_close,
+};
+
+int vr_net_open_replay(struct vr_loop *loop, struct vr_net **ret_net, struct vr_error *err)
+{
+    struct vr_net *net = vr_zalloc(sizeof(*net));
+    if (!net) {
+        return vr_err(err, -ENOMEM, "network: no memory");
+    }
+    vr_net_init(net, &net_replay_ops, loop);
+    net->takes_large = true; /* as the user-mode network, so that the guest sees the same card */
+    *ret_net = net;
+    return 0;
 }

@@ -9,7 +9,9 @@
 #ifndef VR_BACKEND_NET_H
 #define VR_BACKEND_NET_H
 
+#include "backend/net/frameq.h"
 #include "base/err.h"
+#include "core/det.h"
 #include "core/loop.h"
 #include "platform/lock.h"
 #include <stdbool.h>
@@ -43,7 +45,11 @@ struct vr_net {
     const struct vr_net_ops *ops;
     bool takes_large; /* packets of up to 64 KiB, whatever the link's MTU: nobody need cut them */
     struct vr_loop *loop;
-    struct vr_net_user user;    /* loop's thread */
+    struct vr_net_user user;   /* loop's thread */
+    struct vr_det_src src;     /* deterministic mode: frames wait until it is asked, */
+    struct vr_net_user device; /* and go there; user is net.c's then */
+    struct vr_frameq waiting;
+    bool full;                  /* of them; the backend keeps more */
     struct vr_mutex stats_lock; /* of stats */
     struct vr_net_stats stats;
 };
@@ -58,6 +64,8 @@ struct vr_net {
  * be forwarded. @loop must outlive the network. */
 int vr_net_open_user(const char *opts, struct vr_loop *loop, struct vr_net **ret_net,
                      struct vr_error *err) VR_MUST;
+/* For a replay: frames come from the tape, and what is sent goes nowhere. -ENOMEM. */
+int vr_net_open_replay(struct vr_loop *loop, struct vr_net **ret_net, struct vr_error *err) VR_MUST;
 /* Forward a port of this host to the guest: "[tcp|udp]:[HOST ADDRESS]:PORT-[GUEST ADDRESS]:PORT",
  * or short
  * "[HOST ADDRESS:]PORT:GUEST PORT[/tcp|/udp]". No host address: 127.0.0.1, so that only this host

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "cpu/interp/op_terms.h"
 #include "cpu/ir/block.h"
+#include "cpu/ir/steps.h"
 #include "cpu/ir/trace.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/lockstep.h"
@@ -160,7 +161,7 @@ enter: /* b starts at pc */
                 goto look_up;
             }
         }
-        if (b->native[cpu->mode]) {
+        if (b->native[cpu->mode] && (!cpu->steps || vr_steps_fits(cpu, b))) {
             cpu->pc = pc;
             from = NULL;
             if (VR_UNLIKELY(cpu->lockstep != NULL)) {
@@ -173,13 +174,19 @@ enter: /* b starts at pc */
     }
     cpu->interp_once = cpu->interp_all;
     cpu->block_pc = pc;
+    if (VR_UNLIKELY(cpu->careful)) {
+        if (cpu->steps && !(b = vr_steps_block(cpu, b))) {
+            cpu->pc = pc;
+            return;
+        }
+        if (cpu->trace) {
+            vr_trace_begin(cpu, b);
+        }
+    }
     cpu->icount += b->insn_count;
     dtlb = cpu->dtlb->entry;
     dctx = cpu->dctx;
     ip = b->ir;
-    if (VR_UNLIKELY(cpu->trace != NULL)) {
-        vr_trace_begin(cpu, b);
-    }
     DISPATCH;
 
 go_near_or_far: /* leave b through exit_index to byte offset off from its start */

@@ -31,6 +31,10 @@ static inline bool vr_block_near(const struct vr_block *b, int64_t off)
     return (uint64_t)((int64_t)(b->gpa & (VR_PAGE_SIZE - 1)) + off) < VR_PAGE_SIZE;
 }
 
+/* The first @insns instructions of @b, which has more, as a block to be interpreted once: @to has
+ * room for VR_BLOCK_IR_MAX operations and one. */
+void vr_block_prefix(const struct vr_block *b, unsigned insns, struct vr_block *to);
+
 struct vr_jit_page;
 /* The JIT's part of the page of @gpa; NULL: nothing is translated there. */
 struct vr_jit_page *vr_code_jit_page(struct vr_cpu *cpu, uint64_t gpa, unsigned mode);

@@ -541,3 +541,18 @@ void vr_code_fini(struct vr_cpu *cpu)
         cpu->cache = NULL;
     }
 }
+
+void vr_block_prefix(const struct vr_block *b, unsigned insns, struct vr_block *to)
+{
+    unsigned ops = 0, seen = 1;
+    while (ops == 0 || b->ir[ops].at == b->ir[ops - 1].at || ++seen <= insns) {
+        ops++;
+    }
+    *to = (struct vr_block){.gpa = b->gpa,
+                            .gpa2 = b->gpa, /* nothing is linked to it */
+                            .len = b->ir[ops].at,
+                            .insn_count = (uint16_t)insns,
+                            .ir_count = (uint16_t)(ops + 1)};
+    memcpy(to->ir, b->ir, ops * sizeof(to->ir[0]));
+    to->ir[ops] = (struct vr_ir){.op = VR_IR_jmp, .at = to->len, .imm = to->len};
+}

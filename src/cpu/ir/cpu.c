@@ -1,5 +1,6 @@
 /* Life of a CPU on Vireo's own engine. */
 #include "cpu/ir/cpu.h"
+#include "cpu/ir/steps.h"
 #include "cpu/ir/trace.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/lockstep.h"
@@ -17,13 +18,18 @@ int vr_cpu_init(struct vr_cpu *cpu, const struct vr_isa *isa, const struct vr_cp
         return r;
     }
     vr_tlb_select(cpu, 0, 1, 0, 1);
-    return 0;
+    r = cpu->vcpu.det ? vr_steps_create(cpu, err) : 0;
+    if (r < 0) {
+        vr_cpu_fini(cpu);
+    }
+    return r;
 }
 
 void vr_cpu_fini(struct vr_cpu *cpu)
 {
     vr_trace_stop(cpu);
     vr_lockstep_destroy(cpu);
+    vr_steps_destroy(cpu);
     vr_jit_destroy(cpu);
     vr_code_fini(cpu);
     vr_vcpu_fini(&cpu->vcpu);

@@ -148,23 +148,27 @@ struct vr_cpu {
     struct vr_space *mem;
     struct vr_view_cache view;
     struct vr_window_cache window;
-    uint64_t space_gen;              /* of the map that the TLB was filled from */
-    uint16_t ctx_next;               /* TLB contexts, see tlb.c */
-    bool has_large;                  /* superpage entries exist; all lie where */
-    uint64_t large_base, large_mask; /* (va & large_mask) == large_base */
-    struct vr_cache *cache;          /* translated blocks */
-    struct vr_trace_out *trace;      /* --trace-insn; NULL: off */
-    bool single;                     /* one instruction a block (tracing, stepping) */
-    struct vr_lockstep *lockstep;    /* both engines, compared; NULL: one */
-    struct vr_jit *jit;              /* NULL: blocks are interpreted, all of them */
-    uint16_t jit_hot;                /* blocks entered this often are compiled */
-    uint64_t page_va;                /* compiled code: the page that pc is in */
-    uint32_t host_fp;                /* compiled code: the host's FP flags while C runs */
-    struct vr_mirrors *mirrors;      /* cpu/jit/mirror.h; NULL: none */
-    uint64_t mirror_limit;           /* addresses below may be used directly; 0: none */
-    uintptr_t mirror_addend;         /* from them to the host's */
-    uint16_t mirror_ctx;             /* the TLB context of user mode that these two are of */
-    uint8_t mode;                    /* MMU mode of data and fetch; VR_NO_MODE: they differ */
+    uint64_t space_gen;                  /* of the map that the TLB was filled from */
+    uint16_t ctx_next;                   /* TLB contexts, see tlb.c */
+    bool has_large;                      /* superpage entries exist; all lie where */
+    uint64_t large_base, large_mask;     /* (va & large_mask) == large_base */
+    struct vr_cache *cache;              /* translated blocks */
+    struct vr_trace_out *trace;          /* --trace-insn; NULL: off */
+    bool single;                         /* one instruction a block (tracing, stepping) */
+    bool careful;                        /* trace or steps: something is done before each block */
+    struct vr_lockstep *lockstep;        /* both engines, compared; NULL: one */
+    struct vr_steps *steps;              /* deterministic mode (steps.h); NULL: not */
+    uint64_t budget;                     /* there: what icount may become before it leaves */
+    bool (*outside)(struct vr_cpu *cpu); /* vr_outside; NULL: nobody asks */
+    struct vr_jit *jit;                  /* NULL: blocks are interpreted, all of them */
+    uint16_t jit_hot;                    /* blocks entered this often are compiled */
+    uint64_t page_va;                    /* compiled code: the page that pc is in */
+    uint32_t host_fp;                    /* compiled code: the host's FP flags while C runs */
+    struct vr_mirrors *mirrors;          /* cpu/jit/mirror.h; NULL: none */
+    uint64_t mirror_limit;               /* addresses below may be used directly; 0: none */
+    uintptr_t mirror_addend;             /* from them to the host's */
+    uint16_t mirror_ctx;                 /* the TLB context of user mode that these two are of */
+    uint8_t mode;                        /* MMU mode of data and fetch; VR_NO_MODE: they differ */
     bool fp_live;     /* compiled code: f registers are the host's, which rounds as the guest */
     bool interp_once; /* compiled code gave up: the next block is to be interpreted */
     bool interp_all;  /* what interp_once becomes behind a block */
@@ -255,6 +259,14 @@ void vr_code_flush(
     struct vr_cpu *cpu); /* drop all blocks (own thread, between blocks or in a helper) */
 void vr_code_fence(
     struct vr_cpu *cpu); /* fence.i: later fetches see all earlier stores, of others too */
+
+/* The instruction is about to do what reaches beyond the CPU and its RAM: a device, time, entropy,
+ * pending interrupts, built-in firmware, waiting. True: not now; the caller leaves as if it had
+ * taken an exception, with cpu->pc at the instruction and nothing changed. */
+static inline bool vr_outside(struct vr_cpu *cpu)
+{
+    return VR_UNLIKELY(cpu->outside != NULL) && cpu->outside(cpu);
+}
 
 /* Instructions retired before the one that runs now (for counters); only in a helper_end. */
 static inline uint64_t vr_cpu_retired(const struct vr_cpu *cpu)

@@ -76,7 +76,7 @@ static void *mem_again(struct vr_cpu *cpu, uint64_t gpa, unsigned width, bool wr
 /* Is the access for a device, and not to be made now? */
 static bool mem_outside(struct vr_cpu *cpu, uint64_t gpa, enum vr_access access)
 {
-    if (VR_LIKELY(cpu->lockstep == NULL)) {
+    if (VR_LIKELY(cpu->outside == NULL)) {
         return false;
     }
     const struct vr_flat *f = vr_view_find(vr_space_view(cpu->mem, &cpu->view), gpa);

@@ -243,7 +243,9 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     uint64_t tag = vpage | (exec ? cpu->ictx : cpu->dctx);
     struct vr_tlb_entry *e = &tlb->entry[tlb_index(va)];
 
-    tlb_displace(tlb, tlb_index(va), tag);
+    if (!cpu->steps) { /* there, what is found must not depend on the engine: one place each */
+        tlb_displace(tlb, tlb_index(va), tag);
+    }
     memset(e->tag, 0, sizeof(e->tag));
     tlb->gpa[tlb_index(va)] = page;
     uint8_t *host = VR_UNLIKELY(cpu->lockstep != NULL) ? vr_lockstep_host(cpu, ram, off, false)

@@ -30,7 +30,7 @@ int vr_trace_start(struct vr_cpu *cpu, FILE *file, struct vr_error *err)
         return vr_err(err, -ENOMEM, "no memory for the instruction trace");
     }
     cpu->trace->file = file;
-    cpu->single = true;
+    cpu->single = cpu->careful = true;
     vr_tlb_flush(cpu);
     vr_code_flush(cpu);
     return 0;
@@ -41,6 +41,7 @@ void vr_trace_stop(struct vr_cpu *cpu)
     free(cpu->trace);
     cpu->trace = NULL;
     cpu->single = false;
+    cpu->careful = cpu->steps != NULL;
 }
 
 /* Registers that the ops of a block write, whatever the value. */

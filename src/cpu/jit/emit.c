@@ -108,8 +108,12 @@ static void emit_block(struct emit *e, const struct vr_block *b, const struct vr
 {
     unsigned seen = 0;
     e->b = b;
+    e->ip = NULL;
     e->page_off = (unsigned)(b->gpa & (VR_PAGE_SIZE - 1));
     e->boxed = 0;
+    if (e->cpu->steps) {
+        emit_slow(e, SLOW_EXIT, emit_budget(e))->off = e->page_off;
+    }
     emit_begin(e);
     for (unsigned i = 0; i < b->ir_count; i++) {
         e->ip = &b->ir[i];

@@ -101,6 +101,9 @@ void emit_shared_fp_on(struct vr_asm *s);
 void emit_shared_mirror(struct vr_asm *s);
 /* Let the jump whose operand is at @site lead to @target. */
 void emit_patch(struct vr_asm *s, size_t site, size_t target);
+/* A jump, whose operand's place is returned, if e->b has more instructions than cpu->budget allows.
+ */
+size_t emit_budget(struct emit *e);
 /* e->b begins: count its instructions as retired. */
 void emit_begin(struct emit *e);
 /* @slow's jump leads here; then its code. */

@@ -101,7 +101,8 @@ bool vr_lockstep_take_turn(struct vr_cpu *cpu)
     return true;
 }
 
-bool vr_lockstep_outside(struct vr_cpu *cpu)
+/* Before what must happen once; see vr_outside. */
+static bool lockstep_outside(struct vr_cpu *cpu)
 {
     struct vr_lockstep *ls = cpu->lockstep;
     /* Between stretches: done now, and the turn is taken again before the next block. */
@@ -144,19 +145,8 @@ struct vr_block *vr_lockstep_block(struct vr_cpu *cpu, struct vr_block *b)
     if (b->insn_count <= left) {
         return b;
     }
-    struct vr_block *p = ls->prefix;
-    unsigned ops = 0, insns = 1;
-    while (ops == 0 || b->ir[ops].at == b->ir[ops - 1].at || ++insns <= left) {
-        ops++;
-    }
-    *p = (struct vr_block){.gpa = b->gpa,
-                           .gpa2 = b->gpa, /* nothing is linked to it */
-                           .len = b->ir[ops].at,
-                           .insn_count = (uint16_t)left,
-                           .ir_count = (uint16_t)(ops + 1)};
-    memcpy(p->ir, b->ir, ops * sizeof(p->ir[0]));
-    p->ir[ops] = (struct vr_ir){.op = VR_IR_jmp, .at = p->len, .imm = p->len};
-    return p;
+    vr_block_prefix(b, (unsigned)left, ls->prefix);
+    return ls->prefix;
 }
 
 void lockstep_interpret(struct vr_cpu *cpu, struct lockstep_pages *side, uint64_t target)
@@ -435,6 +425,7 @@ int vr_lockstep_create(struct vr_cpu *cpu, const struct vr_jit_opts *opts, struc
         return r;
     }
     cpu->lockstep = ls;
+    cpu->outside = lockstep_outside;
     return 0;
 }
 
@@ -443,6 +434,7 @@ void vr_lockstep_destroy(struct vr_cpu *cpu)
     if (cpu->lockstep) {
         lockstep_free(cpu->lockstep);
         cpu->lockstep = NULL;
+        cpu->outside = NULL;
     }
 }
 

@@ -54,14 +54,6 @@ uint8_t *vr_lockstep_host(struct vr_cpu *cpu, struct vr_ram *ram, uint64_t off, 
 /* May the page at @off be written unseen? */
 bool vr_lockstep_may_write(const struct vr_cpu *cpu, const struct vr_ram *ram, uint64_t off);
 
-bool vr_lockstep_outside(struct vr_cpu *cpu);
-/* The instruction is about to do what must happen once. True: not now; the caller leaves as if it
- * had taken an exception, with cpu->pc at the instruction and nothing changed. */
-static inline bool vr_outside(struct vr_cpu *cpu)
-{
-    return VR_UNLIKELY(cpu->lockstep != NULL) && vr_lockstep_outside(cpu);
-}
-
 /* Adds to @stats; any thread. */
 void vr_lockstep_add_stats(const struct vr_cpu *cpu, struct vr_jit_stats *stats);
 

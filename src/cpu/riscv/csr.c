@@ -9,7 +9,8 @@
  * are there and empty.
  */
 #include "base/bits.h"
-#include "cpu/jit/lockstep.h"
+#include "core/det.h"
+#include "core/machine.h"
 #include "cpu/riscv/priv.h"
 #include "platform/random.h"
 
@@ -466,11 +467,11 @@ static bool csr_seed_allowed(const struct rv_hart *hart, unsigned num)
 static uint64_t csr_read_seed(struct rv_hart *hart, unsigned num)
 {
     uint8_t bytes[2];
-    (void)hart;
+    struct vr_machine *m = hart->cpu.vcpu.machine;
     (void)num;
-    return vr_random_bytes(bytes, sizeof(bytes), NULL) < 0
-               ? UINT64_C(1) << 30
-               : UINT64_C(2) << 30 | vr_load_le16(bytes);
+    int r = m ? vr_env_random(vr_machine_env(m), bytes, sizeof(bytes), NULL)
+              : vr_random_bytes(bytes, sizeof(bytes), NULL);
+    return r < 0 ? UINT64_C(1) << 30 : UINT64_C(2) << 30 | vr_load_le16(bytes);
 }
 
 /* --- The table, by number --- */

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "core/machine.h"
 #include "core/snap.h"
+#include "cpu/ir/steps.h"
 #include "cpu/jit/jit.h"
 #include "cpu/jit/lockstep.h"
 #include "cpu/riscv/decode.h"
@@ -145,6 +146,15 @@ void rv_hart_settle(struct rv_hart *hart)
     }
 }
 
+/* Deterministic mode: all harts are on this thread, and between instructions. */
+static bool hart_serve_here(struct rv_hart *self, struct rv_hart *target)
+{
+    if (self->cpu.vcpu.det) {
+        hart_serve(target, RV_REMOTE_FENCE_I | RV_REMOTE_SFENCE);
+    }
+    return self->cpu.vcpu.det;
+}
+
 /* One that a debugger holds will do it before its next instruction. */
 static bool hart_done(const struct rv_hart *target, unsigned ticket)
 {
@@ -199,7 +209,7 @@ void rv_hart_fence(struct rv_hart *self, uint64_t mask, unsigned what)
     }
     for (unsigned i = 0; (v = vr_machine_vcpu(m, i)) != NULL; i++) {
         struct rv_hart *hart = (struct rv_hart *)v;
-        if (hart != self && mask >> i & 1) {
+        if (hart != self && mask >> i & 1 && !hart_serve_here(self, hart)) {
             hart_wait(self, hart, ticket[i]);
         }
     }
@@ -304,7 +314,11 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(cpu.cache, "translated again"),
     VR_HOST(cpu.trace, "the user's choice"),
     VR_HOST(cpu.single, "the user's choice"),
+    VR_HOST(cpu.careful, "the user's choice"),
     VR_HOST(cpu.lockstep, "the user's choice"),
+    VR_HOST(cpu.steps, "the user's choice"),
+    VR_HOST(cpu.budget, "only while it runs"),
+    VR_HOST(cpu.outside, "the user's choice"),
     VR_HOST(cpu.jit, "compiled again"),
     VR_HOST(cpu.jit_hot, "the user's choice"),
     VR_HOST(cpu.page_va, "only inside compiled code"),
@@ -423,7 +437,10 @@ static uint64_t hart_shape(const struct rv_config *config)
 static int hart_op_save(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err)
 {
     char name[16];
-    ((struct rv_hart *)vcpu)->shape = hart_shape(&((struct rv_hart *)vcpu)->config);
+    struct rv_hart *hart = (struct rv_hart *)vcpu;
+    hart->shape = hart_shape(&hart->config);
+    /* Between instructions these hold nothing; what they held depends on the engine. */
+    memset(hart->cpu.r + VR_SLOT_TEMP, 0, (VR_SLOTS - VR_SLOT_TEMP) * sizeof(hart->cpu.r[0]));
     snprintf(name, sizeof(name), "hart%u", vcpu->index);
     return vr_snap_save(snap, name, 1, vcpu, hart_fields, err);
 }
@@ -472,10 +489,16 @@ static void hart_op_destroy(struct vr_vcpu *vcpu)
     free(hart);
 }
 
-#define HART_OPS(name, dbg)                                                                   \
-    {                                                                                         \
-        .engine = (name), .run = vr_interp_run, .reset = hart_op_reset, .save = hart_op_save, \
-        .load = hart_op_load, .destroy = hart_op_destroy, .debug = (dbg)                      \
+static void hart_op_forget(struct vr_vcpu *vcpu)
+{
+    rv_fence_all((struct rv_hart *)vcpu);
+}
+
+#define HART_OPS(name, dbg)                                                     \
+    {                                                                           \
+        .engine = (name), .run = vr_interp_run, .run_steps = vr_steps_run,      \
+        .forget = hart_op_forget, .reset = hart_op_reset, .save = hart_op_save, \
+        .load = hart_op_load, .destroy = hart_op_destroy, .debug = (dbg)        \
     }
 static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp", &rv_debug);
 static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit", &rv_debug);
@@ -509,8 +532,8 @@ int rv_hart_create(struct vr_machine *machine, unsigned index, const struct rv_c
                         machine, index, mem, err);
     if (r == 0 && config->jit) {
         struct vr_jit_opts opts = config->jit_opts;
-        if (config->lockstep) {
-            opts.mirror = VR_JIT_MIRROR_OFF; /* its writes would not be seen */
+        if (config->lockstep || hart->cpu.steps) {
+            opts.mirror = VR_JIT_MIRROR_OFF; /* its writes, or who it is, would not be seen */
         }
         r = vr_jit_create(&hart->cpu, &opts, err);
         if (r == 0 && config->lockstep) {

@@ -3,7 +3,7 @@
  * I, Zicbom, Zicboz, Zawrs.
  */
 #include "base/bits.h"
-#include "cpu/jit/lockstep.h"
+#include "cpu/ir/steps.h"
 #include "cpu/riscv/priv.h"
 
 #include <string.h>
@@ -131,7 +131,11 @@ static bool sys_wrs(struct vr_cpu *cpu, const struct vr_ir *ir)
     if (vr_outside(cpu)) {
         return false;
     }
-    vireo_thread_yield();
+    if (cpu->steps) {
+        vr_steps_yield(cpu);
+    } else {
+        vireo_thread_yield();
+    }
     return true;
 }
 

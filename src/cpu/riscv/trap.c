@@ -45,6 +45,7 @@ void rv_trap(struct rv_hart *hart, uint64_t cause, uint64_t tval)
 {
     hart->cpu.trapped = true;
     hart->cpu.traps++;
+    hart->cpu.budget--; /* a step, too (cpu/ir/steps.h) */
     trap_enter(hart, hart->priv <= RV_S && hart->medeleg >> cause & 1, cause, tval);
 }
 
@@ -103,12 +104,14 @@ uint64_t rv_time(const struct rv_hart *hart)
     return hart->time ? hart->time(hart->time_opaque) : 0;
 }
 
-/* Ticks from now as a clock's deadline; UINT64_MAX: beyond its range. */
+/* Ticks from now as a clock's deadline; UINT64_MAX: beyond its range. Where in a tick it is now
+ * does not count, so that a timer that is armed again (a snapshot was restored) falls due when it
+ * would have. */
 static uint64_t timer_deadline(const struct rv_hart *hart, uint64_t ticks)
 {
-    uint64_t now = vr_clock_now(hart->stimer.clock);
-    unsigned __int128 ns = (unsigned __int128)ticks * 1000000000u + hart->config.timebase_hz - 1;
-    ns = ns / hart->config.timebase_hz + now;
+    uint64_t hz = hart->config.timebase_hz;
+    unsigned __int128 now = (unsigned __int128)vr_clock_now(hart->stimer.clock) * hz / 1000000000u;
+    unsigned __int128 ns = ((now + ticks) * 1000000000u + hz - 1) / hz;
     return ns > UINT64_MAX - 1 ? UINT64_MAX : (uint64_t)ns;
 }
 

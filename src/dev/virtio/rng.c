@@ -14,8 +14,8 @@
  */
 #include "dev/virtio/rng.h"
 
+#include "core/det.h"
 #include "dev/virtio/class.h"
-#include "platform/random.h"
 
 enum { QUEUE_SIZE = 64, REQUEST_BYTES = 16384, ID = 4 };
 enum { LEAST_BYTES = 64 }; /* worth waiting for; a power of two */
@@ -85,7 +85,7 @@ static uint32_t rng_fill(struct rng *s, const struct vr_chain *chain, uint64_t m
     for (unsigned i = 0; i < chain->write_count && done < most; i++) {
         size_t left = (size_t)most - done;
         size_t len = iov[i].iov_len < left ? iov[i].iov_len : left;
-        if (vr_random_bytes(iov[i].iov_base, len, &err) < 0) {
+        if (vr_env_random(s->dev.env, iov[i].iov_base, len, &err) < 0) {
             vr_log(s->dev.env->log, VR_WARN, s->dev.id, "%s", err.msg);
             break;
         }

@@ -202,6 +202,14 @@ void emit_patch(struct vr_asm *s, size_t site, size_t target)
     vr_assert(reached);
 }
 
+size_t emit_budget(struct emit *e)
+{
+    asm_add_imm(&e->s, X0, EMIT_ICOUNT, e->b->insn_count, X1);
+    asm_mem(&e->s, A64_LDR_X, X1, EMIT_FIELD(budget));
+    asm_rrr(&e->s, true, A64_SUBS, XZR, X0, X1);
+    return asm_bcc(&e->s, CC_HI);
+}
+
 void emit_begin(struct emit *e)
 {
     asm_add_imm(&e->s, EMIT_ICOUNT, EMIT_ICOUNT, e->b->insn_count, X1);

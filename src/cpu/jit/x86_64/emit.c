@@ -169,8 +169,18 @@ void emit_patch(struct vr_asm *s, size_t site, size_t target)
     asm_patch(s, site, target);
 }
 
+size_t emit_budget(struct emit *e)
+{
+    asm_lea(&e->s, true, RAX, asm_at(R15, e->b->insn_count));
+    asm_alu_mem(&e->s, true, ALU_CMP, RAX, EMIT_FIELD(budget));
+    return asm_jcc(&e->s, CC_A);
+}
+
 void emit_begin(struct emit *e)
 {
-    emit_find_groups(e);
+    e->group_count = 0;
+    if (!e->cpu->steps) { /* there each access asks the TLB, as the interpreter's do */
+        emit_find_groups(e);
+    }
     asm_alu_imm(&e->s, true, ALU_ADD, R15, e->b->insn_count);
 }

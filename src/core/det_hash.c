@@ -1,0 +1,74 @@
+/* State hashes: what a snapshot would hold, hashed. */
+#include "base/bits.h"
+#include "base/hash.h"
+#include "core/det_priv.h"
+#include "core/snap.h"
+#include "vireo/host_memory.h"
+
+#include <string.h>
+
+int det_hash_state(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err)
+{
+    struct vr_snap snap;
+    vr_snap_init(&snap);
+    int r = vr_machine_put(m, &snap, false, err);
+    if (r == 0) {
+        *ret_hash = vr_hash64(snap.buf, snap.len, 0);
+    }
+    vr_snap_fini(&snap);
+    return r;
+}
+
+static bool hash_is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, VR_PAGE_SIZE - 1) == 0;
+}
+
+/* Pages that hold anything, each with its number. */
+static void hash_ram(struct vr_hash *h, const struct vr_ram *ram)
+{
+    for (uint64_t off = 0; off < ram->len; off += VR_PAGE_SIZE) {
+        if (vr_is_aligned(off, UINT64_C(2) << 20)) {
+            off = vr_align_down(vireo_shmem_next_data(&ram->mem, off), VR_PAGE_SIZE);
+            if (off >= ram->len) {
+                break;
+            }
+        }
+        if (!hash_is_zero(ram->hva + off)) {
+            uint8_t at[8];
+            vr_store_le64(at, off);
+            vr_hash_add(h, at, sizeof(at));
+            vr_hash_add(h, ram->hva + off, VR_PAGE_SIZE);
+        }
+    }
+}
+
+void det_hash_all(struct vr_machine *m, uint64_t state, uint64_t *ret_hash)
+{
+    struct vr_hash h;
+    vr_hash_init(&h, state);
+    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        hash_ram(&h, ram->ram);
+    }
+    *ret_hash = vr_hash_end(&h);
+}
+
+int vr_machine_hash(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err)
+{
+    uint64_t hash = 0;
+    vr_mutex_lock(&m->change);
+    enum vr_state state = vr_machine_state(m);
+    vr_machine_halt(m);
+    if (!m->env.det) { /* there nothing is in flight between beats */
+        vr_machine_quiesce(m);
+    }
+    int r = det_hash_state(m, &hash, err);
+    if (r == 0) {
+        det_hash_all(m, hash, ret_hash);
+    }
+    if (state == VR_STATE_RUNNING) {
+        vr_machine_go(m);
+    }
+    vr_mutex_unlock(&m->change);
+    return r;
+}

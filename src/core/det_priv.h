@@ -1,0 +1,93 @@
+/* What the files of deterministic mode share; for nobody else. */
+#ifndef VR_CORE_DET_PRIV_H
+#define VR_CORE_DET_PRIV_H
+
+#include "core/det.h"
+#include "core/machine_priv.h"
+#include "core/tape.h"
+#include <stdatomic.h>
+
+enum {
+    DET_SLICE = 20000,        /* steps of a vCPU among others */
+    DET_SLICE_ALONE = 200000, /* and of the only one that has something to do */
+    DET_IO_NS = 20000,        /* guest time that requests to disks take */
+    DET_POLL_NS = 1000000,    /* host time after which the I/O loop has its turn */
+};
+/* Steps between two hashes of registers and devices, and how many of these there are to one of
+ * everything. */
+#define DET_HASH_STEPS UINT64_C(50000000)
+enum { DET_HASH_FULL = 40 };
+
+struct det_mark; /* det_back.c */
+
+struct vr_det {
+    struct vr_machine *m;
+    struct vr_clock *clock;
+    struct vr_loop *loop;
+    bool paced, hold;
+    uint64_t seed, epoch_ns, random; /* random: blocks of entropy given so far */
+    /* How far it is. */
+    uint64_t steps, beat;
+    unsigned at;        /* whose slice it is; 0 with slice 0: a beat begins */
+    uint64_t slice;     /* steps left of it */
+    uint64_t begin_ns;  /* guest time when run_steps was entered */
+    uint64_t done;      /* steps of it that are over, as far as the engine has told */
+    bool ran;           /* anybody did, this beat */
+    bool stop;          /* nothing runs until vr_det_go */
+    uint64_t stop_at;   /* steps to stop at; UINT64_MAX: none */
+    bool arrived;       /* there; under the machine's lock */
+    uint64_t polled_ns; /* host time of the loop's last turn */
+    struct vr_det_op *ops, **ops_last;
+    struct vr_det_src *srcs;
+    unsigned src_count;
+    struct vr_exit asked; /* by other threads; under the machine's lock */
+    /* The tape. */
+    struct vr_tape *tape;
+    bool recording, replaying;
+    uint64_t tape_at; /* replaying: the next record */
+    uint64_t hash_at; /* steps at which the next hash is due */
+    unsigned hash_nr;
+    uint64_t hashes_ok;
+    bool woken;    /* a source has something, while nobody runs */
+    bool diverged; /* told already */
+    bool over;     /* the tape came to its end */
+    uint64_t said; /* steps up to which the guest was heard: what it says before is muted */
+    /* Ways back (det_back.c), oldest first. */
+    struct det_mark *marks;
+    bool restored; /* one was; its vCPUs that slept: */
+    uint64_t asleep;
+    uint64_t mark_at; /* steps at which the next one is due */
+    uint64_t mark_every;
+    uint64_t page_bytes; /* of all pages that marks hold */
+    unsigned mark_count;
+};
+
+/* Would it run? */
+static inline bool det_has_work(const struct vr_vcpu *v)
+{
+    return !v->idle || atomic_load(&v->attention);
+}
+
+/* Hashes, halted or on the driver's thread (det_hash.c). */
+int det_hash_state(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err) VR_MUST;
+void det_hash_all(struct vr_machine *m, uint64_t state, uint64_t *ret_hash);
+
+/* Inputs (det_in.c): all that is due at the beginning of a beat. */
+void det_in_beat(struct vr_det *det);
+/* Nothing has anything to do, until @next_ns (UINT64_MAX: for ever). */
+void det_in_idle(struct vr_det *det, uint64_t next_ns);
+/* Put a record of our own on the tape. */
+void det_in_put(struct vr_det *det, enum vr_det_kind kind, const void *buf, size_t len);
+/* Replaying: does the tape end with this beat? Then the machine is told to end. */
+void det_in_end(struct vr_det *det);
+/* The replay came to something else than the recording. */
+void det_in_differs(struct vr_det *det, const char *fmt, ...) VR_PRINTF(2, 3);
+void det_in_close(struct vr_det *det, const struct vr_exit *why);
+
+/* Ways back (det_back.c). */
+void det_back_settle(struct vr_det *det); /* before anything else of a beat, after going back */
+void det_back_beat(struct vr_det *det);   /* a beat begins: keep it, if it is time */
+uint64_t det_back_oldest(const struct vr_det *det); /* steps; UINT64_MAX: there is none */
+void det_back_fini(struct vr_det *det);
+
+#endif
