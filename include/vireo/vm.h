@@ -212,7 +212,7 @@ enum vireo_stat_kind {
 
 /* A number that a machine counts. */
 struct vireo_stat {
-    const char *group; /* "machine", "cpu", "device", "queue", "disk", "jit", ... */
+    const char *group; /* "machine", "boot", "cpu", "device", "queue", "disk", "jit", ... */
     const char *id;   /* which of the group: "0", "uart0", "disk0"; "disk0.1": a device's queue; "":
                          there is one */
     const char *name; /* "reads", "read_bytes", "time_ns": the unit is the end of it */

@@ -431,6 +431,16 @@ const char *vr_virt_no_jit(const struct vr_virt *virt)
     return virt->no_jit;
 }
 
+uint64_t vr_virt_first_ns(struct vr_virt *v, bool user)
+{
+    uint64_t first = UINT64_MAX;
+    for (unsigned i = 0; i < v->cpus; i++) {
+        uint64_t at = atomic_load(&v->hart[i]->first_ns[user ? RV_U : RV_S]);
+        first = at && at - 1 < first ? at - 1 : first;
+    }
+    return first;
+}
+
 bool vr_virt_jit_stats(struct vr_virt *v, struct vr_jit_stats *ret_stats)
 {
     *ret_stats = (struct vr_jit_stats){0};

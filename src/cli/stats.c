@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const stats_groups[] = {"machine", "cpu", "device", "disk", "queue", "jit"};
+static const char *const stats_groups[] = {"machine", "boot",  "cpu", "device",
+                                           "disk",    "queue", "jit"};
 enum { STATS_GROUPS = sizeof(stats_groups) / sizeof(stats_groups[0]) };
 
 const char *cli_stats_word(unsigned i)

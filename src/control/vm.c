@@ -353,6 +353,7 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
     const bool idle = how == VM_IDLE;
+    vm->begun_ns = vireo_monotonic_ns();
     vm->idle = idle;
     vm->incoming = how == VM_INCOMING;
     vm->any_name = any_name;
@@ -414,6 +415,7 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     }
     vm->fork = NULL;
     vm->fork_dir = NULL;
+    vm->made_ns = vireo_monotonic_ns();
     *ret_vm = vm;
     return 0;
 }
@@ -503,8 +505,14 @@ int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)
     if (vm->snapshot) {
         return vm_continue(vm, err);
     }
-    return vm->paused ? vr_machine_start_paused(vm->machine, err)
-                      : vr_machine_start(vm->machine, err);
+    uint64_t none = 0, now_ns = vireo_monotonic_ns();
+    (void)atomic_compare_exchange_strong(&vm->starting_ns, &none, now_ns);
+    int r =
+        vm->paused ? vr_machine_start_paused(vm->machine, err) : vr_machine_start(vm->machine, err);
+    none = 0;
+    now_ns = vireo_monotonic_ns();
+    (void)atomic_compare_exchange_strong(&vm->started_ns, &none, now_ns);
+    return r;
 }
 
 int vireo_vm_pause(struct vireo_vm *vm, struct vr_error *err)

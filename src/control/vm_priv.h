@@ -52,6 +52,8 @@ struct vireo_vm {
     char uuid[37];
     char crash_path[VR_RUNDIR_PATH_MAX], crash_head[256]; /* path "": nowhere */
     uint64_t created_ns;                                  /* wall clock */
+    uint64_t begun_ns, made_ns;                           /* host time: its making */
+    _Atomic uint64_t starting_ns, started_ns;             /* its first start; 0: not yet */
     char console_kind[VIREO_CONSOLES][8];
 };
 

@@ -48,6 +48,12 @@ with Guest("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
             assert after[f"{kind}_total_time_ns"] > before[f"{kind}_total_time_ns"], (kind, after)
         assert after["failed_rd_operations"] == 0
 
+    with tap.test("the boot profile: made, loaded, the kernel, its first words, user space"):
+        boot = {s["name"]: s["value"] for s in qmp.ask("x-vireo-stats", group="boot")}
+        assert set(boot) == {"create_ns", "load_ns", "supervisor_ns", "console_ns", "user_ns"}, boot
+        assert 0 < boot["create_ns"] < 60e9 and 0 < boot["load_ns"] < 60e9, boot
+        assert boot["supervisor_ns"] < boot["user_ns"] and 0 < boot["console_ns"] < 240e9, boot
+
     with tap.test("query-pci: the functions and addresses that the guest's kernel finds"):
         found = {}
         for line in guest.run("cd /sys/bus/pci/devices; for d in *; do echo $d $(cat $d/vendor $d/device $d/class) "

@@ -220,6 +220,9 @@ size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf, size_t len)
     }
     vr_mutex_lock(&chr->lock);
     size_t took = vr_ring_put(&chr->out, buf, len);
+    if (!chr->first_ns && took) {
+        chr->first_ns = vireo_monotonic_ns();
+    }
     chr->starved |= took < len;
     bool post = chr->out.len && !chr->out_waiting && chr_claim_post_locked(chr, &chr->out_posted);
     vr_mutex_unlock(&chr->lock);
@@ -230,6 +233,14 @@ size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf, size_t len)
         chr->tap(chr->tap_opaque, buf, took);
     }
     return took;
+}
+
+uint64_t vr_chr_first_ns(struct vr_chr *chr)
+{
+    vr_mutex_lock(&chr->lock);
+    uint64_t ns = chr->first_ns;
+    vr_mutex_unlock(&chr->lock);
+    return ns;
 }
 
 void vr_chr_tap(struct vr_chr *chr, void (*fn)(void *opaque, const uint8_t *buf, size_t len),

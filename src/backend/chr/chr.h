@@ -62,6 +62,8 @@ vr_chr_path(const struct vr_chr *chr); /* where to connect: of a pty, a socket, 
 void vr_chr_attach(struct vr_chr *chr, const struct vr_chr_user *user);
 size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf,
                     size_t len); /* NULL chr: all is swallowed */
+/* Host time of the first byte that the device gave; 0: none came. Any thread. */
+uint64_t vr_chr_first_ns(struct vr_chr *chr);
 /* Let @fn hear what the guest writes, as it is accepted: on the writer's thread, with the device's
  * lock held. One listener; set before the machine runs. */
 void vr_chr_tap(struct vr_chr *chr, void (*fn)(void *opaque, const uint8_t *buf, size_t len),

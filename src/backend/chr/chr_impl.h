@@ -58,8 +58,9 @@ struct vr_chr {
 
     struct vr_mutex lock; /* of what follows */
     struct vr_ring out;
-    bool starved;     /* a write was cut short; on_writable is due */
-    bool out_waiting; /* the host end takes nothing now; the kind will call */
+    uint64_t first_ns; /* host time of the first byte; 0: there was none */
+    bool starved;      /* a write was cut short; on_writable is due */
+    bool out_waiting;  /* the host end takes nothing now; the kind will call */
     bool out_posted, in_posted;
     bool state_posted;
     unsigned refs; /* the owner, and each post under way */

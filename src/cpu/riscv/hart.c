@@ -392,6 +392,7 @@ static const struct vr_field hart_fields[] = {
     VR_HOST(time_opaque, "wiring"),
     VR_HOST(sbi, "wiring"),
     VR_HOST(sbi_opaque, "wiring"),
+    VR_HOST(first_ns, "boot profile"),
     VR_STATE(remote, "requests of other harts"),
     VR_HOST(remote_posted, "who waits gives up when the machine stops"),
     VR_HOST(remote_done, "who waits gives up when the machine stops"),

@@ -98,6 +98,7 @@ struct rv_hart {
     void *time_opaque;
     rv_sbi_fn sbi;
     void *sbi_opaque;
+    _Atomic uint64_t first_ns[4]; /* by mode: when it was there first, guest time + 1; 0: never */
     /* Work other threads ask of this hart (remote fences, start, stop); flags, any thread. */
     atomic_uint remote;
     atomic_uint remote_posted, remote_done; /* tickets, for who waits */

@@ -7,6 +7,10 @@
 void rv_set_priv(struct rv_hart *hart, enum rv_priv priv)
 {
     hart->priv = (uint8_t)priv;
+    if (VR_UNLIKELY(!atomic_load_explicit(&hart->first_ns[priv], memory_order_relaxed)) &&
+        hart->stimer.clock) {
+        atomic_store(&hart->first_ns[priv], vr_clock_now(hart->stimer.clock) + 1);
+    }
     rv_regime(hart);
 }
 
