@@ -478,7 +478,7 @@ const struct cli_verb cli_verbs[] = {
          "them changes; what it writes to disks is gone when it ends. Its consoles lead nowhere "
          "('vireo console' joins them); network connections that were open are reset."},
     {.name = "stats",
-     .args = "[NAME] [machine|boot|cpus|devices|disks|queues|jit]",
+     .args = "[NAME] [machine|boot|cpus|devices|disks|...]",
      .max_args = 2,
      .machines = true,
      .opts = stats_opts,

@@ -180,32 +180,24 @@ static void stats_jit(struct vireo_vm *vm, struct stats_to *to)
               "faults by which they asked for pages");
 }
 
+/* What has not happened yet is 0. */
 static void stats_boot(struct vireo_vm *vm, struct stats_to *to)
 {
     uint64_t supervisor = vr_virt_first_ns(vm->virt, false),
              user = vr_virt_first_ns(vm->virt, true),
-             console = vr_chr_first_ns(vr_vm_console(vm, 0));
-    if (!vm->started_ns) {
-        return;
-    }
+             console = vr_chr_first_ns(vr_vm_console(vm, 0)), started = vm->started_ns;
     stats_put(to, "create_ns", VIREO_STAT_NOW, vm->made_ns - vm->begun_ns,
               "host time to make the machine");
-    stats_put(to, "load_ns", VIREO_STAT_NOW, vm->started_ns - vm->starting_ns,
+    stats_put(to, "load_ns", VIREO_STAT_NOW, started ? started - vm->starting_ns : 0,
               "host time to start it: kernel into memory, threads; then its first instruction");
-    if (supervisor != UINT64_MAX) {
-        stats_put(to, "supervisor_ns", VIREO_STAT_NOW, supervisor,
-                  "guest time of the first instruction in supervisor mode: the kernel's entry, or "
-                  "a boot loader's");
-    }
-    if (console) {
-        stats_put(to, "console_ns", VIREO_STAT_NOW,
-                  console > vm->started_ns ? console - vm->started_ns : 0,
-                  "host time from the start to the first byte on the serial console");
-    }
-    if (user != UINT64_MAX) {
-        stats_put(to, "user_ns", VIREO_STAT_NOW, user,
-                  "guest time of the first instruction in user mode");
-    }
+    stats_put(to, "supervisor_ns", VIREO_STAT_NOW, supervisor != UINT64_MAX ? supervisor : 0,
+              "guest time of the first instruction in supervisor mode: the kernel's, or a boot "
+              "loader's");
+    stats_put(to, "console_ns", VIREO_STAT_NOW,
+              started && console > started ? console - started : 0,
+              "host time from the start to the first byte on the serial console");
+    stats_put(to, "user_ns", VIREO_STAT_NOW, user != UINT64_MAX ? user : 0,
+              "guest time of the first instruction in user mode");
 }
 
 static const struct {
