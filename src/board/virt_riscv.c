@@ -500,7 +500,8 @@ static void virt_loaded(void *virt)
 static void virt_saving(void *virt)
 {
     struct vr_virt *v = virt;
-    v->saved_ns = v->rtc_follows ? vireo_realtime_ns() : 0;
+    /* A deterministic life knows no wall clock but its own. */
+    v->saved_ns = v->rtc_follows && !vr_machine_det(v->machine) ? vireo_realtime_ns() : 0;
 }
 
 int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, struct vr_error *err)

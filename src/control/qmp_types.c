@@ -71,7 +71,8 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"x-vireo-Gdb", "target:str"},
     {"x-vireo-Hash", "hash:str"},
     {"x-vireo-Deterministic",
-     "step:int, beat:int, guest-ns:int, recording:bool, replaying:bool, tape-bytes:int, "
+     "deterministic:bool, step?:int, beat?:int, guest-ns?:int, recording?:bool, replaying?:bool, "
+     "tape-bytes?:int, "
      "last-step?:int, hashes-compared?:int, checkpoints?:int, checkpoint-bytes?:int, "
      "first-step?:int"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
