@@ -185,7 +185,8 @@ static int virt_add_nets(struct vr_virt *v, const struct vr_virt_opts *o, struct
     for (unsigned i = 0; r == 0 && i < o->net_count; i++) {
         const struct vr_virt_end end = {.kind =
                                             o->net[i].backend ? VR_VIRT_END_NET : VR_VIRT_END_NONE,
-                                        .net = o->net[i].backend};
+                                        .net = o->net[i].backend,
+                                        .net_io_thread = o->net[i].io_thread};
         char id[16], opts[256];
         const char *given = o->net[i].opts ? o->net[i].opts : "";
         snprintf(id, sizeof(id), "net%u", i);
@@ -238,6 +239,10 @@ static int virt_check_det(const struct vr_virt_opts *o, struct vr_error *err)
                       "deterministic mode runs the engines interp and jit, without an instruction "
                       "trace");
     }
+    if (o->io_threads > 1) {
+        return vr_err(err, -EINVAL,
+                      "deterministic mode runs everything on one thread: leave --io-threads out");
+    }
     if (o->share_count) {
         return vr_err(err, -EINVAL,
                       "share %s: what is in a shared directory, and when it answers, is not the "
@@ -270,6 +275,10 @@ static int virt_check(const struct vr_virt_opts *o, struct vr_error *err)
     if (o->cpus < 1 || o->cpus > VR_MAX_VCPUS) {
         return vr_err(err, -EINVAL, "%u CPUs: this machine can have 1 to %d", o->cpus,
                       VR_MAX_VCPUS);
+    }
+    if (o->io_threads > VR_MAX_IO_THREADS) {
+        return vr_err(err, -EINVAL, "%u I/O threads: this machine can have 1 to %d", o->io_threads,
+                      VR_MAX_IO_THREADS);
     }
     if (o->disk_count > VR_VIRT_DISKS || o->net_count > VR_VIRT_NETS ||
         o->port_count > VR_VIRT_PORTS) {
@@ -340,6 +349,9 @@ static int virt_build(struct vr_virt *v, const struct vr_virt_opts *o, struct vr
         if (o->jit.mirror != VR_JIT_MIRROR_OFF) {
             vr_log(o->log, VR_INFO, "ram", "a view of a file: without mirrors");
         }
+    }
+    if (r == 0 && o->io_threads) {
+        r = vr_machine_use_io_threads(v->machine, o->io_threads, err);
     }
     r = r < 0 ? r : virt_ends_init(v, err);
     if (r == 0) {

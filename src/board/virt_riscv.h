@@ -35,11 +35,13 @@ struct vr_virt_disk {
     const char *opts; /* options of the virtio-blk class; SCSI: "serial=..."; or NULL */
     const struct vr_frozen *under; /* a clone's: this, and what it writes in a nameless file, */
     const char *dir;               /* in this folder (vr_blk_open_overlay); NULL: @path */
+    unsigned io_thread;            /* as net_io_thread of struct vr_virt_end */
 };
 
 struct vr_virt_net {
     const char *backend; /* "user" and its options, e.g. "hostfwd=tcp::2222-:22" ; NULL: none */
     const char *opts;    /* options of the virtio-net class, or NULL */
+    unsigned io_thread;  /* as net_io_thread of struct vr_virt_end */
 };
 
 enum { VR_VIRT_TAG_MAX = 36 }; /* of a share's tag */
@@ -48,7 +50,8 @@ struct vr_virt_share {
     char *path, *tag;
     bool read_only, host_locks;
     enum vr_fs_cache cache;
-    uint32_t uid, gid; /* in the guest, of what belongs to our user */
+    uint32_t uid, gid;  /* in the guest, of what belongs to our user */
+    unsigned io_thread; /* as net_io_thread of struct vr_virt_end */
 };
 
 /* What a device has at its other end. */
@@ -63,6 +66,7 @@ struct vr_virt_end {
     enum vr_virt_end_kind kind;
     struct vr_virt_disk disk; /* path, read_only, force_raw; */
     const char *net;          /* "user" and its options; */
+    unsigned net_io_thread;   /* which I/O thread serves it: 1 + its number; 0: the next in turn */
     struct vr_virt_share share;
     struct vr_chr_opts chr;
 };
@@ -132,6 +136,7 @@ struct vr_virt_opts {
     struct vr_chr_opts port[VR_VIRT_PORTS]; /* virtio-console ports; */
     const char *port_name[VR_VIRT_PORTS];   /* NULL: a console */
     unsigned port_count;
+    unsigned io_threads;              /* that serve host ends, 1 to VR_MAX_IO_THREADS; 0: one */
     const struct vireo_host_use *use; /* of the host; NULL: nothing special */
     bool no_rng;                      /* leave virtio-rng out; */
     const char *rng_opts;             /* options of its class, or NULL */

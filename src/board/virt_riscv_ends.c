@@ -16,20 +16,43 @@
 #include <stdio.h>
 #include <string.h>
 
-static int end_open_net(struct vr_virt *v, const char *spec, struct vr_net **ret_net,
-                        struct vr_error *err)
+int virt_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **ret_loop,
+                 struct vr_error *err)
+{
+    struct vr_loop *loop;
+    if (io_thread) {
+        loop = vr_machine_io_loop(v->machine, io_thread - 1);
+        if (!loop) {
+            return vr_err(err, -EINVAL,
+                          "iothread=%u: this machine has fewer; more with --io-threads COUNT",
+                          io_thread - 1);
+        }
+    } else {
+        /* Of several, the first one has the consoles and the control socket: it comes last. */
+        loop = vr_machine_io_loop(v->machine, ++v->io_next);
+        if (!loop) {
+            v->io_next = 0;
+            loop = vr_machine_io_loop(v->machine, 0);
+        }
+    }
+    *ret_loop = loop;
+    return 0;
+}
+
+static int end_open_net(struct vr_virt *v, const char *spec, struct vr_loop *loop,
+                        struct vr_net **ret_net, struct vr_error *err)
 {
     if (strncmp(spec, "user", 4) != 0 || (spec[4] && spec[4] != ',')) {
         return vr_err(err, -EINVAL, "no network backend '%s'; there is: user", spec);
     }
     if (vr_det_replaying(vr_machine_det(v->machine))) {
-        return vr_net_open_replay(vr_machine_loop(v->machine), ret_net, err);
+        return vr_net_open_replay(loop, ret_net, err);
     }
-    return vr_net_open_user(spec[4] ? spec + 5 : NULL, vr_machine_loop(v->machine), ret_net, err);
+    return vr_net_open_user(spec[4] ? spec + 5 : NULL, loop, ret_net, err);
 }
 
 static int end_open_share(struct vr_virt *v, const struct vr_virt_share *share,
-                          struct vr_fs **ret_fs, struct vr_error *err)
+                          struct vr_loop *loop, struct vr_fs **ret_fs, struct vr_error *err)
 {
     const struct vr_fs_dir_opts dir = {.path = share->path,
                                        .read_only = share->read_only,
@@ -38,7 +61,7 @@ static int end_open_share(struct vr_virt *v, const struct vr_virt_share *share,
                                        .uid = share->uid,
                                        .gid = share->gid,
                                        .log = v->log};
-    return vr_fs_open_dir(&dir, vr_machine_loop(v->machine), ret_fs, err);
+    return vr_fs_open_dir(&dir, loop, ret_fs, err);
 }
 
 int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr_blk **ret_blk,
@@ -48,7 +71,11 @@ int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr
                                     .read_only = disk->read_only,
                                     .unheld = v->disks_unheld,
                                     .format = disk->force_raw ? "raw" : NULL};
-    struct vr_loop *loop = vr_machine_loop(v->machine);
+    struct vr_loop *loop;
+    int r = virt_io_loop(v, disk->io_thread, &loop, err);
+    if (r < 0) {
+        return r;
+    }
     return disk->under ? vr_blk_open_overlay(disk->path, disk->under, disk->dir, disk->read_only,
                                              loop, ret_blk, err)
                        : vr_blk_open(&blk, loop, ret_blk, err);
@@ -57,15 +84,25 @@ int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr
 static int end_open(struct vr_virt *v, const struct vr_virt_end *o, struct virt_end *end,
                     struct vr_error *err)
 {
-    switch (o->kind) {
-    case VR_VIRT_END_DISK:
+    const unsigned io_thread = o->kind == VR_VIRT_END_NET     ? o->net_io_thread
+                               : o->kind == VR_VIRT_END_SHARE ? o->share.io_thread
+                                                              : 1;
+    struct vr_loop *loop;
+    if (o->kind == VR_VIRT_END_DISK) {
         return virt_open_disk(v, &o->disk, &end->host.blk, err);
+    }
+    int r = virt_io_loop(v, io_thread, &loop, err);
+    if (r < 0) {
+        return r;
+    }
+    switch (o->kind) {
     case VR_VIRT_END_NET:
-        return end_open_net(v, o->net, &end->host.net, err);
+        return end_open_net(v, o->net, loop, &end->host.net, err);
     case VR_VIRT_END_SHARE:
-        return end_open_share(v, &o->share, &end->host.fs, err);
+        return end_open_share(v, &o->share, loop, &end->host.fs, err);
     case VR_VIRT_END_CHR:
-        return vr_chr_open(&o->chr, vr_machine_loop(v->machine), &end->host.chr, err);
+        return vr_chr_open(&o->chr, loop, &end->host.chr, err);
+    case VR_VIRT_END_DISK:
     case VR_VIRT_END_NONE:
         break;
     }

@@ -111,6 +111,7 @@ struct vr_virt {
     bool scsi_used[VR_VIRTIO_SCSI_UNITS];
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct virt_end *ends;
+    unsigned io_next; /* I/O thread of the next end that names none */
     struct virt_plug *plugs;
     void (*on_answer)(void *opaque, const char *id, bool agrees); /* of guests asked to let go */
     void *on_answer_opaque;
@@ -141,6 +142,9 @@ struct vr_virt {
 
 /* Host ends (virt_riscv_ends.c): before the first one; */
 int virt_ends_init(struct vr_virt *v, struct vr_error *err) VR_MUST;
+/* the loop of I/O thread @io_thread - 1; 0: of the next in turn; -EINVAL: there are fewer; */
+int virt_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **ret_loop,
+                 struct vr_error *err) VR_MUST;
 /* open one, which the machine closes in the end; @name NULL: it goes when its device does; */
 int virt_end_open(struct vr_virt *v, const struct vr_virt_end *opts, const char *name,
                   struct virt_end **ret_end, struct vr_error *err) VR_MUST;

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const stats_groups[] = {"machine", "boot",  "cpu", "device",
-                                           "disk",    "queue", "jit"};
+static const char *const stats_groups[] = {"machine", "boot", "cpu",   "iothread",
+                                           "device",  "disk", "queue", "jit"};
 enum { STATS_GROUPS = sizeof(stats_groups) / sizeof(stats_groups[0]) };
 
 const char *cli_stats_word(unsigned i)
@@ -179,8 +179,8 @@ int cli_stats(struct cli *cli)
     if (cli->arg_count) {
         group = stats_group(cli->args[cli->arg_count - 1]);
         if (cli->arg_count == 2 && !group) {
-            cli_say("stats: nothing is called '%s'; there are machine, cpus, devices, disks, "
-                    "queues and jit",
+            cli_say("stats: nothing is called '%s'; there are machine, cpus, iothreads, "
+                    "devices, disks, queues and jit",
                     cli->args[1]);
             return CLI_USAGE;
         }

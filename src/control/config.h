@@ -10,10 +10,12 @@
 struct vr_config_disk {
     char *path, *opts; /* path NULL: a drive without a disc */
     bool read_only, raw, scsi, cdrom;
+    unsigned io_thread; /* 1 + its number; 0: any */
 };
 
 struct vr_config_net {
     char *backend, *opts;
+    unsigned io_thread; /* 1 + its number; 0: any */
 };
 
 #define VR_CONFIG_ROOT_TAG "root" /* of the share that --root makes */
@@ -51,6 +53,7 @@ struct vireo_config {
     struct vr_jit_opts jit;
     bool jit_perf, jit_stats;
     uint64_t jit_dump_begin, jit_dump_end; /* 0, 0: none */
+    unsigned io_threads;
     unsigned cpus, port_count, disk_count, net_count;
     uint64_t memory_bytes;
     struct vr_config_disk disk[VR_VIRT_DISKS];
@@ -122,6 +125,8 @@ int vr_config_root(void *config, const struct vr_opt *opt, const char *text,
                    struct vr_error *err) VR_MUST;
 /* a key that may have a value on or off, and the message about one that there is not. */
 int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err) VR_MUST;
+/* iothread=N: *ret_io_thread is 1 + N. */
+int vr_config_io_thread(const char *value, unsigned *ret_io_thread, struct vr_error *err) VR_MUST;
 int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err) VR_MUST;
 /* Put @sep and @more behind *text, which is owned. */
 int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err) VR_MUST;

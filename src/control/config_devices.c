@@ -15,6 +15,7 @@ const struct vr_opt_key vr_config_disk_keys[] = {
     {"format", "raw", "take it as raw even if it begins like another format"},
     {"raw", NULL, "the same as format=raw"},
     {"bus", "virtio|scsi", "as a virtio disk of its own, or at the machine's SCSI controller"},
+    {"iothread", "NUMBER", "the I/O thread that serves it, from 0 (--io-threads)"},
     {NULL, NULL, NULL},
 };
 
@@ -28,8 +29,20 @@ const struct vr_opt_key vr_config_net_keys[] = {
     {"dhcpstart", "10.0.2.15", "the first address that DHCP gives"},
     {"ipv6", "on|off", "IPv6 as well"},
     {"hostname", "NAME", "the name that DHCP gives the guest"},
+    {"iothread", "NUMBER", "the I/O thread that serves it, from 0 (--io-threads)"},
     {NULL, NULL, NULL},
 };
+
+int vr_config_io_thread(const char *value, unsigned *ret_io_thread, struct vr_error *err)
+{
+    uint64_t n;
+    if (!value || vr_parse_u64(value, &n) < 0 || n >= VR_MAX_IO_THREADS) {
+        return vr_err(err, -EINVAL, "iothread=%s: expected a number from 0 to %d",
+                      value ? value : "", VR_MAX_IO_THREADS - 1);
+    }
+    *ret_io_thread = (unsigned)n + 1;
+    return 0;
+}
 
 /* ---- --disk PATH[,ro][,format=raw][,serial=...] ---- */
 
@@ -48,6 +61,9 @@ static int devices_disk_key(struct vr_config_disk *d, const struct vr_opt *opt, 
         }
         d->raw = true;
         return 0;
+    }
+    if (strcmp(key, "iothread") == 0) {
+        return vr_config_io_thread(value, &d->io_thread, err);
     }
     if (strcmp(key, "bus") == 0) {
         d->scsi = value && strcmp(value, "scsi") == 0;
@@ -158,8 +174,10 @@ static int devices_net_pieces(struct vr_config_net *n, const struct vr_opt *opt,
     char *key, *value;
     int r;
     while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        r = vr_config_of_class(opt, key, value, &n->opts, err);
-        if (r == 0) {
+        bool io_thread = strcmp(key, "iothread") == 0;
+        r = io_thread ? vr_config_io_thread(value, &n->io_thread, err)
+                      : vr_config_of_class(opt, key, value, &n->opts, err);
+        if (r == 0 && !io_thread) {
             /* The backend's: it knows its keys. */
             r = vr_config_join(&n->backend, ",", key, err);
             if (r == 0 && value) {

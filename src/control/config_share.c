@@ -20,6 +20,7 @@ const struct vr_opt_key vr_config_share_keys[] = {
     {"locks", NULL, "the guest's file locks are the host's, seen by its programs and other guests"},
     {"uid", "NUMBER", "the guest's user that your files belong to (0, root)"},
     {"gid", "NUMBER", "the same for the group"},
+    {"iothread", "NUMBER", "the I/O thread that serves it, from 0 (--io-threads)"},
     {NULL, NULL, NULL},
 };
 
@@ -94,6 +95,9 @@ static int share_key(struct vr_virt_share *s, const struct vr_opt *opt, const ch
     }
     if (strcmp(key, "locks") == 0) {
         return vr_config_bool(key, value, &s->host_locks, err);
+    }
+    if (strcmp(key, "iothread") == 0) {
+        return vr_config_io_thread(value, &s->io_thread, err);
     }
     if (strcmp(key, "cache") == 0) {
         return share_cache(s, value, err);

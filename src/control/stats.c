@@ -71,6 +71,23 @@ static void stats_cpus(struct vireo_vm *vm, struct stats_to *to)
     }
 }
 
+static void stats_io_threads(struct vireo_vm *vm, struct stats_to *to)
+{
+    struct vr_loop *loop;
+    for (unsigned i = 0; (loop = vr_machine_io_loop(vm->machine, i)); i++) {
+        char id[16];
+        uint64_t ns = vr_loop_cpu_ns(loop);
+        snprintf(id, sizeof(id), "%u", i);
+        to->id = id;
+        stats_put(to, "calls", VIREO_STAT_TOTAL, vr_loop_posts(loop),
+                  "pieces of work that other threads gave it");
+        if (ns != UINT64_MAX) {
+            stats_put(to, "time_ns", VIREO_STAT_TOTAL, ns,
+                      "processor time of the host that this I/O thread used");
+        }
+    }
+}
+
 /* What devices count themselves: all of theirs, or of their queues. */
 struct stats_of_dev {
     struct vr_counts counts;
@@ -204,9 +221,9 @@ static const struct {
     const char *group;
     void (*put)(struct vireo_vm *vm, struct stats_to *to);
 } stats_rows[] = {
-    {"machine", stats_machine}, {"boot", stats_boot},    {"cpu", stats_cpus},
-    {"device", stats_devices},  {"queue", stats_queues}, {"disk", stats_disks},
-    {"jit", stats_jit},
+    {"machine", stats_machine},     {"boot", stats_boot},      {"cpu", stats_cpus},
+    {"iothread", stats_io_threads}, {"device", stats_devices}, {"queue", stats_queues},
+    {"disk", stats_disks},          {"jit", stats_jit},
 };
 
 void vireo_vm_stats(struct vireo_vm *vm, void (*fn)(void *opaque, const struct vireo_stat *stat),

@@ -75,7 +75,8 @@ static struct vr_virt_disk vm_disk(const struct vireo_vm *vm, const struct vr_co
                                  .force_raw = d->raw,
                                  .scsi = d->scsi,
                                  .cdrom = d->cdrom,
-                                 .opts = d->opts};
+                                 .opts = d->opts,
+                                 .io_thread = d->io_thread};
 }
 
 void vr_vm_device(struct vireo_vm *vm, const struct vr_config_device *d,
@@ -91,6 +92,7 @@ void vr_vm_device(struct vireo_vm *vm, const struct vr_config_device *d,
         .end = {.kind = vm->idle && d->end == VR_VIRT_END_NET ? VR_VIRT_END_NONE : d->end,
                 .disk = vm_disk(vm, &d->disk),
                 .net = d->net.backend,
+                .net_io_thread = d->net.io_thread,
                 .share = d->share,
                 .chr = vm_chr_opts(vm, d->chr)},
     };
@@ -192,6 +194,7 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c,
     struct vr_virt_opts o = {
         .name = name,
         .cpus = c->cpus,
+        .io_threads = c->io_threads,
         .mmu = c->mmu,
         .engine = c->engine,
         .jit = c->jit,
@@ -265,7 +268,8 @@ static int vm_build(struct vireo_vm *vm, const struct vireo_config *c,
     for (unsigned i = 0; r == 0 && i < o.net_count; i++) {
         nets[i] = vm_net_backend(c, i);
         o.net[i] = (struct vr_virt_net){.backend = vm->idle ? NULL : nets[i],
-                                        .opts = i < c->net_count ? c->net[i].opts : NULL};
+                                        .opts = i < c->net_count ? c->net[i].opts : NULL,
+                                        .io_thread = i < c->net_count ? c->net[i].io_thread : 0};
         r = nets[i] ? 0 : vr_err(err, -ENOMEM, "no memory for a machine");
     }
     for (unsigned i = 0; i < o.port_count; i++) {

@@ -32,7 +32,8 @@ struct vr_loop {
     void (*body)(void *arg);
     void *body_arg;
     struct vr_mutex lock; /* guards what follows */
-    struct vr_cond room;  /* the queue was emptied */
+    uint64_t posts;
+    struct vr_cond room; /* the queue was emptied */
     struct loop_queue posted;
     struct loop_queue running; /* the loop thread's, between turns of the queue */
     bool stop;
@@ -254,6 +255,7 @@ void vr_loop_post(struct vr_loop *l, void (*fn)(void *), void *arg)
         vr_cond_wait(&l->room, &l->lock);
     }
     l->posted.calls[l->posted.count++] = (struct loop_call){.fn = fn, .arg = arg};
+    l->posts++;
     bool first = l->posted.count == 1;
     vr_mutex_unlock(&l->lock);
     if (first) { /* the others ride along */
@@ -307,6 +309,14 @@ bool vr_loop_here(const struct vr_loop *l)
 bool vr_loop_has_thread(const struct vr_loop *l)
 {
     return l->thread != NULL;
+}
+
+uint64_t vr_loop_posts(struct vr_loop *l)
+{
+    vr_mutex_lock(&l->lock);
+    uint64_t posts = l->posts;
+    vr_mutex_unlock(&l->lock);
+    return posts;
 }
 
 struct uv_loop_s *vr_loop_uv(struct vr_loop *l)

@@ -42,6 +42,8 @@ bool vr_loop_has_thread(const struct vr_loop *loop);
 void vr_loop_run_posted(struct vr_loop *loop);
 /* Any thread: a turn that waits ends. */
 void vr_loop_wake(struct vr_loop *loop);
+/* Calls that were posted so far. Any thread. */
+uint64_t vr_loop_posts(struct vr_loop *loop);
 /* What the loop's thread used of the host's processors, as vireo_thread_cpu_ns; 0: not started. */
 uint64_t vr_loop_cpu_ns(struct vr_loop *loop);
 /* The deterministic machine whose loop this is (core/det.h); NULL: none. Set before anybody asks.

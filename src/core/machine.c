@@ -48,6 +48,9 @@ int vr_machine_create(const char *name, enum vr_clock_kind clock, bool own_loop_
     int r = vr_clock_create(clock, &m->env.clock, err);
     r = r < 0 ? r : vr_space_create("memory", UINT64_MAX, &m->env.mem, err);
     r = r < 0 ? r : vr_loop_create(&m->env.loop, err);
+    if (r == 0) {
+        m->io[m->io_count++] = m->env.loop;
+    }
     if (r < 0) {
         vr_machine_destroy(m);
         return vr_err_in(err, r, "machine '%s'", name);
@@ -90,7 +93,9 @@ void vr_machine_destroy(struct vr_machine *m)
         owned->fn(owned->opaque);
         free(owned);
     }
-    vr_loop_destroy(m->env.loop);
+    while (m->io_count) {
+        vr_loop_destroy(m->io[--m->io_count]);
+    }
     vr_det_destroy(m->env.det);
     vr_clock_destroy(m->env.clock);
     vr_space_destroy(m->env.mem);
@@ -129,6 +134,22 @@ struct vr_clock *vr_machine_clock(struct vr_machine *m)
 struct vr_loop *vr_machine_loop(struct vr_machine *m)
 {
     return m->env.loop;
+}
+
+int vr_machine_use_io_threads(struct vr_machine *m, unsigned count, struct vr_error *err)
+{
+    vr_assert(count >= 1 && count <= VR_MAX_IO_THREADS && m->io_count == 1 && !m->loop_started);
+    int r = 0;
+    while (r == 0 && m->io_count < count) {
+        r = vr_loop_create(&m->io[m->io_count], err);
+        m->io_count += r == 0;
+    }
+    return r;
+}
+
+struct vr_loop *vr_machine_io_loop(struct vr_machine *m, unsigned i)
+{
+    return i < m->io_count ? m->io[i] : NULL;
 }
 
 int vr_machine_add_dev(struct vr_machine *m, struct vr_dev *dev, struct vr_error *err)

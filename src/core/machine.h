@@ -19,7 +19,7 @@ struct vr_machine;
 
 enum vr_state { VR_STATE_STOPPED, VR_STATE_RUNNING, VR_STATE_PAUSED };
 
-enum { VR_MAX_VCPUS = 64 };
+enum { VR_MAX_VCPUS = 64, VR_MAX_IO_THREADS = 16 };
 
 /* Why a machine ended. */
 struct vr_exit {
@@ -42,6 +42,11 @@ struct vr_env *vr_machine_env(struct vr_machine *m);
 struct vr_space *vr_machine_mem(struct vr_machine *m);
 struct vr_clock *vr_machine_clock(struct vr_machine *m);
 struct vr_loop *vr_machine_loop(struct vr_machine *m);
+/* Have @count I/O loops, each with a thread: the machine's, where consoles and control are, and
+ * more for host ends that shall not wait for those or for each other. Once, before host ends are
+ * opened. */
+int vr_machine_use_io_threads(struct vr_machine *m, unsigned count, struct vr_error *err) VR_MUST;
+struct vr_loop *vr_machine_io_loop(struct vr_machine *m, unsigned i); /* NULL past the end */
 
 /* vCPUs join before start; devices too, or at any time between vr_machine_change_begin and _end.
  * The machine owns them from then on, but for a call that failed. -EEXIST: the id is taken. */

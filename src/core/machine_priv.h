@@ -23,6 +23,8 @@ struct vr_machine {
     char name[32];
     struct vr_env env;
     bool own_loop_thread, loop_started;
+    struct vr_loop *io[VR_MAX_IO_THREADS]; /* the first is env.loop */
+    unsigned io_count;
     struct vr_dev **devs; /* changed with `change` and devs_lock held, read with either */
     unsigned dev_count, dev_cap;
     struct vr_mutex devs_lock;

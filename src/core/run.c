@@ -304,13 +304,28 @@ static int run_spawn_locked(struct vr_machine *m, struct vr_error *err)
     return r;
 }
 
+/* One that runs is not started again, should a later one have failed. */
+static int run_start_loops(struct vr_machine *m, struct vr_error *err)
+{
+    int r = 0;
+    if (!vr_loop_has_thread(m->env.loop)) {
+        r = m->env.det ? vr_det_spawn(m->env.det, err) : vr_loop_start(m->env.loop, err);
+    }
+    for (unsigned i = 1; r == 0 && i < m->io_count; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "vr-loop%u", i);
+        r = vr_loop_has_thread(m->io[i]) ? 0 : vr_loop_start_with(m->io[i], name, NULL, NULL, err);
+    }
+    return r;
+}
+
 int vr_machine_spawn(struct vr_machine *m, struct vr_error *err)
 {
     vr_mutex_lock(&m->lock);
     int r = run_spawn_locked(m, err);
     vr_mutex_unlock(&m->lock);
     if (r == 0 && m->own_loop_thread && !m->loop_started) {
-        r = m->env.det ? vr_det_spawn(m->env.det, err) : vr_loop_start(m->env.loop, err);
+        r = run_start_loops(m, err);
         m->loop_started = r == 0;
     }
     return r;

@@ -118,14 +118,16 @@ with tap.test("events: what happened, and what happens until the end"):
 with tap.test("stats: as text, JSON and Prometheus, all or a part"):
     disk = tmp / "disk.img"
     disk.write_bytes(bytes(1 << 20))
-    with Machine("--name", "box", "--disk", disk, IDLE), Machine("--name", "two", IDLE):
+    with Machine("--name", "box", "--io-threads", "3", "--disk", disk, IDLE), Machine("--name", "two", IDLE):
         rows = json.loads(answer("stats", "box", "--json"))
         groups = {row["group"] for row in rows}
-        assert {"machine", "cpu", "device", "disk", "queue"} <= groups, groups
+        assert {"machine", "cpu", "iothread", "device", "disk", "queue"} <= groups, groups
         assert {row["machine"] for row in rows} == {"box"}
-        for word, group in (("devices", "device"), ("disk", "disk"), ("queues", "queue"), ("cpus", "cpu")):
+        for word, group in (("devices", "device"), ("disk", "disk"), ("queues", "queue"), ("cpus", "cpu"),
+                            ("iothreads", "iothread")):
             part = json.loads(answer("stats", "box", word, "--json"))
             assert part and {row["group"] for row in part} == {group}
+        assert [r["id"] for r in rows if r["group"] == "iothread" and r["name"] == "calls"] == ["0", "1", "2"]
         uart = [r["value"] for r in rows if r["id"] == "uart0" and r["name"] == "writes"]
         assert uart == [5], uart  # "idle\n"
         text = answer("stats", "box", "machine")

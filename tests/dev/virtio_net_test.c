@@ -5,9 +5,12 @@
 #include "base/bits.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/net_csum.h"
+#include "dev/virtio/virtio.h"
+#include "vireo/host_thread.h"
 #include "virtio_fakes.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum { RX = 0, TX = 1, CONTROL = 2, HEADER = 12 };
@@ -561,6 +564,76 @@ static void options(void **state)
     vr_dev_destroy(dev);
 }
 
+/* --- Networks on I/O loops of their own --- */
+
+/* A cable whose other end never rests, on its loop's thread. */
+struct busy {
+    struct fake_net net;
+    struct vr_loop *loop;
+    atomic_bool stop, stopped;
+    atomic_uint offered, wrong;
+};
+
+static void busy_turn(void *arg)
+{
+    struct busy *b = arg;
+    const struct vr_net_user *user = &b->net.net.user; /* changed on this thread only */
+    uint8_t frame[64] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
+    b->wrong += !vr_loop_here(b->loop);
+    if (user->on_frame) {
+        (void)user->on_frame(user->opaque, frame, sizeof(frame));
+        b->offered++;
+    }
+    if (b->stop) {
+        b->stopped = true;
+    } else {
+        vr_loop_post(b->loop, busy_turn, b);
+    }
+}
+
+static void busy_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void networks_change_while_they_talk(void **state)
+{
+    struct net_fixture *f = *state;
+    static struct busy b[2];
+    vd_start(&f->d, F_MRG_RXBUF, 64);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(vr_loop_create(&b[i].loop, NULL), 0);
+        assert_int_equal(vr_loop_start(b[i].loop, NULL), 0);
+        fake_net_init(&b[i].net, b[i].loop);
+        vr_loop_post(b[i].loop, busy_turn, &b[i]);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        struct busy *now = &b[i % 2];
+        vr_virtio_net_attach(f->dev, &now->net.net);
+        unsigned before = now->offered;
+        while (now->offered == before) { /* it is heard */
+            vireo_thread_yield();
+        }
+        if (i % 3 == 0) {
+            vr_virtio_net_attach(f->dev, NULL);
+            before = now->offered;
+            vr_virtio_on_loop(now->loop, busy_nothing, NULL);
+            vr_virtio_on_loop(now->loop, busy_nothing, NULL); /* a turn lies between */
+            assert_int_equal(now->offered, before);
+        }
+    }
+    vr_virtio_net_attach(f->dev, &f->net.net);
+    for (unsigned i = 0; i < 2; i++) {
+        b[i].stop = true;
+        while (!b[i].stopped) {
+            vireo_thread_yield();
+        }
+        vr_loop_destroy(b[i].loop);
+        assert_int_equal(b[i].wrong, 0);
+        fake_net_fini(&b[i].net);
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, net_teardown)
@@ -580,6 +653,7 @@ int main(void)
         T(link_changes_are_told),
         T(restored_with_filters),
         T(quiesced_it_takes_no_frames),
+        T(networks_change_while_they_talk),
         T(options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,7 +219,8 @@ def main():
         disk = debian.copy(tmp)
         nets = ["--net", f"user,mac=52:54:00:76:69:72,hostfwd=tcp:127.0.0.1:{forward}-:7,"
                          f"hostfwd=udp:127.0.0.1:{forward_udp}-:7",
-                "--net", f"user,restrict,net=10.9.0.0/24,hostfwd=tcp:127.0.0.1:{hidden}-:7"]
+                "--io-threads", "3",  # each card's network on one of its own
+                "--net", f"user,iothread=1,restrict,net=10.9.0.0/24,hostfwd=tcp:127.0.0.1:{hidden}-:7"]
 
         with vm.Vm(*debian.machine(tmp, script, files), "--disk", disk, *nets) as guest:
             with tap.test("a guest with two cards starts its servers"):

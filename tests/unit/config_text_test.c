@@ -24,6 +24,7 @@ static const struct {
     {"machine", {"virt,aia=aplic-imsic,virtio=mmio"}},
     {"memory", {"96M"}},
     {"cpus", {"7"}},
+    {"io-threads", {"4"}},
     {"huge-pages", {"2M"}},
     {"numa-node", {"0"}},
     {"pin", {"spread"}},

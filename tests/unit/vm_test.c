@@ -506,8 +506,8 @@ static void test_events_many(void **state)
 }
 
 struct stats_seen {
-    unsigned count, queues;
-    uint64_t memory, used, uart_writes, cpu_ns;
+    unsigned count, queues, io_threads;
+    uint64_t io_ns, memory, used, uart_writes, cpu_ns;
     bool running;
 };
 
@@ -526,6 +526,9 @@ static void stat_look(void *opaque, const struct vireo_stat *s)
         seen->cpu_ns = s->value;
     } else if (strcmp(s->group, "queue") == 0 && strcmp(s->name, "copied_bytes") == 0) {
         seen->queues += strcmp(s->id, "rng.0") == 0;
+    } else if (strcmp(s->group, "iothread") == 0 && strcmp(s->name, "time_ns") == 0) {
+        seen->io_threads++;
+        seen->io_ns += s->value;
     } else if (strcmp(s->name, "running") == 0) {
         seen->running = s->value;
     }
@@ -540,8 +543,10 @@ static void test_stats(void **state)
     (void)state;
     place_program(&p, echo, VR_COUNT(echo));
     struct vireo_config *config = config_for(p.path);
+    assert_int_equal(vireo_config_set(config, "io-threads", "2", NULL), 0);
     assert_int_equal(vireo_vm_create(config, &g.vm, &err), 0);
     vireo_vm_stats(g.vm, stat_look, &before);
+    assert_true(before.io_threads == 2 && before.io_ns == 0);
     assert_true(before.count > 10 && !before.running);
     assert_int_equal(before.memory, 16 << 20);
     assert_int_equal(before.queues, 1);
@@ -552,6 +557,7 @@ static void test_stats(void **state)
     vireo_vm_stats(g.vm, stat_look, &running); /* while it runs */
     assert_true(running.running && running.count == before.count);
     assert_int_equal(running.uart_writes, 3);
+    assert_true(running.io_threads == 2 && running.io_ns > 0);
     assert_true(running.cpu_ns > 0 && running.used > 0 && running.used <= running.memory);
     guest_type(&g, "q");
     assert_ended(g.vm, VIREO_END_POWEROFF, 0);

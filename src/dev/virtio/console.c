@@ -463,7 +463,7 @@ static void console_fini(struct vr_dev *d)
 {
     vr_virtio_halt(d);
     for (unsigned i = 0; i < CONSOLE(d)->port_count; i++) {
-        vr_virtio_on_loop(d, console_unplug, &CONSOLE(d)->end[i]);
+        vr_virtio_on_loop(d->env->loop, console_unplug, &CONSOLE(d)->end[i]);
     }
     vr_virtio_fini(d);
 }
@@ -496,7 +496,7 @@ void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *
 {
     vr_assert(port < CONSOLE(dev)->port_count);
     struct console_plug plug = {.end = &CONSOLE(dev)->end[port], .chr = chr};
-    vr_virtio_on_loop(dev, console_plug_in, &plug);
+    vr_virtio_on_loop(dev->env->loop, console_plug_in, &plug);
 }
 
 #define VR_SELF struct console

@@ -265,23 +265,28 @@ static int net_init(struct vr_dev *d, struct vr_error *err)
     return 0;
 }
 
-/* On the loop's thread. */
-static void net_unplug(void *arg)
+/* On the host end's loop. */
+static void net_unplug_here(void *arg)
 {
     struct net *s = arg;
-    if (s->net) {
-        vr_net_attach(s->net, NULL);
-    }
+    vr_net_attach(s->net, NULL);
     vr_dev_lock(&s->dev);
     s->net = NULL;
     net_set_link(s, false);
     vr_dev_unlock(&s->dev);
 }
 
+static void net_unplug(struct net *s)
+{
+    if (s->net) {
+        vr_virtio_on_loop(s->net->loop, net_unplug_here, s);
+    }
+}
+
 static void net_fini(struct vr_dev *d)
 {
     vr_virtio_halt(d);
-    vr_virtio_on_loop(d, net_unplug, d);
+    net_unplug(NET(d));
     vr_virtio_fini(d);
     vr_timer_fini(&NET(d)->coal_timer);
     net_free(NET(d));
@@ -297,20 +302,20 @@ static void net_plug_in(void *arg)
     const struct net_plug *plug = arg;
     struct net *s = plug->s;
     const struct vr_net_user user = {.on_frame = net_on_frame, .on_link = net_on_link, .opaque = s};
-    net_unplug(s);
-    if (plug->net) {
-        vr_dev_lock(&s->dev);
-        s->net = plug->net;
-        net_set_link(s, true);
-        vr_dev_unlock(&s->dev);
-        vr_net_attach(plug->net, &user);
-    }
+    vr_dev_lock(&s->dev);
+    s->net = plug->net;
+    net_set_link(s, true);
+    vr_dev_unlock(&s->dev);
+    vr_net_attach(plug->net, &user);
 }
 
 void vr_virtio_net_attach(struct vr_dev *dev, struct vr_net *net)
 {
     struct net_plug plug = {.s = NET(dev), .net = net};
-    vr_virtio_on_loop(dev, net_plug_in, &plug);
+    net_unplug(NET(dev));
+    if (net) {
+        vr_virtio_on_loop(net->loop, net_plug_in, &plug);
+    }
 }
 
 void vr_virtio_net_stats(struct vr_dev *dev, struct vr_virtio_net_stats *ret_stats)

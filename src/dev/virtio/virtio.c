@@ -380,10 +380,10 @@ bool vr_virtio_config_write(struct vr_virtio *v, uint64_t off, unsigned width, u
            cls->config_write(v->host.dev, (uint32_t)off, width, val);
 }
 
-void vr_virtio_on_loop(struct vr_dev *dev, void (*fn)(void *arg), void *arg)
+void vr_virtio_on_loop(struct vr_loop *loop, void (*fn)(void *arg), void *arg)
 {
-    if (dev->env->loop) {
-        vr_loop_call(dev->env->loop, fn, arg);
+    if (loop) {
+        vr_loop_call(loop, fn, arg);
     } else {
         fn(arg);
     }

@@ -173,9 +173,9 @@ void vr_virtio_config_changed(struct vr_virtio *v);
 /* The driver broke a rule that makes going on impossible: DEVICE_NEEDS_RESET (2.1.2), counted. */
 void vr_virtio_break(struct vr_virtio *v, const char *fmt, ...) VR_PRINTF(2, 3);
 
-/* Run fn(arg) where the host ends live, and wait for it: on the loop's thread, so that none of
- * their callbacks is under way. No device lock held. */
-void vr_virtio_on_loop(struct vr_dev *dev, void (*fn)(void *arg), void *arg);
+/* Run fn(arg) where a host end lives, and wait for it: on the thread of its @loop (NULL: here), so
+ * that none of its callbacks is under way. No device lock held. */
+void vr_virtio_on_loop(struct vr_loop *loop, void (*fn)(void *arg), void *arg);
 
 /* For transports. */
 uint64_t vr_virtio_offered(struct vr_virtio *v);
