@@ -66,9 +66,9 @@ struct balloon {
     uint64_t stats[VIREO_BALLOON_STATS];
     uint32_t wanted_pages; /* host, from here on */
     unsigned answers;      /* statistics that came */
+    uint32_t told;         /* of `actual`, to who listens */
+    struct vr_timer due;   /* not more often than it fires */
     struct vr_cond answered;
-    uint32_t told;       /* of `actual`, to who listens */
-    struct vr_timer due; /* not more often than it fires */
     uint64_t given_bytes, reported_bytes, kept_pages, failures;
     struct vr_virtio_pci pci; /* of the PCI class only */
 };
@@ -390,7 +390,7 @@ int vr_virtio_balloon_ask(struct vr_dev *dev, uint64_t timeout_ns, struct vr_err
         VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),                     \
         VR_HOST(answers, "statistics that came, for those who wait for them"),                 \
         VR_HOST(told, "what listeners know"), VR_HOST(due, "when they may be told again"),     \
-        VR_HOST(answered, "wakes them"), VR_HOST(given_bytes, "statistics"),                   \
+        VR_HOST(answered, "wakes those who wait"), VR_HOST(given_bytes, "statistics"),         \
         VR_HOST(reported_bytes, "statistics"),                                                 \
         VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"), \
         VR_HOST(failures, "statistics: the host did not take pages back")
