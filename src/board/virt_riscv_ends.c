@@ -19,7 +19,7 @@
 int virt_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **ret_loop,
                  struct vr_error *err)
 {
-    struct vr_loop *loop;
+    struct vr_loop *loop = NULL;
     if (io_thread) {
         loop = vr_machine_io_loop(v->machine, io_thread - 1);
         if (!loop) {
@@ -71,7 +71,7 @@ int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr
                                     .read_only = disk->read_only,
                                     .unheld = v->disks_unheld,
                                     .format = disk->force_raw ? "raw" : NULL};
-    struct vr_loop *loop;
+    struct vr_loop *loop = NULL;
     int r = virt_io_loop(v, disk->io_thread, &loop, err);
     if (r < 0) {
         return r;
@@ -87,7 +87,7 @@ static int end_open(struct vr_virt *v, const struct vr_virt_end *o, struct virt_
     const unsigned io_thread = o->kind == VR_VIRT_END_NET     ? o->net_io_thread
                                : o->kind == VR_VIRT_END_SHARE ? o->share.io_thread
                                                               : 1;
-    struct vr_loop *loop;
+    struct vr_loop *loop = NULL;
     if (o->kind == VR_VIRT_END_DISK) {
         return virt_open_disk(v, &o->disk, &end->host.blk, err);
     }

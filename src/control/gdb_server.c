@@ -101,7 +101,7 @@ static int gdb_parse(const char *text, struct gdb_address *ret_address, struct v
 
 int vr_gdb_check(const char *address, struct vr_error *err)
 {
-    struct gdb_address a;
+    struct gdb_address a = {0};
     return gdb_parse(address, &a, err);
 }
 
@@ -395,7 +395,7 @@ static void gdb_unlisten_to_machine(void *arg)
 int vr_gdb_create(struct vireo_vm *vm, const char *address, struct vr_gdb **ret_gdb,
                   struct vr_error *err)
 {
-    struct gdb_address a;
+    struct gdb_address a = {0};
     const struct vr_vcpu *vcpu = vr_machine_vcpu(vm->machine, 0);
     int r = gdb_parse(address, &a, err);
     if (r < 0) {

@@ -315,8 +315,8 @@ static int read_index(struct vr_snapfile *f, const char *name, struct read_index
                       struct vr_error *err)
 {
     char part[VR_SNAPFILE_NAME + 8];
-    const void *pieces, *hashes;
-    size_t len, hash_len, grains = 0;
+    const void *pieces = NULL, *hashes = NULL;
+    size_t len = 0, hash_len = 0, grains = 0;
     struct read_index x = {.data = read_find(f, name, SNAPFILE_DATA)};
     if (!x.data) {
         return vr_err(err, -ENOENT, "snapshot %s: it has no '%s'", f->path, name);
