@@ -81,8 +81,9 @@ struct vr_block *vr_steps_block(struct vr_cpu *cpu, struct vr_block *b)
     uint64_t left = cpu->budget - cpu->icount;
     if (s->alone) {
         s->alone = false;
-        left = cpu->vcpu.yielded ? 0
-                                 : vr_det_more(cpu->vcpu.det, steps_progress(cpu) - s->begin, left);
+        left = cpu->vcpu.idle || cpu->vcpu.yielded
+                   ? 0
+                   : vr_det_more(cpu->vcpu.det, steps_progress(cpu) - s->begin, left);
         cpu->budget = cpu->icount + left;
     }
     if (left == 0) {
