@@ -92,8 +92,13 @@ static void a_view_of_a_file_is_our_own(void **state)
     for (unsigned i = 0; i < 16; i += 4) {
         memset(file.hva + (1 + i) * MIB, 0x10 + (int)i, PAGE);
     }
-    assert_int_equal(vireo_shmem_create("test", 17 * MIB, &o, &m, &err), -EINVAL);
+    int r = vireo_shmem_create("test", 17 * MIB, &o, &m, &err);
     assert_int_equal(m.fd, -7);
+    if (r == -ENOTSUP) { /* Windows has such files, and no views of them */
+        vireo_map_destroy(&file);
+        return;
+    }
+    assert_int_equal(r, -EINVAL);
     o.huge_bytes = 2 << 20;
     assert_int_equal(vireo_shmem_create("test", 16 * MIB, &o, &m, &err), -EINVAL);
     o.huge_bytes = 0;
