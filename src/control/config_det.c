@@ -17,7 +17,7 @@ const struct vr_opt_key vr_config_det_keys[] = {
      "while the guest waits, guest time jumps to its next timer, or passes as the host's does; "
      "wait "
      "with --record, else skip"},
-    {"hold", NULL, "stay, paused, at the end of a replay: so there is a way back"},
+    {"hold", NULL, "stay, paused, at the end of a replay, to look at it"},
     {NULL, NULL, NULL},
 };
 

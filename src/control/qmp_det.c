@@ -1,4 +1,4 @@
-/* Commands of the control protocol about deterministic mode: state hashes, and going to a step. */
+/* Commands of the control protocol about deterministic mode: state hashes, and how far it is. */
 #include "control/qmp_commands.h"
 #include "control/vm_priv.h"
 #include "core/det.h"
@@ -40,17 +40,6 @@ int vr_qmp_query_det(struct vr_qmp_call *call, struct vr_error *err)
     if (call->ret && s.replaying) {
         (void)json_object_set_new(call->ret, "last-step", det_number(s.end_steps));
         (void)json_object_set_new(call->ret, "hashes-compared", det_number(s.hashes_ok));
-        (void)json_object_set_new(call->ret, "checkpoints", det_number(s.checkpoints));
-        (void)json_object_set_new(call->ret, "checkpoint-bytes", det_number(s.checkpoint_bytes));
-        (void)json_object_set_new(call->ret, "first-step",
-                                  det_number(s.checkpoints ? s.oldest_steps : s.steps));
     }
     return call->ret ? 0 : vr_err(err, -ENOMEM, "no memory");
-}
-
-int vr_qmp_goto(struct vr_qmp_call *call, struct vr_error *err)
-{
-    json_int_t step = json_integer_value(json_object_get(call->args, "step"));
-    return step < 0 ? vr_err(err, -ERANGE, "Parameter 'step' expects a number of steps")
-                    : vr_det_goto(call->vm->machine, (uint64_t)step, err);
 }

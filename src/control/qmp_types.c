@@ -73,8 +73,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"x-vireo-Deterministic",
      "deterministic:bool, step?:int, beat?:int, guest-ns?:int, recording?:bool, replaying?:bool, "
      "tape-bytes?:int, "
-     "last-step?:int, hashes-compared?:int, checkpoints?:int, checkpoint-bytes?:int, "
-     "first-step?:int"},
+     "last-step?:int, hashes-compared?:int"},
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "

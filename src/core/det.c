@@ -28,11 +28,6 @@ uint64_t vr_det_more(struct vr_det *d, uint64_t done, uint64_t left)
     return left < next - now ? left : next - now;
 }
 
-bool vr_det_muted(const struct vr_det *d)
-{
-    return d->steps + d->done < d->said;
-}
-
 /* --- Entropy --- */
 
 static void det_random(struct vr_det *d, uint8_t *buf, size_t len)
@@ -108,8 +103,7 @@ static uint64_t det_until_timer(struct vr_det *d)
 static bool det_run_slice(struct vr_det *d)
 {
     struct vr_vcpu *v = d->m->vcpus[d->at];
-    uint64_t limit = det_until_timer(d), to_stop = d->stop_at - d->steps;
-    limit = limit < to_stop ? limit : to_stop;
+    uint64_t limit = det_until_timer(d);
     d->begin_ns = vr_clock_now(d->clock);
     d->done = 0;
     v->idle = v->yielded = false;
@@ -135,16 +129,13 @@ static bool det_begin_beat(struct vr_det *d)
     }
     d->beat++;
     d->ran = false;
-    det_back_settle(d);
     uint64_t now_ns = vireo_monotonic_ns();
     if (now_ns - d->polled_ns >= DET_POLL_NS) {
         d->polled_ns = now_ns;
         vr_loop_turn(d->loop, 0);
     }
     vr_loop_run_posted(d->loop);
-    det_back_beat(d);
     det_in_beat(d);
-    d->said = d->steps > d->said ? d->steps : d->said;
     return !d->stop;
 }
 
@@ -155,9 +146,6 @@ static void det_beat(struct vr_det *d)
         return;
     }
     while (d->at < d->m->vcpu_count) {
-        if (d->steps == d->stop_at) {
-            return;
-        }
         if (d->slice == 0) {
             if (!det_has_work(d->m->vcpus[d->at])) {
                 d->at++;
@@ -189,15 +177,10 @@ static bool det_may_run(struct vr_det *d)
 {
     struct vr_machine *m = d->m;
     vr_mutex_lock(&m->lock);
-    bool arrived = d->steps == d->stop_at;
     bool whole = d->at == 0 && d->slice == 0;
-    bool go = m->go && !d->stop && !arrived;
-    if (m->in_run && !m->go && !whole && !d->stop && !arrived) {
+    bool go = m->go && !d->stop;
+    if (m->in_run && !m->go && !whole && !d->stop) {
         go = true; /* to the end of the beat */
-    }
-    if (arrived && !d->arrived) {
-        d->arrived = true;
-        vr_cond_broadcast(&m->out_cond);
     }
     if ((go ? 1u : 0u) != m->in_run) {
         m->in_run = go;
@@ -326,9 +309,7 @@ int vr_machine_set_det(struct vr_machine *m, const struct vr_det_opts *o, struct
                          .clock = m->env.clock,
                          .loop = m->env.loop,
                          .paced = o->paced,
-                         .hold = o->hold && o->replay,
-                         .stop_at = UINT64_MAX,
-                         .mark_every = DET_HASH_STEPS * 4};
+                         .hold = o->hold && o->replay};
     d->ops_last = &d->ops;
     int r = det_open_tape(d, o, err);
     if (r < 0) {
@@ -354,7 +335,6 @@ void vr_det_destroy(struct vr_det *d)
 {
     if (d) {
         vr_assert(!d->ops && !d->srcs);
-        det_back_fini(d);
         vr_tape_close(d->tape);
         free(d);
     }
@@ -374,9 +354,6 @@ void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status)
         .replaying = d->replaying,
         .tape_bytes = d->tape ? vr_tape_bytes(d->tape) : 0,
         .hashes_ok = d->hashes_ok,
-        .checkpoints = d->mark_count,
-        .checkpoint_bytes = d->page_bytes,
-        .oldest_steps = det_back_oldest(d),
     };
     struct vr_tape_rec rec;
     if (d->replaying && vr_tape_get(d->tape, vr_tape_count(d->tape) - 1, &rec)) {

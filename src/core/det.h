@@ -58,21 +58,15 @@ uint64_t vr_det_epoch_ns(const struct vr_det *det);
 struct vr_det_status {
     uint64_t steps, beats, time_ns; /* since power-on */
     bool recording, replaying;
-    uint64_t tape_bytes;   /* recorded; or of the file that is replayed */
-    uint64_t hashes_ok;    /* replaying: hashes that were compared */
-    uint64_t end_steps;    /* replaying: where the recording ends */
-    uint64_t oldest_steps; /* replaying: the oldest moment there is a way back to */
-    uint64_t checkpoints, checkpoint_bytes;
+    uint64_t tape_bytes; /* recorded; or of the file that is replayed */
+    uint64_t hashes_ok;  /* replaying: hashes that were compared */
+    uint64_t end_steps;  /* replaying: where the recording ends */
 };
 /* Any thread but the driver's; a running machine is stopped for it. */
 void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status);
 /* A hash of all state (registers, CSRs, RAM, devices; not of the host), taken with the vCPUs
  * stopped: of any machine. Any thread but the machine's own. */
 int vr_machine_hash(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err) VR_MUST;
-/* To the moment after step @steps of a replay, and stay there, paused. Back goes by a checkpoint.
- * -ENOTSUP: it is no replay; -ERANGE: not in the recording. */
-int vr_det_goto(struct vr_machine *m, uint64_t steps, struct vr_error *err) VR_MUST;
-
 /* Fill @buf with the guest's entropy: of the host, or in deterministic mode of the seed. */
 int vr_env_random(struct vr_env *env, void *buf, size_t len, struct vr_error *err) VR_MUST;
 
@@ -131,8 +125,6 @@ void vr_det_woke(struct vr_det_src *src);
 void vr_det_resume(struct vr_det_src *src);
 /* A replay needs no host ends: what they say is not heard, what is sent to them goes nowhere. */
 bool vr_det_replaying(const struct vr_det *det);
-/* What the guest says now was said before: the machine went back. */
-bool vr_det_muted(const struct vr_det *det);
 
 /* Work that is done behind the instruction that asked for it, in the order it was asked for, with
  * no locks held. */

@@ -18,8 +18,6 @@ enum {
 #define DET_HASH_STEPS UINT64_C(50000000)
 enum { DET_HASH_FULL = 40 };
 
-struct det_mark; /* det_back.c */
-
 struct vr_det {
     struct vr_machine *m;
     struct vr_clock *clock;
@@ -34,8 +32,6 @@ struct vr_det {
     uint64_t done;      /* steps of it that are over, as far as the engine has told */
     bool ran;           /* anybody did, this beat */
     bool stop;          /* nothing runs until vr_det_go */
-    uint64_t stop_at;   /* steps to stop at; UINT64_MAX: none */
-    bool arrived;       /* there; under the machine's lock */
     uint64_t polled_ns; /* host time of the loop's last turn */
     struct vr_det_op *ops, **ops_last;
     struct vr_det_src *srcs;
@@ -51,15 +47,6 @@ struct vr_det {
     bool woken;    /* a source has something, while nobody runs */
     bool diverged; /* told already */
     bool over;     /* the tape came to its end */
-    uint64_t said; /* steps up to which the guest was heard: what it says before is muted */
-    /* Ways back (det_back.c), oldest first. */
-    struct det_mark *marks;
-    bool restored; /* one was; its vCPUs that slept: */
-    uint64_t asleep;
-    uint64_t mark_at; /* steps at which the next one is due */
-    uint64_t mark_every;
-    uint64_t page_bytes; /* of all pages that marks hold */
-    unsigned mark_count;
 };
 
 /* Would it run? */
@@ -83,11 +70,5 @@ void det_in_end(struct vr_det *det);
 /* The replay came to something else than the recording. */
 void det_in_differs(struct vr_det *det, const char *fmt, ...) VR_PRINTF(2, 3);
 void det_in_close(struct vr_det *det, const struct vr_exit *why);
-
-/* Ways back (det_back.c). */
-void det_back_settle(struct vr_det *det); /* before anything else of a beat, after going back */
-void det_back_beat(struct vr_det *det);   /* a beat begins: keep it, if it is time */
-uint64_t det_back_oldest(const struct vr_det *det); /* steps; UINT64_MAX: there is none */
-void det_back_fini(struct vr_det *det);
 
 #endif
