@@ -264,17 +264,17 @@ ssize_t vr_unix_recv(int fd, void *buf, size_t len, int *ret_fds, unsigned *ret_
     if (n < 0) {
         return errno == EWOULDBLOCK ? -EAGAIN : -errno;
     }
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
-        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-            size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-            for (size_t i = 0; i < count; i++) {
-                int one;
-                memcpy(&one, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-                if (*ret_count < VR_UNIX_FDS) {
-                    ret_fds[(*ret_count)++] = one;
-                } else {
-                    close(one);
-                }
+    /* Descriptors are all that comes beside bytes here, in one message (unix(7)). */
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int one;
+            memcpy(&one, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (*ret_count < VR_UNIX_FDS) {
+                ret_fds[(*ret_count)++] = one;
+            } else {
+                close(one);
             }
         }
     }
