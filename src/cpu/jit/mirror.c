@@ -49,7 +49,7 @@ struct vr_mirrors {
     unsigned pages_max;        /* 0: not yet counted */
     uint64_t clock;
     uint64_t
-        written[1 << (FILTER_BITS - 6)]; /* by hash: pages mapped for writing since the flush */
+        written[1 << (FILTER_BITS - 6)]; /* by hash: pages mapped for writing, and some that were */
     bool always;                         /* do not ask whether it pays */
     bool off;                            /* the host gave no more room */
 };
@@ -385,21 +385,31 @@ void vr_mirror_flush_page(struct vr_cpu *cpu, uint64_t va)
 void vr_mirror_protect(struct vr_cpu *cpu, uint64_t gpa)
 {
     struct vr_mirrors *all = cpu->mirrors;
-    uint64_t bit;
-    if (!all || !all->pages || !(*filter_word(all, gpa, &bit) & bit)) {
+    uint64_t bit, other_bit;
+    if (!all || !all->pages) {
         return;
     }
+    uint64_t *word = filter_word(all, gpa, &bit);
+    if (!(*word & bit)) {
+        return;
+    }
+    bool shared = false; /* the bit, with a page that stays mapped for writing */
     for (unsigned i = 0; i < all->count; i++) {
         struct mirror *m = &all->m[i];
         for (uint32_t k = 0; m->count && k < m->table_len;) {
             struct mirror_page *page = &m->table[k];
-            if (page->number && page->write && page->gpa == gpa) {
+            bool written = page->number && page->write;
+            if (written && page->gpa == gpa) {
                 mirror_unmap(cpu, m, page); /* another may have moved here: look again */
-            } else {
-                k++;
+                continue;
             }
+            shared = shared || (written && filter_word(all, page->gpa, &other_bit) == word &&
+                                other_bit == bit);
+            k++;
         }
     }
+    /* Else each page that becomes code again and again would be looked for among all the others. */
+    *word &= shared ? UINT64_MAX : ~bit;
 }
 
 void vr_mirror_protect_all(struct vr_cpu *cpu)
