@@ -74,7 +74,7 @@ struct vr_virt_end {
 /* A device by its class. */
 struct vr_virt_device {
     const char *cls;  /* "virtio-rng-pci", or a unit of a SCSI controller: "scsi-hd", "scsi-cd" */
-    const char *opts; /* of the class; of a unit: its serial; or NULL */
+    const char *opts; /* of the class; of a unit: "serial=..."; or NULL */
     const char *id;   /* NULL: dev0, dev1, ..., the first that is free */
     const char *bus;  /* the id of a root port, or, for a unit, of a controller; NULL: one that is
                          free, and, before the machine runs, the root bus */

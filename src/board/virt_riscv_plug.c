@@ -273,19 +273,9 @@ static int plug_unit(struct vr_virt *v, const struct vr_virt_device *d, struct v
         return vr_err(err, -ENODEV, "device %s: there is no SCSI controller%s%.40s", p->id,
                       d->bus ? " " : ": add a virtio-scsi-pci first", d->bus ? d->bus : "");
     }
-    struct vr_virtio_scsi_unit unit = {.kind = p->cdrom ? VR_SCSI_CDROM : VR_SCSI_DISK,
-                                       .target = d->target < 0 ? 0 : (unsigned)d->target,
-                                       .blk = p->end ? p->end->host.blk : NULL,
-                                       .serial = d->opts};
-    int r;
-    while ((r = vr_virtio_scsi_plug(dev, &unit, err)) == -EEXIST && d->target < 0) {
-        unit.target++;
-    }
+    struct vr_blk *blk = p->end ? p->end->host.blk : NULL;
+    int r = virt_scsi_plug(dev, p->cdrom, blk, d->opts, d->target, &p->target, err);
     p->scsi = dev;
-    p->target = unit.target;
-    if (r == 0 && dev == v->scsi) {
-        v->scsi_used[unit.target] = true;
-    }
     if (r == 0 && p->end) {
         virt_end_use(v, p->end, p->id);
     }
@@ -463,9 +453,6 @@ static int plug_remove_unit(struct vr_virt *v, struct virt_plug *p, struct vr_er
 {
     int r = vr_virtio_scsi_unplug(p->scsi, p->target, 0, err);
     if (r == 0) {
-        if (p->scsi == v->scsi) {
-            v->scsi_used[p->target] = false;
-        }
         virt_end_leave(v, p->end);
         plug_drop(v, p);
     }

@@ -108,7 +108,6 @@ struct vr_virt {
     struct vr_timer press;                         /* of it, by a watchdog */
     struct vr_dev *scsi;                           /* the same */
     struct vr_blk *scsi_blk[VR_VIRTIO_SCSI_UNITS]; /* by target */
-    bool scsi_used[VR_VIRTIO_SCSI_UNITS];
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct virt_end *ends;
     unsigned io_next; /* I/O thread of the next end that names none */
@@ -180,6 +179,10 @@ int virt_add_devices(struct vr_virt *v, const struct vr_virt_opts *opts,
                      struct vr_error *err) VR_MUST;
 /* The SCSI controller with its units (virt_riscv_scsi.c). */
 int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *opts, struct vr_error *err) VR_MUST;
+/* A unit at @target (-1: the first that is free) of controller @dev; @blk NULL: a drive without a
+ * disc; @opts "serial=..." or NULL. -EEXIST, -ENOSPC, -EINVAL. */
+int virt_scsi_plug(struct vr_dev *dev, bool cdrom, struct vr_blk *blk, const char *opts, int target,
+                   unsigned *ret_target, struct vr_error *err) VR_MUST;
 /* SR-IOV (virt_riscv_sriov.c). Do @opts make a device a virtual function, and of whom? */
 bool virt_vf_of(const char *opts, char ret_pf[VIRT_ID_LEN]);
 /* Such a device; what its PF is called. */

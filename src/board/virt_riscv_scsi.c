@@ -19,33 +19,53 @@ static int scsi_open(struct vr_virt *v, const struct vr_virt_disk *disk, struct 
     return disk->path ? virt_open_disk(v, disk, ret_blk, err) : 0;
 }
 
-static int scsi_plug(struct vr_virt *v, const struct vr_virt_disk *disk, unsigned target,
-                     struct vr_error *err)
+int virt_scsi_plug(struct vr_dev *dev, bool cdrom, struct vr_blk *blk, const char *opts, int target,
+                   unsigned *ret_target, struct vr_error *err)
+{
+    static const char serial[] = "serial=";
+    struct vr_virtio_scsi_unit unit = {.kind = cdrom ? VR_SCSI_CDROM : VR_SCSI_DISK,
+                                       .target = target < 0 ? 0 : (unsigned)target,
+                                       .blk = blk};
+    if (opts) {
+        vr_assert(strncmp(opts, serial, sizeof(serial) - 1) == 0); /* the settings' check */
+        unit.serial = opts + sizeof(serial) - 1;
+    }
+    int r;
+    while ((r = vr_virtio_scsi_plug(dev, &unit, err)) == -EEXIST && target < 0) {
+        if (++unit.target == VR_VIRTIO_SCSI_UNITS) {
+            return vr_err(err, -ENOSPC, "%s: it has %d units already", dev->id,
+                          VR_VIRTIO_SCSI_UNITS);
+        }
+    }
+    if (r == 0) {
+        *ret_target = unit.target;
+    }
+    return r;
+}
+
+static int scsi_plug(struct vr_virt *v, const struct vr_virt_disk *disk, int target,
+                     unsigned *ret_target, struct vr_error *err)
 {
     struct vr_blk *blk;
+    unsigned at = 0;
     int r = scsi_open(v, disk, &blk, err);
     if (r < 0) {
         return r;
     }
-    struct vr_virtio_scsi_unit unit = {.kind = disk->cdrom ? VR_SCSI_CDROM : VR_SCSI_DISK,
-                                       .target = target,
-                                       .blk = blk,
-                                       .serial =
-                                           disk->opts ? disk->opts + strlen("serial=") : NULL};
-    r = vr_virtio_scsi_plug(v->scsi, &unit, err);
+    r = virt_scsi_plug(v->scsi, disk->cdrom, blk, disk->opts, target, &at, err);
     if (r < 0) {
         vr_blk_close(blk);
         return r;
     }
-    v->scsi_blk[target] = blk;
-    v->scsi_used[target] = true;
+    v->scsi_blk[at] = blk;
+    *ret_target = at;
     return 0;
 }
 
 int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_error *err)
 {
-    unsigned target = 0;
-    int r = 0;
+    unsigned at;
+    int r = 0, target = 0;
     for (unsigned i = 0; r == 0 && i < o->disk_count; i++) {
         if (!o->disk[i].scsi) {
             continue;
@@ -56,7 +76,7 @@ int virt_add_scsi(struct vr_virt *v, const struct vr_virt_opts *o, struct vr_err
             }
             r = r < 0 ? r : virt_add_virtio(v, "scsi", "scsi0", NULL, &v->scsi, err);
         }
-        r = r < 0 ? r : scsi_plug(v, &o->disk[i], target++, err);
+        r = r < 0 ? r : scsi_plug(v, &o->disk[i], target++, &at, err);
     }
     return r;
 }
@@ -72,23 +92,8 @@ static int scsi_there(const struct vr_virt *v, struct vr_error *err)
 int vr_virt_scsi_add(struct vr_virt *v, const struct vr_virt_disk *disk, unsigned *ret_target,
                      struct vr_error *err)
 {
-    unsigned target = 0;
     int r = scsi_there(v, err);
-    if (r < 0) {
-        return r;
-    }
-    while (target < VR_VIRTIO_SCSI_UNITS && v->scsi_used[target]) {
-        target++;
-    }
-    if (target == VR_VIRTIO_SCSI_UNITS) {
-        return vr_err(err, -ENOSPC, "the SCSI controller has %d units already",
-                      VR_VIRTIO_SCSI_UNITS);
-    }
-    r = scsi_plug(v, disk, target, err);
-    if (r == 0) {
-        *ret_target = target;
-    }
-    return r;
+    return r < 0 ? r : scsi_plug(v, disk, -1, ret_target, err);
 }
 
 /* Units that came as devices have ids, by which they go. */
@@ -110,7 +115,6 @@ int vr_virt_scsi_remove(struct vr_virt *v, unsigned target, struct vr_error *err
     if (r == 0) {
         vr_blk_close(v->scsi_blk[target]);
         v->scsi_blk[target] = NULL;
-        v->scsi_used[target] = false;
     }
     return r;
 }

@@ -420,6 +420,7 @@ enum { RINGS = 0x800000, DATA = 0x900000, REQUESTS = 40, DATA_LEN = 16384 };
 enum {
     C_FEATURES = 8,
     C_STATUS = 0x14,
+    C_SELECT = 0x16,
     C_SIZE = 0x18,
     C_ENABLE = 0x1c,
     C_DESC = 0x20,
@@ -433,8 +434,16 @@ static void poke(struct world *w, struct vr_view_cache *cache, uint64_t gpa, uns
     assert_int_equal(vr_space_write(mem, cache, gpa, width, val), 0);
 }
 
-/* 40 reads of 16 KiB, all at once (VIRTIO 1.3, 2.7, 4.1.4.3 and 5.2.6). */
-static void disk_reads(struct world *w, struct vr_view_cache *cache, unsigned slot)
+static uint64_t peek(struct world *w, struct vr_view_cache *cache, uint64_t gpa, unsigned width)
+{
+    struct vr_space *mem = vr_machine_mem(vr_vm_machine(w->g.vm));
+    uint64_t val;
+    assert_int_equal(vr_space_read(mem, cache, gpa, width, &val), 0);
+    return val;
+}
+
+/* The driver takes over the device in @slot and gives it queue @queue; its registers. */
+static uint64_t drive(struct world *w, struct vr_view_cache *cache, unsigned slot, unsigned queue)
 {
     uint64_t bar = MEM32 + slot * UINT64_C(0x200000) + 0x40000, rings = RAM + RINGS;
     for (unsigned status = 1; status <= 3; status = status * 2 + 1) {
@@ -443,6 +452,7 @@ static void disk_reads(struct world *w, struct vr_view_cache *cache, unsigned sl
     poke(w, cache, bar + C_FEATURES, 4, 1);
     poke(w, cache, bar + C_FEATURES + 4, 4, 1); /* VERSION_1 */
     poke(w, cache, bar + C_STATUS, 1, 11);
+    poke(w, cache, bar + C_SELECT, 2, queue);
     poke(w, cache, bar + C_SIZE, 2, 128);
     for (unsigned i = 0; i < 3; i++) { /* descriptors, available, used */
         poke(w, cache, bar + C_DESC + 8 * i, 4, (uint32_t)(rings + i * 0x1000));
@@ -450,6 +460,13 @@ static void disk_reads(struct world *w, struct vr_view_cache *cache, unsigned sl
     }
     poke(w, cache, bar + C_ENABLE, 2, 1);
     poke(w, cache, bar + C_STATUS, 1, 15);
+    return bar;
+}
+
+/* 40 reads of 16 KiB, all at once (VIRTIO 1.3, 2.7, 4.1.4.3 and 5.2.6). */
+static void disk_reads(struct world *w, struct vr_view_cache *cache, unsigned slot)
+{
+    uint64_t bar = drive(w, cache, slot, 0), rings = RAM + RINGS;
     for (unsigned i = 0; i < REQUESTS; i++) {
         uint64_t head = RAM + DATA + i * UINT64_C(0x8000), desc = rings + i * 48;
         const struct {
@@ -476,7 +493,7 @@ static void row_8_pulled_out_with_requests_in_flight(void **state)
     struct vr_view_cache cache = {0};
     struct vr_space *mem = vr_machine_mem(vr_vm_machine(w->g.vm));
     char disk[160];
-    uint64_t used, was;
+    uint64_t was;
     unsigned began = 0;
     snprintf(disk, sizeof(disk), "virtio-blk-pci,id=x,path=%s", w->disk);
     for (unsigned i = 0; i < 100; i++) {
@@ -491,27 +508,62 @@ static void row_8_pulled_out_with_requests_in_flight(void **state)
         }
         await(w, &w->deleted, i + 1);
         /* Nothing is written any more, whatever was under way. */
-        assert_int_equal(vr_space_read(mem, &cache, RAM + RINGS + 0x2002, 2, &was), 0);
+        was = peek(w, &cache, RAM + RINGS + 0x2002, 2);
         began += was < REQUESTS;
         poke(w, &cache, RAM + RINGS + 0x2002, 2, 0x5555);
-        assert_int_equal(vr_space_read(mem, &cache, RAM + RINGS + 0x2002, 2, &used), 0);
-        assert_int_equal(used, 0x5555);
+        assert_int_equal(peek(w, &cache, RAM + RINGS + 0x2002, 2), 0x5555);
         poke(w, &cache, RAM + RINGS + 0x2002, 2, 0);
     }
     assert_true(began > 0); /* some were in flight */
     vr_view_cache_drop(mem, &cache);
 }
 
+/* The guest asks target 0 of the controller in @slot for its serial (SPC-4, 7.8.16; VIRTIO 1.3,
+ * 5.6.6). */
+static void unit_serial(struct world *w, unsigned slot, char *ret_serial, size_t size)
+{
+    enum { QUEUE = 2, HEAD_LEN = 51, ANSWER_LEN = 108 + 64 };
+    static const uint8_t head[HEAD_LEN] = {1, 0, 0x40, 0, [19] = 0x12, 1, 0x80, 0, 64};
+    struct vr_view_cache cache = {0};
+    uint64_t bar = drive(w, &cache, slot, QUEUE), rings = RAM + RINGS, in = RAM + DATA + 0x1000;
+    for (unsigned i = 0; i < HEAD_LEN; i++) {
+        poke(w, &cache, RAM + DATA + i, 1, head[i]);
+    }
+    poke(w, &cache, rings, 8, RAM + DATA);
+    poke(w, &cache, rings + 8, 8, HEAD_LEN | UINT64_C(1) << 32 | UINT64_C(1) << 48);
+    poke(w, &cache, rings + 16, 8, in);
+    poke(w, &cache, rings + 24, 8, ANSWER_LEN | UINT64_C(2) << 32);
+    poke(w, &cache, rings + 0x1004, 2, 0);
+    poke(w, &cache, rings + 0x2002, 2, 0);
+    poke(w, &cache, rings + 0x1002, 2, 1);
+    poke(w, &cache, bar + NOTIFY + 4 * QUEUE, 2, QUEUE);
+    while (peek(w, &cache, rings + 0x2002, 2) == 0) { /* the disk's thread may do it */
+    }
+    assert_int_equal(peek(w, &cache, in + 10, 2), 0); /* GOOD, OK */
+    size_t len = (size_t)peek(w, &cache, in + 108 + 3, 1);
+    assert_true(len < size);
+    for (size_t i = 0; i < len; i++) {
+        ret_serial[i] = (char)peek(w, &cache, in + 108 + 4 + i, 1);
+    }
+    ret_serial[len] = '\0';
+    vr_view_cache_drop(vr_machine_mem(vr_vm_machine(w->g.vm)), &cache);
+}
+
 static void scsi_units_come_and_go(void **state)
 {
     struct world *w = *state;
     struct vr_error err;
-    char unit[160];
+    char unit[160], serial[64];
     refused(w, "scsi-cd", -ENODEV, "virtio-scsi-pci first");
     add(w, "virtio-scsi-pci,id=ctrl", "ctrl");
     snprintf(unit, sizeof(unit), "scsi-hd,id=u,bus=ctrl,path=%s,serial=S", w->disk);
     for (unsigned i = 0; i < 10; i++) {
         add(w, unit, "u");
+        if (i == 0) {
+            assert_true(take_in(w, 0));
+            unit_serial(w, 0, serial, sizeof(serial));
+            assert_string_equal(serial, "S");
+        }
         refused(w, "scsi-cd,bus=ctrl,target=0,id=v", -EEXIST, "target 0");
         add(w, "scsi-cd,bus=ctrl,id=v", "v");
         assert_string_equal(look(w, "v").bus, "ctrl");
