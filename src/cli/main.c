@@ -5,7 +5,6 @@
 #include "platform/file.h"
 #include "platform/stream.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static int main_unknown_verb(const char *word)
@@ -48,13 +47,7 @@ static int main_verb(const struct cli_verb *verb, int argc, char **argv)
         code = verb->run(&cli);
     }
     vireo_config_destroy(cli.config);
-    free(cli.dump_dtb);
-    free(cli.root);
-    free(cli.way);
-    free(cli.to);
-    free(cli.compress);
-    free(cli.parent);
-    free(cli.incoming);
+    vr_opt_free(verb->opts, &cli);
     return code;
 }
 

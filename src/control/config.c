@@ -57,24 +57,15 @@ void vireo_config_destroy(struct vireo_config *c)
         free(c->said[i].value);
     }
     free(c->said);
+    vr_opt_free(vr_config_opts, c);
     free(c->name);
     free(c->control);
-    free(c->kernel);
-    free(c->initrd);
     free(c->append);
-    free(c->firmware);
-    free(c->flash);
-    free(c->flash_vars);
     free(c->console);
-    free(c->trace_insn);
     free(c->gdb);
-    free(c->record);
-    free(c->replay);
     free(c->publish);
     free(c->balloon_opts);
     free(c->rng_opts);
-    free(c->snapshot);
-    free(c->snapshot_disks);
     free(c);
 }
 

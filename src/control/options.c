@@ -85,6 +85,19 @@ int vr_opt_apply(const struct vr_opt *o, void *target, const char *value, struct
     return opt_number(o, at, value, err);
 }
 
+void vr_opt_free(const struct vr_opt *table, void *target)
+{
+    for (const struct vr_opt *o = table; o && o->name; o++) {
+        if (!o->apply && (o->kind == VR_OPT_TEXT || o->kind == VR_OPT_FILE)) {
+            char *text, *none = NULL;
+            void *at = (char *)target + o->offset;
+            memcpy(&text, at, sizeof(text));
+            free(text);
+            memcpy(at, &none, sizeof(none));
+        }
+    }
+}
+
 int vr_opt_piece(const char **text, char **ret_key, char **ret_value, struct vr_error *err)
 {
     const char *p = *text;

@@ -55,6 +55,8 @@ const struct vr_opt *vr_opt_letter(const struct vr_opt *table, char letter);
  * caller does. -EINVAL, -ERANGE, -ENOMEM. */
 int vr_opt_apply(const struct vr_opt *opt, void *target, const char *value,
                  struct vr_error *err) VR_MUST;
+/* Free the texts that @target owns by rows of @table; those of rows with an apply are theirs. */
+void vr_opt_free(const struct vr_opt *table, void *target);
 
 /*
  * Compound values: cut the next piece off *text, which moves on; ",," stands for a comma. The piece
