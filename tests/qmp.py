@@ -25,10 +25,12 @@ class Refused(Exception):
 
 
 class Qmp:
-    def __init__(self, path, negotiate=True):
+    """@patience_s: how long it is waited for, if nobody listens yet."""
+
+    def __init__(self, path, negotiate=True, patience_s=LONG_S):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(LONG_S)
-        deadline = time.monotonic() + LONG_S
+        deadline = time.monotonic() + patience_s
         while True:  # until the machine listens
             try:
                 self.socket.connect(str(path))

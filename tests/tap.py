@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -16,6 +17,8 @@ import traceback
 # Machines of a test have a runtime folder of their own: their names are not taken by those of other tests.
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="vireo-run.")
 atexit.register(shutil.rmtree, os.environ["XDG_RUNTIME_DIR"], ignore_errors=True)
+# A test that is ended from outside leaves its blocks, and so ends its machines.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 class Skip(Exception):

@@ -1,4 +1,4 @@
-"""A bare-metal machine in tests of the command: started, and waited for until it has said something."""
+"""A machine in tests of the command: started, and waited for until it has said something."""
 
 from command import LONG_S, read_until, start
 
@@ -6,11 +6,17 @@ RUN = ("run", "-q", "--firmware", "none")
 
 
 class Machine:
-    """Leaving the block ends it."""
+    """Leaving the block ends it. @says: what it has to say first, or None; @run: how it is started, bare-metal if not
+    told otherwise."""
 
-    def __init__(self, *args, says=b"idle", **kw):
-        self.process = start(*RUN, *args, **kw)
-        self.expect(says)
+    def __init__(self, *args, says=b"idle", run=RUN, **kw):
+        self.process = start(*run, *args, **kw)
+        try:
+            if says:
+                self.expect(says)
+        except BaseException:  # nobody else would end it
+            self.__exit__()
+            raise
 
     def __enter__(self):
         return self

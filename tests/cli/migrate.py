@@ -16,6 +16,7 @@ import time
 
 import bare
 from command import LONG_S, read_until, refused, start, vireo
+from machine import Machine
 from qmp import Qmp, Refused, socket_path
 from tap import Tap
 
@@ -32,38 +33,24 @@ rng = random.Random(SEED)
 F_OFD_GETLK = 36
 
 
-class Side:
+class Side(Machine):
     """One of two processes."""
-
-    def __init__(self, *args, says=None):
-        self.process = start("run", *args)
-        if says:
-            read_until(self.process.stdout.fileno(), says)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.communicate()
 
     def answers(self):
         """It runs, and memory holds what the guest wrote."""
-        self.process.stdin.write(b"?")
-        self.process.stdin.flush()
+        self.type(b"?")
         return os.read(self.process.stdout.fileno(), 1) == b"+"
 
 
 def source(*args, name="box"):
-    return Side("-q", "--firmware", "none", "--name", name, "-m", "64M", *args, WRITER, says=b"ready\n")
+    return Side("--name", name, "-m", "64M", *args, WRITER, says=b"ready\n")
 
 
 @contextlib.contextmanager
 def target(uri=None, *args, name="box2"):
     """A process that waits for a machine: (side, address)."""
     uri = uri or f"unix:{tmp}/to.sock"
-    with Side("--name", name, "--incoming", uri, *args) as side:
+    with Side("--name", name, "--incoming", uri, *args, says=None, run=("run",)) as side:
         read_until(side.process.stderr.fileno(), b"may come to")
         yield side, uri
 
@@ -113,8 +100,7 @@ with tap.test(f"{MOVES} moves by unix and tcp, between engines: memory is whole,
                 assert qmp.ask("query-status")["status"] == "running"
             here = there
         print(f"# downtimes, ms: {downtimes}")
-        here.process.stdin.write(b"q")
-        here.process.stdin.flush()
+        here.type(b"q")
         assert here.process.wait(LONG_S) == 0
 
 with tap.test("the control socket: parameters, events, progress, states; a paused machine stays paused"):

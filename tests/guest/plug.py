@@ -25,9 +25,13 @@ class Plugged:
                               f"{pathlib.Path(__file__).parent / 'plug.sh'}:/bin/plug")
         self.vm = vm.Vm("-q", "--kernel", kernel, "--initrd", initrd, "--net", "none", "--rng", "off", "--control",
                         f"unix:{sock}", "--machine", machine, "--disk", f"{self.tmp / 'cold.img'},serial=cold", *args,
-                        "-a", f"quiet {append} {vm.run_arg('exec sh /bin/plug')}", deadline_s=deadline_s)
-        self.at = self.vm.expect("=ready")
-        self.qmp = Qmp(sock)
+                        "-a", f"quiet {append} {vm.run_arg('exec sh /bin/plug')}", deadline_s=deadline_s, until="=ready")
+        self.at = self.vm.at
+        try:
+            self.qmp = Qmp(sock)
+        except BaseException:
+            self.vm.__exit__()
+            raise
         self.adds = {
             "blk": [f"virtio-blk-pci,path={self.tmp / 'blk.img'},id=blk,serial=hot"],
             "scsi": ["virtio-scsi-pci,id=scsi", f"scsi-hd,bus=scsi,path={self.tmp / 'scsi.img'},id=unit"],

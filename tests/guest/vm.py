@@ -41,15 +41,20 @@ def run_arg(script):
 
 class Vm:
     """A running `vireo run`, or @command where another emulator is to run the guest. Use as a context manager; leaving
-    it ends the process."""
+    it ends the process. @until: what it has to say first; self.at is the index behind it."""
 
-    def __init__(self, *args, deadline_s=240, stdin=True, command=None):
+    def __init__(self, *args, deadline_s=240, stdin=True, command=None, until=None):
         self.deadline = time.monotonic() + deadline_s
         self.text = ""
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command or [VIREO, "run", *map(str, args)],
                                         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=self.log)
+        try:
+            self.at = self.expect(until) if until else 0
+        except BaseException:  # nobody else would end it
+            self.__exit__()
+            raise
 
     def __enter__(self):
         return self
