@@ -196,14 +196,15 @@ class Proxy:
             os.unlink(path)
         self.listener.bind(str(path))
         self.listener.listen(1)
-        self.threads = [threading.Thread(target=self.run)]
-        self.threads[0].start()
+        self.listener.settimeout(LONG_S)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         one, _ = self.listener.accept()
         other = socket.socket(socket.AF_UNIX)
         other.connect(str(self.to))
-        back = threading.Thread(target=self.pump, args=(other, one, self.back))
+        back = threading.Thread(target=self.pump, args=(other, one, self.back), daemon=True)
         back.start()
         self.pump(one, other, not self.back)
         back.join()
@@ -256,11 +257,67 @@ with tap.test(f"{FLIPS} streams with a changed byte, or cut, in either direction
                 who = one_of_two(here, there, (i, back, at, flip))
             went[who] += 1
             changed += proxy.done
+            assert proxy.done or back, f"the stream ended before byte {at}"
             # A changed "it runs" may be read as nobody's word: then the target runs, and the source says so.
             assert not proxy.done or back or who == "source", (i, back, at, flip, who)
-        for t in proxy.threads:
-            t.join(LONG_S)
+        proxy.thread.join(LONG_S)
+        assert not proxy.thread.is_alive(), "the connection does not end"
     print(f"# {changed} changed; went on: {went}")
+    assert changed == FLIPS
+
+def runs(name):
+    """Is there such a machine, and does it run?"""
+    try:
+        with Qmp(socket_path(name), patience_s=0) as qmp:
+            return qmp.ask("query-status")["status"] == "running"
+    except (AssertionError, OSError):
+        return False
+
+
+def until(test, what):
+    """What @test says, once it says something."""
+    deadline = time.monotonic() + LONG_S
+    while not (said := test()):
+        assert time.monotonic() < deadline, what
+        os.sched_yield()
+    return said
+
+
+def who_goes_on(victim, here, there, qmp):
+    """When @victim has been killed: who of the two answers, if any does."""
+    dead = "none: it died with its process"
+    if victim == "source":
+        here.process.wait(LONG_S)
+        # It is the target's if all had arrived: then it answers; else the target gives up.
+        until(lambda: there.process.poll() is not None or runs("box2"), "the target neither runs nor gives up")
+        who = "target" if there.process.poll() is None else dead
+        assert who != "target" or there.answers()
+    elif victim == "target":
+        there.process.wait(LONG_S)
+        try:
+            state = wait_status(qmp, "completed", "failed", "none")["status"]
+            who = dead if state == "completed" else "source"
+        except (AssertionError, OSError, Refused):
+            who = dead  # it had moved, and the source has ended
+            assert here.process.wait(LONG_S) == 0
+        assert who != "source" or here.answers()
+    else:
+        def side():
+            if there.process.poll() is not None:
+                return "source"
+            if runs("box2"):
+                return "target"
+            if here.process.poll() is not None:  # it has moved, and the target is about to say so
+                return None
+            try:
+                return "source" if qmp.ask("query-migrate")["status"] == "none" else None
+            except (AssertionError, OSError):  # it has just ended
+                return None
+
+        who = until(side, "neither of the two goes on")
+        assert (there if who == "target" else here).answers()
+    return who
+
 
 with tap.test(f"{KILLS} times kill -9 of source, target and client at random moments: one goes on"):
     went = {}
@@ -270,43 +327,15 @@ with tap.test(f"{KILLS} times kill -9 of source, target and client at random mom
         with source("--disk", disk) as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
             qmp.ask("migrate-set-parameters", max_bandwidth=rng.choice([0, 0, 200 << 20]))
             client = start("migrate", "box", uri)
-            until = time.monotonic() + rng.random() * 0.5
-            while time.monotonic() < until:
-                os.sched_yield()
-            {"source": here.process, "target": there.process, "client": client}[victim].kill()
-            if victim == "source":
-                here.process.wait(LONG_S)
-                # It is the target's if all had arrived: then it answers; else the target gives up.
-                while there.process.poll() is None:
-                    try:
-                        with Qmp(socket_path("box2")) as other:
-                            if other.ask("query-status")["status"] == "running":
-                                break
-                    except (AssertionError, OSError):
-                        pass
-                who = "target" if there.process.poll() is None else "none: it died with its process"
-                assert who != "target" or there.answers()
-            elif victim == "target":
-                there.process.wait(LONG_S)
-                try:
-                    state = wait_status(qmp, "completed", "failed", "none")["status"]
-                    who = "none: it died with its process" if state == "completed" else "source"
-                except (AssertionError, OSError, Refused):
-                    who = "none: it died with its process"  # it had moved, and the source has ended
-                assert who != "source" or here.answers()
-            else:
-                who = None
-                while who is None:
-                    if there.process.poll() is not None:
-                        who = "source"
-                    try:
-                        with Qmp(socket_path("box2")) as other:
-                            who = "target" if other.ask("query-status")["status"] == "running" else None
-                    except (AssertionError, OSError):
-                        who = who or ("source" if qmp.ask("query-migrate")["status"] == "none" else None)
-                assert (there if who == "target" else here).answers()
-            client.kill()
-            client.communicate()
+            try:
+                moment = time.monotonic() + rng.random() * 0.5
+                while time.monotonic() < moment:
+                    os.sched_yield()
+                {"source": here.process, "target": there.process, "client": client}[victim].kill()
+                who = who_goes_on(victim, here, there, qmp)
+            finally:
+                client.kill()
+                client.communicate()
             went[f"{victim}: {who}"] = went.get(f"{victim}: {who}", 0) + 1
     print(f"# killed, and who went on: {went}")
 
