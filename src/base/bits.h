@@ -76,6 +76,13 @@ static inline bool vr_in_range(uint64_t off, uint64_t len, uint64_t size)
     return off <= size && len <= size - off;
 }
 
+/* Are the @len bytes at @p all zero? */
+static inline bool vr_is_zero(const void *p, size_t len)
+{
+    const uint8_t *b = p;
+    return len == 0 || (b[0] == 0 && memcmp(b, b + 1, len - 1) == 0);
+}
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define VR_LE_(bits, v) (v)
 #define VR_BE_(bits, v) __builtin_bswap##bits(v)

@@ -220,11 +220,6 @@ static int past_write(struct vr_past *p, uint32_t len, uint32_t *ret_slot)
     return r;
 }
 
-static bool past_is_zero(const uint8_t *buf, uint32_t len)
-{
-    return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
-}
-
 static void past_keep_locked(struct vr_past *p, uint64_t unit,
                              int (*was)(void *opaque, uint64_t off, uint8_t *buf, uint32_t len),
                              void *opaque)
@@ -232,7 +227,7 @@ static void past_keep_locked(struct vr_past *p, uint64_t unit,
     uint64_t off = unit * VR_PAST_UNIT, left = p->size_bytes - off;
     uint32_t len = left < VR_PAST_UNIT ? (uint32_t)left : VR_PAST_UNIT, slot = 0;
     int what = p->entries < p->at.entries ? was(opaque, off, p->buf, len) : -ENOSPC;
-    if (what == VR_PAST_KEPT && past_is_zero(p->buf, len)) {
+    if (what == VR_PAST_KEPT && vr_is_zero(p->buf, len)) {
         what = VR_PAST_ZERO;
     }
     if (what == VR_PAST_KEPT) {

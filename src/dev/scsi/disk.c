@@ -126,11 +126,6 @@ static bool disk_unmap(struct vr_scsi_req *r)
 
 /* --- WRITE SAME (5.44, 5.45) --- */
 
-static bool disk_all_zero(const uint8_t *p, size_t len)
-{
-    return p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
 static bool disk_write_same(struct vr_scsi_req *r)
 {
     bool sixteen = r->cdb[0] == 0x93;
@@ -169,7 +164,7 @@ static bool disk_write_same(struct vr_scsi_req *r)
     r->range[r->range_count++] =
         (struct vr_scsi_range){.off_bytes = block * block_bytes, .len_bytes = len};
     r->flush_after = lun->write_through;
-    if (disk_all_zero(r->pattern, block_bytes)) {
+    if (vr_is_zero(r->pattern, block_bytes)) {
         return scsi_next_range(r, VR_BLK_WRITE_ZEROES);
     }
     for (uint64_t at = block_bytes; at < r->pattern_bytes; at += block_bytes) {
