@@ -14,8 +14,8 @@
 #include "control/migrate_wire.h"
 #include "control/vm_priv.h"
 #include "core/dirty.h"
+#include "core/ram_fork.h"
 #include "core/snap.h"
-#include "vireo/host_memory.h"
 #include "vireo/host_time.h"
 
 #include <errno.h>
@@ -229,7 +229,7 @@ static void mig_fill_account(struct vr_migrate *mg)
     for (unsigned i = 0; i < vr_dirty_ram_count(mg->dirty); i++) {
         const struct vr_ram *ram = vr_dirty_ram(mg->dirty, i);
         for (uint64_t off = 0; off < ram->len; off += MIG_SCAN) {
-            off = vr_align_down(vireo_shmem_next_data(&ram->mem, off), MIG_SCAN);
+            off = vr_align_down(vr_ram_next_data(ram, off), MIG_SCAN);
             if (off < ram->len) {
                 uint64_t len = ram->len - off < MIG_SCAN ? ram->len - off : MIG_SCAN;
                 vr_dirty_add(mg->dirty, i, off >> VR_PAGE_SHIFT, len >> VR_PAGE_SHIFT);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "control/hotplug.h"
 #include "control/vm_priv.h"
+#include "core/ram_fork.h"
 #include "core/snap.h"
 #include "vireo/host_time.h"
 #include "vireo/version.h"
@@ -37,7 +38,7 @@ static void save_progress(void *opaque, uint64_t bytes)
 
 static uint64_t save_ram_next(void *ram, uint64_t off)
 {
-    return vireo_shmem_next_data(&((struct vr_ram *)ram)->mem, off);
+    return vr_ram_next_data(ram, off);
 }
 
 static const uint8_t *save_ram_read(void *ram, uint64_t off, size_t len, struct vr_error *err)

@@ -2,10 +2,8 @@
 #include "base/bits.h"
 #include "base/hash.h"
 #include "core/det_priv.h"
+#include "core/ram_fork.h"
 #include "core/snap.h"
-#include "vireo/host_memory.h"
-
-#include <string.h>
 
 int det_hash_state(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err)
 {
@@ -19,27 +17,14 @@ int det_hash_state(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *er
     return r;
 }
 
-static bool hash_is_zero(const uint8_t *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, VR_PAGE_SIZE - 1) == 0;
-}
-
 /* Pages that hold anything, each with its number. */
 static void hash_ram(struct vr_hash *h, const struct vr_ram *ram)
 {
-    for (uint64_t off = 0; off < ram->len; off += VR_PAGE_SIZE) {
-        if (vr_is_aligned(off, UINT64_C(2) << 20)) {
-            off = vr_align_down(vireo_shmem_next_data(&ram->mem, off), VR_PAGE_SIZE);
-            if (off >= ram->len) {
-                break;
-            }
-        }
-        if (!hash_is_zero(ram->hva + off)) {
-            uint8_t at[8];
-            vr_store_le64(at, off);
-            vr_hash_add(h, at, sizeof(at));
-            vr_hash_add(h, ram->hva + off, VR_PAGE_SIZE);
-        }
+    for (uint64_t off = 0; (off = vr_ram_next_page(ram, off)) < ram->len; off += VR_PAGE_SIZE) {
+        uint8_t at[8];
+        vr_store_le64(at, off);
+        vr_hash_add(h, at, sizeof(at));
+        vr_hash_add(h, ram->hva + off, VR_PAGE_SIZE);
     }
 }
 

@@ -470,17 +470,32 @@ int vr_ram_frozen_check(const struct vr_ram_frozen *z, struct vr_error *err)
 
 uint64_t vr_ram_next_data(const struct vr_ram *ram, uint64_t off)
 {
-    const struct vr_ram_fork *f = ram->fork;
-    while (f && off < ram->len) {
-        uint64_t i = off / f->chunk_bytes, end = (i + 1) * f->chunk_bytes;
-        if (f->place[i].file != 0) {
-            return off; /* zeroes, too, for there may be pages of our own */
-        }
-        uint64_t next = vireo_shmem_next_data(&ram->mem, off);
-        if (next < end) {
-            return next;
-        }
-        off = end;
+    struct vr_ram_fork *f = ram->fork;
+    uint64_t next = vireo_shmem_next_data(&ram->mem, off);
+    if (!f) {
+        return next;
     }
-    return f ? ram->len : vireo_shmem_next_data(&ram->mem, off);
+    vr_mutex_lock(&f->lock);
+    /* All of a chunk that is not in file 0, zeroes too: there may be pages of our own. */
+    for (uint64_t i = off / f->chunk_bytes; i * f->chunk_bytes < next; i++) {
+        if (f->place[i].file != 0) {
+            next = i * f->chunk_bytes > off ? i * f->chunk_bytes : off;
+        }
+    }
+    vr_mutex_unlock(&f->lock);
+    return next;
+}
+
+uint64_t vr_ram_next_page(const struct vr_ram *ram, uint64_t off)
+{
+    for (; off < ram->len; off += VR_PAGE_SIZE) {
+        /* Only at 2 MiB steps, because asking the host costs more than looking at a page. */
+        if (vr_is_aligned(off, UINT64_C(2) << 20)) {
+            off = vr_align_down(vr_ram_next_data(ram, off), VR_PAGE_SIZE);
+        }
+        if (off < ram->len && !vr_is_zero(ram->hva + off, VR_PAGE_SIZE)) {
+            return off;
+        }
+    }
+    return ram->len;
 }

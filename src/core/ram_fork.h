@@ -56,7 +56,11 @@ void vr_ram_fork_destroy(struct vr_ram *ram);
 int vr_ram_fork_discard(struct vr_ram *ram, uint64_t off, uint64_t len,
                         struct vr_error *err) VR_MUST;
 
-/* vireo_shmem_next_data for RAM, forked or not. */
+/* vireo_shmem_next_data for RAM, forked or not. For guest RAM only this one is right: what a fork
+ * put aside lies in files that vireo_shmem_next_data knows nothing of. Any thread. */
 uint64_t vr_ram_next_data(const struct vr_ram *ram, uint64_t off);
+/* The first page at or after @off, a page's beginning, that is not all zeroes; ram->len: none. For
+ * a walk over all of them from 0 on: the host is asked at steps of 2 MiB. */
+uint64_t vr_ram_next_page(const struct vr_ram *ram, uint64_t off);
 
 #endif

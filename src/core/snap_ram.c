@@ -4,7 +4,6 @@
 #include "core/ram_fork.h"
 #include "core/snap_priv.h"
 #include "core/space.h"
-#include "vireo/host_memory.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,27 +11,13 @@
 
 static const uint64_t snap_ram_end = UINT64_MAX;
 
-static bool snap_is_zero(const uint8_t *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, VR_PAGE_SIZE - 1) == 0;
-}
-
 static int snap_put_pages(struct vr_snap *s, const struct vr_ram *ram)
 {
     int r = vr_snap_put_le(s, 8, ram->len);
-    for (uint64_t off = 0; r == 0 && off < ram->len; off += VR_PAGE_SIZE) {
-        /* Only at 2 MiB steps, because asking the host costs more than looking at a page. */
-        if (vr_is_aligned(off, UINT64_C(2) << 20)) {
-            off = vr_align_down(vr_ram_next_data(ram, off), VR_PAGE_SIZE);
-            if (off >= ram->len) {
-                break;
-            }
-        }
-        const uint8_t *page = ram->hva + off;
-        if (!snap_is_zero(page)) {
-            r = vr_snap_put_le(s, 8, off >> VR_PAGE_SHIFT);
-            r = r < 0 ? r : vr_snap_put(s, page, VR_PAGE_SIZE);
-        }
+    for (uint64_t off = 0; r == 0 && (off = vr_ram_next_page(ram, off)) < ram->len;
+         off += VR_PAGE_SIZE) {
+        r = vr_snap_put_le(s, 8, off >> VR_PAGE_SHIFT);
+        r = r < 0 ? r : vr_snap_put(s, ram->hva + off, VR_PAGE_SIZE);
     }
     return r < 0 ? r : vr_snap_put_le(s, 8, snap_ram_end);
 }

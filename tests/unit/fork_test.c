@@ -4,8 +4,13 @@
 
 #include "control/fork.h"
 #include "control/vm.h"
+#include "core/det_priv.h"
+#include "core/machine.h"
+#include "core/space.h"
 #include "platform/file.h"
 #include "vireo/fork.h"
+#include "vireo/host_thread.h"
+#include "vireo/snapshot.h"
 
 #include <errno.h>
 
@@ -164,6 +169,160 @@ static void clones_go_on_where_the_machine_was(void **state)
     place_remove(&place);
 }
 
+/* ---- What a fork put aside is memory like any other ---- */
+
+/* Pages that the program does not know of, in a machine that stands. */
+static const uint64_t fresh[] = {20 << 20, (33 << 20) + 0x2000, (63 << 20) + 0xff000};
+
+static struct vr_ram *ram_of(struct vireo_vm *vm)
+{
+    const char *name;
+    return vr_machine_ram(vr_vm_machine(vm), 0, &name);
+}
+
+static uint8_t fresh_byte(unsigned i, unsigned k)
+{
+    return (uint8_t)(i + 1 + k * 7 + k / 256);
+}
+
+static void fresh_write(struct vireo_vm *vm)
+{
+    for (unsigned i = 0; i < VR_COUNT(fresh); i++) {
+        for (unsigned k = 0; k < VR_PAGE_SIZE; k++) {
+            ram_of(vm)->hva[fresh[i] + k] = fresh_byte(i, k);
+        }
+    }
+}
+
+static void fresh_compare(struct vireo_vm *vm)
+{
+    for (unsigned i = 0; i < VR_COUNT(fresh); i++) {
+        for (unsigned k = 0; k < VR_PAGE_SIZE; k++) {
+            assert_int_equal(ram_of(vm)->hva[fresh[i] + k], fresh_byte(i, k));
+        }
+    }
+}
+
+/* Paused; the pages lie in the second file of its memory, and none of them is its own. */
+static void begin_forked_twice(struct place *place, struct machine *m)
+{
+    struct vr_error err = {0};
+    begin(place, m, NULL);
+    assert_int_equal(next(m), 'A');
+    assert_int_equal(vireo_vm_pause(m->vm, &err), 0);
+    vireo_fork_destroy(fork_of(m));
+    fresh_write(m->vm);
+    vireo_fork_destroy(fork_of(m));
+    assert_int_equal(vireo_vm_state(m->vm), VIREO_PAUSED);
+}
+
+static void hashes_have_what_a_fork_put_aside(void **state)
+{
+    struct place place;
+    struct machine m;
+    uint64_t before, after;
+    (void)state;
+    begin_forked_twice(&place, &m);
+    det_hash_all(vr_vm_machine(m.vm), 0, &before);
+    fresh_write(m.vm); /* the same bytes in pages of its own */
+    det_hash_all(vr_vm_machine(m.vm), 0, &after);
+    assert_int_equal(before, after);
+    end(&m);
+    place_remove(&place);
+}
+
+static void snapshots_have_what_a_fork_put_aside(void **state)
+{
+    struct place place;
+    struct machine m;
+    struct vr_error err = {0};
+    char path[96];
+    (void)state;
+    begin_forked_twice(&place, &m);
+    snprintf(path, sizeof(path), "%s/snapshot", place.dir);
+    const struct vireo_snapshot_how how = {.path = path};
+    if (vireo_vm_snapshot_save(m.vm, &how, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    for (unsigned i = 0; i < VR_COUNT(fresh); i++) {
+        memset(ram_of(m.vm)->hva + fresh[i], 0xa5, VR_PAGE_SIZE);
+    }
+    if (vireo_vm_snapshot_restore(m.vm, path, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    fresh_compare(m.vm);
+    assert_int_equal(unlink(path), 0);
+    end(&m);
+    place_remove(&place);
+}
+
+struct receiver {
+    const char *uri;
+    struct vr_mutex lock;
+    struct vr_cond changed;
+    bool listening, ended;
+    struct vireo_vm *vm;
+    struct vr_error err;
+};
+
+static void on_listening(void *opaque)
+{
+    struct receiver *rx = opaque;
+    vr_mutex_lock(&rx->lock);
+    rx->listening = true;
+    vr_cond_broadcast(&rx->changed);
+    vr_mutex_unlock(&rx->lock);
+}
+
+static void receive(void *opaque)
+{
+    struct receiver *rx = opaque;
+    struct vireo_config *changes = NULL;
+    int r = vireo_config_create(&changes, &rx->err);
+    (void)!(r < 0 ? r : vireo_vm_receive(changes, rx->uri, on_listening, rx, &rx->vm, &rx->err));
+    vireo_config_destroy(changes);
+    vr_mutex_lock(&rx->lock);
+    rx->ended = true;
+    vr_cond_broadcast(&rx->changed);
+    vr_mutex_unlock(&rx->lock);
+}
+
+static void migrations_have_what_a_fork_put_aside(void **state)
+{
+    struct place place;
+    struct machine m;
+    struct vr_error err = {0};
+    struct vireo_thread *thread;
+    struct receiver rx = {.vm = NULL};
+    char uri[96];
+    (void)state;
+    begin_forked_twice(&place, &m);
+    snprintf(uri, sizeof(uri), "unix:%s/socket", place.dir);
+    rx.uri = uri;
+    vr_mutex_init(&rx.lock);
+    vr_cond_init(&rx.changed);
+    assert_int_equal(vireo_thread_create("receive", receive, &rx, &thread, &err), 0);
+    vr_mutex_lock(&rx.lock);
+    while (!rx.listening && !rx.ended) {
+        vr_cond_wait(&rx.changed, &rx.lock);
+    }
+    vr_mutex_unlock(&rx.lock);
+    if (!rx.ended && vireo_vm_migrate(m.vm, uri, NULL, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    vireo_thread_join(thread);
+    if (!rx.vm) {
+        fail_msg("%s", rx.err.msg);
+    }
+    assert_int_equal(vireo_vm_state(rx.vm), VIREO_PAUSED);
+    fresh_compare(rx.vm);
+    vireo_vm_destroy(rx.vm);
+    vr_cond_fini(&rx.changed);
+    vr_mutex_fini(&rx.lock);
+    end(&m);
+    place_remove(&place);
+}
+
 static void on_machine(void *opaque, const struct vireo_stat *stat)
 {
     uint64_t *used = opaque;
@@ -286,6 +445,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clones_go_on_where_the_machine_was),
+        cmocka_unit_test(hashes_have_what_a_fork_put_aside),
+        cmocka_unit_test(snapshots_have_what_a_fork_put_aside),
+        cmocka_unit_test(migrations_have_what_a_fork_put_aside),
         cmocka_unit_test(forking_for_ever_does_not_grow),
         cmocka_unit_test(what_is_handed_on_is_checked),
         cmocka_unit_test(another_machine_is_no_clone),
