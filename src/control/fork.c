@@ -10,6 +10,7 @@
 #include "backend/block/block.h"
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "control/hotplug.h"
 #include "control/vm_priv.h"
 #include "platform/file.h"
 #include "vireo/host_time.h"
@@ -128,34 +129,20 @@ struct forking {
     struct vireo_vm *vm;
     struct vireo_fork *fork;
     const char *dir;
+    const struct vr_snapshot_ends *ends; /* the disks of settings come first, in their order */
 };
-
-/* The image of the @n-th disk that is no SCSI one; NULL: its device was removed. */
-static struct vr_blk *fork_disk(struct vireo_vm *vm, unsigned n)
-{
-    struct vr_blk *blk;
-    const char *is;
-    char id[16];
-    snprintf(id, sizeof(id), "disk%u", n);
-    vr_machine_hold_devs(vm->machine);
-    for (unsigned i = 0; (blk = vr_virt_disk(vm->virt, i, &is)) && strcmp(is, id) != 0; i++) {
-    }
-    vr_machine_release_devs(vm->machine);
-    return blk;
-}
 
 /* While nothing moves. */
 static int fork_freeze(void *opaque, struct vr_error *err)
 {
     struct forking *x = opaque;
     const struct vireo_config *c = x->vm->config;
-    unsigned disks = 0, targets = 0;
+    unsigned targets = 0;
     int r = vr_machine_freeze_ram(x->vm->machine, &x->fork->ram, err);
     for (unsigned i = 0; r == 0 && i < c->disk_count; i++) {
-        struct vr_blk *blk =
-            c->disk[i].scsi ? vr_virt_scsi_disk(x->vm->virt, targets++) : fork_disk(x->vm, disks++);
-        if (blk) {
-            r = vr_blk_freeze(blk, x->dir, &x->fork->disk[i], err);
+        targets += c->disk[i].scsi;
+        if (x->ends->blk[i]) {
+            r = vr_blk_freeze(x->ends->blk[i], x->dir, &x->fork->disk[i], err);
         }
     }
     for (; r == 0 && targets < FORK_TARGETS; targets++) {
@@ -195,15 +182,19 @@ int vireo_vm_fork(struct vireo_vm *vm, const char *dir, struct vireo_fork **ret_
         free(f);
         return vr_err(err, -ENOMEM, "no memory for a fork");
     }
-    struct forking x = {.vm = vm, .fork = f, .dir = dir};
+    struct vr_snapshot_ends ends;
+    struct forking x = {.vm = vm, .fork = f, .dir = dir, .ends = &ends};
     f->lease = -1;
     vr_snap_init(&f->state);
-    r = vireo_vm_config(vm, &f->config, err);
+    vr_hotplug_hold(vm->hotplug);
+    vr_snapshot_ends(vm, &ends);
+    r = vr_config_copy(vm->config, &f->config, err);
     if (r == 0) {
         uint64_t begin_ns = vireo_monotonic_ns();
         r = vr_machine_save_state(vm->machine, &f->state, fork_freeze, &x, err);
         f->info.pause_ns = vireo_monotonic_ns() - begin_ns;
     }
+    vr_hotplug_release(vm->hotplug);
     r = r < 0 ? r : lease_open(vm, f, err);
     if (r < 0) {
         if (f->ram) {

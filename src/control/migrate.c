@@ -260,8 +260,11 @@ static int mig_hello(struct vr_migrate *mg, struct vr_error *err)
     char *text = NULL;
     uint8_t head[4 + 8 * VR_MIG_RAMS];
     unsigned count = vr_dirty_ram_count(mg->dirty);
+    struct vireo_config *config = NULL; /* devices may come and go while it is read */
     int r = count > VR_MIG_RAMS ? vr_err(err, -ENOTSUP, "more than %d memories", VR_MIG_RAMS)
-                                : vireo_config_save(mg->vm->config, &text, err);
+                                : vireo_vm_config(mg->vm, &config, err);
+    r = r < 0 ? r : vireo_config_save(config, &text, err);
+    vireo_config_destroy(config);
     if (r == 0) {
         vr_store_le32(head, count);
         for (unsigned i = 0; i < count; i++) {
