@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "control/client.h"
 #include "control/vm.h"
 #include "platform/file.h"
 #include "platform/process.h"
@@ -55,6 +56,7 @@ static void fork_on_signal(void *opaque, int signum)
 static int fork_make(const struct fork_clone *c, struct vireo_vm **ret_vm, struct vr_error *err)
 {
     char name[FORK_NAME];
+    uint64_t pid;
     int r = -EADDRINUSE;
     for (unsigned i = 0; r == -EADDRINUSE && i < FORK_NUMBERS; i++) {
         struct vireo_config *config;
@@ -74,6 +76,9 @@ static int fork_make(const struct fork_clone *c, struct vireo_vm **ret_vm, struc
         }
         r = r < 0 ? r : vireo_fork_clone(c->fork, config, c->cli->overlays, ret_vm, err);
         vireo_config_destroy(config);
+        if (r == -EADDRINUSE && vr_client_process(name, &pid, NULL) == -ENOENT) {
+            break; /* nobody has the name: it is a port of the host that is taken */
+        }
     }
     return r;
 }

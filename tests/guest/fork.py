@@ -10,6 +10,7 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -217,6 +218,13 @@ with start("--disk", disk) as guest:
         assert taken.returncode != 0 and b"runs already" in taken.stderr, taken
         assert vireo("fork", "nobody", check=False).returncode != 0
         assert b"cannot share a port" in vireo("fork", "box", "-n", 2, "-p", "2222:22", check=False).stderr
+        with socket.socket() as held:
+            held.bind(("127.0.0.1", 0))
+            held.listen()
+            port, begin = held.getsockname()[1], time.monotonic()
+            busy = vireo("fork", "box", "-p", f"{port}:22", check=False)
+            assert busy.returncode != 0 and str(port).encode() in busy.stderr, busy
+            assert time.monotonic() - begin < 20, "it went on to other names, which cannot help"
         bad = vireo("fork", "box", "--overlays", "/no/such/folder", check=False)
         assert bad.returncode != 0 and b"/no/such/folder" in bad.stderr, bad
         assert box.run("cat /tmp/who").strip() == "third"
