@@ -568,9 +568,8 @@ int vireo_vm_migrate(struct vireo_vm *vm, const char *uri, const struct vireo_mi
     } else {
         vireo_thread_join(mg->thread); /* it is at its end */
         mg->thread = NULL;
-        uint64_t bytes, used;
-        vr_machine_ram_bytes(vm->machine, &bytes, &used);
-        mg->info = (struct vireo_migration){.status = VIREO_MIGRATE_SETUP, .memory_bytes = bytes};
+        mg->info = (struct vireo_migration){.status = VIREO_MIGRATE_SETUP,
+                                            .memory_bytes = vm->memory_bytes};
         mg->begin_ns = vireo_monotonic_ns();
         mg->opts = o;
         mg->given = false;

@@ -211,13 +211,12 @@ int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err)
 int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_balloon balloon;
-    uint64_t len, used;
+    uint64_t len = call->vm->memory_bytes;
     int r = vireo_vm_balloon_get(call->vm, &balloon, err);
     if (r < 0) {
         return r;
     }
     /* What the guest is left with. */
-    vr_machine_ram_bytes(call->vm->machine, &len, &used);
     uint64_t left = len - (balloon.actual_bytes < len ? balloon.actual_bytes : len);
     return query_done(call, json_pack("{s:o}", "actual", query_number(left)), err);
 }

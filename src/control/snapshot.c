@@ -82,12 +82,10 @@ static int save_note_disks(struct snapshot_save *s, struct vr_error *err)
 static int save_standing(void *opaque, struct vr_error *err)
 {
     struct snapshot_save *s = opaque;
-    uint64_t ram_bytes, used;
     s->running = vr_machine_state(s->vm->machine) == VR_STATE_RUNNING;
     s->guest_ns = vr_clock_now(vr_machine_clock(s->vm->machine));
     s->now_ns = vireo_realtime_ns();
-    vr_machine_ram_bytes(s->vm->machine, &ram_bytes, &used);
-    s->total = ram_bytes;
+    s->total = s->vm->memory_bytes;
     int r = save_note_disks(s, err);
     r = r < 0 ? r : save_ram(s, err);
     for (unsigned i = 0; r == 0 && i < s->ends.count; i++) {
