@@ -410,7 +410,8 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
         vireo_vm_destroy(vm);
         return r;
     }
-    uint64_t host_bytes = vr_host_memory_bytes();
+    /* Asking takes a while: only where the answer is heard. */
+    uint64_t host_bytes = vm->log.sink ? vr_host_memory_bytes() : UINT64_MAX;
     if (vm->memory_bytes > host_bytes) {
         vr_log(&vm->log, VR_WARN, name,
                "%" PRIu64 " MiB of memory are more than this host's %" PRIu64

@@ -11,31 +11,73 @@
 /* A host is one, and does not change: so are the facts. Set once; see vireo_platform_get. */
 static _Atomic(struct vireo_platform *) host_facts;
 
+/* The part of them that each start of a machine asks for, and that takes no look at all of the
+ * host. Set once; see vr_host_cpu_id. */
+static _Atomic(struct vr_cpu_id *) host_cpu_id;
+
+int vr_host_cpu_id(const struct vr_cpu_id **ret_id, struct vr_error *err)
+{
+    struct vr_cpu_id *id = atomic_load_explicit(&host_cpu_id, memory_order_acquire);
+    if (!id) {
+        struct vr_cpu_id *first = NULL;
+        id = vr_zalloc(sizeof(*id));
+        if (!id) {
+            return vr_err(err, -ENOMEM, "processors: no memory");
+        }
+        vr_cpu_identify(id);
+        vr_host_correct_cpu(id);
+        /* As in vireo_platform_get. */
+        if (!atomic_compare_exchange_strong(&host_cpu_id, &first, id)) {
+            free(id);
+            id = first;
+        }
+    }
+    *ret_id = id;
+    return 0;
+}
+
+static bool host_has(const char *const *features, uint32_t count, const char *feature)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(features[i], feature) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool vr_cpu_id_has(const struct vr_cpu_id *id, const char *feature)
+{
+    return host_has(id->features, id->feature_count, feature);
+}
+
 /* The processor itself: only this host's can be asked. */
 static int host_identify(struct vireo_platform *host, struct vr_error *err)
 {
-    struct vr_cpu_id id;
+    const struct vr_cpu_id *id;
     struct vireo_cpus *cpu = &host->cpu;
-    vr_cpu_identify(&id);
-    vr_host_correct_cpu(&id);
-    const char **features = vr_zalloc_array(id.feature_count, sizeof(*features));
+    int r = vr_host_cpu_id(&id, err);
+    if (r < 0) {
+        return r;
+    }
+    const char **features = vr_zalloc_array(id->feature_count, sizeof(*features));
     if (!features) {
         return vr_err(err, -ENOMEM, "processors: no memory");
     }
-    memcpy(features, id.features, id.feature_count * sizeof(*features));
+    memcpy(features, id->features, id->feature_count * sizeof(*features));
     cpu->features = features;
-    cpu->feature_count = id.feature_count;
+    cpu->feature_count = id->feature_count;
     cpu->arch = vireo_host_arch();
     snprintf(cpu->arch_name, sizeof(cpu->arch_name), "%s", vr_host_cpu());
-    memcpy(cpu->vendor, id.vendor, sizeof(cpu->vendor));
-    memcpy(cpu->model, id.model, sizeof(cpu->model));
-    cpu->family = id.family;
-    cpu->model_number = id.model_number;
-    cpu->stepping = id.stepping;
-    cpu->virt_name = id.virt_name;
-    cpu->virt = id.virt;
-    cpu->nested_paging = id.nested_paging;
-    cpu->protection_keys = id.protection_keys;
+    memcpy(cpu->vendor, id->vendor, sizeof(cpu->vendor));
+    memcpy(cpu->model, id->model, sizeof(cpu->model));
+    cpu->family = id->family;
+    cpu->model_number = id->model_number;
+    cpu->stepping = id->stepping;
+    cpu->virt_name = id->virt_name;
+    cpu->virt = id->virt;
+    cpu->nested_paging = id->nested_paging;
+    cpu->protection_keys = id->protection_keys;
     return 0;
 }
 
@@ -96,12 +138,7 @@ int vireo_platform_memory(struct vireo_memory *ret_memory, struct vr_error *err)
 
 bool vireo_platform_has(const struct vireo_platform *host, const char *feature)
 {
-    for (uint32_t i = 0; i < host->cpu.feature_count; i++) {
-        if (strcmp(host->cpu.features[i], feature) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return host_has(host->cpu.features, host->cpu.feature_count, feature);
 }
 
 void vr_host_add_cache(struct vireo_cache *list, uint32_t *count, const struct vireo_cache *cache)

@@ -22,6 +22,9 @@ void vr_cpu_identify(struct vr_cpu_id *ret_id);
 /* Put right in @id what the host's kernel knows better than the processor: features that are not to
  * be used, nested paging. */
 void vr_host_correct_cpu(struct vr_cpu_id *id);
+/* Both together, once in a process; never freed. Any thread. -ENOMEM. */
+int vr_host_cpu_id(const struct vr_cpu_id **ret_id, struct vr_error *err) VR_MUST;
+bool vr_cpu_id_has(const struct vr_cpu_id *id, const char *feature);
 
 /* Position-independent code of this processor: a function without arguments that returns 42; by it
  * one sees whether made code runs. NULL: Vireo makes no code for this processor. */

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include "base/bits.h"
+#include "platform/host.h"
 #include "vireo/host_thread.h"
 #include "vireo/platform.h"
 #include <string.h>
@@ -37,9 +38,14 @@ static void all_threads_see_one_host(void **state)
 static void this_host_makes_sense(void **state)
 {
     const struct vireo_platform *h;
+    const struct vr_cpu_id *id, *again;
     struct vireo_memory now;
     (void)state;
     assert_int_equal(vireo_platform_get(&h, NULL), 0);
+    assert_int_equal(vr_host_cpu_id(&id, NULL), 0);
+    assert_int_equal(vr_host_cpu_id(&again, NULL), 0);
+    assert_ptr_equal(again, id);
+    assert_int_equal(id->feature_count, h->cpu.feature_count);
     assert_int_equal(h->os, vireo_host_os());
     assert_int_equal(h->cpu.arch, vireo_host_arch());
     assert_true(h->cpu.count >= 1 && h->cpu.usable_count <= h->cpu.count);
@@ -50,8 +56,9 @@ static void this_host_makes_sense(void **state)
     assert_true(now.available_bytes <= now.total_bytes);
     for (uint32_t i = 0; i < h->cpu.feature_count; i++) {
         assert_true(vireo_platform_has(h, h->cpu.features[i]));
+        assert_true(vr_cpu_id_has(id, h->cpu.features[i]));
     }
-    assert_false(vireo_platform_has(h, "telepathy"));
+    assert_false(vireo_platform_has(h, "telepathy") || vr_cpu_id_has(id, "telepathy"));
     assert_string_equal(vireo_os_name((enum vireo_os)99), "unknown");
     assert_string_equal(vireo_arch_name(VIREO_ARCH_ARM64), "arm64");
 }

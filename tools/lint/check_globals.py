@@ -14,6 +14,7 @@ ALLOWED = {
     "fault_state": "a process has one handler for a signal",
     "fault_before": "and one that was there before",
     "host_facts": "a process runs on one host; its facts are looked up once",
+    "host_cpu_id": "the same, for its processor alone",
     "host_kind": "the same, for the kind of system alone",
     "caps_found": "what works on that host, tried once",
     "caps_once": "so that it is tried once",
