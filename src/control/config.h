@@ -130,7 +130,7 @@ int vr_config_io_thread(const char *value, unsigned *ret_io_thread, struct vr_er
 int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err) VR_MUST;
 /* Put @sep and @more behind *text, which is owned. */
 int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err) VR_MUST;
-/* Put ",key=value" behind *list, with commas in @value (NULL: none) doubled. */
+/* Put ",key=value" behind *list, with commas in them doubled; @value NULL: none. */
 int vr_config_join_piece(char **list, const char *key, const char *value,
                          struct vr_error *err) VR_MUST;
 /* If @key is an option of the row's class, add "key=value" to *opts. 1: it is, 0: it is not. */

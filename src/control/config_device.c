@@ -91,13 +91,11 @@ static int device_copy(char **to, const char *key, const char *value, struct vr_
     return 0;
 }
 
-/* "key=value" at the end of a list, perhaps with commas in it doubled. */
-static int device_join(char **list, const char *key, const char *value, bool doubled,
-                       struct vr_error *err)
+/* @text at the end of *list, perhaps with commas in it doubled. */
+static int device_put(char **list, const char *text, bool doubled, struct vr_error *err)
 {
-    int r = vr_config_join(list, *list ? "," : "", key, err);
-    r = r < 0 || !value ? r : vr_config_join(list, "=", "", err);
-    for (const char *at = value; r == 0 && at && *at;) {
+    int r = 0;
+    for (const char *at = text; r == 0 && *at;) {
         size_t len = strcspn(at, ",");
         char *piece = strndup(at, len);
         r = piece ? vr_config_join(list, "", piece, err) : vr_err(err, -ENOMEM, "no memory");
@@ -109,6 +107,16 @@ static int device_join(char **list, const char *key, const char *value, bool dou
         }
     }
     return r;
+}
+
+/* "key=value" at the end of a list; a key without a value may be a path. */
+static int device_join(char **list, const char *key, const char *value, bool doubled,
+                       struct vr_error *err)
+{
+    int r = vr_config_join(list, *list ? "," : "", "", err);
+    r = r < 0 ? r : device_put(list, key, doubled, err);
+    r = r < 0 || !value ? r : vr_config_join(list, "=", "", err);
+    return r < 0 || !value ? r : device_put(list, value, doubled, err);
 }
 
 int vr_config_join_piece(char **list, const char *key, const char *value, struct vr_error *err)

@@ -1,6 +1,5 @@
 /* The configuration of a clone: the parent's settings, one by one, but for what two machines cannot
  * both have. */
-#include "base/alloc.h"
 #include "base/bits.h"
 #include "control/config.h"
 #include "control/fork.h"
@@ -8,27 +7,8 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* Put "key" or "key=value" behind *text, commas doubled. */
-static int clone_piece(char **text, const char *key, const char *value, struct vr_error *err)
-{
-    int r = *text ? vr_config_join(text, ",", "", err) : 0;
-    for (const char *s = key; r == 0 && s; s = s == key ? value : NULL) {
-        char *twice = vr_zalloc(2 * strlen(s) + 1);
-        size_t n = 0;
-        for (const char *p = s; twice && *p; p++) {
-            twice[n++] = *p;
-            if (*p == ',') {
-                twice[n++] = ',';
-            }
-        }
-        r = twice ? vr_config_join(text, s == value ? "=" : "", twice, err)
-                  : vr_err(err, -ENOMEM, "no memory");
-        free(twice);
-    }
-    return r;
-}
 
 /* @value without the pieces called by one of @drop; *ret_text is the caller's, NULL: nothing is
  * left. */
@@ -42,7 +22,7 @@ static int clone_without(const char *value, const char *const *drop, unsigned dr
         for (unsigned i = 0; i < drops; i++) {
             keep = keep && strcmp(key, drop[i]) != 0;
         }
-        r = keep ? clone_piece(&text, key, val, err) : 0;
+        r = keep ? vr_config_join_piece(&text, key, val, err) : 0;
         free(key);
         if (r < 0) {
             break;
@@ -69,7 +49,7 @@ static int clone_net(struct vireo_config *c, const char *value, struct vr_error 
     r = r < 0 ? r : vr_random_bytes(b, sizeof(b), err);
     if (r == 0) {
         snprintf(mac, sizeof(mac), "52:56:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3]);
-        r = clone_piece(&text, "mac", mac, err);
+        r = vr_config_join_piece(&text, "mac", mac, err);
     }
     r = r < 0 ? r : vireo_config_set(c, "net", text, err);
     free(text);
@@ -81,7 +61,8 @@ static int clone_port(struct vireo_config *c, const char *value, struct vr_error
     char *text = NULL, *key, *val;
     int r = vr_opt_piece(&value, &key, &val, err);
     if (r == 1) {
-        r = clone_piece(&text, strcmp(key, "mem") == 0 && !val ? "mem" : "null", NULL, err);
+        r = vr_config_join_piece(&text, strcmp(key, "mem") == 0 && !val ? "mem" : "null", NULL,
+                                 err);
         free(key);
     }
     if (r == 0 && value && *value) { /* its name */
