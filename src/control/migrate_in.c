@@ -1,6 +1,5 @@
 /* The target of a live migration: a configuration comes, then memory, then the rest; then it runs.
  * See migrate.c for who has the machine when. */
-#include "base/alloc.h"
 #include "base/bits.h"
 #include "control/migrate_rx.h"
 #include "control/vm_priv.h"
@@ -15,42 +14,18 @@ struct in_making {
     struct vireo_vm *vm;
 };
 
-/* The lines of @text whose option @changes does not have a line for, then those of @changes. */
-static int in_merge(const char *text, size_t len, const struct vireo_config *changes,
-                    char **ret_text, struct vr_error *err)
+/* The settings that came, but of each option that @changes has those; names of files made absolute,
+ * as those that came are. */
+static int in_config(const char *text, size_t len, const struct vireo_config *changes,
+                     struct vireo_config **ret_config, struct vr_error *err)
 {
-    char *more = NULL;
-    int r = vireo_config_save(changes, &more, err);
-    char *all = r == 0 ? vr_zalloc(len + strlen(more) + 1) : NULL;
-    if (!all) {
-        vireo_config_text_free(more);
-        return r < 0 ? r : vr_err(err, -ENOMEM, "no memory for a configuration");
-    }
-    size_t at = 0;
-    for (const char *p = text, *end = text + len, *next; p < end; p = next) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p)), *name = p + (*p == '?');
-        next = nl ? nl + 1 : end;
-        char key[64] = "";
-        const char *eq = memchr(name, '=', (size_t)(next - name));
-        if (eq && (size_t)(eq - name) < sizeof(key)) {
-            memcpy(key, name, (size_t)(eq - name));
-        }
-        if (!*key || !vr_config_given(changes, key)) {
-            memcpy(all + at, p, (size_t)(next - p));
-            at += (size_t)(next - p);
-        }
-    }
-    for (char *p = strchr(more, '\n'); p && *++p;) {
-        char *nl = strchr(p, '\n');
-        if (*p != '?') {
-            memcpy(all + at, p, (size_t)(nl + 1 - p));
-            at += (size_t)(nl + 1 - p);
-        }
-        p = nl;
-    }
-    vireo_config_text_free(more);
-    *ret_text = all;
-    return 0;
+    struct vireo_config *base = NULL, *over = NULL;
+    int r = vireo_config_load(text, len, &base, err);
+    r = r < 0 ? r : vr_config_copy(changes, &over, err);
+    r = r < 0 ? r : vr_config_override(base, over, ret_config, err);
+    vireo_config_destroy(base);
+    vireo_config_destroy(over);
+    return r;
 }
 
 static int in_make(void *opaque, const char *config, size_t len, struct vr_machine **ret_machine,
@@ -58,17 +33,13 @@ static int in_make(void *opaque, const char *config, size_t len, struct vr_machi
 {
     struct in_making *in = opaque;
     struct vireo_config *c = NULL;
-    char *text = NULL;
-    int r = memchr(config, 0, len) ? vr_err(err, -EPROTO, "its configuration is no text")
-                                   : in_merge(config, len, in->changes, &text, err);
-    r = r < 0 ? r : vireo_config_load(text, strlen(text), &c, err);
+    int r = in_config(config, len, in->changes, &c, err);
     if (r == 0) {
         vireo_config_on_log(c, in->changes->log_level, in->changes->log_fn,
                             in->changes->log_opaque);
         r = vr_vm_create_incoming(c, !vr_config_given(in->changes, "name"), &in->vm, err);
     }
     vireo_config_destroy(c);
-    free(text);
     if (r == 0) {
         *ret_machine = in->vm->machine;
     }
