@@ -12,35 +12,35 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SHMEM_ENTRIES = 4096 };
+/* Entries that are read at once: few at first, for what is looked for is often near. */
+enum { SHMEM_ENTRIES_FIRST = 64, SHMEM_ENTRIES = 4096, SHMEM_ENTRIES_GROW = 8 };
 #define SHMEM_PRESENT (UINT64_C(1) << 63)
 #define SHMEM_SWAPPED (UINT64_C(1) << 62)
 #define SHMEM_OF_FILE (UINT64_C(1) << 61)
 
-/* Look at the pages of a view in [off, end): the first that is our own copy, or @end; with
- * @ret_count, count them all. False: the kernel does not tell. */
-static bool shmem_own_pages(const struct vireo_shmem *mem, uint64_t off, uint64_t end,
-                            uint64_t *ret_first, uint64_t *ret_count)
+/* Call @own with the offset of each page of a view in [off, end) that is our own copy, until it
+ * returns false. False: the kernel does not tell. */
+static bool shmem_each_own(const struct vireo_shmem *mem, uint64_t off, uint64_t end,
+                           bool (*own)(void *arg, uint64_t off), void *arg)
 {
     uint64_t entry[SHMEM_ENTRIES], page = (uint64_t)sysconf(_SC_PAGESIZE);
     uint64_t at = off / page, to = (end + page - 1) / page, base = (uintptr_t)mem->hva / page;
+    size_t most = SHMEM_ENTRIES_FIRST;
     int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    bool found = false, good = fd >= 0;
-    *ret_first = end;
-    while (good && at < to && (!found || ret_count)) {
-        size_t want = to - at < SHMEM_ENTRIES ? (size_t)(to - at) : SHMEM_ENTRIES;
+    bool good = fd >= 0;
+    while (good && at < to) {
+        size_t want = to - at < most ? (size_t)(to - at) : most;
         ssize_t got = pread(fd, entry, want * 8, (off_t)((base + at) * 8));
         good = got >= 8;
         for (size_t i = 0; good && i < (size_t)got / 8; i++, at++) {
-            bool own = entry[i] & (SHMEM_PRESENT | SHMEM_SWAPPED) && !(entry[i] & SHMEM_OF_FILE);
-            if (own && !found) {
-                found = true;
-                *ret_first = at * page;
-            }
-            if (own && ret_count) {
-                ++*ret_count;
+            bool is_own = entry[i] & (SHMEM_PRESENT | SHMEM_SWAPPED) && !(entry[i] & SHMEM_OF_FILE);
+            if (is_own && !own(arg, at * page)) {
+                to = 0; /* enough */
+                break;
             }
         }
+        most =
+            most * SHMEM_ENTRIES_GROW < SHMEM_ENTRIES ? most * SHMEM_ENTRIES_GROW : SHMEM_ENTRIES;
     }
     if (fd >= 0) {
         close(fd);
@@ -48,15 +48,21 @@ static bool shmem_own_pages(const struct vireo_shmem *mem, uint64_t off, uint64_
     return good;
 }
 
+static bool shmem_first(void *arg, uint64_t off)
+{
+    *(uint64_t *)arg = off;
+    return false;
+}
+
 static uint64_t shmem_view_next(const struct vireo_shmem *mem, uint64_t off)
 {
     off_t at = lseek(mem->base_fd, (off_t)(mem->base_off + off), SEEK_DATA);
-    uint64_t next = at < 0 ? errno == ENXIO ? mem->len : off : (uint64_t)at - mem->base_off, own;
-    next = next < mem->len ? next : mem->len;
-    if (next > off && !shmem_own_pages(mem, off, next, &own, NULL)) {
+    uint64_t next = at < 0 ? errno == ENXIO ? mem->len : off : (uint64_t)at - mem->base_off;
+    uint64_t own = next = next < mem->len ? next : mem->len;
+    if (next > off && !shmem_each_own(mem, off, next, shmem_first, &own)) {
         return off;
     }
-    return next > off && own < next ? own : next;
+    return own < next ? own : next;
 }
 
 uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
@@ -74,12 +80,19 @@ uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
     return (uint64_t)at < mem->len ? (uint64_t)at : mem->len;
 }
 
+static bool shmem_count(void *arg, uint64_t off)
+{
+    (void)off;
+    ++*(uint64_t *)arg;
+    return true;
+}
+
 uint64_t vireo_shmem_used(const struct vireo_shmem *mem)
 {
     struct stat st;
-    uint64_t first, own = 0;
+    uint64_t own = 0;
     if (mem->base_fd >= 0) {
-        bool told = shmem_own_pages(mem, 0, mem->len, &first, &own);
+        bool told = shmem_each_own(mem, 0, mem->len, shmem_count, &own);
         return told ? own * (uint64_t)sysconf(_SC_PAGESIZE) : UINT64_MAX;
     }
     if (fstat(mem->fd, &st) < 0) {
@@ -112,25 +125,31 @@ int vireo_shmem_discard(const struct vireo_shmem *mem, uint64_t off, uint64_t le
     return 0;
 }
 
+struct shmem_pieces {
+    uint64_t bytes;
+    bool *changed;
+};
+
+static bool shmem_note_piece(void *arg, uint64_t off)
+{
+    const struct shmem_pieces *p = arg;
+    p->changed[off / p->bytes] = true;
+    return true;
+}
+
 int vireo_shmem_changed(const struct vireo_shmem *mem, uint64_t piece_bytes, bool *ret_changed,
                         struct vr_error *err)
 {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), off = 0;
-    if (mem->base_fd < 0 || piece_bytes == 0 || !vr_is_aligned(piece_bytes, page)) {
+    struct shmem_pieces p = {.bytes = piece_bytes, .changed = ret_changed};
+    if (mem->base_fd < 0 || piece_bytes == 0 ||
+        !vr_is_aligned(piece_bytes, (uint64_t)sysconf(_SC_PAGESIZE))) {
         return vr_err(err, -EINVAL, "memory: not a view of a file, in pieces of whole pages");
     }
     memset(ret_changed, 0, (mem->len + piece_bytes - 1) / piece_bytes * sizeof(*ret_changed));
-    while (off < mem->len) {
-        uint64_t own;
-        if (!shmem_own_pages(mem, off, mem->len, &own, NULL)) {
-            return vr_err(err, -ENOTSUP,
-                          "memory: this host does not tell which pages were written: is /proc "
-                          "mounted?");
-        }
-        if (own < mem->len) {
-            ret_changed[own / piece_bytes] = true;
-        }
-        off = (own / piece_bytes + 1) * piece_bytes;
+    if (!shmem_each_own(mem, 0, mem->len, shmem_note_piece, &p)) {
+        return vr_err(err, -ENOTSUP,
+                      "memory: this host does not tell which pages were written: is /proc "
+                      "mounted?");
     }
     return 0;
 }
