@@ -4,6 +4,8 @@
 
 #include "backend/block/block.h"
 #include "base/bits.h"
+#include "core/det.h"
+#include "core/machine.h"
 #include "vireo/host_thread.h"
 #include "vireo/host_time.h"
 
@@ -533,6 +535,31 @@ static void a_file_that_shrinks_is_an_error(void **state)
     vr_blk_close(blk);
 }
 
+/* Its guest's requests wait for their turn; the host's own access (a snapshot's) does not. */
+static void the_host_has_a_deterministic_machines_disk_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct vr_machine *m;
+    struct vr_blk *blk;
+    struct vr_error err = {0};
+    uint8_t out[2 * SECTOR], in[2 * SECTOR] = {0}, file[2 * SECTOR] = {0};
+    assert_int_equal(vr_machine_create("det", VR_CLOCK_STEPPED, true, NULL, &m, &err), 0);
+    assert_int_equal(vr_machine_set_det(m, &(struct vr_det_opts){.on = true}, &err), 0);
+    assert_int_equal(vr_blk_open_raw(f->path, false, vr_machine_loop(m), &blk, &err), 0);
+    memset(out, 0x5a, sizeof(out));
+    assert_int_equal(vr_blk_do(blk, VR_BLK_WRITE, SECTOR, out, sizeof(out)), 0);
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, file, sizeof(file), SECTOR), sizeof(file));
+    close(fd);
+    assert_memory_equal(file, out, sizeof(out));
+    assert_int_equal(vr_blk_do(blk, VR_BLK_READ, SECTOR, in, sizeof(in)), 0);
+    assert_memory_equal(in, out, sizeof(out));
+    assert_int_equal(vr_blk_do(blk, VR_BLK_READ, DISK, in, sizeof(in)), -EINVAL);
+    vr_blk_close(blk);
+    vr_machine_destroy(m);
+}
+
 int main(void)
 {
 #define BLK_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -549,6 +576,7 @@ int main(void)
         BLK_TEST(odd_files_are_refused),
         BLK_TEST(other_formats_are_recognised),
         BLK_TEST(a_file_that_shrinks_is_an_error),
+        BLK_TEST(the_host_has_a_deterministic_machines_disk_at_once),
     };
     return cmocka_run_group_tests_name("blk_raw", tests, NULL, NULL);
 }

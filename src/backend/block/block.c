@@ -145,12 +145,21 @@ static void block_submit(struct vr_blk *blk, struct vr_blk_req *req,
     }
 }
 
-/* --- Deterministic mode --- */
-
-static void block_det_done(struct vr_job *job, int result)
+static void block_done_here(struct vr_job *job, int result)
 {
-    block_req(job)->result = result;
+    (void)job;
+    (void)result;
 }
+
+/* And wait for what it comes to; done() of the request's is not called. */
+static int block_do(struct vr_blk *blk, struct vr_blk_req *req)
+{
+    block_submit(blk, req, block_done_here);
+    vr_blk_drain(blk);
+    return req->job.result;
+}
+
+/* --- Deterministic mode --- */
 
 /* A replay needs no disk: the tape has what was read. */
 static int block_told(struct vr_blk *blk, struct vr_blk_req *req)
@@ -171,10 +180,10 @@ static int block_told(struct vr_blk *blk, struct vr_blk_req *req)
     return result;
 }
 
-/* What was read, in one piece; NULL: nothing was. The caller's. */
+/* What was read, in one piece; NULL: no memory. The caller's. */
 static uint8_t *block_read_bytes(const struct vr_blk_req *req)
 {
-    uint8_t *bytes = req->op == VR_BLK_READ && req->result == 0 ? malloc(req->len_bytes + 1) : NULL;
+    uint8_t *bytes = malloc(req->len_bytes + 1);
     size_t at = 0;
     for (unsigned i = 0; bytes && i < req->iov_count; i++) {
         memcpy(bytes + at, req->iov[i].iov_base, req->iov[i].iov_len);
@@ -189,18 +198,19 @@ static void block_det_run(struct vr_det_op *op)
     struct vr_blk_req *req =
         (struct vr_blk_req *)(void *)((char *)op - offsetof(struct vr_blk_req, det_op));
     struct vr_blk *blk = req->blk;
+    int result;
     if (vr_det_replaying(blk->src.det)) {
-        req->result = block_told(blk, req);
+        result = block_told(blk, req);
     } else {
-        block_submit(blk, req, block_det_done);
-        vr_blk_drain(blk);
-        uint8_t head[4], *bytes = block_read_bytes(req);
-        vr_store_le32(head, (uint32_t)req->result);
+        result = block_do(blk, req);
+        bool read = req->op == VR_BLK_READ && result == 0;
+        uint8_t head[4], *bytes = read ? block_read_bytes(req) : NULL;
+        vr_store_le32(head, (uint32_t)result);
         vr_det_note(&blk->src, VR_DET_DISK, head, sizeof(head), bytes,
                     bytes ? (size_t)req->len_bytes : 0);
         free(bytes);
     }
-    req->done(req, req->result);
+    req->done(req, result);
 }
 
 void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
@@ -271,31 +281,18 @@ int vr_blk_hold(struct vr_blk *blk, bool hold, struct vr_error *err)
     return r < 0 ? r : blk->ops->hold(blk, hold, err);
 }
 
-struct block_one {
-    struct vr_blk_req req;
-    int result;
-};
-
-static void block_one_done(struct vr_blk_req *req, int result)
-{
-    ((struct block_one *)req)->result = result;
-}
-
 int vr_blk_do(struct vr_blk *blk, enum vr_blk_op op, uint64_t off_bytes, void *buf,
               uint64_t len_bytes)
 {
     struct iovec iov = {.iov_base = buf, .iov_len = (size_t)len_bytes};
     bool data = op == VR_BLK_READ || op == VR_BLK_WRITE;
-    struct block_one one = {.req = {.op = op,
-                                    .may_unmap = true,
-                                    .off_bytes = off_bytes,
-                                    .len_bytes = len_bytes,
-                                    .iov = data ? &iov : NULL,
-                                    .iov_count = data,
-                                    .done = block_one_done}};
-    vr_blk_submit(blk, &one.req);
-    vr_blk_drain(blk);
-    return one.result;
+    struct vr_blk_req req = {.op = op,
+                             .may_unmap = true,
+                             .off_bytes = off_bytes,
+                             .len_bytes = len_bytes,
+                             .iov = data ? &iov : NULL,
+                             .iov_count = data};
+    return block_do(blk, &req); /* the host's access is nothing that a deterministic guest did */
 }
 
 int vr_blk_file(struct vr_blk *blk)

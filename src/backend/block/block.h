@@ -40,9 +40,8 @@ struct vr_blk_req {
     void *opaque;            /* the caller's */
     struct vr_blk_req *next; /* the backend's while in flight */
     struct vr_job job;       /* the same */
-    struct vr_det_op det_op; /* the same, in deterministic mode: of @blk, */
+    struct vr_det_op det_op; /* the same, in deterministic mode: of @blk */
     struct vr_blk *blk;
-    int result;        /* which came to this */
     uint64_t begin_ns; /* the same */
 };
 
