@@ -1,4 +1,4 @@
-/* What GDB's "monitor" command does, and memory as a debugger sees it. */
+/* What GDB's "monitor" command does. */
 #include "base/bits.h"
 #include "base/text.h"
 #include "control/gdb_priv.h"
@@ -9,55 +9,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* ---- Memory ---- */
-
-/* One access to whatever is at @gpa. */
-static bool monitor_device(struct vr_gdb_session *s, uint64_t gpa, uint8_t *buf, size_t len,
-                           bool write)
-{
-    struct vr_space *mem = vr_machine_mem(s->machine);
-    uint64_t val = 0;
-    if (!s->devices || (len != 1 && len != 2 && len != 4 && len != 8) || gpa & (len - 1)) {
-        return false;
-    }
-    if (write) {
-        return vr_space_write(mem, &s->view, gpa, (unsigned)len, vr_load_le(buf, (unsigned)len)) ==
-               0;
-    }
-    if (vr_space_read(mem, &s->view, gpa, (unsigned)len, &val) < 0) {
-        return false;
-    }
-    vr_store_le(buf, (unsigned)len, val);
-    return true;
-}
-
-static bool monitor_piece(struct vr_gdb_session *s, uint64_t gpa, uint8_t *buf, size_t len,
-                          bool write)
-{
-    struct vr_space *mem = vr_machine_mem(s->machine);
-    int r = write ? vr_dma_write(mem, &s->view, gpa, buf, len)
-                  : vr_dma_read(mem, &s->view, gpa, buf, len);
-    return r == 0 || monitor_device(s, gpa, buf, len, write);
-}
-
-size_t vr_gdb_memory(struct vr_gdb_session *s, uint64_t va, uint8_t *buf, size_t len, bool write)
-{
-    struct vr_vcpu *vcpu = vr_machine_vcpu(s->machine, s->general);
-    size_t done = 0;
-    while (done < len) {
-        uint64_t at = va + done, gpa = at, room = VR_PAGE_SIZE - (at & (VR_PAGE_SIZE - 1));
-        if (!s->phys && !vcpu->ops->debug->translate(vcpu, at, &gpa, &room)) {
-            break;
-        }
-        size_t n = room < len - done ? (size_t)room : len - done;
-        if (!monitor_piece(s, gpa, buf + done, n, write)) {
-            break;
-        }
-        done += n;
-    }
-    return done;
-}
 
 /* ---- Commands ---- */
 

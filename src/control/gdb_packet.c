@@ -116,6 +116,12 @@ bool vr_gdb_take(const char **at, const char *word)
     return is;
 }
 
+bool vr_gdb_take_range(const char **at, uint64_t *ret_va, uint64_t *ret_len)
+{
+    return vr_gdb_take_number(at, ret_va) && vr_gdb_take(at, ",") &&
+           vr_gdb_take_number(at, ret_len);
+}
+
 bool vr_gdb_take_bytes(const char **at, void *ret_bytes, size_t len)
 {
     uint8_t *to = ret_bytes;

@@ -51,6 +51,8 @@ void vr_gdb_end(struct vr_gdb_writer *w);
 bool vr_gdb_take_number(const char **at, uint64_t *ret_val);
 /* Read "@word" off *at, if it is there. */
 bool vr_gdb_take(const char **at, const char *word);
+/* Read "ADDRESS,LEN" off *at. */
+bool vr_gdb_take_range(const char **at, uint64_t *ret_va, uint64_t *ret_len);
 /* Read @len bytes as pairs of hex digits off *at. */
 bool vr_gdb_take_bytes(const char **at, void *ret_bytes, size_t len);
 /* Undo the escapes of binary data in place; the new length. */

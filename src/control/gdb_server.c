@@ -320,18 +320,12 @@ static void gdb_on_tcp(uv_stream_t *listener, int status)
     gdb_welcome(gdb, c);
 }
 
-struct gdb_opening {
-    struct vr_gdb *gdb;
-    const struct gdb_address *address;
-    struct vr_error *err;
-    int result;
-};
-
 static int gdb_listen_tcp(struct vr_gdb *gdb, uint16_t port, struct vr_error *err)
 {
     struct sockaddr_in at;
     int size = sizeof(at);
     int r = uv_tcp_init(vr_loop_uv(gdb->loop), &gdb->listener.tcp);
+    gdb->listener.handle.data = gdb;
     gdb->listens = r == 0;
     r = r < 0 ? r : uv_ip4_addr("127.0.0.1", port, &at);
     r = r < 0 ? r : uv_tcp_bind(&gdb->listener.tcp, (const struct sockaddr *)&at, 0);
@@ -364,18 +358,10 @@ static int gdb_listen_unix(struct vr_gdb *gdb, const char *path, struct vr_error
     }
     memcpy(gdb->target, path, strlen(path) + 1);
     r = uv_poll_init(vr_loop_uv(gdb->loop), &gdb->listener.poll, gdb->sock.fd);
+    gdb->listener.handle.data = gdb;
     gdb->listens = r == 0;
     r = r < 0 ? r : uv_poll_start(&gdb->listener.poll, UV_READABLE, gdb_on_unix);
     return r < 0 ? vr_err(err, r, "debugger: cannot wait for one: %s", uv_strerror(r)) : 0;
-}
-
-static void gdb_open_here(void *arg)
-{
-    struct gdb_opening *o = arg;
-    o->gdb->listener.handle.data = o->gdb;
-    o->result = o->address->tcp ? gdb_listen_tcp(o->gdb, o->address->port, o->err)
-                                : gdb_listen_unix(o->gdb, o->address->path, o->err);
-    o->gdb->listener.handle.data = o->gdb; /* init may have cleared it */
 }
 
 /* On the machine's I/O thread. */
@@ -413,11 +399,9 @@ int vr_gdb_create(struct vireo_vm *vm, const char *address, struct vr_gdb **ret_
     gdb->sock.fd = -1;
     vr_mutex_init(&gdb->lock);
     vr_cond_init(&gdb->changed);
-    struct gdb_opening opening = {.gdb = gdb, .address = &a, .err = err};
     r = vr_loop_create(&gdb->loop, err);
-    if (r == 0) {
-        gdb_open_here(&opening); /* it has no thread yet */
-        r = opening.result;
+    if (r == 0) { /* on the loop, which has no thread yet */
+        r = a.tcp ? gdb_listen_tcp(gdb, a.port, err) : gdb_listen_unix(gdb, a.path, err);
     }
     if (r == 0) {
         vr_loop_call(vr_machine_loop(vm->machine), gdb_listen_to_machine, gdb);
