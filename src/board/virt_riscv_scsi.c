@@ -27,7 +27,10 @@ int virt_scsi_plug(struct vr_dev *dev, bool cdrom, struct vr_blk *blk, const cha
                                        .target = target < 0 ? 0 : (unsigned)target,
                                        .blk = blk};
     if (opts) {
-        vr_assert(strncmp(opts, serial, sizeof(serial) - 1) == 0); /* the settings' check */
+        if (strncmp(opts, serial, sizeof(serial) - 1) != 0 || strchr(opts, ',')) {
+            return vr_err(err, -EINVAL, "%s: of '%s', a SCSI disk has the serial alone", dev->id,
+                          opts);
+        }
         unit.serial = opts + sizeof(serial) - 1;
     }
     int r;

@@ -166,6 +166,7 @@ static void test_scsi(void **state)
     struct vireo_vm *vm = NULL;
     struct vr_error err;
     unsigned target = 99;
+    char text[200];
     static char sectors[65536];
     (void)state;
     place_program(&p, idle, VR_COUNT(idle));
@@ -181,6 +182,9 @@ static void test_scsi(void **state)
     assert_int_equal(vireo_vm_create(config, &vm, &err), 0);
     assert_int_equal(vireo_vm_scsi_add(vm, "/nowhere/x", &target, &err), -ENOENT);
     assert_int_equal(vireo_vm_scsi_add(vm, "x,colour=red", &target, &err), -EINVAL);
+    snprintf(text, sizeof(text), "%s,queues=2", image.path); /* virtio-blk has it */
+    assert_int_equal(vireo_vm_scsi_add(vm, text, &target, &err), -EINVAL);
+    assert_non_null(strstr(err.msg, "serial alone"));
     assert_int_equal(target, 99);
     for (unsigned round = 0; round < 3; round++) { /* it is closed, and unlocked, each time */
         assert_int_equal(vireo_vm_scsi_add(vm, image.path, &target, &err), 0);
