@@ -69,7 +69,20 @@ int vr_vm_create_incoming(const struct vireo_config *config, bool any_name,
 /* vireo_vm_create for a clone, whose state comes later. */
 int vr_vm_create_clone(const struct vireo_config *config, const struct vireo_fork *fork,
                        const char *dir, struct vireo_vm **ret_vm, struct vr_error *err) VR_MUST;
+/* The machine's files, opened (trace_insn, jit_perf, jit_dump), */
+int vr_vm_open_trace(struct vireo_vm *vm, const struct vireo_config *config,
+                     struct vr_error *err) VR_MUST;
+int vr_vm_open_tales(struct vireo_vm *vm, const struct vireo_config *config,
+                     struct vr_error *err) VR_MUST;
+/* and the machine, built (vm_build.c). @own: the copy of @config that the machine keeps, where a
+ * snapshot may have moved disks. */
+int vr_vm_build(struct vireo_vm *vm, const struct vireo_config *config,
+                const struct vireo_config *own, const char *name, struct vr_error *err) VR_MUST;
 /* Console @console's host end, or NULL. */
 struct vr_chr *vr_vm_console(struct vireo_vm *vm, unsigned console);
+/* How a host end at @spec is opened; */
+struct vr_chr_opts vr_vm_chr_opts(struct vireo_vm *vm, const char *spec);
+/* note what console @i is, apart from its path (vm_console.c). */
+void vr_vm_note_console(struct vireo_vm *vm, unsigned i, const char *spec);
 
 #endif
