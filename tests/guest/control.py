@@ -4,7 +4,6 @@ reasons, disks are counted, time stands still while it is paused."""
 
 import pathlib
 import re
-import subprocess
 import tempfile
 import time
 
@@ -16,26 +15,17 @@ tap = Tap()
 folder = tempfile.TemporaryDirectory()
 tmp = pathlib.Path(folder.name)
 FOLDER = vm.kernel_folder()
-# One line of the console a command.
-SCRIPT = "stty -echo; while read -r line; do eval \"$line\"; echo \"done: $line\"; done"
 
 
-class Guest(vm.Vm):
-    def __init__(self, *args):
-        super().__init__("-q", "--name", "box", "--kernel", FOLDER / "Image", "--initrd", vm.initramfs(FOLDER),
-                         "-m", "256M", "-a", f"quiet panic=-1 {vm.run_arg('echo guest: up; ' + SCRIPT)}", *args)
-        self.at = self.expect("guest: up\n")
-
-    def run(self, line):
-        """What @line printed."""
-        self.send(line + "\n")
-        begin, self.at = self.at, self.expect(f"done: {line}\n", self.at)
-        return self.text[begin:self.at - len(f"done: {line}\n")]
+def shell(*args, modules=None, **kw):
+    ram = vm.initramfs(FOLDER, *(["-m", modules] if modules else []))
+    return vm.Shell("--name", "box", "--kernel", FOLDER / "Image", "--initrd", ram, "-m", "256M", *args,
+                    append="quiet panic=-1", **kw)
 
 
 disk = tmp / "disk.img"
 disk.write_bytes(bytes(8 << 20))
-with Guest("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
+with shell("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
     with tap.test("disks are counted: requests, bytes, time"):
         before = qmp.ask("query-blockstats")[0]["stats"]
         guest.run("dd if=/dev/vda of=/dev/null bs=64k count=32 iflag=direct 2>/dev/null")
@@ -102,10 +92,10 @@ with Guest("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
         qmp.events.clear()
         guest.send("reboot -f\n")
         assert qmp.wait_event("RESET")["data"] == {"guest": True, "reason": "guest-reset"}
-        guest.at = guest.expect("guest: up\n", guest.at)
+        guest.up_again()
         qmp.ask("system_reset")
         assert qmp.wait_event("RESET")["data"]["guest"] is False
-        guest.at = guest.expect("guest: up\n", guest.at)
+        guest.up_again()
 
     with tap.test("a guest that powers off"):
         guest.send("poweroff -f\n")
@@ -130,8 +120,7 @@ with tap.test("the power button: its driver takes it for a power key, and the gu
         guest.send("go\n")
         at = guest.expect("guest: listens\n", at)
         assert "Vireo power button" in guest.text and "B: KEY=10000000000000 0" in guest.text, guest.text
-        done = subprocess.run([vm.VIREO, "shutdown", "--wait", "box"], timeout=60)
-        assert done.returncode == 0
+        vm.vireo("shutdown", "--wait", "box")
         assert guest.wait() == 0 and re.search(r"^ +1 +116 +1$", guest.text[at:], re.M), guest.text[at:]
         qmp.wait_event("POWERDOWN")
 
@@ -154,19 +143,16 @@ with tap.test("a watchdog presses the power button of a guest that let it run ou
         assert guest.wait() == 2 and "--power-button" in guest.errors(), guest.errors()
 
 with tap.test("vireo set balloon: the guest gives memory back and gets it again; BALLOON_CHANGE tells"):
-    script = vm.run_arg("modprobe virtio_balloon; echo guest: balloon; " + SCRIPT)
-    with vm.Vm("-q", "--name", "box", "--kernel", FOLDER / "Image", "--initrd", vm.initramfs(FOLDER, "-m", "virtio_balloon"),
-               "-m", "256M", "--balloon", "on", "-a", f"quiet {script}") as guest, Qmp(socket_path("box")) as qmp:
-        guest.expect("guest: balloon\n")
+    with shell("--balloon", "on", modules="virtio_balloon", before="modprobe virtio_balloon; "), \
+            Qmp(socket_path("box")) as qmp:
         for mib in (160, 256):
-            done = subprocess.run([vm.VIREO, "set", "box", f"balloon={mib}M"], timeout=60)
-            assert done.returncode == 0
+            vm.vireo("set", "box", f"balloon={mib}M")
             while (left := qmp.wait_event("BALLOON_CHANGE")["data"]["actual"]) != mib << 20:
                 assert left < 256 << 20, left
             assert qmp.ask("query-balloon") == {"actual": mib << 20}
 
 with tap.test("a kernel that panics: told when it does, and as the reason of the end"):
-    with Guest() as guest, Qmp(socket_path("box")) as qmp:
+    with shell() as guest, Qmp(socket_path("box")) as qmp:
         guest.send("echo c >/proc/sysrq-trigger\n")
         assert qmp.wait_event("GUEST_PANICKED")["data"] == {"action": "poweroff"}
         assert qmp.wait_event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-panic"}

@@ -3,6 +3,7 @@
 a name of its own, over memory that is shared; parents, clients and clones are killed at any moment, and nobody else
 suffers. FORK_CLONES (8) says how many clones do a job at a time."""
 
+import functools
 import hashlib
 import json
 import os
@@ -27,16 +28,8 @@ PATIENCE_S = 120 + 4 * COUNT
 DISK = 8 << 20
 OWN = 1 + (512 * COUNT >> 16)  # pieces of 64 KiB at the beginning, where each clone has a sector of its own
 KERNEL = vm.kernel_folder()
-# One line of the console a command.
-SCRIPT = "stty -echo; while read -r line; do eval \"$line\"; echo \"done: $line\"; done"
+vireo = functools.partial(vm.vireo, timeout=PATIENCE_S)
 random.seed(6)
-
-
-def vireo(*args, check=True):
-    done = subprocess.run([vm.VIREO, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=PATIENCE_S)
-    assert not check or done.returncode == 0, (args, done.returncode, done.stderr.decode())
-    return done
 
 
 def fork(name, *args):
@@ -91,10 +84,8 @@ class Console:
 
 
 def start(*args, name="box"):
-    guest = vm.Vm("-q", "--name", name, "--kernel", KERNEL / "Image", "--initrd", vm.initramfs(KERNEL), "-m", "256M",
-                  *args, "-a", f"quiet {vm.run_arg('echo guest: up; ' + SCRIPT)}", deadline_s=PATIENCE_S)
-    guest.expect("guest: up\n")
-    return guest
+    return vm.Shell("--name", name, "--kernel", KERNEL / "Image", "--initrd", vm.initramfs(KERNEL), "-m", "256M", *args,
+                    deadline_s=PATIENCE_S)
 
 
 def job(k):
@@ -214,19 +205,19 @@ with start("--disk", disk) as guest:
         assert f"result {job(77)[1]}\n" in consoles[4].run(job(77)[0])
 
     with tap.test("names, ports and machines that there are not"):
-        taken = vireo("fork", "box", "--name", clones[4]["name"], check=False)
-        assert taken.returncode != 0 and b"runs already" in taken.stderr, taken
-        assert vireo("fork", "nobody", check=False).returncode != 0
-        assert b"cannot share a port" in vireo("fork", "box", "-n", 2, "-p", "2222:22", check=False).stderr
+        taken = vireo("fork", "box", "--name", clones[4]["name"], code=None)
+        assert taken.returncode != 0 and "runs already" in taken.stderr, taken
+        assert vireo("fork", "nobody", code=None).returncode != 0
+        assert "cannot share a port" in vireo("fork", "box", "-n", 2, "-p", "2222:22", code=None).stderr
         with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
             held.listen()
             port, begin = held.getsockname()[1], time.monotonic()
-            busy = vireo("fork", "box", "-p", f"{port}:22", check=False)
-            assert busy.returncode != 0 and str(port).encode() in busy.stderr, busy
+            busy = vireo("fork", "box", "-p", f"{port}:22", code=None)
+            assert busy.returncode != 0 and str(port) in busy.stderr, busy
             assert time.monotonic() - begin < 20, "it went on to other names, which cannot help"
-        bad = vireo("fork", "box", "--overlays", "/no/such/folder", check=False)
-        assert bad.returncode != 0 and b"/no/such/folder" in bad.stderr, bad
+        bad = vireo("fork", "box", "--overlays", "/no/such/folder", code=None)
+        assert bad.returncode != 0 and "/no/such/folder" in bad.stderr, bad
         assert box.run("cat /tmp/who").strip() == "third"
 
     with tap.test("clients killed at any moment: the parent goes on, what clones there are work"):
@@ -253,8 +244,8 @@ with start("--disk", disk) as guest:
     with tap.test("the parent is killed: clones go on, and nobody else may write the image"):
         guest.process.kill()
         guest.process.wait()
-        other = vireo("run", "-q", "--kernel", KERNEL / "Image", "--disk", disk, "--control", "none", check=False)
-        assert other.returncode != 0 and b"in use by another Vireo" in other.stderr, other
+        other = vireo("run", "-q", "--kernel", KERNEL / "Image", "--disk", disk, "--control", "none", code=None)
+        assert other.returncode != 0 and "in use by another Vireo" in other.stderr, other
         for k, c in enumerate(consoles):
             if k not in (1, 2, 3):
                 c.send(f"{job(k + 1000)[0]}; dd if=/dev/vda bs=64k skip={OWN} 2>/dev/null | sha256sum")

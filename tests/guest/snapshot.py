@@ -6,15 +6,14 @@ import hashlib
 import json
 import os
 import pathlib
-import random
 import shutil
-import subprocess
 import tempfile
 import time
 
 import vm
 from qmp import Qmp, Refused, socket_path
 from tap import Tap
+from work import DISK_THERE, WORK, facts, new_disk
 
 tap = Tap()
 folder = tempfile.TemporaryDirectory()
@@ -22,120 +21,77 @@ tmp = pathlib.Path(folder.name)
 os.environ["XDG_DATA_HOME"] = str(tmp / "data")
 FOLDER = vm.kernel_folder()
 RAM = vm.initramfs(FOLDER, "-m", "virtio_blk,virtio_net")
-# One line of the console a command.
-SHELL = "while read -r line; do eval \"$line\"; echo \"done: $line\"; done"
-# Sums of sums, of memory and of the disk, which is written all the time.
-WORK = r"""
-work() {
-    set -e
-    echo begin >/tmp/sum
-    i=0
-    while [ $i -lt $1 ]; do
-        dd if=/dev/vda of=/tmp/in bs=64k skip=$((i % 100)) count=4 iflag=direct 2>/dev/null
-        cat /tmp/in /tmp/sum | sha256sum >/tmp/next
-        mv /tmp/next /tmp/sum
-        cat /tmp/sum /tmp/sum /tmp/in | head -c 262144 >/tmp/out
-        dd if=/tmp/out of=/dev/vda bs=64k seek=$((i % 100 + 2)) count=4 oflag=direct conv=notrunc 2>/dev/null
-        i=$((i + 1))
-        echo "turn $i"
-    done
-    echo "sum $(cat /tmp/sum | cut -c1-64)"
-}
-"""
 
 
-def cli(*args, ok=True):
-    done = subprocess.run([vm.VIREO, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=120)
-    assert not ok or done.returncode == 0, (args, done.returncode, done.stderr)
-    return done.stdout.strip() if ok else done
+def cli(*args):
+    """What it printed."""
+    return vm.vireo(*args).stdout.strip()
 
 
-def new_disk(name, seed=1):
-    path = tmp / name
-    path.write_bytes(random.Random(seed).randbytes(8 << 20))
-    return path
-
-
-class Guest(vm.Vm):
+def guest_of(*args, boot=True):
     """A guest whose shell takes lines; @args of `vireo run`."""
-
-    def __init__(self, *args, boot=True):
-        # The kernel finds disks in its own time.
-        wait = "until [ -b /dev/vda ]; do :; done; " if "--disk" in args else ""
-        script = WORK + wait + "stty -echo; echo guest: up; " + SHELL
-        machine = ["--kernel", FOLDER / "Image", "--initrd", RAM, "-m", "128M", "-a", f"quiet {vm.run_arg(script)}"]
-        super().__init__("-q", *(machine if boot else []), *args)
-        self.at = self.expect("guest: up\n") if boot else 0
-
-    def run(self, line):
-        self.send(line + "\n")
-        begin, self.at = self.at, self.expect(f"done: {line}\n", self.at)
-        return self.text[begin:self.at - len(f"done: {line}\n")]
-
-
-def sum_of(text):
-    return [line for line in text.splitlines() if line.startswith("sum ")]
+    machine = ["--kernel", FOLDER / "Image", "--initrd", RAM, "-m", "128M"] if boot else []
+    return vm.Shell(*machine, *args, before=WORK + (DISK_THERE if "--disk" in args else ""), boot=boot)
 
 
 TURNS = 30
-disk = new_disk("undisturbed.img")
-with Guest("--name", "box", "--disk", disk) as guest:
-    expected = sum_of(guest.run(f"work {TURNS}"))
+disk = new_disk(tmp / "undisturbed.img")
+with guest_of("--name", "box", "--disk", disk) as guest:
+    expected = facts(guest.run(f"work {TURNS}"))
     assert len(expected) == 1
 expected_disk = hashlib.sha256(disk.read_bytes()).hexdigest()
 
 snap = tmp / "work.vsnap"
-disk = new_disk("disk.img")
+disk = new_disk(tmp / "disk.img")
 with tap.test("saved at work: the machine goes on as if nothing was"):
-    with Guest("--name", "box", "--disk", disk) as guest:
+    with guest_of("--name", "box", "--disk", disk) as guest:
         guest.send(f"work {TURNS}\n")
         guest.expect("turn 9\n")
         told = json.loads(cli("snapshot", "save", "box", "--to", snap, "--json"))
         assert told["machine"] == "box" and told["tag"] == "work" and told["running"], told
         at = guest.expect(f"done: work {TURNS}\n")
-        assert sum_of(guest.text) == expected
+        assert facts(guest.text) == expected
     assert hashlib.sha256(disk.read_bytes()).hexdigest() == expected_disk
     assert cli("snapshot", "verify", snap).endswith("whole")
 
 with tap.test("a disk that has changed since is refused, with what can be done"):
-    done = cli("run", "-q", "--console", "null", snap, ok=False)
-    assert done.returncode == 5 and "written to since" in done.stderr and "--snapshot-disks" in done.stderr, done
+    done = vm.vireo("run", "-q", "--console", "null", snap, code=5)
+    assert "written to since" in done.stderr and "--snapshot-disks" in done.stderr, done
 
 for engine in ("jit", "interp"):
     for how in ([], ["--snapshot-copy"]):
         with tap.test(f"continued by {engine}{' '.join([''] + how)}, its disk put back: the same sums"):
-            with Guest(snap, "--engine", engine, "--snapshot-disks", "revert", *how, boot=False) as guest:
+            with guest_of(snap, "--engine", engine, "--snapshot-disks", "revert", *how, boot=False) as guest:
                 guest.expect(f"done: work {TURNS}\n")
-                assert sum_of(guest.text) == expected, (guest.text, guest.errors())
+                assert facts(guest.text) == expected, (guest.text, guest.errors())
             assert hashlib.sha256(disk.read_bytes()).hexdigest() == expected_disk
 
 with tap.test("disks in a folder of one's own: the old file stays as it is"):
     (tmp / "disks").mkdir()
-    with Guest(snap, "--snapshot-disks", tmp / "disks", "--name", "other", boot=False) as guest:
+    with guest_of(snap, "--snapshot-disks", tmp / "disks", "--name", "other", boot=False) as guest:
         guest.expect(f"done: work {TURNS}\n")
-        assert sum_of(guest.text) == expected
+        assert facts(guest.text) == expected
     made = list((tmp / "disks").iterdir())
     assert len(made) == 1 and hashlib.sha256(made[0].read_bytes()).hexdigest() == expected_disk, made
 
 with tap.test("a running machine is taken back, again and again"):
-    disk = new_disk("again.img")
-    with Guest("--name", "box", "--disk", disk) as guest:
+    disk = new_disk(tmp / "again.img")
+    with guest_of("--name", "box", "--disk", disk) as guest:
         guest.send(f"work {TURNS}\n")
         guest.expect("turn 5\n")
         cli("snapshot", "save", "box", "--to", "mark")
         assert [s["tag"] for s in json.loads(cli("snapshot", "list", "box", "--json"))] == ["mark"]
         for _ in range(3):
             at = guest.expect(f"done: work {TURNS}\n", guest.at)
-            assert sum_of(guest.text[guest.at:at]) == expected, guest.text[guest.at:]
+            assert facts(guest.text[guest.at:at]) == expected, guest.text[guest.at:]
             assert hashlib.sha256(disk.read_bytes()).hexdigest() == expected_disk
             guest.at = at
             cli("snapshot", "restore", "box", "mark")
         guest.expect(f"done: work {TURNS}\n", guest.at)
 
 with tap.test("a chain: what changed since, compressed, merged; the ends are all the same"):
-    disk = new_disk("chain.img")
-    with Guest("--name", "box", "--disk", disk) as guest:
+    disk = new_disk(tmp / "chain.img")
+    with guest_of("--name", "box", "--disk", disk) as guest:
         guest.send(f"work {TURNS}\n")
         guest.expect("turn 4\n")
         cli("snapshot", "save", "box", "--to", tmp / "c0.vsnap")
@@ -149,7 +105,7 @@ with tap.test("a chain: what changed since, compressed, merged; the ends are all
         return (tmp / name).stat().st_blocks
 
     assert blocks("c1.vsnap") * 2 < blocks("c0.vsnap"), (blocks("c1.vsnap"), blocks("c0.vsnap"))
-    assert cli("snapshot", "delete", tmp / "c0.vsnap", ok=False).returncode != 0  # others need it
+    vm.vireo("snapshot", "delete", tmp / "c0.vsnap", code=5)  # others need it
     cli("snapshot", "merge", tmp / "c2.vsnap", "--to", tmp / "merged.vsnap")
     cli("snapshot", "merge", tmp / "c2.vsnap", "--to", tmp / "packed.vsnap", "--compress", "zstd")
     moved = tmp / "moved"
@@ -157,55 +113,55 @@ with tap.test("a chain: what changed since, compressed, merged; the ends are all
     for name in ("c0.vsnap", "c1.vsnap", "c2.vsnap"):
         shutil.move(tmp / name, moved / name)
     for name in (moved / "c2.vsnap", moved / "c1.vsnap", tmp / "merged.vsnap", tmp / "packed.vsnap"):
-        with Guest(name, "--snapshot-disks", "revert", boot=False) as guest:
+        with guest_of(name, "--snapshot-disks", "revert", boot=False) as guest:
             guest.expect(f"done: work {TURNS}\n")
-            assert sum_of(guest.text) == expected, (name, guest.text)
+            assert facts(guest.text) == expected, (name, guest.text)
         assert hashlib.sha256(disk.read_bytes()).hexdigest() == expected_disk, name
     (moved / "c0.vsnap").unlink()
-    done = cli("snapshot", "verify", moved / "c2.vsnap", ok=False)
-    assert done.returncode == 5 and "c0.vsnap" in done.stderr, done
+    done = vm.vireo("snapshot", "verify", moved / "c2.vsnap", code=5)
+    assert "c0.vsnap" in done.stderr, done
 
 with tap.test("without contents of disks: taken if they are as they were, refused if not"):
-    disk = new_disk("plain.img")
+    disk = new_disk(tmp / "plain.img")
     snap = tmp / "plain.vsnap"
-    with Guest("--name", "box", "--disk", disk) as guest:
+    with guest_of("--name", "box", "--disk", disk) as guest:
         guest.run("dd if=/dev/zero of=/dev/vda bs=64k seek=3 count=1 oflag=direct conv=notrunc 2>/dev/null")
         cli("pause", "box")
         cli("snapshot", "save", "box", "--to", snap, "--no-disks")
-    with Guest(snap, boot=False) as guest:
+    with guest_of(snap, boot=False) as guest:
         assert guest.run("head -c 4 /proc/uptime")
         guest.run("dd if=/dev/zero of=/dev/vda bs=64k seek=9 count=1 oflag=direct conv=notrunc 2>/dev/null")
-        done = cli("snapshot", "restore", "box", snap, ok=False)
-        assert done.returncode == 5 and "written to since" in done.stderr, done
+        done = vm.vireo("snapshot", "restore", "box", snap, code=5)
+        assert "written to since" in done.stderr, done
         assert guest.run("head -c 4 /proc/uptime")  # it goes on
-    done = cli("run", "-q", "--console", "null", snap, ok=False)
-    assert done.returncode == 5 and "written to since" in done.stderr, done
+    done = vm.vireo("run", "-q", "--console", "null", snap, code=5)
+    assert "written to since" in done.stderr, done
     shutil.move(disk, tmp / "elsewhere.img")
-    done = cli("run", "-q", "--console", "null", snap, ok=False)
-    assert done.returncode == 5 and "--disk" in done.stderr, done
-    with Guest(snap, "--disk", tmp / "elsewhere.img", "--snapshot-disks", "keep", boot=False) as guest:
+    done = vm.vireo("run", "-q", "--console", "null", snap, code=5)
+    assert "--disk" in done.stderr, done
+    with guest_of(snap, "--disk", tmp / "elsewhere.img", "--snapshot-disks", "keep", boot=False) as guest:
         assert guest.run("head -c 4 /proc/uptime")
 
 with tap.test("time: the guest's own goes on where it stood, the clock on the wall is the host's"):
     snap = tmp / "time.vsnap"
-    with Guest("--name", "box") as guest:
+    with guest_of("--name", "box") as guest:
         uptime = float(guest.run("cat /proc/uptime").split()[0])
         cli("pause", "box")
         cli("snapshot", "save", "box", "--to", snap)
     saved = time.time()
     while time.time() < saved + 3:  # what is measured, not a wait for something
         pass
-    with Guest(snap, boot=False) as guest:
+    with guest_of(snap, boot=False) as guest:
         assert float(guest.run("cat /proc/uptime").split()[0]) < uptime + 2
         rtc = int(guest.run("cat /sys/class/rtc/rtc0/since_epoch").split()[0])
         assert abs(rtc - time.time()) < 2, (rtc, time.time())
         guest.send("reboot -f\n")  # its files are read for the first time
-        guest.at = guest.expect("guest: up\n", guest.at)
+        guest.up_again()
         rtc = int(guest.run("cat /sys/class/rtc/rtc0/since_epoch").split()[0])
         assert abs(rtc - time.time()) < 2, (rtc, time.time())
 
 with tap.test("jobs: save, load and delete by QMP, with their events"):
-    with Guest("--name", "box", "--disk", new_disk("qmp.img")) as guest, Qmp(socket_path("box")) as qmp:
+    with guest_of("--name", "box", "--disk", new_disk(tmp / "qmp.img")) as guest, Qmp(socket_path("box")) as qmp:
         def job(command, **args):
             qmp.events.clear()
             qmp.ask(command, **{"job-id": "j1", "tag": "mark", **args})

@@ -39,6 +39,14 @@ def run_arg(script):
     return "vireo.run=" + base64.b64encode(script.encode()).decode()
 
 
+def vireo(*args, code=0, timeout=120):
+    """The command, run to its end, which has to be exit code @code where that is not None."""
+    done = subprocess.run([VIREO, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout)
+    assert code is None or done.returncode == code, (args, done.returncode, done.stderr)
+    return done
+
+
 class Vm:
     """A running `vireo run`, or @command where another emulator is to run the guest. Use as a context manager; leaving
     it ends the process. @until: what it has to say first; self.at is the index behind it."""
@@ -103,6 +111,29 @@ class Vm:
         while self._read():
             pass
         return self.process.wait(max(1.0, self.deadline - time.monotonic()))
+
+
+# One line of the console a command.
+SHELL = "stty -echo; echo guest: up; while read -r line; do eval \"$line\"; echo \"done: $line\"; done"
+UP = "guest: up\n"
+
+
+class Shell(Vm):
+    """A guest whose shell takes lines, when it has done @before; or, where @boot is False, a snapshot of one."""
+
+    def __init__(self, *args, before="", append="quiet", boot=True, **kw):
+        more = ["-a", f"{append} {run_arg(before + SHELL)}"] if boot else []
+        super().__init__("-q", *args, *more, until=UP if boot else None, **kw)
+
+    def run(self, line):
+        """What @line printed."""
+        self.send(line + "\n")
+        begin, self.at = self.at, self.expect(f"done: {line}\n", self.at)
+        return self.text[begin:self.at - len(f"done: {line}\n")]
+
+    def up_again(self):
+        """Wait until a shell takes lines after a reset."""
+        self.at = self.expect(UP, self.at)
 
 
 def booted(*args, script, append="quiet", **kw):

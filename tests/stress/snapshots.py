@@ -14,7 +14,6 @@ import os
 import pathlib
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,52 +23,25 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/guest")]
 import tap  # noqa: E402, F401: a runtime folder of our own
 import vm  # noqa: E402
 from qmp import Qmp, socket_path  # noqa: E402
+from work import DISK_THERE, WORK, facts, new_disk  # noqa: E402
 
 FOLDER = vm.kernel_folder()
 RAM = vm.initramfs(FOLDER, "-m", "virtio_blk,virtio_net")
 TURNS = 25
-# A packet that was under way when the machine was saved is lost: it asks twice. (All of it has to fit into the kernel's
-# command line.)
-SCRIPT = r"""
-until [ -b /dev/vda ]; do :; done
+# A packet that was under way when the machine was saved is lost: it asks twice.
+SCRIPT = WORK + DISK_THERE + f"""
 ifconfig eth0 10.0.2.15 up 2>/dev/null || ip link set eth0 up
 p="ping -c 1 -W 5 10.0.2.2"
-echo begin >/tmp/sum
-i=0
-while [ $i -lt %d ]; do
-    dd if=/dev/vda of=/tmp/in bs=64k skip=$((i %% 100)) count=4 iflag=direct 2>/dev/null || echo "read failed"
-    cat /tmp/in /tmp/sum | sha256sum >/tmp/next
-    mv /tmp/next /tmp/sum
-    cat /tmp/sum /tmp/sum /tmp/in | head -c 262144 >/tmp/out
-    dd if=/tmp/out of=/dev/vda bs=64k seek=$((i %% 100 + 2)) count=4 oflag=direct conv=notrunc 2>/dev/null ||
-        echo "write failed"
-    $p >/tmp/p || $p >/tmp/p || echo "no answer"
-    i=$((i + 1))
-    echo "turn $i"
-done
-echo "sum $(cut -c1-64 /tmp/sum)"
-""" % TURNS
+net() {{ $p >/tmp/p || $p >/tmp/p || echo no answer; }}
+work {TURNS} net"""
 
 
-def machine(disk, script, *more):
-    return vm.Vm("-q", "--name", "soak", "--kernel", FOLDER / "Image", "--initrd", RAM, "-m", "128M", "--disk", disk,
-                 "-a", f"quiet panic=-1 {vm.run_arg(script)}", *more)
+def machine(disk):
+    return ("--name", "soak", "--kernel", FOLDER / "Image", "--initrd", RAM, "-m", "128M", "--disk", disk)
 
 
-def new_disk(path):
-    path.write_bytes(random.Random(7).randbytes(8 << 20))
-    return path
-
-
-def facts(text):
-    """What the guest came to, whatever its console looked like."""
-    return re.findall(r"^(?:sum .*|.*failed|no answer)$", text, re.M)
-
-
-def cli(*args, code=0):
-    done = subprocess.run([vm.VIREO, *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == code, (args, done.returncode, done.stderr)
-    return done
+def worker(disk, *more):
+    return vm.Vm("-q", *machine(disk), "-a", f"quiet panic=-1 {vm.run_arg(SCRIPT)}", *more)
 
 
 def damage(snap, rng):
@@ -83,7 +55,7 @@ def damage(snap, rng):
             f.seek(at)
             f.write(bytes([was[0] ^ (1 << rng.randrange(8))]))
             f.flush()
-            cli("snapshot", "verify", snap, code=5)
+            vm.vireo("snapshot", "verify", snap, code=5)
             f.seek(at)
             f.write(was)
             f.flush()
@@ -94,7 +66,7 @@ def moment(tmp, rng, expected, boot_s, at_boot):
     disk, snap = new_disk(tmp / "disk.img"), tmp / "soak.vsnap"
     first, then = rng.choice(["jit", "interp"]) if not at_boot else "jit", rng.choice(["jit", "interp"])
     compress = rng.choice(["none", "none", "zstd"])
-    with machine(disk, SCRIPT, "--engine", first) as guest:
+    with worker(disk, "--engine", first) as guest:
         with Qmp(socket_path("soak")) as qmp:  # it listens, and is about to be started
             while not qmp.ask("query-status")["running"]:
                 pass
@@ -103,7 +75,7 @@ def moment(tmp, rng, expected, boot_s, at_boot):
         else:
             guest.expect(f"turn {rng.randrange(1, TURNS - 2)}\n")
             time.sleep(rng.uniform(0, 0.1))
-        cli("snapshot", "save", "soak", "--to", snap, "--compress", compress, "-q")
+        vm.vireo("snapshot", "save", "soak", "--to", snap, "--compress", compress, "-q")
         guest.process.kill()
         guest.process.wait()
         before = guest.text
@@ -120,7 +92,7 @@ def moment(tmp, rng, expected, boot_s, at_boot):
 def soak_moments(count, rng, tmp):
     disk = new_disk(tmp / "disk.img")
     begin = time.monotonic()
-    with machine(disk, SCRIPT) as guest:
+    with worker(disk) as guest:
         guest.expect("turn 1\n")
         boot_s = time.monotonic() - begin
         assert guest.wait() == 0
@@ -139,11 +111,8 @@ def holds(pid):
 
 
 def soak_cycles(count, tmp):
-    script = "stty -echo; echo up; while read -r line; do echo \"got $line\"; done"
     disk = new_disk(tmp / "disk.img")
-    with machine(disk, script) as guest, Qmp(socket_path("soak")) as qmp:
-        guest.deadline = time.monotonic() + 10000
-        guest.expect("up\n")
+    with vm.Shell(*machine(disk), deadline_s=10000) as guest, Qmp(socket_path("soak")) as qmp:
         first = None
 
         def job(command, path):
@@ -158,8 +127,7 @@ def soak_cycles(count, tmp):
         for i in range(count):
             job("snapshot-save", tmp / "cycle.vsnap")
             job("snapshot-load", tmp / "cycle.vsnap")
-            guest.send(f"{i}\n")
-            guest.expect(f"got {i}\n", max(0, len(guest.text) - 100))
+            assert guest.run(f"echo {i}") == f"{i}\n"
             if i == min(50, count // 4):
                 first = holds(guest.process.pid)
             if i % 50 == 49:
