@@ -3,6 +3,8 @@
 a name of its own, over memory that is shared; parents, clients and clones are killed at any moment, and nobody else
 suffers. FORK_CLONES (8) says how many clones do a job at a time."""
 
+import atexit
+import contextlib
 import functools
 import hashlib
 import json
@@ -39,6 +41,26 @@ def fork(name, *args):
 
 def machines():
     return {m["name"]: m for m in json.loads(vireo("ps", "--json").stdout)}
+
+
+def processes():
+    """Whoever lives in this test's runtime folder, machines that have no socket yet among them. Clones have sessions of
+    their own: nothing else would end them with the test."""
+    mine, found = f"XDG_RUNTIME_DIR={os.environ['XDG_RUNTIME_DIR']}".encode(), set()
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+            if mine in path.read_bytes().split(b"\0"):
+                found.add(int(path.parent.name))
+    return found
+
+
+@atexit.register
+def end_all():
+    while left := processes():
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os.sched_yield()
 
 
 def wait_gone(pid):
@@ -231,6 +253,10 @@ with start("--disk", disk) as guest:
             p.kill()
             p.wait()
         assert box.run("cat /tmp/who").strip() == "third"
+        deadline = time.monotonic() + PATIENCE_S
+        while processes() - {m["pid"] for m in machines().values()}:  # until they have a name, or ended
+            assert time.monotonic() < deadline, (processes(), machines())
+            os.sched_yield()
         strays = {n: m for n, m in machines().items() if n not in known}
         for name in strays:
             c = Console(name)
@@ -286,7 +312,10 @@ with tap.test("a parent killed while it forks leaves whole clones or none"):
         assert not machines(), machines()
     print(f"# {whole} clones")
 
-for m in machines().values():  # of a test that failed
-    os.kill(m["pid"], signal.SIGKILL)
+with tap.test("nobody is left behind"):
+    deadline = time.monotonic() + 10  # whoever has been told to stop, or lost its parent, is about to end
+    while left := processes():
+        assert time.monotonic() < deadline, (left, machines())
+        os.sched_yield()
 assert sorted(p.name for p in tmp.iterdir()) == ["disk.img"], list(tmp.iterdir())
 tap.finish()
