@@ -86,8 +86,7 @@ static int file_open(const char *what, const char *path, bool read_only, bool ma
 static int file_fill(const char *what, const char *path, int fd, uint64_t len, uint8_t *hva,
                      struct vr_error *err)
 {
-    struct iovec iov = {.iov_base = hva, .iov_len = (size_t)len};
-    int r = len ? vr_file_readv(fd, &iov, 1, 0) : 0;
+    int r = len ? vr_file_read(fd, hva, (size_t)len, 0) : 0;
     memset(hva + len, 0xff, VR_PFLASH_LEN - (size_t)len);
     return r < 0 ? file_error(r, what, path, "", err) : 0;
 }
@@ -141,9 +140,7 @@ int vr_flash_file_open(const char *path, bool read_only, struct vr_log *log, uin
 
 static int file_write(struct vr_flash_file *f, const uint8_t *data, size_t len, uint64_t off)
 {
-    /* writev takes no const; it does not write here. */
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
-    int r = vr_file_writev(f->fd, &iov, 1, off);
+    int r = vr_file_write(f->fd, data, len, off);
     if (r == 0 && off + len > f->len) {
         f->len = off + len;
     }

@@ -75,10 +75,8 @@ static int wire_put_memory(const struct vireo_fork *f, int *ret_fd, struct vr_er
         vr_store_le32(places + i * 8, f->ram->place[i].file);
         vr_store_le32(places + i * 8 + 4, f->ram->place[i].slot);
     }
-    struct iovec state = {.iov_base = f->state.buf, .iov_len = f->state.len};
-    struct iovec iov = {.iov_base = places, .iov_len = len};
-    r = vr_file_writev(fd, &state, 1, 0);
-    r = r < 0 ? r : vr_file_writev(fd, &iov, 1, at);
+    r = vr_file_write(fd, f->state.buf, f->state.len, 0);
+    r = r < 0 ? r : vr_file_write(fd, places, len, at);
     free(places);
     if (r < 0) {
         vr_file_close(fd);
@@ -214,11 +212,9 @@ static int wire_get_memory(int fd, uint64_t state_len, uint64_t at, struct vireo
     f->ram->place = vr_zalloc_array(f->ram->place_count, sizeof(*f->ram->place));
     int r = places && f->state.buf && f->ram->place ? 0 : vr_err(err, -ENOMEM, "no memory");
     if (r == 0) {
-        struct iovec state = {.iov_base = f->state.buf, .iov_len = (size_t)state_len};
-        struct iovec iov = {.iov_base = places, .iov_len = (size_t)len};
         f->state.len = f->state.cap = (size_t)state_len;
-        r = vr_file_readv(fd, &state, 1, 0);
-        r = r < 0 ? r : vr_file_readv(fd, &iov, 1, at);
+        r = vr_file_read(fd, f->state.buf, f->state.len, 0);
+        r = r < 0 ? r : vr_file_read(fd, places, (size_t)len, at);
         r = r < 0 ? vr_err(err, -EPROTO, "a fork's memory file: %s", strerror(-r)) : 0;
     }
     for (uint64_t i = 0; r == 0 && i < f->ram->place_count; i++) {

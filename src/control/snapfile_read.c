@@ -63,8 +63,7 @@ struct read_index {
 static int read_at(const struct vr_snapfile *f, void *buf, size_t len, uint64_t off,
                    struct vr_error *err)
 {
-    struct iovec iov = {.iov_base = buf, .iov_len = len};
-    int r = vr_file_readv(f->fd, &iov, 1, off);
+    int r = vr_file_read(f->fd, buf, len, off);
     return r < 0 ? vr_err(err, r, "snapshot %s: cannot read: %s", f->path,
                           r == -EIO ? "it ends early, or the disk fails" : strerror(-r))
                  : 0;

@@ -44,8 +44,7 @@ static int write_failed(const struct vr_snapfile_writer *w, int r, struct vr_err
 static int write_at(struct vr_snapfile_writer *w, const void *data, size_t len, uint64_t off,
                     struct vr_error *err)
 {
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
-    int r = vr_file_writev(w->file.fd, &iov, 1, off);
+    int r = vr_file_write(w->file.fd, data, len, off);
     return r < 0 ? write_failed(w, r, err) : 0;
 }
 

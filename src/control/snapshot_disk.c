@@ -263,8 +263,7 @@ static int disk_file_write(void *opaque, uint64_t off, const void *data, size_t 
                            struct vr_error *err)
 {
     struct vr_newfile *f = opaque;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
-    int r = vr_file_writev(f->fd, &iov, 1, off);
+    int r = vr_file_write(f->fd, data, len, off);
     return r < 0 ? vr_err(err, r, "disk %s: cannot write: %s", f->path, strerror(-r)) : 0;
 }
 
@@ -329,14 +328,14 @@ static int disk_file_same(struct vr_snapshot *s, unsigned index, int fd, struct 
     uint8_t *buf = malloc(grain);
     int same = buf != NULL;
     for (uint64_t at = 0; same == 1 && at < len; at += grain) {
-        struct iovec iov = {.iov_base = buf, .iov_len = len - at < grain ? len - at : grain};
+        size_t n = len - at < grain ? (size_t)(len - at) : grain;
         uint64_t want = hash[at / grain], is = 0;
-        if (vr_file_readv(fd, &iov, 1, at) < 0) {
+        if (vr_file_read(fd, buf, n, at) < 0) {
             same = 0;
             break;
         }
-        if (buf[0] || memcmp(buf, buf + 1, iov.iov_len - 1) != 0) {
-            is = XXH3_64bits(buf, iov.iov_len);
+        if (buf[0] || memcmp(buf, buf + 1, n - 1) != 0) {
+            is = XXH3_64bits(buf, n);
             is = is ? is : 1;
         }
         same = is == want;
@@ -367,8 +366,7 @@ static int disk_file_check(struct vr_snapshot *s, unsigned index, const char *pa
                               "disk %s: it was written to since the snapshot was made", path);
     } else if (info.size_bytes == d->size_bytes && d->hashed && d->size_bytes <= DISK_HASHED) {
         uint8_t *buf = malloc((size_t)d->size_bytes);
-        struct iovec iov = {.iov_base = buf, .iov_len = (size_t)d->size_bytes};
-        r = buf ? vr_file_readv(fd, &iov, 1, 0) : -ENOMEM;
+        r = buf ? vr_file_read(fd, buf, (size_t)d->size_bytes, 0) : -ENOMEM;
         uint64_t hash = r == 0 ? XXH3_64bits(buf, (size_t)d->size_bytes) : 0;
         r = r < 0 ? vr_err(err, r, "disk %s: %s", path, strerror(-r))
                   : disk_compare(d, path, info.size_bytes, id.mtime_ns, &hash, err);

@@ -87,12 +87,11 @@ bool vr_snapshot_is(const char *path)
 {
     struct vr_file_info info;
     char magic[8];
-    struct iovec iov = {.iov_base = magic, .iov_len = sizeof(magic)};
     int fd;
     if (vr_file_open(path, true, &fd, &info) < 0) {
         return false;
     }
-    bool is = info.size_bytes >= sizeof(magic) && vr_file_readv(fd, &iov, 1, 0) == 0 &&
+    bool is = info.size_bytes >= sizeof(magic) && vr_file_read(fd, magic, sizeof(magic), 0) == 0 &&
               memcmp(magic, "VIREOSNP", sizeof(magic)) == 0;
     vr_file_close(fd);
     return is;
@@ -223,8 +222,7 @@ static int store_image_write(void *opaque, uint64_t off, const void *data, size_
                              struct vr_error *err)
 {
     struct store_image *im = opaque;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
-    int r = vr_file_writev(im->fd, &iov, 1, off);
+    int r = vr_file_write(im->fd, data, len, off);
     return r < 0 ? vr_err(err, r, "merging: cannot write: %s", strerror(-r)) : 0;
 }
 
@@ -244,8 +242,7 @@ static uint64_t store_image_next(void *opaque, uint64_t off)
 static const uint8_t *store_image_read(void *opaque, uint64_t off, size_t len, struct vr_error *err)
 {
     struct store_image *im = opaque;
-    struct iovec iov = {.iov_base = im->buf, .iov_len = len};
-    int r = vr_file_readv(im->fd, &iov, 1, off);
+    int r = vr_file_read(im->fd, im->buf, len, off);
     if (r < 0) {
         (void)vr_err(err, r, "merging: cannot read: %s", strerror(-r));
         return NULL;

@@ -298,8 +298,6 @@ static int fork_copy(struct vr_ram *ram, uint64_t i, struct vr_ram_place *ret_pl
                      struct vr_error *err)
 {
     struct vr_ram_fork *f = ram->fork;
-    struct iovec iov = {.iov_base = ram->hva + i * f->chunk_bytes,
-                        .iov_len = (size_t)fork_chunk_len(ram, f, i)};
     bool again = f->free_count != 0;
     uint32_t slot = again ? f->free_slot[f->free_count - 1] : f->next_slot;
     if (slot >= f->count * FORK_OWN_FACTOR || slot == UINT32_MAX) {
@@ -307,7 +305,8 @@ static int fork_copy(struct vr_ram *ram, uint64_t i, struct vr_ram_place *ret_pl
                       "memory: too many clones live that were forked at different "
                       "times; end some");
     }
-    int r = vr_file_writev(f->file[f->own], &iov, 1, (uint64_t)slot * f->chunk_bytes);
+    int r = vr_file_write(f->file[f->own], ram->hva + i * f->chunk_bytes,
+                          (size_t)fork_chunk_len(ram, f, i), (uint64_t)slot * f->chunk_bytes);
     if (r < 0) {
         return vr_err(err, r, "memory: copying what was written since the last fork: %s",
                       strerror(-r));

@@ -60,6 +60,18 @@ int vr_file_readv(int fd, const struct iovec *iov, unsigned count, uint64_t off_
  * then part of @iov may be written; -EOPNOTSUPP: this host or this file cannot tell. */
 int vr_file_readv_now(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
 int vr_file_writev(int fd, const struct iovec *iov, unsigned count, uint64_t off_bytes) VR_MUST;
+/* The same of one piece. */
+static inline int vr_file_read(int fd, void *buf, size_t len, uint64_t off_bytes)
+{
+    const struct iovec iov = {.iov_base = buf, .iov_len = len};
+    return vr_file_readv(fd, &iov, 1, off_bytes);
+}
+static inline int vr_file_write(int fd, const void *buf, size_t len, uint64_t off_bytes)
+{
+    /* An iovec takes no const; nothing is written there. */
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+    return vr_file_writev(fd, &iov, 1, off_bytes);
+}
 int vr_file_sync(int fd) VR_MUST; /* data, and what is needed to find it again, is on the medium */
 
 /* Would vr_file_discard do something? Changes nothing. */

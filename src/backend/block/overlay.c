@@ -87,11 +87,10 @@ static int overlay_read(struct overlay_blk *o, const struct overlay_part *p)
 static int overlay_was(void *opaque, uint64_t off, uint8_t *buf, uint32_t len)
 {
     struct overlay_blk *o = opaque;
-    struct iovec iov = {.iov_base = buf, .iov_len = len};
     if (!overlay_has(o, off / VR_PAST_UNIT)) {
         return VR_PAST_NOTHING;
     }
-    int r = vr_file_readv(o->data, &iov, 1, off);
+    int r = vr_file_read(o->data, buf, len, off);
     return r < 0 ? r : VR_PAST_KEPT;
 }
 
@@ -108,7 +107,7 @@ static int overlay_bring(struct overlay_blk *o, uint64_t unit, const struct over
         r = buf ? vr_frozen_read(o->view, &iov, 1, off, len) : -ENOMEM;
         if (r == 0) {
             (void)vr_iov_get(p->iov, p->count, 0, buf + (p->off - off), (size_t)p->len);
-            r = vr_file_writev(o->data, &iov, 1, off);
+            r = vr_file_write(o->data, buf, (size_t)len, off);
         }
         free(buf);
     }

@@ -212,8 +212,7 @@ static bool past_is_kept(const struct vr_past *p, uint64_t unit)
 /* Put the unit in p->buf into the file. */
 static int past_write(struct vr_past *p, uint32_t len, uint32_t *ret_slot)
 {
-    struct iovec iov = {.iov_base = p->buf, .iov_len = len};
-    int r = vr_file_writev(p->file, &iov, 1, (uint64_t)p->slots * VR_PAST_UNIT);
+    int r = vr_file_write(p->file, p->buf, len, (uint64_t)p->slots * VR_PAST_UNIT);
     if (r == 0) {
         *ret_slot = p->slots++;
     }

@@ -42,9 +42,7 @@ static int raw_write_zeroes(struct raw_blk *raw, const struct vr_blk_req *req)
     uint64_t off = req->off_bytes, end = req->off_bytes + req->len_bytes;
     while (off < end) {
         size_t len = end - off < RAW_ZEROES ? (size_t)(end - off) : RAW_ZEROES;
-        /* writev takes no const; it does not write here. */
-        struct iovec iov = {.iov_base = (void *)(uintptr_t)raw_zeroes, .iov_len = len};
-        int r = vr_file_writev(raw->fd, &iov, 1, off);
+        int r = vr_file_write(raw->fd, raw_zeroes, len, off);
         if (r < 0) {
             return r;
         }
@@ -55,8 +53,7 @@ static int raw_write_zeroes(struct raw_blk *raw, const struct vr_blk_req *req)
 
 static int raw_was(void *opaque, uint64_t off, uint8_t *buf, uint32_t len)
 {
-    struct iovec iov = {.iov_base = buf, .iov_len = len};
-    int r = vr_file_readv(((struct raw_blk *)opaque)->fd, &iov, 1, off);
+    int r = vr_file_read(((struct raw_blk *)opaque)->fd, buf, len, off);
     return r < 0 ? r : VR_PAST_KEPT;
 }
 
@@ -193,9 +190,8 @@ static int raw_probe(const struct raw_blk *raw, uint64_t size_bytes, const char 
                      struct vr_error *err)
 {
     uint8_t head[RAW_PROBE] = {0};
-    struct iovec iov = {.iov_base = head,
-                        .iov_len = size_bytes < sizeof(head) ? (size_t)size_bytes : sizeof(head)};
-    int r = vr_file_readv(raw->fd, &iov, 1, 0);
+    size_t len = size_bytes < sizeof(head) ? (size_t)size_bytes : sizeof(head);
+    int r = vr_file_read(raw->fd, head, len, 0);
     if (r < 0) {
         return vr_err(err, r, "disk %s: reading its first bytes: %s", path, strerror(-r));
     }
