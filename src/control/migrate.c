@@ -158,11 +158,6 @@ static bool mig_slow_down(struct vr_migrate *mg)
 
 /* ---- Memory ---- */
 
-static bool mig_is_zero(const uint8_t *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, VR_PAGE_SIZE - 1) == 0;
-}
-
 /* Keep to the bandwidth that is allowed. */
 static int mig_pace(struct vr_migrate *mg, struct vr_error *err)
 {
@@ -180,9 +175,9 @@ static int mig_send_run(struct vr_migrate *mg, unsigned i, uint64_t page, uint64
                         uint64_t *ret_count, struct vr_error *err)
 {
     const uint8_t *at = vr_dirty_ram(mg->dirty, i)->hva + (page << VR_PAGE_SHIFT);
-    bool zero = mig_is_zero(at);
+    bool zero = vr_is_zero(at, VR_PAGE_SIZE);
     uint64_t n = 1;
-    while (n < max && mig_is_zero(at + (n << VR_PAGE_SHIFT)) == zero) {
+    while (n < max && vr_is_zero(at + (n << VR_PAGE_SHIFT), VR_PAGE_SIZE) == zero) {
         n++;
     }
     uint8_t head[24] = {0};

@@ -82,7 +82,7 @@ static int rx_zeros(struct vr_mig_rx *rx, const struct vr_mig_frame *f, struct v
     for (; (off = vr_align_down(vr_ram_next_data(ram, off), VR_PAGE_SIZE)) < end;
          off += VR_PAGE_SIZE) {
         to = ram->hva + off;
-        if (to[0] || memcmp(to, to + 1, VR_PAGE_SIZE - 1) != 0) {
+        if (!vr_is_zero(to, VR_PAGE_SIZE)) {
             memset(to, 0, VR_PAGE_SIZE);
         }
     }

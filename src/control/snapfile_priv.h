@@ -72,9 +72,4 @@ static inline uint64_t snapfile_grain_hash(const void *data, size_t len)
     return hash ? hash : 1;
 }
 
-static inline bool snapfile_is_zero(const uint8_t *p, size_t len)
-{
-    return len == 0 || (p[0] == 0 && __builtin_memcmp(p, p + 1, len - 1) == 0);
-}
-
 #endif

@@ -3,6 +3,7 @@
  * each byte with a checksum, before it is used.
  */
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "control/snapfile_priv.h"
 #include "platform/file.h"
 #include "platform/newfile.h"
@@ -451,7 +452,7 @@ static int read_check_zero(const struct vr_snapfile *f, const struct read_stretc
         if (r < 0) {
             return r;
         }
-        if (!snapfile_is_zero(buf, len)) {
+        if (!vr_is_zero(buf, len)) {
             return -EPROTO;
         }
         at += len;

@@ -1,6 +1,7 @@
 /* Writing a snapshot file: sections one behind the other, each at a block, the directory last, the
  * head when all is known. */
 #include "base/alloc.h"
+#include "base/bits.h"
 #include "control/snapfile_priv.h"
 #include "platform/file.h"
 #include "platform/newfile.h"
@@ -223,7 +224,7 @@ static enum write_class write_look(const struct vr_snapfile_source *s, uint64_t 
     if (!write_is_dirty(s, grain)) {
         return WRITE_SAME;
     }
-    *ret_hash = snapfile_is_zero(p, len) ? 0 : snapfile_grain_hash(p, len);
+    *ret_hash = vr_is_zero(p, len) ? 0 : snapfile_grain_hash(p, len);
     if (s->base ? *ret_hash == s->base[grain] : *ret_hash == 0) {
         return WRITE_SAME;
     }

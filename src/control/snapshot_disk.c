@@ -334,7 +334,7 @@ static int disk_file_same(struct vr_snapshot *s, unsigned index, int fd, struct 
             same = 0;
             break;
         }
-        if (buf[0] || memcmp(buf, buf + 1, n - 1) != 0) {
+        if (!vr_is_zero(buf, n)) {
             is = XXH3_64bits(buf, n);
             is = is ? is : 1;
         }
