@@ -97,6 +97,9 @@ struct vr_snapfile_sink {
  * more. @have (may be NULL): what the chain says up to this file is there already. */
 int vr_snapfile_give(struct vr_snapfile *f, const char *name, const struct vr_snapfile *have,
                      const struct vr_snapfile_sink *sink, struct vr_error *err) VR_MUST;
+/* Make the empty file @fd the image: as long, and with its contents; errors do not name it. */
+int vr_snapfile_give_file(struct vr_snapfile *f, const char *name, int fd,
+                          struct vr_error *err) VR_MUST;
 /* The hashes of all grains, those of parents included: 0, it is zero. The caller's. */
 int vr_snapfile_hashes(struct vr_snapfile *f, const char *name, uint64_t **ret_hashes,
                        struct vr_error *err) VR_MUST;

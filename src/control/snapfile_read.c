@@ -655,6 +655,33 @@ int vr_snapfile_give(struct vr_snapfile *f, const char *name, const struct vr_sn
     return r;
 }
 
+static int read_file_write(void *opaque, uint64_t off, const void *data, size_t len,
+                           struct vr_error *err)
+{
+    int r = vr_file_write(*(int *)opaque, data, len, off);
+    return r < 0 ? vr_err(err, r, "cannot write: %s", strerror(-r)) : 0;
+}
+
+/* A new file has nothing but zeroes; what was written since goes. */
+static int read_file_zero(void *opaque, uint64_t off, uint64_t len, struct vr_error *err)
+{
+    int r = vr_file_write_zeroes(*(int *)opaque, VR_FILE_REGULAR, off, len, true);
+    return r < 0 ? vr_err(err, r, "cannot write: %s", strerror(-r)) : 0;
+}
+
+int vr_snapfile_give_file(struct vr_snapfile *f, const char *name, int fd, struct vr_error *err)
+{
+    struct vr_snapfile_sink sink = {
+        .write = read_file_write, .zero = read_file_zero, .opaque = &fd};
+    uint64_t len;
+    uint32_t grain;
+    int r = vr_snapfile_image(f, name, &len, &grain, err);
+    if (r == 0 && (r = vr_file_set_len(fd, len)) < 0) {
+        r = vr_err(err, r, "cannot make it of %" PRIu64 " bytes: %s", len, strerror(-r));
+    }
+    return r < 0 ? r : vr_snapfile_give(f, name, NULL, &sink, err);
+}
+
 static void read_hashes(const struct read_index *x, uint64_t *hashes)
 {
     size_t k = 0;

@@ -259,27 +259,10 @@ int vr_snapshot_disk_get(struct vr_snapshot *s, unsigned index, struct vr_blk *b
 
 /* ---- Files of disks, before there is a machine ---- */
 
-static int disk_file_write(void *opaque, uint64_t off, const void *data, size_t len,
-                           struct vr_error *err)
-{
-    struct vr_newfile *f = opaque;
-    int r = vr_file_write(f->fd, data, len, off);
-    return r < 0 ? vr_err(err, r, "disk %s: cannot write: %s", f->path, strerror(-r)) : 0;
-}
-
-/* A new file has nothing but zeroes; what was written since goes. */
-static int disk_file_zero(void *opaque, uint64_t off, uint64_t len, struct vr_error *err)
-{
-    struct vr_newfile *f = opaque;
-    int r = vr_file_zero(f->fd, VR_FILE_REGULAR, off, len, true);
-    return r < 0 ? vr_err(err, r, "disk %s: cannot write: %s", f->path, strerror(-r)) : 0;
-}
-
 static int disk_file_make(struct vr_snapshot *s, unsigned index, const char *path,
                           struct vr_error *err)
 {
     struct vr_newfile f;
-    struct vr_snapfile_sink sink = {.write = disk_file_write, .zero = disk_file_zero, .opaque = &f};
     char name[VR_SNAPFILE_NAME];
     uint64_t len = 0;
     uint32_t grain;
@@ -295,15 +278,10 @@ static int disk_file_make(struct vr_snapshot *s, unsigned index, const char *pat
     if (r < 0) {
         return vr_err(err, r, "disk %s: cannot make it: %s", path, strerror(-r));
     }
-    r = vr_file_set_len(f.fd, len);
-    if (r < 0) {
-        vr_err(err, r, "disk %s: cannot make it of %llu bytes: %s", path, (unsigned long long)len,
-               strerror(-r));
-    }
-    r = r < 0 ? r : vr_snapfile_give(s->file, name, NULL, &sink, err);
+    r = vr_snapfile_give_file(s->file, name, f.fd, err);
     if (r < 0) {
         vr_newfile_drop(&f);
-        return r;
+        return vr_err_in(err, r, "disk %s", path);
     }
     r = vr_newfile_commit(&f, NULL);
     return r < 0 ? vr_err(err, r, "disk %s: cannot write: %s", path, strerror(-r)) : 0;

@@ -218,21 +218,6 @@ struct store_image {
     uint8_t *buf;
 };
 
-static int store_image_write(void *opaque, uint64_t off, const void *data, size_t len,
-                             struct vr_error *err)
-{
-    struct store_image *im = opaque;
-    int r = vr_file_write(im->fd, data, len, off);
-    return r < 0 ? vr_err(err, r, "merging: cannot write: %s", strerror(-r)) : 0;
-}
-
-static int store_image_zero(void *opaque, uint64_t off, uint64_t len, struct vr_error *err)
-{
-    struct store_image *im = opaque;
-    int r = vr_file_zero(im->fd, VR_FILE_REGULAR, off, len, true);
-    return r < 0 ? vr_err(err, r, "merging: cannot write: %s", strerror(-r)) : 0;
-}
-
 static uint64_t store_image_next(void *opaque, uint64_t off)
 {
     struct store_image *im = opaque;
@@ -255,8 +240,6 @@ static int store_merge_image(struct vr_snapshot *s, struct vr_snapfile_writer *w
 {
     struct vr_newfile temp = {.fd = -1};
     struct store_image im = {.fd = -1};
-    struct vr_snapfile_sink sink = {
-        .write = store_image_write, .zero = store_image_zero, .opaque = &im};
     struct vr_snapfile_source from = {.next = store_image_next,
                                       .read = store_image_read,
                                       .clone_fd = -1,
@@ -269,10 +252,12 @@ static int store_merge_image(struct vr_snapshot *s, struct vr_snapfile_writer *w
     }
     im.fd = temp.fd;
     im.buf = malloc(VR_SNAPFILE_PIECE);
-    if (r == 0 && (r = im.buf ? vr_file_set_len(temp.fd, im.len) : -ENOMEM) < 0) {
-        r = vr_err(err, r, "merging into %s: %s", to, strerror(-r));
+    if (r == 0 && !im.buf) {
+        r = vr_err(err, -ENOMEM, "merging into %s: no memory", to);
     }
-    r = r < 0 ? r : vr_snapfile_give(s->file, name, NULL, &sink, err);
+    if (r == 0 && (r = vr_snapfile_give_file(s->file, name, temp.fd, err)) < 0) {
+        r = vr_err_in(err, r, "merging into %s", to);
+    }
     r = r < 0 ? r : vr_snapfile_put_image(w, name, &from, NULL, NULL, err);
     free(im.buf);
     vr_newfile_drop(&temp);

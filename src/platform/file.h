@@ -82,5 +82,8 @@ int vr_file_discard(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t
  * -EOPNOTSUPP: cannot. */
 int vr_file_zero(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t len_bytes,
                  bool may_unmap) VR_MUST;
+/* The same, but what the host cannot is written out. */
+int vr_file_write_zeroes(int fd, enum vr_file_kind kind, uint64_t off_bytes, uint64_t len_bytes,
+                         bool may_unmap) VR_MUST;
 
 #endif

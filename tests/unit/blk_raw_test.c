@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "core/det.h"
 #include "core/machine.h"
+#include "platform/file.h"
 #include "vireo/host_thread.h"
 #include "vireo/host_time.h"
 
@@ -366,6 +367,28 @@ static void holes_are_really_punched(void **state)
     vr_blk_close(blk);
 }
 
+/* A regular file is no block device: the host cannot zero it as one, and the zeroes are written. */
+static void zeroes_are_written_where_the_host_cannot(void **state)
+{
+    struct fixture *f = *state;
+    enum { AT = 5 * SECTOR + 1, LEN = 200 * 1024 + 3, SPAN = 256 * 1024 };
+    struct vr_file_info info;
+    int fd;
+    assert_int_equal(vr_file_open(f->path, false, &fd, &info), 0);
+    uint8_t *buf = malloc(SPAN), *want = malloc(SPAN);
+    memset(buf, 0xA5, SPAN);
+    memcpy(want, buf, SPAN);
+    memset(want + AT, 0, LEN);
+    assert_int_equal(vr_file_write(fd, buf, SPAN, 0), 0);
+    assert_int_equal(vr_file_zero(fd, VR_FILE_BLOCK, AT, LEN, true), -EOPNOTSUPP);
+    assert_int_equal(vr_file_write_zeroes(fd, VR_FILE_BLOCK, AT, LEN, true), 0);
+    assert_int_equal(vr_file_read(fd, buf, SPAN, 0), 0);
+    assert_memory_equal(buf, want, SPAN);
+    free(buf);
+    free(want);
+    vr_file_close(fd);
+}
+
 /* THREATS 4: lengths and offsets at the edges, and where their sum wraps. */
 static void bad_requests_never_reach_the_file(void **state)
 {
@@ -570,6 +593,7 @@ int main(void)
         BLK_TEST(what_takes_no_waiting_is_had_at_once),
         BLK_TEST(completion_comes_by_the_loop),
         BLK_TEST(holes_are_really_punched),
+        BLK_TEST(zeroes_are_written_where_the_host_cannot),
         BLK_TEST(bad_requests_never_reach_the_file),
         BLK_TEST(read_only_refuses_writes),
         BLK_TEST(a_second_writer_is_kept_out),

@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "control/snapfile_priv.h"
+#include "platform/file.h"
 #include "test.h"
 #include "vr_config.h"
 
@@ -125,6 +126,26 @@ static struct vr_snapfile *open_file(const char *path)
     return f;
 }
 
+/* So it is in a file of its own. */
+static void assert_file(struct place *p, struct vr_snapfile *f, uint64_t len)
+{
+    char path[80];
+    struct stat st;
+    struct vr_error err = {0};
+    snprintf(path, sizeof(path), "%s/image", p->dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(vr_snapfile_give_file(f, "ram", fd, &err), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_size, len);
+    memset(p->back, 0xee, IMAGE);
+    assert_int_equal(vr_file_read(fd, p->back, len, 0), 0);
+    assert_memory_equal(p->back, p->image, len);
+    assert_int_equal(vr_snapfile_give_file(f, "nothing", fd, &err), -ENOENT);
+    close(fd);
+}
+
 /* @path's image is as p->image, of @len bytes. */
 static void assert_back(struct place *p, struct vr_snapfile *f, uint64_t len)
 {
@@ -138,6 +159,7 @@ static void assert_back(struct place *p, struct vr_snapfile *f, uint64_t len)
     memset(p->back, 0xee, IMAGE);
     assert_int_equal(vr_snapfile_give(f, "ram", NULL, &sink, &err), 0);
     assert_memory_equal(p->back, p->image, len);
+    assert_file(p, f, len);
     assert_int_equal(vr_snapfile_hashes(f, "ram", &hashes, &err), 0);
     for (uint64_t at = 0; at < len; at += GRAIN) {
         size_t part = len - at < GRAIN ? len - at : GRAIN;

@@ -133,27 +133,24 @@ static int overlay_write(struct overlay_blk *o, const struct overlay_part *p)
     return vr_file_writev(o->data, p->iov, p->count, p->off);
 }
 
-/* Zeroes: whole units become holes. */
+/* Zeroes: whole units become holes, where the file system has any. */
 static int overlay_zero(struct overlay_blk *o, const struct overlay_part *p)
 {
     static const uint8_t zeroes[VR_PAST_UNIT];
     uint64_t unit = p->off / VR_PAST_UNIT;
-    struct vr_mutex *lock = &o->lock[unit % OVERLAY_LOCKS];
-    int r = -EOPNOTSUPP;
-    if (p->len == overlay_unit_len(o, unit)) {
-        vr_mutex_lock(lock);
-        r = vr_file_discard(o->data, VR_FILE_REGULAR, p->off, p->len);
-        if (r == 0) {
-            overlay_set(o, unit);
-        }
-        vr_mutex_unlock(lock);
-    }
-    if (r == -EOPNOTSUPP) {
-        /* Writing takes no const; it does not write here. */
+    if (p->len != overlay_unit_len(o, unit)) {
+        /* An iovec takes no const; nothing is written there. */
         struct iovec iov = {.iov_base = (void *)(uintptr_t)zeroes, .iov_len = (size_t)p->len};
         struct overlay_part part = {.off = p->off, .len = p->len, .iov = &iov, .count = 1};
-        r = overlay_write(o, &part);
+        return overlay_write(o, &part);
     }
+    struct vr_mutex *lock = &o->lock[unit % OVERLAY_LOCKS];
+    vr_mutex_lock(lock);
+    int r = vr_file_write_zeroes(o->data, VR_FILE_REGULAR, p->off, p->len, true);
+    if (r == 0) {
+        overlay_set(o, unit);
+    }
+    vr_mutex_unlock(lock);
     return r;
 }
 

@@ -12,8 +12,7 @@
 
 enum {
     RAW_SECTOR = 512,
-    RAW_THREADS = 4,        /* requests of one disk that run at a time */
-    RAW_ZEROES = 64 * 1024, /* of the buffer that is written where the host cannot zero a range */
+    RAW_THREADS = 4, /* requests of one disk that run at a time */
     RAW_PROBE = 512,
 };
 
@@ -22,34 +21,10 @@ struct raw_blk {
     int fd;
     enum vr_file_kind kind;
     bool in_memory;
-    atomic_bool no_now;     /* vr_file_readv_now said -EOPNOTSUPP */
-    atomic_bool no_zero[2]; /* vr_file_zero did; index: may_unmap */
+    atomic_bool no_now; /* vr_file_readv_now said -EOPNOTSUPP */
     struct vr_pool *pool;
     struct vr_past *past; /* NULL: was never frozen */
 };
-
-static const uint8_t raw_zeroes[RAW_ZEROES];
-
-static int raw_write_zeroes(struct raw_blk *raw, const struct vr_blk_req *req)
-{
-    if (!atomic_load_explicit(&raw->no_zero[req->may_unmap], memory_order_relaxed)) {
-        int r = vr_file_zero(raw->fd, raw->kind, req->off_bytes, req->len_bytes, req->may_unmap);
-        if (r != -EOPNOTSUPP) {
-            return r;
-        }
-        atomic_store_explicit(&raw->no_zero[req->may_unmap], true, memory_order_relaxed);
-    }
-    uint64_t off = req->off_bytes, end = req->off_bytes + req->len_bytes;
-    while (off < end) {
-        size_t len = end - off < RAW_ZEROES ? (size_t)(end - off) : RAW_ZEROES;
-        int r = vr_file_write(raw->fd, raw_zeroes, len, off);
-        if (r < 0) {
-            return r;
-        }
-        off += len;
-    }
-    return 0;
-}
 
 static int raw_was(void *opaque, uint64_t off, uint8_t *buf, uint32_t len)
 {
@@ -77,7 +52,8 @@ static int raw_run(struct vr_blk *blk, struct vr_blk_req *req)
     case VR_BLK_DISCARD:
         return vr_file_discard(raw->fd, raw->kind, req->off_bytes, req->len_bytes);
     case VR_BLK_WRITE_ZEROES:
-        return raw_write_zeroes(raw, req);
+        return vr_file_write_zeroes(raw->fd, raw->kind, req->off_bytes, req->len_bytes,
+                                    req->may_unmap);
     }
     return -EINVAL;
 }
