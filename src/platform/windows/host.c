@@ -158,10 +158,11 @@ int vr_host_read_nodes(const char *root, struct vireo_platform *host, struct vr_
 int vr_host_read_memory(const char *root, struct vireo_memory *ret_memory, struct vr_error *err)
 {
     (void)root;
-    MEMORYSTATUSEX status = {.dwLength = sizeof(status)};
+    MEMORYSTATUSEX status = {.ullTotalPhys = 0};
     struct vireo_memory m = {.page_bytes = vr_win_page(), .limit_bytes = UINT64_MAX};
-    /* Wine answers with zeroes while another thread asks for the first time. */
+    /* Wine answers with zeroes, the length too, while another thread asks for the first time. */
     for (unsigned i = 0; i < HOST_TRIES && status.ullTotalPhys == 0; i++) {
+        status.dwLength = sizeof(status);
         if (!GlobalMemoryStatusEx(&status)) {
             return vr_win_err(err, GetLastError(), "memory");
         }
