@@ -14,14 +14,12 @@
 
 void vr_det_at(struct vr_det *d, uint64_t done)
 {
-    d->done = done;
     vr_clock_set(d->clock, d->begin_ns + done);
 }
 
 uint64_t vr_det_more(struct vr_det *d, uint64_t done, uint64_t left)
 {
     uint64_t now = d->begin_ns + done, next = vr_clock_next(d->clock);
-    d->done = done;
     if (d->stop || d->ops || next <= now) {
         return 0;
     }
@@ -77,6 +75,12 @@ static void det_run_ops(struct vr_det *d)
 
 /* --- Beats --- */
 
+/* Would it run? */
+static bool det_has_work(const struct vr_vcpu *v)
+{
+    return !v->idle || atomic_load(&v->attention);
+}
+
 bool vr_det_crowded(const struct vr_det *d)
 {
     unsigned busy = 0;
@@ -99,20 +103,18 @@ static uint64_t det_until_timer(struct vr_det *d)
     return left < d->slice ? left : d->slice;
 }
 
-/* A part of the slice of vCPU d->at. True: the slice is over. */
+/* A part of the slice of vCPU d->at, at most to the next timer. True: the slice is over. */
 static bool det_run_slice(struct vr_det *d)
 {
     struct vr_vcpu *v = d->m->vcpus[d->at];
     uint64_t limit = det_until_timer(d);
     d->begin_ns = vr_clock_now(d->clock);
-    d->done = 0;
     v->idle = v->yielded = false;
     atomic_store(&v->kicked, false);
     uint64_t done = v->ops->run_steps(v, limit);
     vr_assert(done <= limit);
     d->steps += done;
     d->slice -= done;
-    d->done = 0;
     d->ran = true;
     vr_clock_set(d->clock, d->begin_ns + done);
     vr_clock_step(d->clock, 0);
@@ -139,31 +141,25 @@ static bool det_begin_beat(struct vr_det *d)
     return !d->stop;
 }
 
-/* Until the beat ends, or nothing may run. */
+/* A whole beat; or its beginning, when a request ends it. */
 static void det_beat(struct vr_det *d)
 {
-    if (d->at == 0 && d->slice == 0 && !det_begin_beat(d)) {
+    if (!det_begin_beat(d)) {
         return;
     }
-    while (d->at < d->m->vcpu_count) {
-        if (d->slice == 0) {
-            if (!det_has_work(d->m->vcpus[d->at])) {
-                d->at++;
-                continue;
+    for (d->at = 0; d->at < d->m->vcpu_count; d->at++) {
+        if (!det_has_work(d->m->vcpus[d->at])) {
+            continue;
+        }
+        d->slice = vr_det_crowded(d) ? DET_SLICE : DET_SLICE_ALONE;
+        bool over;
+        do {
+            over = det_run_slice(d);
+            if (d->stop) { /* whoever goes on begins a beat */
+                return;
             }
-            d->slice = vr_det_crowded(d) ? DET_SLICE : DET_SLICE_ALONE;
-        }
-        if (det_run_slice(d)) {
-            d->slice = 0;
-            d->at++;
-        }
-        if (d->stop) { /* whoever goes on begins a beat */
-            d->at = 0;
-            d->slice = 0;
-            return;
-        }
+        } while (!over);
     }
-    d->at = 0;
     if (d->ops) {
         det_run_ops(d);
     } else if (!d->ran) {
@@ -171,17 +167,13 @@ static void det_beat(struct vr_det *d)
     }
 }
 
-/* May guest code run? Only at a beat's beginning is it asked to stop, so that a life does not
- * depend on when that is. */
+/* May a beat begin? Only between two is it asked, so that a life does not depend on when somebody
+ * wants it to stand. */
 static bool det_may_run(struct vr_det *d)
 {
     struct vr_machine *m = d->m;
     vr_mutex_lock(&m->lock);
-    bool whole = d->at == 0 && d->slice == 0;
     bool go = m->go && !d->stop;
-    if (m->in_run && !m->go && !whole && !d->stop) {
-        go = true; /* to the end of the beat */
-    }
     if ((go ? 1u : 0u) != m->in_run) {
         m->in_run = go;
         vr_cond_broadcast(&m->out_cond);

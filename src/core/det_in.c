@@ -39,7 +39,8 @@ static const char *in_kind_name(unsigned kind)
 
 /* --- Divergence --- */
 
-void det_in_differs(struct vr_det *d, const char *fmt, ...)
+/* The replay came to something else than the recording. */
+static void VR_PRINTF(2, 3) in_differs(struct vr_det *d, const char *fmt, ...)
 {
     char what[200];
     va_list ap;
@@ -79,7 +80,8 @@ static void in_put(struct vr_det *d, unsigned src, enum vr_det_kind kind, const 
     vr_tape_put(d->tape, &rec, more, more_len);
 }
 
-void det_in_put(struct vr_det *d, enum vr_det_kind kind, const void *buf, size_t len)
+/* Put a record of our own on the tape. */
+static void in_put_own(struct vr_det *d, enum vr_det_kind kind, const void *buf, size_t len)
 {
     in_put(d, 0, kind, buf, len, NULL, 0);
 }
@@ -116,8 +118,8 @@ void det_in_end(struct vr_det *d)
     }
     bool any = vr_tape_get(d->tape, d->tape_at, &rec);
     if (any && rec.beat < d->beat) {
-        det_in_differs(d, "the recording has %s at beat %" PRIu64 " that this run did not ask for",
-                       in_kind_name(rec.kind), rec.beat);
+        in_differs(d, "the recording has %s at beat %" PRIu64 " that this run did not ask for",
+                   in_kind_name(rec.kind), rec.beat);
         return;
     }
     if (any && !(rec.kind == VR_DET_END && rec.beat == d->beat)) {
@@ -223,9 +225,9 @@ const uint8_t *vr_det_told(struct vr_det_src *src, enum vr_det_kind kind, size_t
     struct vr_tape_rec rec;
     if (!in_next(d, &rec) || rec.kind != kind || rec.src != src->id) {
         bool any = vr_tape_get(d->tape, d->tape_at, &rec);
-        det_in_differs(d, "%s has %s here; the recording has %s at beat %" PRIu64, src->name,
-                       in_kind_name(kind), any ? in_kind_name(rec.kind) : "nothing more",
-                       any ? rec.beat : 0);
+        in_differs(d, "%s has %s here; the recording has %s at beat %" PRIu64, src->name,
+                   in_kind_name(kind), any ? in_kind_name(rec.kind) : "nothing more",
+                   any ? rec.beat : 0);
         return NULL;
     }
     d->tape_at++;
@@ -251,12 +253,12 @@ static void in_begin(struct vr_det *d)
     struct vr_tape_rec rec;
     in_sources(d, mine, sizeof(mine));
     if (d->recording) {
-        det_in_put(d, VR_DET_SOURCES, mine, strlen(mine));
+        in_put_own(d, VR_DET_SOURCES, mine, strlen(mine));
     } else if (!vr_tape_get(d->tape, 0, &rec) || rec.kind != VR_DET_SOURCES) {
-        det_in_differs(d, "the recording does not say what its machine was made of");
+        in_differs(d, "the recording does not say what its machine was made of");
     } else if (rec.len != strlen(mine) || memcmp(rec.data, mine, rec.len) != 0) {
-        det_in_differs(d, "this machine has the sources '%s', the recorded one '%.*s'", mine,
-                       (int)(rec.len < 100 ? rec.len : 100), (const char *)rec.data);
+        in_differs(d, "this machine has the sources '%s', the recorded one '%.*s'", mine,
+                   (int)(rec.len < 100 ? rec.len : 100), (const char *)rec.data);
     } else {
         d->tape_at = 1;
     }
@@ -288,21 +290,21 @@ static void in_hash(struct vr_det *d)
     vr_store_le64(mine, state);
     vr_store_le64(mine + 8, all);
     if (d->recording) {
-        det_in_put(d, VR_DET_HASH, mine, sizeof(mine));
+        in_put_own(d, VR_DET_HASH, mine, sizeof(mine));
         in_flush(d);
     } else if (!in_next(d, &rec) || rec.kind != VR_DET_HASH || rec.len != sizeof(mine)) {
-        det_in_differs(d, "a state hash is due, and the recording has none here");
+        in_differs(d, "a state hash is due, and the recording has none here");
     } else if (memcmp(rec.data, mine, sizeof(mine)) != 0) {
-        det_in_differs(d,
-                       "the hash of %s is %016" PRIx64 ", in the recording %016" PRIx64
-                       " (at its step %" PRIu64 "): %s",
-                       vr_load_le64(rec.data) != state ? "registers and devices" : "memory",
-                       vr_load_le64(rec.data) != state ? state : all,
-                       vr_load_le64(rec.data) != state ? vr_load_le64(rec.data)
-                                                       : vr_load_le64(rec.data + 8),
-                       rec.steps,
-                       nr == 0 ? "it began with another kernel, device or option"
-                               : "it went another way since the last hash");
+        in_differs(d,
+                   "the hash of %s is %016" PRIx64 ", in the recording %016" PRIx64
+                   " (at its step %" PRIu64 "): %s",
+                   vr_load_le64(rec.data) != state ? "registers and devices" : "memory",
+                   vr_load_le64(rec.data) != state ? state : all,
+                   vr_load_le64(rec.data) != state ? vr_load_le64(rec.data)
+                                                   : vr_load_le64(rec.data + 8),
+                   rec.steps,
+                   nr == 0 ? "it began with another kernel, device or option"
+                           : "it went another way since the last hash");
     } else {
         d->tape_at++;
         d->hashes_ok++;
@@ -318,8 +320,8 @@ static void in_replay(struct vr_det *d)
             src = src->next;
         }
         if (!src || rec.steps != d->steps || rec.len == 0) {
-            det_in_differs(d, "the recording has %s for source %u at its step %" PRIu64,
-                           in_kind_name(rec.kind), rec.src, rec.steps);
+            in_differs(d, "the recording has %s for source %u at its step %" PRIu64,
+                       in_kind_name(rec.kind), rec.src, rec.steps);
             return;
         }
         d->tape_at++;
@@ -330,7 +332,7 @@ static void in_replay(struct vr_det *d)
     }
     if (!d->stop && in_next(d, &rec) && rec.kind == VR_DET_REQUEST) {
         if (rec.len != 8) {
-            det_in_differs(d, "a request in the recording is damaged");
+            in_differs(d, "a request in the recording is damaged");
             return;
         }
         d->tape_at++;
@@ -351,7 +353,7 @@ static void in_asked(struct vr_det *d)
         vr_store_le32(rec, asked.why);
         vr_store_le32(rec + 4, asked.code);
         if (d->recording) {
-            det_in_put(d, VR_DET_REQUEST, rec, sizeof(rec));
+            in_put_own(d, VR_DET_REQUEST, rec, sizeof(rec));
         }
         vr_machine_request_as(d->m, asked.why, asked.code, asked.reason);
     }
@@ -418,7 +420,7 @@ static void in_wait(struct vr_det *d, uint64_t ns, bool passes)
         uint8_t rec[8];
         vr_store_le64(rec, passed);
         if (d->recording) {
-            det_in_put(d, VR_DET_IDLE, rec, sizeof(rec));
+            in_put_own(d, VR_DET_IDLE, rec, sizeof(rec));
         }
         ns = passed;
     }
@@ -461,7 +463,7 @@ void det_in_close(struct vr_det *d, const struct vr_exit *why)
         uint8_t rec[8];
         vr_store_le32(rec, why->why);
         vr_store_le32(rec + 4, why->code);
-        det_in_put(d, VR_DET_END, rec, sizeof(rec));
+        in_put_own(d, VR_DET_END, rec, sizeof(rec));
         in_flush(d);
     } else if (d->replaying && !d->over && !d->diverged) {
         struct vr_tape_rec rec;
@@ -471,7 +473,7 @@ void det_in_close(struct vr_det *d, const struct vr_exit *why)
         }
         if (!vr_tape_get(d->tape, d->tape_at, &rec) || rec.kind != VR_DET_END ||
             rec.steps != d->steps) {
-            det_in_differs(d, "the machine ended here, the recorded one did not");
+            in_differs(d, "the machine ended here, the recorded one did not");
             return;
         }
         vr_log(d->m->env.log, VR_INFO, "replay",

@@ -26,10 +26,9 @@ struct vr_det {
     uint64_t seed, epoch_ns, random; /* random: blocks of entropy given so far */
     /* How far it is. */
     uint64_t steps, beat;
-    unsigned at;        /* whose slice it is; 0 with slice 0: a beat begins */
+    unsigned at;        /* whose slice it is; between beats of no meaning */
     uint64_t slice;     /* steps left of it */
     uint64_t begin_ns;  /* guest time when run_steps was entered */
-    uint64_t done;      /* steps of it that are over, as far as the engine has told */
     bool ran;           /* anybody did, this beat */
     bool stop;          /* nothing runs until vr_det_go */
     uint64_t polled_ns; /* host time of the loop's last turn */
@@ -49,12 +48,6 @@ struct vr_det {
     bool over;     /* the tape came to its end */
 };
 
-/* Would it run? */
-static inline bool det_has_work(const struct vr_vcpu *v)
-{
-    return !v->idle || atomic_load(&v->attention);
-}
-
 /* Hashes, halted or on the driver's thread (det_hash.c). */
 int det_hash_state(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err) VR_MUST;
 void det_hash_all(struct vr_machine *m, uint64_t state, uint64_t *ret_hash);
@@ -63,12 +56,8 @@ void det_hash_all(struct vr_machine *m, uint64_t state, uint64_t *ret_hash);
 void det_in_beat(struct vr_det *det);
 /* Nothing has anything to do, until @next_ns (UINT64_MAX: for ever). */
 void det_in_idle(struct vr_det *det, uint64_t next_ns);
-/* Put a record of our own on the tape. */
-void det_in_put(struct vr_det *det, enum vr_det_kind kind, const void *buf, size_t len);
 /* Replaying: does the tape end with this beat? Then the machine is told to end. */
 void det_in_end(struct vr_det *det);
-/* The replay came to something else than the recording. */
-void det_in_differs(struct vr_det *det, const char *fmt, ...) VR_PRINTF(2, 3);
 void det_in_close(struct vr_det *det, const struct vr_exit *why);
 
 #endif

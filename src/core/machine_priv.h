@@ -79,12 +79,10 @@ struct vr_machine {
 void vr_machine_tell(struct vr_machine *m, const struct vr_event *event);
 /* Start the threads that are not there yet. */
 int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
-/* All state but RAM into @snap, or with it; and back, @fill (or NULL) as vr_machine_load_state's.
- * Halted, or on the driver's thread of deterministic mode. */
+/* All state but RAM into @snap, or with it. Halted, or on the driver's thread of deterministic
+ * mode. */
 int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole,
                    struct vr_error *err) VR_MUST;
-int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_machine_ram_fn fill,
-                   void *opaque, struct vr_error *err) VR_MUST;
 /* Stop vCPUs and clock; with @m->change held. */
 void vr_machine_halt(struct vr_machine *m);
 /* Let them go, as RUNNING; with @m->change held. */

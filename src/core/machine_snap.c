@@ -169,8 +169,9 @@ bool vr_machine_moved(struct vr_machine *m)
     return moved;
 }
 
-int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_machine_ram_fn fill,
-                   void *opaque, struct vr_error *err)
+/* The state in @snap, and @fill (or NULL) as vr_machine_load_state's. Halted. */
+static int machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole,
+                       vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
 {
     struct machine_head head, here = machine_head(m);
     int r = vr_snap_load(snap, machine_section(whole), 1, &head, machine_head_fields, err);
@@ -225,7 +226,7 @@ static int machine_load(struct vr_machine *m, struct vr_snap *snap, bool whole,
     int r = vr_machine_spawn(m, err);
     if (r == 0) {
         vr_machine_quiesce(m);
-        r = vr_machine_get(m, snap, whole, fill, opaque, err);
+        r = machine_get(m, snap, whole, fill, opaque, err);
     }
     if (r == 0) {
         vr_mutex_lock(&m->lock);

@@ -25,7 +25,6 @@ struct vr_tape {
     uint8_t *all; /* reading: the file */
     uint64_t *at; /* where records begin */
     uint64_t count, room;
-    bool cut;
     struct vr_tape_head head;
     char *about;
 };
@@ -176,8 +175,7 @@ static int tape_index(struct vr_tape *t, const char *name, size_t off, struct vr
                           name, off, len);
         }
         if (left < TAPE_REC + len + TAPE_SUM) {
-            t->cut = true;
-            return 0;
+            return 0; /* it was cut there: what was whole counts */
         }
         const uint8_t *p = t->all + off;
         if (vr_hash64(p, TAPE_REC + (size_t)len, off) != vr_load_le64(p + TAPE_REC + len)) {
@@ -302,11 +300,6 @@ int vr_tape_open(const char *path, struct vr_tape **ret_tape, struct vr_error *e
 void vr_tape_head(const struct vr_tape *t, struct vr_tape_head *ret_head)
 {
     *ret_head = t->head;
-}
-
-bool vr_tape_cut(const struct vr_tape *t)
-{
-    return t->cut;
 }
 
 bool vr_tape_get(const struct vr_tape *t, uint64_t i, struct vr_tape_rec *ret_rec)

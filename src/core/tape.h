@@ -47,13 +47,13 @@ void vr_tape_put(struct vr_tape *tape, const struct vr_tape_rec *rec, const void
 int vr_tape_flush(struct vr_tape *tape);
 uint64_t vr_tape_bytes(const struct vr_tape *tape); /* written, or read */
 
-/* Read all of it. -EPROTO: no tape, or of another version; -EBADMSG: damaged; -EFBIG; -ENOMEM. */
+/* Read all of it; one that was cut is the records that are whole. -EPROTO: no tape, or of another
+ * version; -EBADMSG: damaged; -EFBIG; -ENOMEM. */
 int vr_tape_open(const char *path, struct vr_tape **ret_tape, struct vr_error *err) VR_MUST;
 /* The same for bytes in memory, which are copied. */
 int vr_tape_open_bytes(const char *name, const void *bytes, size_t len, struct vr_tape **ret_tape,
                        struct vr_error *err) VR_MUST;
 void vr_tape_head(const struct vr_tape *tape, struct vr_tape_head *ret_head);
-bool vr_tape_cut(const struct vr_tape *tape); /* it ends in the middle of a record, or has no end */
 /* Record @i; false past the end. */
 bool vr_tape_get(const struct vr_tape *tape, uint64_t i, struct vr_tape_rec *ret_rec);
 uint64_t vr_tape_count(const struct vr_tape *tape);
