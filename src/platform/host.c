@@ -54,7 +54,7 @@ bool vr_cpu_id_has(const struct vr_cpu_id *id, const char *feature)
 /* The processor itself: only this host's can be asked. */
 static int host_identify(struct vireo_platform *host, struct vr_error *err)
 {
-    const struct vr_cpu_id *id;
+    const struct vr_cpu_id *id = NULL;
     struct vireo_cpus *cpu = &host->cpu;
     int r = vr_host_cpu_id(&id, err);
     if (r < 0) {
