@@ -10,6 +10,7 @@
 #include "control/gdb.h"
 #include "control/rundir.h"
 #include "control/vm_priv.h"
+#include "core/accept.h"
 #include "core/vcpu.h"
 #include "platform/lock.h"
 #include "platform/unixsock.h"
@@ -17,6 +18,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,9 +54,9 @@ struct vr_gdb {
         uv_handle_t handle;
         uv_stream_t stream;
         uv_tcp_t tcp;
-        uv_poll_t poll;
     } listener;
-    bool listens;
+    bool listens;             /* the listener does */
+    struct vr_accept *accept; /* of sock */
     struct gdb_client *client;
     atomic_bool posted;         /* news of the machine is on its way to the loop */
     struct vr_events_hear hear; /* the machine's I/O thread */
@@ -256,9 +258,28 @@ static bool client_reset(void *opaque)
 
 /* ---- Listening ---- */
 
+/* Has it hung up, and the loop not come to it yet? Then what it said before is heard, and its place
+ * is free for who waits. */
+static void client_hear_out(struct gdb_client *c)
+{
+    struct pollfd p = {.fd = -1};
+    ssize_t n;
+    (void)uv_fileno(&c->uv.handle, &p.fd);
+    if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLHUP | POLLERR))) {
+        return;
+    }
+    do {
+        n = read(p.fd, c->in, sizeof(c->in));
+    } while (n > 0 && vr_gdb_input(c->session, c->in, (size_t)n));
+    client_end(c);
+}
+
 /* @c's stream is connected. */
 static void gdb_welcome(struct vr_gdb *gdb, struct gdb_client *c)
 {
+    if (gdb->client) {
+        client_hear_out(gdb->client);
+    }
     const struct vr_gdb_io io = {
         .send = client_send, .hit = client_hit, .reset = client_reset, .opaque = c};
     if (gdb->client || vr_gdb_open(gdb->vm, &io, &c->session, NULL) < 0) {
@@ -285,15 +306,9 @@ static struct gdb_client *gdb_new_client(struct vr_gdb *gdb)
     return c;
 }
 
-static void gdb_on_unix(uv_poll_t *poll, int status, int events)
+static void gdb_on_unix(void *opaque, int fd)
 {
-    struct vr_gdb *gdb = poll->data;
-    (void)status;
-    (void)events;
-    int fd = vr_unix_accept(&gdb->sock);
-    if (fd < 0) {
-        return; /* gone, or the host has no descriptor left: it waits */
-    }
+    struct vr_gdb *gdb = opaque;
     struct gdb_client *c = gdb_new_client(gdb);
     if (!c) {
         close(fd);
@@ -357,11 +372,8 @@ static int gdb_listen_unix(struct vr_gdb *gdb, const char *path, struct vr_error
         return vr_err_in(err, r, "debugger");
     }
     memcpy(gdb->target, path, strlen(path) + 1);
-    r = uv_poll_init(vr_loop_uv(gdb->loop), &gdb->listener.poll, gdb->sock.fd);
-    gdb->listener.handle.data = gdb;
-    gdb->listens = r == 0;
-    r = r < 0 ? r : uv_poll_start(&gdb->listener.poll, UV_READABLE, gdb_on_unix);
-    return r < 0 ? vr_err(err, r, "debugger: cannot wait for one: %s", uv_strerror(r)) : 0;
+    r = vr_accept_open(gdb->loop, &gdb->sock, gdb_on_unix, gdb, &gdb->accept, err);
+    return r < 0 ? vr_err_in(err, r, "debugger") : 0;
 }
 
 /* On the machine's I/O thread. */
@@ -421,6 +433,7 @@ static void gdb_end_here(void *arg)
     if (gdb->client) {
         client_end(gdb->client);
     }
+    vr_accept_close(gdb->accept);
     if (gdb->listens) {
         uv_close(&gdb->listener.handle, NULL);
     }

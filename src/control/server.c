@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "control/qmp.h"
 #include "control/vm_priv.h"
+#include "core/accept.h"
 #include "platform/file.h"
 #include "platform/stream.h"
 #include "vireo/host_time.h"
@@ -21,11 +22,9 @@
 
 enum {
     SERVER_IN_LEN = 16 << 10,
-    SERVER_TURN = 64,         /* messages of a client before others on the loop have their turn */
-    SERVER_ACCEPTS = 16,      /* clients accepted in a row */
-    SERVER_PATIENCE_MS = 200, /* before accepting again when the host has no descriptor left */
-    SERVER_TYPE_MS = 5,       /* before a console is offered again what it did not take */
-    SERVER_GOODBYE_MS = 300,  /* what the end waits for clients that do not read */
+    SERVER_TURN = 64,        /* messages of a client before others on the loop have their turn */
+    SERVER_TYPE_MS = 5,      /* before a console is offered again what it did not take */
+    SERVER_GOODBYE_MS = 300, /* what the end waits for clients that do not read */
 };
 
 /* Descriptors that go with what is at @at of a client's output. */
@@ -63,8 +62,7 @@ struct vr_server {
     struct vr_unix sock;
     struct vr_qmp *qmp;
     struct vr_events_hear hear;
-    uv_poll_t *accepts;
-    uv_timer_t *patience;
+    struct vr_accept *accept; /* NULL: nobody is taken in */
     struct server_client *clients;
     unsigned client_count;
     bool ending;
@@ -399,8 +397,9 @@ static void server_refuse(struct vr_stream *stream)
     vr_stream_close(stream);
 }
 
-static void server_welcome(struct vr_server *s, int fd)
+static void server_welcome(void *opaque, int fd)
 {
+    struct vr_server *s = opaque;
     struct vr_stream stream;
     struct server_client *c = NULL;
     vr_stream_adopt(fd, &stream);
@@ -436,38 +435,6 @@ static void server_welcome(struct vr_server *s, int fd)
     }
 }
 
-static void server_wait_for_clients(struct vr_server *s);
-
-static void server_on_patience(uv_timer_t *timer)
-{
-    server_wait_for_clients(timer->data);
-}
-
-static void server_on_accept(uv_poll_t *poll, int status, int events)
-{
-    struct vr_server *s = poll->data;
-    (void)status;
-    (void)events;
-    for (unsigned i = 0; i < SERVER_ACCEPTS; i++) {
-        int fd = vr_unix_accept(&s->sock);
-        if (fd == -EAGAIN) {
-            return;
-        }
-        if (fd < 0) {
-            /* Out of descriptors or memory: clients keep waiting in the host's queue. */
-            uv_poll_stop(s->accepts);
-            uv_timer_start(s->patience, server_on_patience, SERVER_PATIENCE_MS, 0);
-            return;
-        }
-        server_welcome(s, fd);
-    }
-}
-
-static void server_wait_for_clients(struct vr_server *s)
-{
-    uv_poll_start(s->accepts, UV_READABLE, server_on_accept);
-}
-
 static void server_on_event(void *opaque, const struct vireo_event *event)
 {
     struct vr_server *s = opaque;
@@ -486,31 +453,15 @@ struct server_opening {
     int result;
 };
 
-static void server_free_handle(uv_handle_t *handle)
-{
-    free(handle);
-}
-
 static void server_open_here(void *arg)
 {
     struct server_opening *o = arg;
     struct vr_server *s = o->server;
-    s->accepts = vr_zalloc(sizeof(*s->accepts));
-    s->patience = vr_zalloc(sizeof(*s->patience));
-    int r = s->accepts && s->patience ? uv_poll_init(vr_loop_uv(s->loop), s->accepts, s->sock.fd)
-                                      : -ENOMEM;
-    if (r < 0) {
-        free(s->accepts);
-        free(s->patience);
-        s->accepts = NULL;
-        s->patience = NULL;
-        o->result =
-            vr_err(o->err, r, "control socket: cannot wait for clients: %s", uv_strerror(r));
+    o->result = vr_accept_open(s->loop, &s->sock, server_welcome, s, &s->accept, o->err);
+    if (o->result < 0) {
+        vr_err_in(o->err, o->result, "control socket");
         return;
     }
-    uv_timer_init(vr_loop_uv(s->loop), s->patience);
-    s->accepts->data = s->patience->data = s;
-    server_wait_for_clients(s);
     s->hear = (struct vr_events_hear){.fn = server_on_event, .opaque = s};
     vr_events_listen(s->vm->events, &s->hear);
 }
@@ -546,11 +497,8 @@ static void server_stop_here(void *arg)
 {
     struct vr_server *s = arg;
     s->ending = true;
-    if (!s->accepts) {
-        return;
-    }
-    uv_close((uv_handle_t *)s->accepts, server_free_handle);
-    uv_close((uv_handle_t *)s->patience, server_free_handle);
+    vr_accept_close(s->accept);
+    s->accept = NULL;
     for (struct server_client *c = s->clients; c; c = c->next) {
         uv_poll_stop(&c->poll);
         uv_timer_stop(&c->later);
@@ -561,7 +509,7 @@ static void server_end_here(void *arg)
 {
     struct vr_server *s = arg;
     uint64_t end_ns = vireo_monotonic_ns() + SERVER_GOODBYE_MS * UINT64_C(1000000);
-    if (s->accepts) {
+    if (s->hear.fn) {
         vr_events_unlisten(s->vm->events, &s->hear);
     }
     while (s->clients) {

@@ -3,25 +3,20 @@
 #include "backend/chr/chr_impl.h"
 #include "backend/chr/watch.h"
 #include "base/alloc.h"
+#include "core/accept.h"
 #include "platform/stream.h"
 #include "platform/unixsock.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <uv.h>
-
-enum {
-    UNIX_TURNS = 32,        /* clients seen in a row before others on the loop have their turn */
-    UNIX_PATIENCE_MS = 200, /* before accepting again when the host has no descriptor left */
-};
 
 struct unix_chr {
     struct vr_chr chr;
     struct vr_unix sock;
     struct vr_stream client; /* fd -1: none */
-    struct vr_watch in_watch, out_watch, accept_watch;
-    uv_timer_t *patience;
+    struct vr_watch in_watch, out_watch;
+    struct vr_accept *accept;
 };
 
 static void unix_send_away(struct unix_chr *u)
@@ -76,8 +71,9 @@ static bool unix_client_left(const struct unix_chr *u)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
 }
 
-static void unix_welcome(struct unix_chr *u, int fd)
+static void unix_welcome(void *opaque, int fd)
 {
+    struct unix_chr *u = opaque;
     if (u->client.fd >= 0 && u->chr.blocked && unix_client_left(u)) {
         unix_send_away(u);
     }
@@ -94,39 +90,10 @@ static void unix_welcome(struct unix_chr *u, int fd)
     vr_chr_input(&u->chr);
 }
 
-static void unix_patience_over(uv_timer_t *timer);
-
-static void unix_accept(void *arg)
-{
-    struct unix_chr *u = arg;
-    int r = 0;
-    for (unsigned turns = UNIX_TURNS; turns; turns--) {
-        r = vr_unix_accept(&u->sock);
-        if (r < 0) {
-            break;
-        }
-        unix_welcome(u, r);
-    }
-    /* Out of descriptors or memory: the client keeps waiting in the host's queue. */
-    if ((r < 0 && r != -EAGAIN) || vr_watch_arm(&u->accept_watch, u->sock.fd, VR_POLL_IN) < 0) {
-        uv_timer_start(u->patience, unix_patience_over, UNIX_PATIENCE_MS, 0);
-    }
-}
-
-static void unix_patience_over(uv_timer_t *timer)
-{
-    unix_accept(timer->data);
-}
-
 static bool unix_wait_writable(struct vr_chr *chr, int timeout_ms)
 {
     struct unix_chr *u = (struct unix_chr *)chr;
     return u->client.fd < 0 || vr_stream_wait_writable(&u->client, timeout_ms);
-}
-
-static void unix_timer_closed(uv_handle_t *handle)
-{
-    free(handle);
 }
 
 static void unix_close(struct vr_chr *chr)
@@ -134,10 +101,7 @@ static void unix_close(struct vr_chr *chr)
     struct unix_chr *u = (struct unix_chr *)chr;
     vr_watch_fini(&u->in_watch);
     vr_watch_fini(&u->out_watch);
-    vr_watch_fini(&u->accept_watch);
-    if (u->patience) {
-        uv_close((uv_handle_t *)u->patience, unix_timer_closed);
-    }
+    vr_accept_close(u->accept);
     vr_stream_close(&u->client);
     vr_unix_close(&u->sock);
 }
@@ -153,28 +117,14 @@ static int unix_start(struct unix_chr *u, struct vr_error *err)
 {
     struct vr_loop *loop = u->chr.loop;
     u->chr.path = strdup(u->sock.path);
-    u->patience = vr_zalloc(sizeof(*u->patience));
-    if (!u->chr.path || !u->patience) {
-        free(u->patience);
-        u->patience = NULL;
+    if (!u->chr.path) {
         return vr_err(err, -ENOMEM, "no memory");
     }
-    uv_timer_init(vr_loop_uv(loop), u->patience);
-    u->patience->data = u;
     int r = vr_watch_init(&u->in_watch, loop, unix_readable, u, err);
     if (r == 0) {
         r = vr_watch_init(&u->out_watch, loop, unix_writable, u, err);
     }
-    if (r == 0) {
-        r = vr_watch_init(&u->accept_watch, loop, unix_accept, u, err);
-    }
-    if (r == 0) {
-        r = vr_watch_arm(&u->accept_watch, u->sock.fd, VR_POLL_IN);
-        if (r < 0) {
-            vr_err(err, r, "cannot wait for clients: %s", strerror(-r));
-        }
-    }
-    return r;
+    return r < 0 ? r : vr_accept_open(loop, &u->sock, unix_welcome, u, &u->accept, err);
 }
 
 int vr_chr_open_unix(const struct vr_chr_opts *opts, const char *arg, struct vr_loop *loop,
