@@ -34,9 +34,7 @@ struct vr_snapfile_source {
     const uint8_t *(*read)(void *opaque, uint64_t off, size_t len, struct vr_error *err);
     int clone_fd; /* a file of the same bytes at the same places, to share blocks with; -1: none */
     const uint64_t *base; /* hashes of the parent's grains (vr_snapfile_hashes); NULL: all is new */
-    const uint8_t
-        *dirty; /* with @base: bit i of it, grain i may have changed; NULL: all may have */
-    bool flat;  /* lay it out as it is in memory, so that it can be mapped; not packed */
+    bool flat;            /* lay it out as it is in memory, so that it can be mapped; not packed */
     void *opaque;
 };
 

@@ -212,20 +212,11 @@ static int write_data(struct write_image *im, uint64_t at, const uint8_t *data, 
 
 enum write_class { WRITE_SAME, WRITE_ZERO, WRITE_DATA };
 
-static bool write_is_dirty(const struct vr_snapfile_source *s, uint64_t grain)
-{
-    return !s->base || !s->dirty || s->dirty[grain / 8] >> (grain % 8) & 1;
-}
-
 static enum write_class write_look(const struct vr_snapfile_source *s, uint64_t at,
                                    const uint8_t *p, size_t len, uint64_t *ret_hash)
 {
-    uint64_t grain = at / s->grain_bytes;
-    if (!write_is_dirty(s, grain)) {
-        return WRITE_SAME;
-    }
     *ret_hash = vr_is_zero(p, len) ? 0 : snapfile_grain_hash(p, len);
-    if (s->base ? *ret_hash == s->base[grain] : *ret_hash == 0) {
+    if (*ret_hash == (s->base ? s->base[at / s->grain_bytes] : 0)) {
         return WRITE_SAME;
     }
     return *ret_hash ? WRITE_DATA : WRITE_ZERO;
@@ -264,15 +255,15 @@ static int write_window(struct write_image *im, uint64_t at, const uint8_t *p, s
     return r < 0 ? r : write_run(im, run, at + begin, p + begin, len - begin);
 }
 
-/* Is it known, without a look at the bytes, that nothing changed in a window? */
-static bool write_may_skip(const struct vr_snapfile_source *s, uint64_t at, size_t len, bool zero)
+/* Did a window that is zero, without a look at its bytes, hold nothing before? */
+static bool write_was_zero(const struct vr_snapfile_source *s, uint64_t at, size_t len)
 {
     for (uint64_t g = at / s->grain_bytes; s->base && g * s->grain_bytes < at + len; g++) {
-        if (write_is_dirty(s, g) && !(zero && s->base[g] == 0)) {
+        if (s->base[g]) {
             return false;
         }
     }
-    return s->base || zero;
+    return true;
 }
 
 static int write_pieces(struct write_image *im, void (*done)(void *opaque, uint64_t bytes),
@@ -285,7 +276,7 @@ static int write_pieces(struct write_image *im, void (*done)(void *opaque, uint6
         uint64_t left = s->len_bytes - at;
         size_t len = left < VR_SNAPFILE_PIECE ? (size_t)left : VR_SNAPFILE_PIECE;
         next = next <= at ? s->next(s->opaque, at) : next;
-        if (!write_may_skip(s, at, len, next >= at + len)) {
+        if (next < at + len || !write_was_zero(s, at, len)) {
             const uint8_t *p = s->read(s->opaque, at, len, im->err);
             r = p ? write_window(im, at, p, len) : im->err ? im->err->code : -EIO;
         }
