@@ -44,11 +44,12 @@ struct vireo_snapshot_how {
 };
 
 /*
- * Save @vm as it is, at any moment: running, paused, or stopped. CPUs and guest time stand still
- * while memory and disks are written (to the host's cache; it runs on before they are on the
- * medium), and requests in flight are completed first. -ENOSPC, -EACCES, ...: the file;
- * -ENOTSUP: compression in a build without zstd; -EPROTO: @parent is of another machine. After a
- * failure the machine is as before, and what was at the path still is. Not from a callback.
+ * Save @vm as it is, at any moment: running or paused. CPUs and guest time stand still while memory
+ * and disks are written (to the host's cache; it runs on before they are on the medium), and
+ * requests in flight are completed first. -EINVAL: it is stopped, so there is nothing to save;
+ * -ENOSPC, -EACCES, ...: the file; -ENOTSUP: compression in a build without zstd; -EPROTO: @parent
+ * is of another machine. After a failure the machine is as before, and what was at the path still
+ * is. Not from a callback.
  */
 VIREO_API int vireo_vm_snapshot_save(struct vireo_vm *vm, const struct vireo_snapshot_how *how,
                                      struct vr_error *err);
