@@ -235,6 +235,7 @@ static int wire_get_all(struct wire_in *in, const json_t *json, struct vireo_for
     uint64_t state_len = wire_get(in, json, "state-bytes", WIRE_STATE_MAX);
     uint64_t at = wire_get(in, json, "places-offset", 2 * (uint64_t)WIRE_STATE_MAX);
     uint64_t files = wire_get(in, json, "ram-files", VR_RAM_FILES);
+    uint64_t fds = wire_get(in, json, "descriptors", WIRE_FDS);
     size_t i;
     f->name = name ? strdup(name) : NULL;
     if (!ram || (name && !f->name)) {
@@ -251,7 +252,7 @@ static int wire_get_all(struct wire_in *in, const json_t *json, struct vireo_for
         ram->file[ram->file_count++] = wire_get_fd(in);
     }
     int r = 0;
-    in->bad = in->bad || !name || !config || ram->chunk_bytes < 4096;
+    in->bad = in->bad || !name || !config || ram->chunk_bytes < 4096 || fds != in->count;
     json_array_foreach(disks, i, disk)
     {
         r = r < 0 || in->bad ? r : wire_get_disk(in, disk, f, err);

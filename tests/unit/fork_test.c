@@ -397,11 +397,12 @@ static void what_is_handed_on_is_checked(void **state)
         }
     }
     assert_true(tried > 30);
-    for (unsigned less = 0; less < count; less++) { /* too few descriptors */
-        for (unsigned k = 0; k < less; k++) {
-            assert_int_equal(vr_file_dup(fds[k], &mine[k]), 0);
+    assert_true(count < VR_COUNT(mine));
+    for (unsigned got = 0; got <= count + 1; got++) { /* too few descriptors, or too many */
+        for (unsigned k = 0; k < got && got != count; k++) {
+            assert_int_equal(vr_file_dup(fds[k % count], &mine[k]), 0);
         }
-        assert_true(vr_fork_unpack(json, mine, less, &other, &err) < 0);
+        assert_true(got == count || vr_fork_unpack(json, mine, got, &other, &err) < 0);
     }
     assert_int_equal(vr_fork_unpack(json, fds, count, &other, &err), 0);
     clone_of(other, &clone);
