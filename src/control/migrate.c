@@ -82,26 +82,17 @@ static void mig_set_status(struct vr_migrate *mg, enum vireo_migrate_status stat
                                                                  .text = mig_names[status]}}});
 }
 
-/* Sleep until @until_ns; false: it was cancelled meanwhile. */
-static bool mig_sleep(struct vr_migrate *mg, uint64_t until_ns)
+/* Sleep until @until_ns; false: *@end (of cancelling, or of slowing down) became true meanwhile. */
+static bool mig_sleep(struct vr_migrate *mg, const atomic_bool *end, uint64_t until_ns)
 {
     vr_mutex_lock(&mg->lock);
-    while (!atomic_load(&mg->cancel) && vr_cond_wait_until(&mg->wake, &mg->lock, until_ns)) {
+    while (!atomic_load(end) && vr_cond_wait_until(&mg->wake, &mg->lock, until_ns)) {
     }
     vr_mutex_unlock(&mg->lock);
-    return !atomic_load(&mg->cancel);
+    return !atomic_load(end);
 }
 
 /* ---- Slowing the guest down ---- */
-
-static void mig_slow_wait(struct vr_migrate *mg, uint64_t ns)
-{
-    uint64_t until = vireo_monotonic_ns() + ns;
-    vr_mutex_lock(&mg->lock);
-    while (!atomic_load(&mg->slow_end) && vr_cond_wait_until(&mg->wake, &mg->lock, until)) {
-    }
-    vr_mutex_unlock(&mg->lock);
-}
 
 static uint64_t mig_hold_ns(const struct vr_migrate *mg)
 {
@@ -111,7 +102,7 @@ static uint64_t mig_hold_ns(const struct vr_migrate *mg)
 static void mig_hold_up(void *opaque)
 {
     struct vr_migrate *mg = opaque;
-    mig_slow_wait(mg, mig_hold_ns(mg));
+    (void)mig_sleep(mg, &mg->slow_end, vireo_monotonic_ns() + mig_hold_ns(mg));
 }
 
 static void mig_slow_main(void *opaque)
@@ -119,7 +110,8 @@ static void mig_slow_main(void *opaque)
     struct vr_migrate *mg = opaque;
     while (!atomic_load(&mg->slow_end)) {
         vr_machine_still(mg->vm->machine, mig_hold_up, mg);
-        mig_slow_wait(mg, MIG_PERIOD_MS * MIG_MS - mig_hold_ns(mg));
+        (void)mig_sleep(mg, &mg->slow_end,
+                        vireo_monotonic_ns() + MIG_PERIOD_MS * MIG_MS - mig_hold_ns(mg));
     }
 }
 
@@ -164,7 +156,7 @@ static int mig_pace(struct vr_migrate *mg, struct vr_error *err)
     uint64_t sent = mg->link.sent_bytes - mg->round_sent, limit = mg->opts.bandwidth_bytes;
     uint64_t due =
         limit ? mg->round_ns + (uint64_t)((double)sent / (double)limit * (double)MIG_S) : 0;
-    if (due > vireo_monotonic_ns() && !mig_sleep(mg, due)) {
+    if (due > vireo_monotonic_ns() && !mig_sleep(mg, &mg->cancel, due)) {
         return vr_err(err, -ECANCELED, "called off");
     }
     return 0;
@@ -452,7 +444,8 @@ static int mig_copy(struct vr_migrate *mg, struct vr_error *err)
         mig_set_status(mg, VIREO_MIGRATE_ACTIVE);
         r = mig_rounds(mg, err);
         r = r < 0 ? r : mig_hand_over(mg, err);
-    } while (r == -EAGAIN && mig_sleep(mg, vireo_monotonic_ns() + MIG_PERIOD_MS * MIG_MS));
+    } while (r == -EAGAIN &&
+             mig_sleep(mg, &mg->cancel, vireo_monotonic_ns() + MIG_PERIOD_MS * MIG_MS));
     if (r < 0 && r != -EINPROGRESS && r != -EPIPE && r != -ECONNRESET && mg->link.buf) {
         (void)!vr_mig_send(&mg->link, VR_MIG_ABORT, NULL, 0, err->msg, (uint32_t)strlen(err->msg),
                            100, NULL);
@@ -488,7 +481,7 @@ static void mig_main(void *opaque)
     mg->busy = false;
     vr_mutex_unlock(&mg->lock);
     if (end) { /* whoever watches wants to ask how it went */
-        (void)mig_sleep(mg, vireo_monotonic_ns() + MIG_LINGER_S * MIG_S);
+        (void)mig_sleep(mg, &mg->cancel, vireo_monotonic_ns() + MIG_LINGER_S * MIG_S);
         vr_vm_stop_as(mg->vm, 0, "host-ui");
     }
 }
@@ -528,12 +521,16 @@ void vr_migrate_destroy(struct vr_migrate *mg)
     }
 }
 
-static int mig_check_opts(struct vireo_migrate_opts *o, struct vr_error *err)
+void vr_migrate_defaults(struct vireo_migrate_opts *o)
 {
     o->downtime_ns = o->downtime_ns ? o->downtime_ns : 300 * MIG_MS;
     o->throttle_initial = o->throttle_initial ? o->throttle_initial : 20;
     o->throttle_step = o->throttle_step ? o->throttle_step : 10;
     o->throttle_max = o->throttle_max ? o->throttle_max : 99;
+}
+
+static int mig_check_opts(const struct vireo_migrate_opts *o, struct vr_error *err)
+{
     return o->throttle_initial > 99 || o->throttle_step > 99 || o->throttle_max > 99
                ? vr_err(err, -ERANGE, "a guest can be slowed down by 1 to 99 percent")
                : 0;
@@ -544,10 +541,11 @@ int vireo_vm_migrate(struct vireo_vm *vm, const char *uri, const struct vireo_mi
 {
     struct vr_migrate *mg = vm->migrate;
     struct vireo_migrate_opts o = opts ? *opts : (struct vireo_migrate_opts){0};
+    vr_migrate_defaults(&o);
     int r = mig_check_opts(&o, err);
-    if (r == 0 && ((strncmp(uri, "unix:", 5) != 0 && strncmp(uri, "tcp:", 4) != 0) ||
-                   strlen(uri) >= MIG_URI_MAX)) {
-        r = vr_err(err, -EINVAL, "'%.80s': expected unix:PATH or tcp:HOST:PORT", uri);
+    r = r < 0 ? r : vr_mig_check_uri(uri, err);
+    if (r == 0 && strlen(uri) >= MIG_URI_MAX) {
+        r = vr_err(err, -EINVAL, "'%.80s...': at most %d characters", uri, MIG_URI_MAX - 1);
     }
     if (r == 0 && (vm->incoming || vr_machine_state(vm->machine) == VR_STATE_STOPPED ||
                    vr_machine_moved(vm->machine))) {

@@ -13,6 +13,8 @@ int vr_migrate_create(struct vireo_vm *vm, struct vr_migrate **ret_migrate,
                       struct vr_error *err) VR_MUST;
 /* Calls it off, and waits for that. NULL is fine. Not on the I/O thread. */
 void vr_migrate_destroy(struct vr_migrate *mg);
+/* What is 0 in @o becomes the default that vireo/vm.h tells. */
+void vr_migrate_defaults(struct vireo_migrate_opts *o);
 /* The name of a status as QMP has it. */
 const char *vr_migrate_status(enum vireo_migrate_status status);
 

@@ -89,7 +89,7 @@ int vireo_vm_receive(const struct vireo_config *changes, const char *uri,
     struct vr_mig_link link = {.stream.fd = -1};
     struct vr_mig_rx rx;
     struct vr_error why = {0};
-    int fd, r = vr_mig_accept(uri, NULL, listening, opaque, &fd, err);
+    int fd, r = vr_mig_accept(uri, listening, opaque, &fd, err);
     r = r < 0 ? r : vr_mig_link_init(&link, fd, NULL, err);
     if (r < 0) {
         return r;

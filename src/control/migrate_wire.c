@@ -181,47 +181,44 @@ int vr_mig_recv(struct vr_mig_link *link, int timeout_ms, struct vr_mig_frame *r
 
 /* ---- Sockets ---- */
 
-static int wire_bad_uri(const char *uri, struct vr_error *err)
+static bool wire_is_unix(const char *uri)
 {
-    return vr_err(err, -EINVAL, "'%.80s': expected unix:PATH or tcp:HOST:PORT", uri);
+    return strncmp(uri, "unix:", 5) == 0;
+}
+
+int vr_mig_check_uri(const char *uri, struct vr_error *err)
+{
+    return wire_is_unix(uri) || strncmp(uri, "tcp:", 4) == 0
+               ? 0
+               : vr_err(err, -EINVAL, "'%.80s': expected unix:PATH or tcp:HOST:PORT", uri);
 }
 
 int vr_mig_connect(const char *uri, int timeout_ms, int *ret_fd, struct vr_error *err)
 {
     uint64_t pid;
-    return strncmp(uri, "unix:", 5) == 0  ? vr_unix_connect(uri + 5, ret_fd, &pid, err)
-           : strncmp(uri, "tcp:", 4) == 0 ? vr_tcp_connect(uri + 4, timeout_ms, ret_fd, err)
-                                          : wire_bad_uri(uri, err);
+    int r = vr_mig_check_uri(uri, err);
+    return r < 0               ? r
+           : wire_is_unix(uri) ? vr_unix_connect(uri + 5, ret_fd, &pid, err)
+                               : vr_tcp_connect(uri + 4, timeout_ms, ret_fd, err);
 }
 
-/* Wait at the descriptor @fd, which listens. */
-static int wire_wait(int fd, const atomic_bool *cancel, struct vr_error *err)
-{
-    const struct vr_stream s = {.fd = fd, .kind = VR_STREAM_SOCKET}, *one = &s;
-    while (vr_stream_wait_readable(&one, 1, WIRE_TICK_MS) == 0) {
-        if (cancel && atomic_load(cancel)) {
-            return vr_err(err, -ECANCELED, "called off");
-        }
-    }
-    return 0;
-}
-
-int vr_mig_accept(const char *uri, const atomic_bool *cancel, void (*told)(void *opaque),
-                  void *opaque, int *ret_fd, struct vr_error *err)
+int vr_mig_accept(const char *uri, void (*told)(void *opaque), void *opaque, int *ret_fd,
+                  struct vr_error *err)
 {
     struct vr_unix sock = {.fd = -1};
-    bool is_unix = strncmp(uri, "unix:", 5) == 0;
-    int fd = -1, r = is_unix                        ? vr_unix_listen(uri + 5, &sock, err)
-                     : strncmp(uri, "tcp:", 4) == 0 ? vr_tcp_listen(uri + 4, &fd, err)
-                                                    : wire_bad_uri(uri, err);
+    bool is_unix = wire_is_unix(uri);
+    int fd = -1, got = -EAGAIN, r = vr_mig_check_uri(uri, err);
+    r = r < 0     ? r
+        : is_unix ? vr_unix_listen(uri + 5, &sock, err)
+                  : vr_tcp_listen(uri + 4, &fd, err);
     if (r < 0) {
         return r;
     }
     told(opaque);
-    int got = -EAGAIN;
-    while (r == 0 && got == -EAGAIN) {
-        r = wire_wait(is_unix ? sock.fd : fd, cancel, err);
-        got = r < 0 ? r : is_unix ? vr_unix_accept(&sock) : vr_tcp_accept(fd);
+    const struct vr_stream s = {.fd = is_unix ? sock.fd : fd, .kind = VR_STREAM_SOCKET}, *one = &s;
+    while (got == -EAGAIN) {
+        (void)!vr_stream_wait_readable(&one, 1, -1); /* a signal, perhaps */
+        got = is_unix ? vr_unix_accept(&sock) : vr_tcp_accept(fd);
     }
     if (is_unix) {
         vr_unix_close(&sock);
@@ -229,7 +226,7 @@ int vr_mig_accept(const char *uri, const atomic_bool *cancel, void (*told)(void 
         vr_tcp_close(fd);
     }
     if (got < 0) {
-        return r < 0 ? r : vr_err(err, got, "%s: cannot accept: %s", uri, strerror(-got));
+        return vr_err(err, got, "%s: cannot accept: %s", uri, strerror(-got));
     }
     *ret_fd = got;
     return 0;

@@ -77,11 +77,12 @@ int vr_mig_check_head(const uint8_t *head, uint32_t number, uint32_t *ret_len,
 int vr_mig_check(const uint8_t *head, const uint8_t *payload, struct vr_mig_frame *ret_frame,
                  struct vr_error *err) VR_MUST;
 
-/* A socket by "unix:PATH" or "tcp:HOST:PORT". -EINVAL: neither. */
+/* A socket by "unix:PATH" or "tcp:HOST:PORT". -EINVAL: neither, which can be asked before. */
+int vr_mig_check_uri(const char *uri, struct vr_error *err) VR_MUST;
 int vr_mig_connect(const char *uri, int timeout_ms, int *ret_fd, struct vr_error *err) VR_MUST;
-/* Wait there for one who connects, for as long as it takes; *cancel true: -ECANCELED. @told is
- * called once somebody can connect. */
-int vr_mig_accept(const char *uri, const atomic_bool *cancel, void (*told)(void *opaque),
-                  void *opaque, int *ret_fd, struct vr_error *err) VR_MUST;
+/* Wait there for one who connects, for as long as it takes. @told is called once somebody can
+ * connect. */
+int vr_mig_accept(const char *uri, void (*told)(void *opaque), void *opaque, int *ret_fd,
+                  struct vr_error *err) VR_MUST;
 
 #endif

@@ -10,10 +10,7 @@
 static struct vireo_migrate_opts qmig_opts(const struct vireo_vm *vm)
 {
     struct vireo_migrate_opts o = vm->migrate_opts;
-    o.downtime_ns = o.downtime_ns ? o.downtime_ns : 300 * QMIG_MS;
-    o.throttle_initial = o.throttle_initial ? o.throttle_initial : 20;
-    o.throttle_step = o.throttle_step ? o.throttle_step : 10;
-    o.throttle_max = o.throttle_max ? o.throttle_max : 99;
+    vr_migrate_defaults(&o);
     return o;
 }
 
