@@ -25,6 +25,9 @@ struct vr_block {
     struct vr_ir ir[];
 };
 
+/* Guest registers that @b's ops write, whatever the value, by slot. */
+uint64_t vr_block_writes(const struct vr_block *b);
+
 /* May control pass from @b to byte offset @off, counted from its start, without a look-up? */
 static inline bool vr_block_near(const struct vr_block *b, int64_t off)
 {

@@ -1,5 +1,5 @@
-/* Names and dumps of IR ops, from the same list as everything else. */
-#include "cpu/ir/ir.h"
+/* Names, operands and dumps of IR ops, from the same list as everything else. */
+#include "cpu/ir/block.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +20,19 @@ const char *vr_ir_name(unsigned op)
 const char *vr_ir_uses(unsigned op)
 {
     return op < VR_IR_COUNT ? ops[op].uses : "";
+}
+
+uint64_t vr_block_writes(const struct vr_block *b)
+{
+    uint64_t set = 0;
+    for (unsigned i = 0; i < b->ir_count; i++) {
+        const struct vr_ir *ir = &b->ir[i];
+        bool writes = strpbrk(vr_ir_uses(ir->op), "Dd") != NULL;
+        if (writes && ir->d != VR_SLOT_ZERO && ir->d < VR_SLOT_TEMP) {
+            set |= UINT64_C(1) << ir->d;
+        }
+    }
+    return set;
 }
 
 int vr_ir_print_slot(unsigned slot, char *buf, size_t len)

@@ -44,20 +44,6 @@ void vr_trace_stop(struct vr_cpu *cpu)
     cpu->careful = cpu->steps != NULL;
 }
 
-/* Registers that the ops of a block write, whatever the value. */
-static uint64_t trace_results(const struct vr_block *b)
-{
-    uint64_t set = 0;
-    for (unsigned i = 0; i < b->ir_count; i++) {
-        const struct vr_ir *ir = &b->ir[i];
-        bool writes = strpbrk(vr_ir_uses(ir->op), "Dd") != NULL;
-        if (writes && ir->d != VR_SLOT_ZERO && ir->d < VR_SLOT_TEMP) {
-            set |= UINT64_C(1) << ir->d;
-        }
-    }
-    return set;
-}
-
 void vr_trace_begin(struct vr_cpu *cpu, const struct vr_block *b)
 {
     struct vr_trace_out *t = cpu->trace;
@@ -72,7 +58,7 @@ void vr_trace_begin(struct vr_cpu *cpu, const struct vr_block *b)
     t->mode = cpu->isa->mode_char(cpu);
     t->pc = cpu->block_pc;
     t->store_count = 0;
-    t->results = trace_results(b);
+    t->results = vr_block_writes(b);
     memcpy(t->before, cpu->r, sizeof(t->before));
 }
 

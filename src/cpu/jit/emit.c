@@ -137,17 +137,6 @@ static void emit_block(struct emit *e, const struct vr_block *b, const struct vr
     }
 }
 
-static uint32_t emit_writes(const struct vr_block *b)
-{
-    uint32_t written = 0;
-    for (unsigned i = 0; i < b->ir_count; i++) {
-        const struct vr_ir *ir = &b->ir[i];
-        bool writes = strpbrk(vr_ir_uses(ir->op), "Dd") != NULL;
-        written |= writes && ir->d < VR_SLOT_F0 ? UINT32_C(1) << ir->d : 0;
-    }
-    return written;
-}
-
 static void emit_slow_paths(struct emit *e)
 {
     e->ip = NULL;
@@ -191,6 +180,8 @@ bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsi
         .shared = &jit->shared,
         .page = page,
         .mode = mode,
+        .region = blocks,
+        .region_count = count,
     };
     uint32_t at[JIT_REGION_BLOCKS];
     size_t near = e.s.at; /* code from here on has its slow paths still to come */
@@ -201,9 +192,6 @@ bool vr_jit_emit_blocks(struct vr_cpu *cpu, struct vr_block *const *blocks, unsi
     e.slow = jit->slow;
     if (!e.slow) {
         return false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        e.written |= emit_writes(blocks[i]);
     }
     for (unsigned i = 0; i < count; i++) {
         bool apart = e.slow_count > EMIT_SLOW_MAX / 2 || e.s.at - near > EMIT_NEAR_BYTES;

@@ -61,11 +61,14 @@ struct emit {
     const struct vr_jit_shared *shared;
     struct vr_jit_page *page;
     unsigned mode;
+    struct vr_block *const *region; /* all blocks that are compiled together */
+    unsigned region_count;
+    bool written_known;
+    uint64_t written; /* guest registers that any of them writes, once a back end asked for it */
     const struct vr_block *b;
     const struct vr_ir *ip;
     unsigned page_off; /* of the block's start */
     unsigned left;     /* instructions of the block after this one */
-    uint32_t written;  /* x registers that any block of the region writes */
     uint32_t boxed;    /* f registers that surely hold a boxed single */
     bool box_result;   /* this op's result is such a one */
     bool failed;

@@ -140,12 +140,21 @@ void emit_div_plain(struct emit *e, const struct vr_ir *ir)
     div_put(e, ir, k, RAX);
 }
 
+static bool div_is_written(struct emit *e, unsigned slot)
+{
+    for (unsigned i = 0; i < e->region_count && !e->written_known; i++) {
+        e->written |= vr_block_writes(e->region[i]);
+    }
+    e->written_known = true;
+    return e->written >> slot & 1;
+}
+
 /* The divisor that @ir may be expected to have; 0: any. Small numbers, because an address or hash
  * that happens to be in the register now will not be there later. */
-static uint32_t div_expect(const struct emit *e, const struct vr_ir *ir, struct div_kind k)
+static uint32_t div_expect(struct emit *e, const struct vr_ir *ir, struct div_kind k)
 {
     unsigned b = ir->b;
-    if (b == VR_SLOT_ZERO || b >= VR_SLOT_F0 || (e->written & UINT32_C(1) << b)) {
+    if (b == VR_SLOT_ZERO || b >= VR_SLOT_F0 || div_is_written(e, b)) {
         return 0;
     }
     uint64_t d = k.w ? e->cpu->r[b] : (uint32_t)e->cpu->r[b];
