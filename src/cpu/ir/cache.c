@@ -344,7 +344,7 @@ static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret
         cpu->isa->access_fault(cpu, va, VR_EXEC);
         return NULL;
     }
-    vr_tlb_fill(cpu, va, true, &x);
+    vr_tlb_fill(cpu, va, VR_EXEC, &x);
     *ret_gpa = x.gpa;
     *ret_whole = x.cacheable;
     return p;

@@ -204,8 +204,8 @@ void vr_tlb_protect_all(struct vr_cpu *cpu);
 /* Entries of the page at @gpa in @mode get @code; all entries do. */
 void vr_tlb_set_code(struct vr_cpu *cpu, unsigned mode, uint64_t gpa, const uint32_t *code);
 void vr_tlb_reset_code(struct vr_cpu *cpu, const uint32_t *code);
-/* The walk @x of @va succeeded: remember it for data (exec: for fetch). */
-void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xlate *x);
+/* The walk @x of @va for @access succeeded: remember it, for data or for fetches. */
+void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, enum vr_access access, const struct vr_xlate *x);
 void vr_tlb_flush_page(struct vr_cpu *cpu,
                        uint64_t va); /* one address, every mode and context, superpages too */
 

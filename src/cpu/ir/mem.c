@@ -23,13 +23,7 @@ static bool mem_translate(struct vr_cpu *cpu, uint64_t va, unsigned width, enum 
     if (VR_UNLIKELY(cpu->lockstep != NULL) && access == VR_WRITE) {
         (void)mem_host(cpu, x.gpa, width, true); /* keeps what is there */
     }
-    if (access == VR_WRITE) {
-        const struct vr_window_cache *w = vr_mem_window(cpu, x.gpa, width);
-        if (w && !w->rom) { /* so that the entry lets the next write pass */
-            vr_ram_will_write(w->ram, w->ram_off + (x.gpa - w->gpa));
-        }
-    }
-    vr_tlb_fill(cpu, va, false, &x);
+    vr_tlb_fill(cpu, va, access, &x);
     *ret_gpa = x.gpa;
     return true;
 }

@@ -225,8 +225,9 @@ static void tlb_note_large(struct vr_cpu *cpu, uint64_t va, uint64_t page_bytes)
     cpu->large_base = va & mask;
 }
 
-void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xlate *x)
+void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, enum vr_access access, const struct vr_xlate *x)
 {
+    bool exec = access == VR_EXEC;
     uint64_t page = x->gpa & ~(uint64_t)(VR_PAGE_SIZE - 1);
     uint64_t vpage = va & ~(uint64_t)(VR_PAGE_SIZE - 1);
     const struct vr_window_cache *w = x->cacheable ? vr_mem_window(cpu, page, VR_PAGE_SIZE) : NULL;
@@ -236,6 +237,9 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, bool exec, const struct vr_xla
     struct vr_ram *ram = w->ram;
     uint64_t off = w->ram_off + (page - w->gpa);
     uint8_t prot = x->prot;
+    if (access == VR_WRITE && !w->rom) { /* so that the entry lets the next write pass */
+        vr_ram_will_write(ram, off);
+    }
     if (VR_UNLIKELY(cpu->vcpu.debug != NULL)) {
         prot &= vr_cpu_unwatched(cpu, vpage);
     }
