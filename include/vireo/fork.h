@@ -4,9 +4,11 @@
  *     struct vireo_fork *fork;
  *     struct vireo_config *config;
  *     struct vireo_vm *clone;
- *     if (vireo_vm_fork(vm, NULL, &fork, &err) < 0 ||            // or vireo_fork_request("vm",
- * ...) vireo_fork_config(fork, &config, &err) < 0 || vireo_fork_clone(fork, config, &clone, &err) <
- * 0 || vireo_vm_resume(clone, &err) < 0) { fprintf(stderr, "%s\n", err.msg);
+ *     if (vireo_vm_fork(vm, NULL, &fork, &err) < 0 || // or vireo_fork_request("vm", ...)
+ *         vireo_fork_config(fork, &config, &err) < 0 ||
+ *         vireo_fork_clone(fork, config, NULL, &clone, &err) < 0 ||
+ *         vireo_vm_resume(clone, &err) < 0) {
+ *         fprintf(stderr, "%s\n", err.msg);
  *     }
  *
  * A fork is a machine as it was at a moment. Clones are made from it, now or later, in this process

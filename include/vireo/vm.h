@@ -175,11 +175,13 @@ VIREO_API uint64_t vireo_vm_time_ns(struct vireo_vm *vm);
  *   SHUTDOWN         it ended; data: guest, reason, and x-vireo-code when there is one
  *   POWERDOWN        the power button was pressed
  *   GUEST_PANICKED   the guest's kernel said so; data: action
- *   BALLOON_CHANGE   the balloon leaves the guest more or less memory than before, told once a
- * second at most; data: actual, bytes WATCHDOG         the guest let its watchdog run out; data:
- * action x-vireo-DEVICE_ADDED       a device was added; data: device, driver, bus DEVICE_DELETED it
- * has gone, and its host end is closed; data: device, path DEVICE_UNPLUG_GUEST_ERROR  the guest
- * does not let it go; data: device, path Others follow in later versions.
+ *   BALLOON_CHANGE   the balloon leaves the guest more or less memory than before,
+ *                    told once a second at most; data: actual, bytes
+ *   WATCHDOG         the guest let its watchdog run out; data: action
+ *   x-vireo-DEVICE_ADDED       a device was added; data: device, driver, bus
+ *   DEVICE_DELETED             it has gone, and its host end is closed; data: device, path
+ *   DEVICE_UNPLUG_GUEST_ERROR  the guest does not let it go; data: device, path
+ * Others follow in later versions.
  */
 struct vireo_event {
     uint64_t seq;      /* 1, 2, 3, ... as they happened */
@@ -384,7 +386,7 @@ VIREO_API int vireo_vm_balloon_ask(struct vireo_vm *vm, uint64_t timeout_ns, str
  * Live migration: the machine goes on in another process, perhaps on another host of the same
  * architecture, which called vireo_vm_receive before. Memory is copied while the guest runs, what
  * it writes meanwhile is copied again, and so on; when the rest takes no longer than
- * @downtime_limit_ns, the guest stands still for it. A guest that writes faster than can be copied
+ * opts->downtime_ns, the guest stands still for it. A guest that writes faster than can be copied
  * is slowed down, and at last given up. Disks, shared folders and kernels are not copied: both
  * sides reach them by the same names. docs/migration.md has the rest.
  *
