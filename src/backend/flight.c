@@ -63,6 +63,10 @@ void vr_flight_begin(struct vr_flight *f)
  * it to this thread. With the lock held, which is let go: @f may be gone after. */
 static void flight_reap_locked(struct vr_flight *f)
 {
+    if (f->reaping) { /* another thread does */
+        vr_mutex_unlock(&f->lock);
+        return;
+    }
     f->reaping = true;
     while (f->first) {
         struct vr_job *job = f->first;
@@ -91,11 +95,7 @@ static void flight_reap(void *arg)
 {
     struct vr_flight *f = arg;
     vr_mutex_lock(&f->lock);
-    if (f->reaping) {
-        vr_mutex_unlock(&f->lock);
-    } else {
-        flight_reap_locked(f);
-    }
+    flight_reap_locked(f);
 }
 
 static void flight_posted_reap(void *arg)
@@ -143,11 +143,7 @@ void vr_flight_complete_here(struct vr_flight *f, struct vr_job *job, int result
     }
     vr_mutex_lock(&f->lock);
     flight_add_locked(f, job, result);
-    if (f->reaping) {
-        vr_mutex_unlock(&f->lock);
-    } else {
-        flight_reap_locked(f);
-    }
+    flight_reap_locked(f);
 }
 
 void vr_flight_drain(struct vr_flight *f)
