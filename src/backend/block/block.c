@@ -2,13 +2,14 @@
 #include "backend/block/block_impl.h"
 #include "backend/block/frozen.h"
 #include "base/bits.h"
+#include "core/iov.h"
 #include "vireo/host_time.h"
 
 #include <errno.h>
-
-enum { TRY_MAX = 64 << 10 }; /* bytes; copying more takes longer than to wake a thread for it */
 #include <stdlib.h>
 #include <string.h>
+
+enum { TRY_MAX = 64 << 10 }; /* bytes; copying more takes longer than to wake a thread for it */
 
 static struct vr_blk_req *block_req(struct vr_job *job)
 {
@@ -168,14 +169,10 @@ static int block_told(struct vr_blk *blk, struct vr_blk_req *req)
     const uint8_t *rec = vr_det_told(&blk->src, VR_DET_DISK, &len);
     int result = rec && len >= 4 ? (int)vr_load_le32(rec) : -EIO;
     if (result == 0 && req->op == VR_BLK_READ) {
-        uint64_t at = 4;
         if (len - 4 != req->len_bytes) {
             return -EIO; /* the machine differs already, and the next hash says so */
         }
-        for (unsigned i = 0; i < req->iov_count; i++) {
-            memcpy(req->iov[i].iov_base, rec + at, req->iov[i].iov_len);
-            at += req->iov[i].iov_len;
-        }
+        (void)vr_iov_put(req->iov, req->iov_count, 0, rec + 4, len - 4);
     }
     return result;
 }
@@ -184,10 +181,8 @@ static int block_told(struct vr_blk *blk, struct vr_blk_req *req)
 static uint8_t *block_read_bytes(const struct vr_blk_req *req)
 {
     uint8_t *bytes = malloc(req->len_bytes + 1);
-    size_t at = 0;
-    for (unsigned i = 0; bytes && i < req->iov_count; i++) {
-        memcpy(bytes + at, req->iov[i].iov_base, req->iov[i].iov_len);
-        at += req->iov[i].iov_len;
+    if (bytes) {
+        (void)vr_iov_get(req->iov, req->iov_count, 0, bytes, (size_t)req->len_bytes);
     }
     return bytes;
 }
