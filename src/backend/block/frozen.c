@@ -132,17 +132,12 @@ struct vr_frozen_view {
 static int frozen_map(const struct vr_frozen *f, int fd, struct vireo_map *ret_map,
                       struct vr_error *err)
 {
-    const struct vireo_map_opts opts = {.prot = VIREO_PROT_READ,
-                                        .flags = VIREO_MAP_SHARED,
-                                        .file = true,
-                                        .fd = fd,
-                                        .node = VIREO_NODE_ANY};
     uint64_t len = 0, need = vr_frozen_map_len(f->size_bytes);
     int r = vr_file_len(fd, &len);
     if (r < 0 || len < need) {
         return vr_err(err, -EINVAL, "the map of an overlay is too short");
     }
-    return vireo_map_create((size_t)need, &opts, ret_map, err);
+    return vr_past_map(fd, need, ret_map, err);
 }
 
 int vr_frozen_open(const struct vr_frozen *f, struct vr_frozen_view **ret_view,

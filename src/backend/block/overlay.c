@@ -253,21 +253,15 @@ static const struct vr_blk_ops overlay_ops = {
 static int overlay_make_files(struct overlay_blk *o, uint64_t size_bytes, const char *dir,
                               struct vr_error *err)
 {
-    int r = vr_file_temp(dir, &o->data);
-    r = r < 0 ? r : vr_file_set_len(o->data, size_bytes);
-    r = r < 0 ? r : vr_file_reopen(o->data, &o->data_fd);
-    if (r < 0) {
-        return vr_err(err, r, "a file for what is written, in %s: %s", dir ? dir : "$TMPDIR",
-                      strerror(-r));
+    int r = vr_past_file(dir, "what is written", &o->data, &o->data_fd, err);
+    if (r == 0 && (r = vr_file_set_len(o->data, size_bytes)) < 0) {
+        r = vr_err(err, r, "a file for what is written: %s", strerror(-r));
     }
-    r = vireo_shmem_create("vireo-overlay", vr_frozen_map_len(size_bytes), NULL, &o->map, err);
-    if (r < 0) {
-        return r;
-    }
+    r = r < 0 ? r
+              : vr_past_memory("vireo-overlay", vr_frozen_map_len(size_bytes), &o->map, &o->map_fd,
+                               err);
     o->has = (_Atomic uint32_t *)o->map.hva;
-    r = o->map.fd < 0 ? -ENOTSUP : vr_file_reopen(o->map.fd, &o->map_fd);
-    return r < 0 ? vr_err(err, r, "memory that processes share: %s", strerror(-r))
-                 : vireo_memfd_seal(o->map.fd, VIREO_SEAL_SIZE, err);
+    return r;
 }
 
 int vr_blk_open_overlay(const char *path, const struct vr_frozen *under, const char *dir,

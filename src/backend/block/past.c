@@ -91,20 +91,36 @@ void vr_past_put(struct vr_past *p)
     free(p);
 }
 
-static int past_open_files(struct vr_past *p, const char *dir, struct vr_error *err)
+int vr_past_file(const char *dir, const char *what, int *ret_file, int *ret_read_only,
+                 struct vr_error *err)
 {
-    int r = vr_file_temp(dir, &p->file);
-    r = r < 0 ? r : vr_file_reopen(p->file, &p->kept_fd);
+    int r = vr_file_temp(dir, ret_file);
+    r = r < 0 ? r : vr_file_reopen(*ret_file, ret_read_only);
+    return r < 0 ? vr_err(err, r, "a file for %s, in %s: %s", what, dir ? dir : "$TMPDIR",
+                          strerror(-r))
+                 : 0;
+}
+
+int vr_past_memory(const char *name, uint64_t len, struct vireo_shmem *ret_mem, int *ret_read_only,
+                   struct vr_error *err)
+{
+    int r = vireo_shmem_create(name, len, NULL, ret_mem, err);
     if (r < 0) {
-        return vr_err(err, r, "a file for what a disk was, in %s: %s", dir ? dir : "$TMPDIR",
-                      strerror(-r));
+        return r;
     }
-    r = vireo_shmem_create("vireo-past", p->at.len, NULL, &p->index, err);
-    if (r == 0) {
-        r = p->index.fd < 0 ? -ENOTSUP : vr_file_reopen(p->index.fd, &p->index_fd);
-        r = r < 0 ? vr_err(err, r, "memory that processes share: %s", strerror(-r)) : 0;
-    }
-    return r < 0 ? r : vireo_memfd_seal(p->index.fd, VIREO_SEAL_SIZE, err);
+    r = ret_mem->fd < 0 ? -ENOTSUP : vr_file_reopen(ret_mem->fd, ret_read_only);
+    return r < 0 ? vr_err(err, r, "memory that processes share: %s", strerror(-r))
+                 : vireo_memfd_seal(ret_mem->fd, VIREO_SEAL_SIZE, err);
+}
+
+int vr_past_map(int fd, uint64_t len, struct vireo_map *ret_map, struct vr_error *err)
+{
+    const struct vireo_map_opts opts = {.prot = VIREO_PROT_READ,
+                                        .flags = VIREO_MAP_SHARED,
+                                        .file = true,
+                                        .fd = fd,
+                                        .node = VIREO_NODE_ANY};
+    return vireo_map_create((size_t)len, &opts, ret_map, err);
 }
 
 int vr_past_create(uint64_t size_bytes, const char *dir, struct vr_past **ret_past,
@@ -124,7 +140,9 @@ int vr_past_create(uint64_t size_bytes, const char *dir, struct vr_past **ret_pa
     p->index_fd = p->kept_fd = p->file = -1;
     vr_mutex_init(&p->lock);
     p->buf = vr_zalloc(VR_PAST_UNIT);
-    int r = p->buf ? past_open_files(p, dir, err) : vr_err(err, -ENOMEM, "no memory");
+    int r = p->buf ? vr_past_file(dir, "what a disk was", &p->file, &p->kept_fd, err)
+                   : vr_err(err, -ENOMEM, "no memory");
+    r = r < 0 ? r : vr_past_memory("vireo-past", at.len, &p->index, &p->index_fd, err);
     if (r < 0) {
         vr_past_put(p);
         return r;
@@ -298,12 +316,7 @@ int vr_past_open(int index, uint64_t size_bytes, uint32_t moment, struct vr_past
     if (!v) {
         return vr_err(err, -ENOMEM, "no memory");
     }
-    const struct vireo_map_opts opts = {.prot = VIREO_PROT_READ,
-                                        .flags = VIREO_MAP_SHARED,
-                                        .file = true,
-                                        .fd = index,
-                                        .node = VIREO_NODE_ANY};
-    r = vireo_map_create((size_t)at.len, &opts, &v->map, err);
+    r = vr_past_map(index, at.len, &v->map, err);
     if (r < 0) {
         free(v);
         return r;

@@ -20,6 +20,7 @@
 #define VR_BACKEND_BLOCK_PAST_H
 
 #include "base/err.h"
+#include "vireo/host_memory.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -71,5 +72,17 @@ void vr_past_close(struct vr_past_view *view); /* NULL is fine */
 /* What was the unit that holds @off? KEPT: *ret_off is where it begins in the file. -EIO: it is
  * lost, or the index is damaged. */
 int vr_past_look(const struct vr_past_view *view, uint64_t off, uint64_t *ret_off) VR_MUST;
+
+/* ---- What the owners of an overlay and of a past have alike ---- */
+
+/* A nameless file in folder @dir that holds @what, for messages, and a descriptor for readers. On
+ * failure either may be open, or is as it was. */
+int vr_past_file(const char *dir, const char *what, int *ret_file, int *ret_read_only,
+                 struct vr_error *err) VR_MUST;
+/* The same for @len bytes of memory that processes share, whose size stays. */
+int vr_past_memory(const char *name, uint64_t len, struct vireo_shmem *ret_mem, int *ret_read_only,
+                   struct vr_error *err) VR_MUST;
+/* @len bytes of such memory, to read; the file is that long. */
+int vr_past_map(int fd, uint64_t len, struct vireo_map *ret_map, struct vr_error *err) VR_MUST;
 
 #endif
