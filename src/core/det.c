@@ -332,13 +332,17 @@ void vr_det_destroy(struct vr_det *d)
     }
 }
 
-void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status)
+struct det_ask {
+    struct vr_det *d;
+    struct vr_det_status *ret_status;
+};
+
+static void det_status(void *arg)
 {
-    struct vr_det *d = m->env.det;
-    vr_mutex_lock(&m->change);
-    enum vr_state state = vr_machine_state(m);
-    vr_machine_halt(m);
-    *ret_status = (struct vr_det_status){
+    const struct det_ask *ask = arg;
+    const struct vr_det *d = ask->d;
+    struct vr_tape_rec rec;
+    *ask->ret_status = (struct vr_det_status){
         .steps = d->steps,
         .beats = d->beat,
         .time_ns = vr_clock_now(d->clock),
@@ -347,12 +351,13 @@ void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status)
         .tape_bytes = d->tape ? vr_tape_bytes(d->tape) : 0,
         .hashes_ok = d->hashes_ok,
     };
-    struct vr_tape_rec rec;
     if (d->replaying && vr_tape_get(d->tape, vr_tape_count(d->tape) - 1, &rec)) {
-        ret_status->end_steps = rec.steps;
+        ask->ret_status->end_steps = rec.steps;
     }
-    if (state == VR_STATE_RUNNING) {
-        vr_machine_go(m);
-    }
-    vr_mutex_unlock(&m->change);
+}
+
+void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status)
+{
+    struct det_ask ask = {.d = m->env.det, .ret_status = ret_status};
+    vr_machine_still(m, det_status, &ask);
 }

@@ -38,22 +38,31 @@ void det_hash_all(struct vr_machine *m, uint64_t state, uint64_t *ret_hash)
     *ret_hash = vr_hash_end(&h);
 }
 
+struct hash_ask {
+    struct vr_machine *m;
+    uint64_t state, all;
+    struct vr_error *err;
+    int result;
+};
+
+static void hash_machine(void *arg)
+{
+    struct hash_ask *ask = arg;
+    if (!ask->m->env.det) { /* there nothing is in flight between beats */
+        vr_machine_quiesce(ask->m);
+    }
+    ask->result = det_hash_state(ask->m, &ask->state, ask->err);
+    if (ask->result == 0) {
+        det_hash_all(ask->m, ask->state, &ask->all);
+    }
+}
+
 int vr_machine_hash(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err)
 {
-    uint64_t hash = 0;
-    vr_mutex_lock(&m->change);
-    enum vr_state state = vr_machine_state(m);
-    vr_machine_halt(m);
-    if (!m->env.det) { /* there nothing is in flight between beats */
-        vr_machine_quiesce(m);
+    struct hash_ask ask = {.m = m, .err = err};
+    vr_machine_still(m, hash_machine, &ask);
+    if (ask.result == 0) {
+        *ret_hash = ask.all;
     }
-    int r = det_hash_state(m, &hash, err);
-    if (r == 0) {
-        det_hash_all(m, hash, ret_hash);
-    }
-    if (state == VR_STATE_RUNNING) {
-        vr_machine_go(m);
-    }
-    vr_mutex_unlock(&m->change);
-    return r;
+    return ask.result;
 }
