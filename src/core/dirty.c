@@ -12,7 +12,8 @@
 enum { WORD_BITS = 64 };
 
 struct dirty_ram {
-    const struct vr_machine_ram *of;
+    struct vr_ram *of; /* vr_machine_ram number i, in ram[i] */
+    const char *name;
     uint64_t pages;
     uint64_t *bits; /* of pages in the account */
 };
@@ -33,12 +34,11 @@ static void dirty_free(struct vr_dirty *d)
     free(d);
 }
 
-/* The machine's list has the newest first; the account has the oldest. */
 static int dirty_create(struct vr_machine *m, struct vr_dirty **ret_dirty, struct vr_error *err)
 {
     unsigned count = 0;
-    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
-        count += ram->region.kind == VR_REGION_RAM;
+    while (vr_machine_ram(m, count, NULL)) {
+        count++;
     }
     struct vr_dirty *d = vr_zalloc(sizeof(*d) + count * sizeof(d->ram[0]));
     if (!d) {
@@ -46,17 +46,16 @@ static int dirty_create(struct vr_machine *m, struct vr_dirty **ret_dirty, struc
     }
     d->m = m;
     d->count = count;
-    for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
-        if (ram->region.kind != VR_REGION_RAM) {
-            continue;
-        }
-        struct dirty_ram *mine = &d->ram[--count];
-        mine->of = ram;
-        mine->pages = ram->ram->len >> VR_PAGE_SHIFT;
+    for (unsigned i = 0; i < count; i++) {
+        const char *name = NULL;
+        struct dirty_ram *mine = &d->ram[i];
+        mine->of = vr_machine_ram(m, i, &name);
+        mine->name = name;
+        mine->pages = mine->of->len >> VR_PAGE_SHIFT;
         mine->bits = vr_zalloc_array((mine->pages + WORD_BITS - 1) / WORD_BITS, sizeof(uint64_t));
         if (!mine->bits) {
             dirty_free(d);
-            return vr_err(err, -ENOMEM, "no memory to count written pages of '%s'", ram->name);
+            return vr_err(err, -ENOMEM, "no memory to count written pages of '%s'", name);
         }
     }
     *ret_dirty = d;
@@ -68,7 +67,7 @@ static void dirty_note_locked(struct vr_machine *m, const struct vr_ram *ram, ui
 {
     for (struct vr_dirty *d = m->dirty; d; d = d->next) {
         for (unsigned i = 0; i < d->count; i++) {
-            if (d->ram[i].of->ram == ram) {
+            if (d->ram[i].of == ram) {
                 uint64_t *word = &d->ram[i].bits[page / WORD_BITS];
                 uint64_t bit = UINT64_C(1) << page % WORD_BITS;
                 d->found += !(*word & bit);
@@ -107,7 +106,7 @@ static void dirty_collect_ram_locked(struct vr_machine *m, struct vr_ram *ram)
 static void dirty_collect_locked(struct vr_machine *m, const struct vr_dirty *d)
 {
     for (unsigned i = 0; i < d->count; i++) {
-        dirty_collect_ram_locked(m, d->ram[i].of->ram);
+        dirty_collect_ram_locked(m, d->ram[i].of);
     }
 }
 
@@ -154,7 +153,7 @@ void vr_dirty_stop(struct vr_dirty *d)
     }
     *link = d->next;
     for (unsigned i = 0; !m->dirty && i < d->count; i++) {
-        struct vr_ram *ram = d->ram[i].of->ram;
+        struct vr_ram *ram = d->ram[i].of;
         for (uint64_t page = 0; page < d->ram[i].pages; page++) {
             atomic_fetch_and(&ram->page_flags[page], (uint8_t)~VR_PAGE_CLEAN);
         }
@@ -171,13 +170,13 @@ unsigned vr_dirty_ram_count(const struct vr_dirty *d)
 struct vr_ram *vr_dirty_ram(const struct vr_dirty *d, unsigned i)
 {
     vr_assert(i < d->count);
-    return d->ram[i].of->ram;
+    return d->ram[i].of;
 }
 
 const char *vr_dirty_ram_name(const struct vr_dirty *d, unsigned i)
 {
     vr_assert(i < d->count);
-    return d->ram[i].of->name;
+    return d->ram[i].name;
 }
 
 uint64_t vr_dirty_fetch(struct vr_dirty *d)
@@ -255,7 +254,7 @@ void vr_dirty_drop(struct vr_dirty *d, const struct vr_ram *ram, uint64_t off, u
     uint64_t first = (off + VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT, end = (off + len) >> VR_PAGE_SHIFT;
     vr_mutex_lock(&d->m->dirty_lock);
     for (unsigned i = 0; i < d->count; i++) {
-        if (d->ram[i].of->ram == ram && first < end) {
+        if (d->ram[i].of == ram && first < end) {
             dirty_set(&d->ram[i], first, end - first, false);
         }
     }
