@@ -338,7 +338,8 @@ void vr_mirror_sample(struct vr_cpu *cpu)
 
 /* --- Coming and going --- */
 
-void vr_mirror_flush(struct vr_cpu *cpu)
+/* Nothing is mapped any more; if @lost, that counts against mapping it again. */
+static void mirror_clear_all(struct vr_cpu *cpu, bool lost)
 {
     struct vr_mirrors *all = cpu->mirrors;
     if (!all || !all->pages) {
@@ -346,10 +347,15 @@ void vr_mirror_flush(struct vr_cpu *cpu)
     }
     for (unsigned i = 0; i < all->count; i++) {
         struct mirror *m = &all->m[i];
-        m->churn += m->count;
+        m->churn += lost ? m->count : 0;
         mirror_clear(cpu, m);
     }
     memset(all->written, 0, sizeof(all->written));
+}
+
+void vr_mirror_flush(struct vr_cpu *cpu)
+{
+    mirror_clear_all(cpu, true);
 }
 
 /* More pages than can be mapped are in use: mapping some of them is worth nothing. */
@@ -414,13 +420,7 @@ void vr_mirror_protect(struct vr_cpu *cpu, uint64_t gpa)
 
 void vr_mirror_protect_all(struct vr_cpu *cpu)
 {
-    struct vr_mirrors *all = cpu->mirrors;
-    if (all && all->pages) {
-        for (unsigned i = 0; i < all->count; i++) {
-            mirror_clear(cpu, &all->m[i]);
-        }
-        memset(all->written, 0, sizeof(all->written));
-    }
+    mirror_clear_all(cpu, false);
 }
 
 /* What a page of the guest would be in a mirror. */
