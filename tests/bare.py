@@ -7,7 +7,7 @@ Encodings: RISC-V unprivileged ISA, chapters RV32I and RV64I. The machine: test 
 
 import struct
 
-ZERO, T0, T1, T2, T3 = 0, 5, 6, 7, 28
+ZERO, T0, T1, T2, A0, T3 = 0, 5, 6, 7, 10, 28
 RAM = 0x80000000
 
 
@@ -32,6 +32,21 @@ class Program:
     def andi(self, rd, rs, imm):
         self.word((imm & 0xFFF) << 20 | rs << 15 | 7 << 12 | rd << 7 | 0x13)
 
+    def slli(self, rd, rs, bits):
+        self.word(bits << 20 | rs << 15 | 1 << 12 | rd << 7 | 0x13)
+
+    def srli(self, rd, rs, bits):
+        self.word(bits << 20 | rs << 15 | 5 << 12 | rd << 7 | 0x13)
+
+    def csrr(self, rd, csr):
+        self.word(csr << 20 | 2 << 12 | rd << 7 | 0x73)
+
+    def csrw(self, csr, rs):
+        self.word(csr << 20 | rs << 15 | 1 << 12 | 0x73)
+
+    def amoadd_w(self, rd, rs2, rs1):
+        self.word(rs2 << 20 | rs1 << 15 | 2 << 12 | rd << 7 | 0x2F)
+
     def li(self, rd, value):
         high = (value + 0x800) >> 12
         if high:
@@ -40,6 +55,9 @@ class Program:
 
     def lbu(self, rd, off, rs):
         self.word((off & 0xFFF) << 20 | rs << 15 | 4 << 12 | rd << 7 | 0x03)
+
+    def lw(self, rd, off, rs):
+        self.word((off & 0xFFF) << 20 | rs << 15 | 2 << 12 | rd << 7 | 0x03)
 
     def store(self, rs2, off, rs1, kind):
         self.word((off >> 5 & 0x7F) << 25 | rs2 << 20 | rs1 << 15 | kind << 12 | (off & 31) << 7 | 0x23)

@@ -244,7 +244,7 @@ bool vr_det_ask(struct vr_det *d, enum vr_request what, unsigned code, const cha
 
 bool vr_det_holds(const struct vr_det *d, enum vr_request what)
 {
-    return d->hold && what != VR_REQ_RESET && what != VR_REQ_NONE;
+    return d->hold && (what == VR_REQ_POWEROFF || what == VR_REQ_FAIL || what == VR_REQ_PANIC);
 }
 
 /* Two lives that should have been one are told apart by it. */

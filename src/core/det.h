@@ -150,7 +150,7 @@ void vr_det_stop(struct vr_det *det);
 /* Another thread asks: from the next beat on. With the machine's lock held. False: it need not
  * wait. */
 bool vr_det_ask(struct vr_det *det, enum vr_request what, unsigned code, const char *reason);
-/* Is the end of a replay a pause, so that one can look at it? */
+/* Is this end of the guest's a pause, as the replay's is to be looked at? (The user's is none.) */
 bool vr_det_holds(const struct vr_det *det, enum vr_request what);
 void vr_det_ended(struct vr_det *det, const struct vr_exit *why); /* halted */
 void vr_det_destroy(struct vr_det *det);                          /* NULL is fine */

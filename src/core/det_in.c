@@ -37,6 +37,13 @@ static const char *in_kind_name(unsigned kind)
     }
 }
 
+/* The replay is over, or has failed: an end, or a pause to look at it. */
+static void in_stop(struct vr_det *d, unsigned code, const char *reason)
+{
+    vr_machine_request_as(d->m, d->hold ? VR_REQ_PAUSE : VR_REQ_QUIT, code, reason);
+    d->stop = true;
+}
+
 /* --- Divergence --- */
 
 /* The replay came to something else than the recording. */
@@ -62,8 +69,7 @@ static void VR_PRINTF(2, 3) in_differs(struct vr_det *d, const char *fmt, ...)
                : d->at == i ? "its turn"
                             : "ready");
     }
-    vr_machine_request_as(d->m, VR_REQ_QUIT, VR_DET_DIFFERS, "host-error");
-    d->stop = true;
+    in_stop(d, VR_DET_DIFFERS, "host-error");
 }
 
 /* --- The tape --- */
@@ -130,8 +136,7 @@ void det_in_end(struct vr_det *d)
            "%s at step %" PRIu64 "; %" PRIu64 " state hashes were the same",
            any ? "the recording ends" : "the recording was cut off, and ends", d->steps,
            d->hashes_ok);
-    vr_machine_request_as(d->m, VR_REQ_QUIT, 0, "host-ui");
-    d->stop = true;
+    in_stop(d, 0, "host-ui");
 }
 
 /* --- Sources --- */
