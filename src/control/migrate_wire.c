@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "platform/file.h"
 #include "platform/tcpsock.h"
 #include "platform/unixsock.h"
 
@@ -220,11 +221,8 @@ int vr_mig_accept(const char *uri, void (*told)(void *opaque), void *opaque, int
         (void)!vr_stream_wait_readable(&one, 1, -1); /* a signal, perhaps */
         got = is_unix ? vr_unix_accept(&sock) : vr_tcp_accept(fd);
     }
-    if (is_unix) {
-        vr_unix_close(&sock);
-    } else {
-        vr_tcp_close(fd);
-    }
+    vr_unix_close(&sock);
+    vr_file_close(fd);
     if (got < 0) {
         return vr_err(err, got, "%s: cannot accept: %s", uri, strerror(-got));
     }

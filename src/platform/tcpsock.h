@@ -9,8 +9,7 @@
 int vr_tcp_listen(const char *where, int *ret_fd, struct vr_error *err) VR_MUST;
 /* Connect, waiting at most @timeout_ms for each of the host's addresses. */
 int vr_tcp_connect(const char *where, int timeout_ms, int *ret_fd, struct vr_error *err) VR_MUST;
-/* The next who connects; -EAGAIN: nobody waits. */
+/* The next who connects, as vr_unix_accept has it. Who listens ends that by vr_file_close. */
 int vr_tcp_accept(int fd);
-void vr_tcp_close(int fd);
 
 #endif

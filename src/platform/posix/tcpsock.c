@@ -1,5 +1,6 @@
 /* TCP sockets (tcp(7), getaddrinfo(3)). */
 #include "platform/tcpsock.h"
+#include "platform/unixsock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,19 +140,10 @@ int vr_tcp_connect(const char *where, int timeout_ms, int *ret_fd, struct vr_err
 
 int vr_tcp_accept(int fd)
 {
-    int got;
-    do {
-        got = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    } while (got < 0 && (errno == EINTR || errno == ECONNABORTED));
+    const struct vr_unix any = {.fd = fd}; /* accepting is the same of all sockets */
+    int got = vr_unix_accept(&any);
     if (got >= 0) {
         tcp_set_up(got);
     }
-    return got >= 0 ? got : errno == EWOULDBLOCK ? -EAGAIN : -errno;
-}
-
-void vr_tcp_close(int fd)
-{
-    if (fd >= 0) {
-        close(fd);
-    }
+    return got;
 }
