@@ -62,6 +62,9 @@ int cli_parse(struct cli *cli, int argc, char **argv);
 
 /* "vireo: ...\n" on standard error. */
 void cli_say(const char *fmt, ...) VR_PRINTF(1, 2);
+/* May progress be told on the last line of a terminal? */
+bool cli_shows_progress(const struct cli *cli);
+void cli_end_progress(void); /* that line is empty again */
 /* Print @err, return the exit code that fits it. */
 int cli_fail(const struct vr_error *err);
 /* The same for an option: "--memory 12X: ..." */

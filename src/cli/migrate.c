@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <uv.h>
 
 enum { MIGRATE_LOOK_MS = 200 };
@@ -42,7 +41,7 @@ static void migrate_show(struct migrate *mg, const json_t *info)
     double mbps = json_number_value(json_object_get(json_object_get(info, "ram"), "mbps"));
     const json_t *expected = json_object_get(info, "expected-downtime");
     char until[40] = "", slow[40] = "";
-    if (mg->cli->quiet || mg->cli->json || !isatty(STDERR_FILENO) || total == 0) {
+    if (!cli_shows_progress(mg->cli) || total == 0) {
         return;
     }
     if (expected) {
@@ -155,7 +154,7 @@ int cli_migrate(struct cli *cli)
                               VR_CLIENT_MS, NULL, &err);
     r = r < 0 ? r : migrate_watch(&mg, &info, &err);
     if (mg.progress) {
-        fprintf(stderr, "\r\033[K");
+        cli_end_progress();
     }
     int code = r < 0 ? cli_fail(&err) : migrate_ended(&mg, info);
     vireo_endsig_stop(sig);

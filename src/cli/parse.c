@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void cli_say(const char *fmt, ...)
 {
@@ -17,6 +18,16 @@ void cli_say(const char *fmt, ...)
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);
+}
+
+bool cli_shows_progress(const struct cli *cli)
+{
+    return !cli->quiet && !cli->json && isatty(STDERR_FILENO);
+}
+
+void cli_end_progress(void)
+{
+    fputs("\r\033[K", stderr);
 }
 
 /* Which of the exit codes a failure is. */

@@ -98,11 +98,6 @@ static void snapshot_info_text(const json_t *s)
 
 /* ---- A running machine ---- */
 
-static bool snapshot_shows_progress(const struct cli *cli)
-{
-    return !cli->quiet && !cli->json && isatty(STDERR_FILENO);
-}
-
 static void snapshot_progress(uint64_t begin_ns, const json_t *job)
 {
     double s = (double)(vireo_monotonic_ns() - begin_ns) / 1e9;
@@ -139,7 +134,7 @@ static json_t *snapshot_job(struct vr_client *c, const char *id, struct vr_error
 static int snapshot_wait(struct cli *cli, struct vr_client *c, const char *id, struct vr_error *err)
 {
     uint64_t begin = vireo_monotonic_ns();
-    bool shows = snapshot_shows_progress(cli);
+    bool shows = cli_shows_progress(cli);
     for (;;) {
         json_t *event = NULL, *job;
         int r = vr_client_event(c, shows ? SNAPSHOT_LOOK_MS : -1, &event, err);
@@ -161,7 +156,7 @@ static int snapshot_wait(struct cli *cli, struct vr_client *c, const char *id, s
         json_decref(job);
         if (over) {
             if (shows) {
-                fprintf(stderr, "\r%40s\r", "");
+                cli_end_progress();
             }
             return r;
         }
@@ -199,12 +194,7 @@ static int snapshot_file(const char *machine, const char *text, char *ret_path, 
     if (r == 0 && (r = vr_snapshot_absolute(path, ret_path, SNAPSHOT_PATH)) < 0) {
         r = vr_err(err, r, "%s: the path is too long", path);
     }
-    const char *slash = r < 0 ? "" : strrchr(ret_path, '/') + 1;
-    size_t len = strlen(slash), end = strlen(VR_SNAPSHOT_END);
-    if (len > end && strcmp(slash + len - end, VR_SNAPSHOT_END) == 0) {
-        len -= end;
-    }
-    snprintf(ret_tag, VR_NAME_MAX + 1, "%.*s", (int)len, slash);
+    vr_snapshot_tag(r < 0 ? "" : ret_path, ret_tag, VR_NAME_MAX + 1);
     if (!vr_name_good(ret_tag)) {
         strcpy(ret_tag, "snapshot"); /* of a file whose name is none */
     }

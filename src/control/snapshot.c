@@ -124,23 +124,12 @@ static json_t *save_info_parent(const struct snapshot_save *s)
                      "check", check);
 }
 
-/* The last name of the file, without its ending. */
-static void save_tag(const struct vireo_snapshot_how *how, char *ret_tag, size_t size)
-{
-    const char *slash = strrchr(how->path, '/'), *name = slash ? slash + 1 : how->path;
-    size_t len = strlen(name), end = strlen(VR_SNAPSHOT_END);
-    if (len > end && strcmp(name + len - end, VR_SNAPSHOT_END) == 0) {
-        len -= end;
-    }
-    snprintf(ret_tag, size, "%.*s", (int)len, name);
-}
-
 static int save_info(struct snapshot_save *s, struct vr_error *err)
 {
     struct vireo_vm *vm = s->vm;
     char tag[256];
     json_t *disks = json_array();
-    save_tag(s->how, tag, sizeof(tag));
+    vr_snapshot_tag(s->how->path, tag, sizeof(tag));
     for (unsigned i = 0; i < s->ends.count; i++) {
         json_array_append_new(disks, save_info_disk(&s->ends.disk[i]));
     }

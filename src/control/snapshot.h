@@ -99,6 +99,8 @@ int vr_snapshot_path(const char *machine, const char *text, char *ret_path, size
 /* The folder of @machine's snapshots (NULL: of all machines' folders), made when @make. */
 int vr_snapshot_folder(const char *machine, bool make, char *ret_path, size_t size,
                        struct vr_error *err) VR_MUST;
+/* The last name of @path, without the ending. */
+void vr_snapshot_tag(const char *path, char *ret_tag, size_t size);
 /* @path with the current folder before it, if it needs one; -ENAMETOOLONG, ... */
 int vr_snapshot_absolute(const char *path, char *ret_path, size_t size);
 /* [vireo_snapshot_info, ...] of the user's snapshots, of all machines or one. */

@@ -83,6 +83,13 @@ int vr_snapshot_path(const char *machine, const char *text, char *ret_path, size
     return r;
 }
 
+void vr_snapshot_tag(const char *path, char *ret_tag, size_t size)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t end = store_has_end(name) ? strlen(VR_SNAPSHOT_END) : 0;
+    snprintf(ret_tag, size, "%.*s", (int)(strlen(name) - end), name);
+}
+
 bool vr_snapshot_is(const char *path)
 {
     struct vr_file_info info;
