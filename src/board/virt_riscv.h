@@ -198,10 +198,10 @@ int vr_virt_balloon_get(struct vr_virt *virt, struct vireo_balloon *ret_balloon,
 int vr_virt_balloon_ask(struct vr_virt *virt, uint64_t timeout_ns, struct vr_error *err) VR_MUST;
 /* Why code is interpreted, though AUTO asks for the JIT; "": it is compiled, or not asked for. */
 const char *vr_virt_no_jit(const struct vr_virt *virt);
-/* The JITs of all harts together; false: there are none. Any thread. */
 /* Guest time of the first instruction in supervisor mode, or in user mode, on any hart since the
  * machine was made; UINT64_MAX: none yet. Any thread. */
 uint64_t vr_virt_first_ns(struct vr_virt *v, bool user);
+/* The JITs of all harts together; false: there are none. Any thread. */
 bool vr_virt_jit_stats(struct vr_virt *virt, struct vr_jit_stats *ret_stats);
 /* The device tree as the guest gets it; valid while the machine lives. */
 void vr_virt_fdt(struct vr_virt *virt, const void **ret_blob, size_t *ret_len);

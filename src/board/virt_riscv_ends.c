@@ -16,8 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 
-int virt_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **ret_loop,
-                 struct vr_error *err)
+/* The loop of I/O thread @io_thread - 1; 0: of the next in turn. -EINVAL: there are fewer. */
+static int end_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **ret_loop,
+                       struct vr_error *err)
 {
     struct vr_loop *loop = NULL;
     if (io_thread) {
@@ -72,7 +73,7 @@ int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr
                                     .unheld = v->disks_unheld,
                                     .format = disk->force_raw ? "raw" : NULL};
     struct vr_loop *loop = NULL;
-    int r = virt_io_loop(v, disk->io_thread, &loop, err);
+    int r = end_io_loop(v, disk->io_thread, &loop, err);
     if (r < 0) {
         return r;
     }
@@ -91,7 +92,7 @@ static int end_open(struct vr_virt *v, const struct vr_virt_end *o, struct virt_
     if (o->kind == VR_VIRT_END_DISK) {
         return virt_open_disk(v, &o->disk, &end->host.blk, err);
     }
-    int r = virt_io_loop(v, io_thread, &loop, err);
+    int r = end_io_loop(v, io_thread, &loop, err);
     if (r < 0) {
         return r;
     }
@@ -171,7 +172,7 @@ int virt_end_open(struct vr_virt *v, const struct vr_virt_end *o, const char *na
     return 0;
 }
 
-void virt_end_close(struct vr_virt *v, struct virt_end *end)
+static void end_drop(struct vr_virt *v, struct virt_end *end)
 {
     struct virt_end **at = &v->ends;
     while (*at != end) {
@@ -214,7 +215,7 @@ void virt_end_use(struct vr_virt *v, struct virt_end *end, const char *id)
 void virt_end_leave(struct vr_virt *v, struct virt_end *end)
 {
     if (end && !end->name[0]) {
-        virt_end_close(v, end);
+        end_drop(v, end);
     } else if (end) {
         virt_end_use(v, end, "");
     }
@@ -253,7 +254,7 @@ int vr_virt_end_del(struct vr_virt *v, enum vr_virt_end_kind kind, const char *n
     if (end->user[0]) {
         return vr_err(err, -EBUSY, "'%s' is in use by device '%s'", name, end->user);
     }
-    virt_end_close(v, end);
+    end_drop(v, end);
     return 0;
 }
 

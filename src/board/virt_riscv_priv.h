@@ -141,13 +141,9 @@ struct vr_virt {
 
 /* Host ends (virt_riscv_ends.c): before the first one; */
 int virt_ends_init(struct vr_virt *v, struct vr_error *err) VR_MUST;
-/* the loop of I/O thread @io_thread - 1; 0: of the next in turn; -EINVAL: there are fewer; */
-int virt_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **ret_loop,
-                 struct vr_error *err) VR_MUST;
 /* open one, which the machine closes in the end; @name NULL: it goes when its device does; */
 int virt_end_open(struct vr_virt *v, const struct vr_virt_end *opts, const char *name,
                   struct virt_end **ret_end, struct vr_error *err) VR_MUST;
-void virt_end_close(struct vr_virt *v, struct virt_end *end);
 void virt_end_attach(struct vr_virt *v, struct virt_end *end, struct vr_dev *dev);
 void virt_end_use(struct vr_virt *v, struct virt_end *end, const char *id); /* "": nobody */
 void virt_end_leave(struct vr_virt *v,

@@ -158,9 +158,9 @@ const char *vr_config_device_class(unsigned i);
 /* Device @id has left: it is not among the settings any more. Nobody called so is fine. */
 int vr_config_device_drop(struct vireo_config *config, const char *id,
                           struct vr_error *err) VR_MUST;
-/* --machine, --watchdog (config_machine.c). */
 int vr_config_device(void *target, const struct vr_opt *opt, const char *text,
                      struct vr_error *err);
+/* --machine, --watchdog (config_machine.c). */
 int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,
                        struct vr_error *err);
 extern const struct vr_opt_key vr_config_machine_keys[];

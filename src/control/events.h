@@ -28,10 +28,10 @@ struct vr_events_hear {
 };
 /* From now on; on the I/O thread. */
 void vr_events_listen(struct vr_events *events, struct vr_events_hear *hear);
+void vr_events_unlisten(struct vr_events *events, struct vr_events_hear *hear); /* the same */
 /* All that are kept, without any lock: for the handler of a crash. */
 void vr_events_dump(struct vr_events *events,
                     void (*fn)(void *opaque, const struct vireo_event *event), void *opaque);
-void vr_events_unlisten(struct vr_events *events, struct vr_events_hear *hear); /* the same */
 
 /* Call @fn for each event that is kept and has a number above @after, in order, no locks held.
  * Returns the number of the last event there was; 0: none yet. Any thread. */

@@ -42,8 +42,6 @@ struct vr_snapfile_writer;
 /* -ENOENT, -EACCES, ...: of @path's folder; -ENOTSUP: built without zstd. */
 int vr_snapfile_create(const char *path, enum vr_snapfile_pack pack,
                        struct vr_snapfile_writer **ret_writer, struct vr_error *err) VR_MUST;
-/* Its number, by which others find it: random. */
-const uint8_t *vr_snapfile_writer_id(const struct vr_snapfile_writer *w);
 int vr_snapfile_put(struct vr_snapfile_writer *w, const char *name, const void *data, size_t len,
                     struct vr_error *err) VR_MUST;
 /* @done (may be NULL) is told of each piece of the image that is done, in bytes. */

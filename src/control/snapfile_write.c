@@ -97,11 +97,6 @@ int vr_snapfile_create(const char *path, enum vr_snapfile_pack pack,
     return 0;
 }
 
-const uint8_t *vr_snapfile_writer_id(const struct vr_snapfile_writer *w)
-{
-    return w->id;
-}
-
 void vr_snapfile_abort(struct vr_snapfile_writer *w)
 {
     if (w) {

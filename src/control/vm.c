@@ -89,7 +89,6 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     vm->fork_dir = clone ? clone->dir : NULL;
     vm->paused = c->paused;
     vm->cpus = c->cpus;
-    vm->disk_count = c->disk_count;
     vm->memory_bytes = c->memory_bytes;
     vm->log_fn = c->log_fn;
     vm->log_opaque = c->log_opaque;

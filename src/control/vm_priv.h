@@ -28,7 +28,7 @@ struct vireo_vm {
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;
     FILE *trace_insn, *jit_perf, *jit_dump;
-    unsigned cpus, disk_count;
+    unsigned cpus;
     uint64_t memory_bytes;
     bool idle;            /* only looked at */
     atomic_bool incoming; /* another process still has it */
@@ -38,10 +38,10 @@ struct vireo_vm {
     bool mem[VIREO_CONSOLES];                    /* the console's host end is memory */
     struct vm_listener listener[VIREO_CONSOLES]; /* I/O thread */
     struct vr_chr *stdio;                        /* the console that is, or NULL */
-    struct vr_events *events;                    /* NULL: idle */
-    struct vr_events_hear on_event;              /* I/O thread; fn NULL: nobody listens */
-    struct vr_hotplug *hotplug;                  /* NULL: idle */
-    struct vr_server *server;                    /* NULL: no control socket */
+    struct vr_events *events;
+    struct vr_events_hear on_event; /* I/O thread; fn NULL: nobody listens */
+    struct vr_hotplug *hotplug;     /* NULL: idle */
+    struct vr_server *server;       /* NULL: no control socket */
     struct vr_gdb *gdb;   /* slow commands, and before and after them; NULL: no debugger may come */
     bool paused;          /* it starts so */
     struct vr_jobs *jobs; /* NULL: idle */
