@@ -59,7 +59,7 @@ static int qmp_system_powerdown(struct vr_qmp_call *call, struct vr_error *err)
 static int qmp_fork(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_fork *fork;
-    const char *dir = json_string_value(json_object_get(call->args, "overlays"));
+    const char *dir = vr_qmp_arg(call, "overlays");
     int r = vireo_vm_fork(call->vm, dir, &fork, err);
     if (r == 0) {
         r = vr_fork_pack(fork, &call->ret, &call->fds, &call->fd_count, err);
@@ -107,7 +107,7 @@ static const char *const qmp_levels[] = {"error", "warn", "info", "debug"};
 
 static int qmp_set(struct vr_qmp_call *call, struct vr_error *err)
 {
-    const char *level = json_string_value(json_object_get(call->args, "log-level"));
+    const char *level = vr_qmp_arg(call, "log-level");
     for (unsigned i = 0; level && i < VR_COUNT(qmp_levels); i++) {
         if (strcmp(level, qmp_levels[i]) == 0) {
             call->vm->log.level = i;
@@ -122,7 +122,7 @@ static int qmp_set(struct vr_qmp_call *call, struct vr_error *err)
 static int qmp_gdb_start(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_vm *vm = call->vm;
-    const char *address = json_string_value(json_object_get(call->args, "address"));
+    const char *address = vr_qmp_arg(call, "address");
     int r = 0;
     if (vm->gdb && address) {
         return vr_err(err, -EBUSY, "a debugger may connect at %s already: x-vireo-gdb-stop first",
@@ -132,7 +132,7 @@ static int qmp_gdb_start(struct vr_qmp_call *call, struct vr_error *err)
         r = vr_gdb_create(vm, address ? address : "auto", &vm->gdb, err);
     }
     if (r == 0) {
-        call->ret = json_pack("{s:s}", "target", vr_gdb_target(vm->gdb));
+        r = vr_qmp_done(call, json_pack("{s:s}", "target", vr_gdb_target(vm->gdb)), err);
     }
     return r;
 }

@@ -4,8 +4,14 @@
 
 #include "control/qmp.h"
 
-/* @text from outside, which may be no UTF-8, as JSON. */
+/* @text from outside, which may be no UTF-8, as JSON; */
 json_t *vr_qmp_text(const char *text);
+/* and a number: JSON's are signed here. */
+json_t *vr_qmp_number(uint64_t value);
+/* The text that argument @key is; NULL: it is not there, or is none. */
+const char *vr_qmp_arg(const struct vr_qmp_call *call, const char *key);
+/* @ret, which is taken, is the answer; NULL: there was no memory for it. */
+int vr_qmp_done(struct vr_qmp_call *call, json_t *ret, struct vr_error *err) VR_MUST;
 
 int vr_qmp_query_version(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err);

@@ -247,8 +247,7 @@ int vr_qmp_devices(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct devices_list to = {.list = json_array()};
     vireo_vm_devices(call->vm, devices_row, &to);
-    call->ret = to.list;
-    return to.list ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+    return vr_qmp_done(call, to.list, err);
 }
 
 int vr_qmp_x_device_add(struct vr_qmp_call *call, struct vr_error *err)

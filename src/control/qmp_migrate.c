@@ -18,8 +18,7 @@ int vr_qmp_migrate(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_migrate_opts o = qmig_opts(call->vm);
     o.end = json_is_true(json_object_get(call->args, "x-vireo-end"));
-    return vireo_vm_migrate(call->vm, json_string_value(json_object_get(call->args, "uri")), &o,
-                            err);
+    return vireo_vm_migrate(call->vm, vr_qmp_arg(call, "uri"), &o, err);
 }
 
 int vr_qmp_migrate_cancel(struct vr_qmp_call *call, struct vr_error *err)
@@ -61,8 +60,7 @@ int vr_qmp_query_migrate(struct vr_qmp_call *call, struct vr_error *err)
             (void)json_object_set_new(ret, "x-vireo-unknown", json_true());
         }
     }
-    call->ret = ret;
-    return ret ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+    return vr_qmp_done(call, ret, err);
 }
 
 int vr_qmp_migrate_set(struct vr_qmp_call *call, struct vr_error *err)
@@ -111,10 +109,11 @@ int vr_qmp_migrate_set(struct vr_qmp_call *call, struct vr_error *err)
 int vr_qmp_query_migrate_parameters(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_migrate_opts o = qmig_opts(call->vm);
-    call->ret =
-        json_pack("{s:I, s:I, s:i, s:i, s:i}", "max-bandwidth", (json_int_t)o.bandwidth_bytes,
-                  "downtime-limit", (json_int_t)(o.downtime_ns / QMIG_MS), "cpu-throttle-initial",
-                  (int)o.throttle_initial, "cpu-throttle-increment", (int)o.throttle_step,
-                  "max-cpu-throttle", (int)o.throttle_max);
-    return call->ret ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+    return vr_qmp_done(call,
+                       json_pack("{s:I, s:I, s:i, s:i, s:i}", "max-bandwidth",
+                                 (json_int_t)o.bandwidth_bytes, "downtime-limit",
+                                 (json_int_t)(o.downtime_ns / QMIG_MS), "cpu-throttle-initial",
+                                 (int)o.throttle_initial, "cpu-throttle-increment",
+                                 (int)o.throttle_step, "max-cpu-throttle", (int)o.throttle_max),
+                       err);
 }

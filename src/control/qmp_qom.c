@@ -71,7 +71,7 @@ static const char *qom_type(const struct vr_field *f)
 static int qom_list(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_vm *vm = call->vm;
-    const char *path = json_string_value(json_object_get(call->args, "path"));
+    const char *path = vr_qmp_arg(call, "path");
     struct qom_at at;
     const struct vr_dev *dev;
     char name[32];
@@ -101,39 +101,33 @@ static int qom_list(struct vr_qmp_call *call, struct vr_error *err)
             qom_add(list, f->name, qom_type(f));
         }
     }
-    call->ret = list;
-    return list ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+    return vr_qmp_done(call, list, err);
 }
 
 static json_t *qom_value(const struct vr_dev *dev, const struct vr_field *f)
 {
     if (f->type == VR_STR) {
-        json_t *text = json_string((const char *)dev + f->offset);
-        return text ? text : json_string("(not UTF-8)");
+        return vr_qmp_text((const char *)dev + f->offset);
     }
     uint64_t val = vr_field_get(dev, f, 0);
-    return f->type == VR_BOOL ? json_boolean(val)
-                              : json_integer(val > INT64_MAX ? INT64_MAX : (json_int_t)val);
+    return f->type == VR_BOOL ? json_boolean(val) : vr_qmp_number(val);
 }
 
 static int qom_get(struct vr_qmp_call *call, struct vr_error *err)
 {
-    const char *path = json_string_value(json_object_get(call->args, "path"));
-    const char *property = json_string_value(json_object_get(call->args, "property"));
+    const char *path = vr_qmp_arg(call, "path");
+    const char *property = vr_qmp_arg(call, "property");
     struct qom_at at;
     int r = qom_find(call->vm, path, &at, err);
     if (r < 0) {
         return r;
     }
     const struct vr_field *f = at.dev ? vr_field_find(at.dev->cls->fields, property) : NULL;
-    if (strcmp(property, "type") == 0) {
-        call->ret = json_string(at.type);
-    } else if (f && f->role == VR_ROLE_CONFIG) {
-        call->ret = qom_value(at.dev, f);
-    } else {
+    bool type = strcmp(property, "type") == 0;
+    if (!type && !(f && f->role == VR_ROLE_CONFIG)) {
         return vr_err(err, -EINVAL, "Property '%s.%.60s' not found", at.type, property);
     }
-    return call->ret ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+    return vr_qmp_done(call, type ? json_string(at.type) : qom_value(at.dev, f), err);
 }
 
 /* Devices may go while they are looked at, so they are held. */

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <uv.h>
 
-/* JSON's integers are signed here. */
-static json_t *query_number(uint64_t value)
+json_t *vr_qmp_number(uint64_t value)
 {
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
 }
@@ -23,7 +22,12 @@ json_t *vr_qmp_text(const char *text)
     return json ? json : json_string("(not UTF-8)");
 }
 
-static int query_done(struct vr_qmp_call *call, json_t *ret, struct vr_error *err)
+const char *vr_qmp_arg(const struct vr_qmp_call *call, const char *key)
+{
+    return json_string_value(json_object_get(call->args, key));
+}
+
+int vr_qmp_done(struct vr_qmp_call *call, json_t *ret, struct vr_error *err)
 {
     call->ret = ret;
     return ret ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
@@ -33,11 +37,11 @@ int vr_qmp_query_version(struct vr_qmp_call *call, struct vr_error *err)
 {
     int major, minor, micro;
     vr_assert(sscanf(vireo_version(), "%d.%d.%d", &major, &minor, &micro) == 3);
-    return query_done(call,
-                      json_pack("{s:{s:i, s:i, s:i}, s:o}", "qemu", "major", major, "minor", minor,
-                                "micro", micro, "package",
-                                json_sprintf("Vireo %s", vireo_version())),
-                      err);
+    return vr_qmp_done(call,
+                       json_pack("{s:{s:i, s:i, s:i}, s:o}", "qemu", "major", major, "minor", minor,
+                                 "micro", micro, "package",
+                                 json_sprintf("Vireo %s", vireo_version())),
+                       err);
 }
 
 int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err)
@@ -46,12 +50,12 @@ int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err)
     for (const struct vr_qmp_command *c = vr_qmp_commands; list && c->name; c++) {
         (void)json_array_append_new(list, json_pack("{s:s}", "name", c->name));
     }
-    return query_done(call, list, err);
+    return vr_qmp_done(call, list, err);
 }
 
 int vr_qmp_query_schema(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return query_done(call, vr_qmp_schema(), err);
+    return vr_qmp_done(call, vr_qmp_schema(), err);
 }
 
 /* A RunState. */
@@ -81,29 +85,29 @@ static const char *query_state(struct vireo_vm *vm)
 int vr_qmp_query_status(struct vr_qmp_call *call, struct vr_error *err)
 {
     const char *state = query_state(call->vm);
-    return query_done(
+    return vr_qmp_done(
         call, json_pack("{s:b, s:s}", "running", strcmp(state, "running") == 0, "status", state),
         err);
 }
 
 int vr_qmp_query_name(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return query_done(call, json_pack("{s:s}", "name", vr_machine_name(call->vm->machine)), err);
+    return vr_qmp_done(call, json_pack("{s:s}", "name", vr_machine_name(call->vm->machine)), err);
 }
 
 int vr_qmp_query_uuid(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return query_done(call, json_pack("{s:s}", "UUID", call->vm->uuid), err);
+    return vr_qmp_done(call, json_pack("{s:s}", "UUID", call->vm->uuid), err);
 }
 
 int vr_qmp_query_target(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return query_done(call, json_pack("{s:s}", "arch", vr_catalog_machine(0)->arch), err);
+    return vr_qmp_done(call, json_pack("{s:s}", "arch", vr_catalog_machine(0)->arch), err);
 }
 
 int vr_qmp_query_kvm(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return query_done(call, json_pack("{s:b, s:b}", "enabled", 0, "present", 0), err);
+    return vr_qmp_done(call, json_pack("{s:b, s:b}", "enabled", 0, "present", 0), err);
 }
 
 int vr_qmp_query_cpus(struct vr_qmp_call *call, struct vr_error *err)
@@ -114,16 +118,16 @@ int vr_qmp_query_cpus(struct vr_qmp_call *call, struct vr_error *err)
         (void)json_array_append_new(
             list, json_pack("{s:i, s:o, s:o, s:s}", "cpu-index", (int)i, "qom-path",
                             json_sprintf("/machine/unattached/device[%u]", i), "thread-id",
-                            query_number(atomic_load(&vcpu->host_id)), "target",
+                            vr_qmp_number(atomic_load(&vcpu->host_id)), "target",
                             vr_catalog_machine(0)->arch));
     }
-    return query_done(call, list, err);
+    return vr_qmp_done(call, list, err);
 }
 
 int vr_qmp_query_memory(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return query_done(call, json_pack("{s:o}", "base-memory", query_number(call->vm->memory_bytes)),
-                      err);
+    return vr_qmp_done(
+        call, json_pack("{s:o}", "base-memory", vr_qmp_number(call->vm->memory_bytes)), err);
 }
 
 int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
@@ -134,7 +138,7 @@ int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
     vr_machine_hold_devs(call->vm->machine);
     for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i, &id)); i++) {
         json_t *image = json_pack("{s:o, s:s, s:o}", "filename", vr_qmp_text(blk->path), "format",
-                                  blk->ops->name, "virtual-size", query_number(blk->size_bytes));
+                                  blk->ops->name, "virtual-size", vr_qmp_number(blk->size_bytes));
         json_t *inserted = json_pack(
             "{s:o, s:b, s:s, s:i, s:b, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:b, s:b, s:b}, "
             "s:i}",
@@ -147,7 +151,7 @@ int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
                                                     "locked", 0, "inserted", inserted));
     }
     vr_machine_release_devs(call->vm->machine);
-    return query_done(call, list, err);
+    return vr_qmp_done(call, list, err);
 }
 
 static json_t *query_blk_stats(const struct vr_blk *blk)
@@ -168,11 +172,11 @@ static json_t *query_blk_stats(const struct vr_blk *blk)
     for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct vr_blk_count *c = &counts[rows[i].op];
         if (rows[i].bytes) {
-            (void)json_object_set_new(stats, rows[i].bytes, query_number(c->bytes));
+            (void)json_object_set_new(stats, rows[i].bytes, vr_qmp_number(c->bytes));
         }
-        (void)json_object_set_new(stats, rows[i].count, query_number(c->count - c->failed));
-        (void)json_object_set_new(stats, rows[i].ns, query_number(c->ns));
-        (void)json_object_set_new(stats, rows[i].failed, query_number(c->failed));
+        (void)json_object_set_new(stats, rows[i].count, vr_qmp_number(c->count - c->failed));
+        (void)json_object_set_new(stats, rows[i].ns, vr_qmp_number(c->ns));
+        (void)json_object_set_new(stats, rows[i].failed, vr_qmp_number(c->failed));
     }
     return stats;
 }
@@ -188,7 +192,7 @@ int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err)
                                                     "stats", query_blk_stats(blk)));
     }
     vr_machine_release_devs(call->vm->machine);
-    return query_done(call, list, err);
+    return vr_qmp_done(call, list, err);
 }
 
 int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err)
@@ -205,7 +209,7 @@ int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err)
         (void)json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "label", label, "filename",
                                                     vr_qmp_text(where), "frontend-open", 1));
     }
-    return query_done(call, list, err);
+    return vr_qmp_done(call, list, err);
 }
 
 int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err)
@@ -218,7 +222,7 @@ int vr_qmp_query_balloon(struct vr_qmp_call *call, struct vr_error *err)
     }
     /* What the guest is left with. */
     uint64_t left = len - (balloon.actual_bytes < len ? balloon.actual_bytes : len);
-    return query_done(call, json_pack("{s:o}", "actual", query_number(left)), err);
+    return vr_qmp_done(call, json_pack("{s:o}", "actual", vr_qmp_number(left)), err);
 }
 
 static json_t *query_consoles(struct vireo_vm *vm)
@@ -249,12 +253,12 @@ int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err)
         vr_machine_name(vm->machine), "uuid", vm->uuid, "pid", (json_int_t)uv_os_getpid(),
         "version", vireo_version(), "status", query_state(vm), "arch", kind->arch, "machine",
         kind->name, "engine", vr_machine_vcpu(vm->machine, 0)->ops->engine, "cpus", (int)vm->cpus,
-        "memory-bytes", query_number(len), "uptime-ns", query_number(vireo_vm_time_ns(vm)),
-        "created-ns", query_number(vm->created_ns), "consoles", query_consoles(vm));
+        "memory-bytes", vr_qmp_number(len), "uptime-ns", vr_qmp_number(vireo_vm_time_ns(vm)),
+        "created-ns", vr_qmp_number(vm->created_ns), "consoles", query_consoles(vm));
     if (used != UINT64_MAX) {
-        (void)json_object_set_new(ret, "memory-used-bytes", query_number(used));
+        (void)json_object_set_new(ret, "memory-used-bytes", vr_qmp_number(used));
     }
-    return query_done(call, ret, err);
+    return vr_qmp_done(call, ret, err);
 }
 
 struct query_stats {
@@ -270,28 +274,27 @@ static void query_stat(void *opaque, const struct vireo_stat *stat)
             q->list,
             json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "group", stat->group, "id", stat->id,
                       "name", stat->name, "kind", stat->kind == VIREO_STAT_TOTAL ? "total" : "now",
-                      "value", query_number(stat->value), "help", stat->help));
+                      "value", vr_qmp_number(stat->value), "help", stat->help));
     }
 }
 
 int vr_qmp_stats(struct vr_qmp_call *call, struct vr_error *err)
 {
-    struct query_stats q = {.list = json_array(),
-                            .group = json_string_value(json_object_get(call->args, "group"))};
+    struct query_stats q = {.list = json_array(), .group = vr_qmp_arg(call, "group")};
     if (q.list) {
         vireo_vm_stats(call->vm, query_stat, &q);
     }
-    return query_done(call, q.list, err);
+    return vr_qmp_done(call, q.list, err);
 }
 
 static void query_event(void *opaque, const struct vireo_event *event)
 {
     json_t *list = opaque;
     json_t *info =
-        json_pack("{s:o, s:{s:I, s:I}, s:o, s:s, s:s}", "seq", query_number(event->seq),
+        json_pack("{s:o, s:{s:I, s:I}, s:o, s:s, s:s}", "seq", vr_qmp_number(event->seq),
                   "timestamp", "seconds", (json_int_t)(event->real_ns / 1000000000u),
                   "microseconds", (json_int_t)(event->real_ns / 1000 % 1000000), "guest-ns",
-                  query_number(event->time_ns), "event", event->name, "cause", event->cause);
+                  vr_qmp_number(event->time_ns), "event", event->name, "cause", event->cause);
     if (*event->data) {
         (void)json_object_set_new(info, "data", json_loads(event->data, 0, NULL));
     }
@@ -305,5 +308,5 @@ int vr_qmp_past_events(struct vr_qmp_call *call, struct vr_error *err)
     if (list) {
         (void)vireo_vm_events(call->vm, after < 0 ? 0 : (uint64_t)after, query_event, list);
     }
-    return query_done(call, list, err);
+    return vr_qmp_done(call, list, err);
 }

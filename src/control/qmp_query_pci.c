@@ -2,8 +2,6 @@
 #include "control/qmp_commands.h"
 #include "control/vm_priv.h"
 
-#include <errno.h>
-
 static json_t *pci_regions(const struct vr_virt_pci *row)
 {
     json_t *list = json_array();
@@ -62,6 +60,5 @@ int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err)
         (void)json_array_append_new(pci_bus(list, row.bus), pci_function(&row));
     }
     vr_machine_release_devs(call->vm->machine);
-    call->ret = list;
-    return list ? 0 : vr_err(err, -ENOMEM, "no memory for the answer");
+    return vr_qmp_done(call, list, err);
 }

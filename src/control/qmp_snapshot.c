@@ -20,16 +20,11 @@ struct snapshot_job {
     struct vr_qmp_job *job;
 };
 
-static const char *snapshot_arg(const struct vr_qmp_call *call, const char *key)
-{
-    return json_string_value(json_object_get(call->args, key));
-}
-
 /* The file that the command is about. */
 static int snapshot_place(struct vr_qmp_call *call, bool make, struct snapshot_job *j,
                           struct vr_error *err)
 {
-    const char *tag = snapshot_arg(call, "tag"), *path = snapshot_arg(call, "x-vireo-path");
+    const char *tag = vr_qmp_arg(call, "tag"), *path = vr_qmp_arg(call, "x-vireo-path");
     const char *name = vr_vm_name(call->vm);
     char folder[4096];
     if (!vr_name_good(tag)) {
@@ -61,7 +56,7 @@ static bool snapshot_knows(struct vr_qmp_call *call, const char *id)
 static int snapshot_devices(struct vr_qmp_call *call, bool *ret_none, struct vr_error *err)
 {
     const json_t *devices = json_object_get(call->args, "devices");
-    const char *vmstate = snapshot_arg(call, "vmstate");
+    const char *vmstate = vr_qmp_arg(call, "vmstate");
     for (size_t i = 0; i < json_array_size(devices); i++) {
         const char *id = json_string_value(json_array_get(devices, i));
         if (!snapshot_knows(call, id)) {
@@ -113,7 +108,7 @@ static int snapshot_start(struct vr_qmp_call *call, const char *type, bool make,
                           struct vr_error *err)
 {
     struct snapshot_job *j = vr_zalloc(sizeof(*j));
-    const char *parent = snapshot_arg(call, "x-vireo-parent");
+    const char *parent = vr_qmp_arg(call, "x-vireo-parent");
     bool none = false;
     int r = j ? snapshot_place(call, make, j, err) : vr_err(err, -ENOMEM, "no memory");
     r = r < 0 ? r : snapshot_devices(call, &none, err);
@@ -128,7 +123,7 @@ static int snapshot_start(struct vr_qmp_call *call, const char *type, bool make,
     j->compress = json_is_true(json_object_get(call->args, "x-vireo-compress"));
     j->no_disks = none || json_is_false(json_object_get(call->args, "x-vireo-disks"));
     j->force = json_is_true(json_object_get(call->args, "x-vireo-force"));
-    return vr_jobs_start(call->vm->jobs, snapshot_arg(call, "job-id"), type, run, j, free, err);
+    return vr_jobs_start(call->vm->jobs, vr_qmp_arg(call, "job-id"), type, run, j, free, err);
 }
 
 int vr_qmp_snapshot_save(struct vr_qmp_call *call, struct vr_error *err)
@@ -148,11 +143,10 @@ int vr_qmp_snapshot_delete(struct vr_qmp_call *call, struct vr_error *err)
 
 int vr_qmp_query_jobs(struct vr_qmp_call *call, struct vr_error *err)
 {
-    call->ret = vr_jobs_query(call->vm->jobs);
-    return call->ret ? 0 : vr_err(err, -ENOMEM, "no memory");
+    return vr_qmp_done(call, vr_jobs_query(call->vm->jobs), err);
 }
 
 int vr_qmp_job_dismiss(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return vr_jobs_dismiss(call->vm->jobs, snapshot_arg(call, "id"), err);
+    return vr_jobs_dismiss(call->vm->jobs, vr_qmp_arg(call, "id"), err);
 }
