@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-static int text_digit(char c)
+int vr_hex_digit(char c)
 {
     if (c >= '0' && c <= '9') {
         return c - '0';
@@ -19,7 +19,7 @@ static int text_digit(char c)
     if (c >= 'A' && c <= 'F') {
         return c - 'A' + 10;
     }
-    return 16;
+    return -1;
 }
 
 /* The number at the start of @text; *ret_end points behind it. */
@@ -30,12 +30,12 @@ static int text_number(const char *text, uint64_t *ret_val, const char **ret_end
         base = 16;
         text += 2;
     }
-    if ((unsigned)text_digit(*text) >= base) {
+    if ((unsigned)vr_hex_digit(*text) >= base) {
         return -EINVAL;
     }
     uint64_t v = 0;
-    for (; (unsigned)text_digit(*text) < base; text++) {
-        if (!vr_mul_ok(v, base, &v) || !vr_add_ok(v, (uint64_t)text_digit(*text), &v)) {
+    for (; (unsigned)vr_hex_digit(*text) < base; text++) {
+        if (!vr_mul_ok(v, base, &v) || !vr_add_ok(v, (uint64_t)vr_hex_digit(*text), &v)) {
             return -ERANGE;
         }
     }
@@ -157,4 +157,26 @@ bool vr_is_uuid(const char *text)
         }
     }
     return text[36] == 0;
+}
+
+bool vr_name_good(const char *name, size_t max)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    size_t len = strlen(name), plain = strspn(name, letters);
+    for (const char *p = name; *p; p++) {
+        if (!strchr(letters, *p) && !strchr("._-", *p)) {
+            return false;
+        }
+    }
+    return len && len <= max && plain;
+}
+
+int vr_word(const char *text, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
 }

@@ -18,6 +18,16 @@ int vr_parse_bool(const char *text, bool *ret_val) VR_MUST;
 /* As in 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001: digits of either case. */
 bool vr_is_uuid(const char *text);
 
+/* 0 to 15, of digits of either case; -1: it is none. */
+int vr_hex_digit(char c);
+
+/* Letters, digits, '.', '_', '-', the first one a letter or digit, @max at most: fit to be called
+ * by. */
+bool vr_name_good(const char *name, size_t max);
+
+/* Which of @count words @text is; -1: none. */
+int vr_word(const char *text, const char *const *words, size_t count);
+
 /* The candidate that @word is most likely a misspelling of, or NULL when none is near. */
 const char *vr_nearest(const char *word, const char *const *names, size_t count);
 

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/bits.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "board/catalog.h"
 #include "board/virt_riscv_priv.h"
 #include "dev/pci/host.h"
@@ -15,7 +16,6 @@
 #include "dev/pci/sriov.h"
 #include "dev/virtio/mmio.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -188,11 +188,7 @@ static bool plug_id_taken(const struct vr_virt *v, const char *id)
 static int plug_name(const struct vr_virt *v, const char *id, struct virt_plug *p,
                      struct vr_error *err)
 {
-    size_t len = id ? strlen(id) : 0, good = 0;
-    while (good < len && (isalnum((unsigned char)id[good]) || (good && strchr("._-", id[good])))) {
-        good++;
-    }
-    if (id && (len == 0 || len >= sizeof(p->id) || good < len)) {
+    if (id && !vr_name_good(id, sizeof(p->id) - 1)) {
         return vr_err(err, -EINVAL,
                       "id '%.40s': expected up to %zu letters, digits, '.', '_' and '-', a letter "
                       "or digit first",

@@ -1,6 +1,7 @@
 /* vireo snapshot: machines in files. Those that run are asked by their control socket to save and
  * restore; the rest is done here. */
 #include "control/snapshot.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "control/client.h"
@@ -195,7 +196,7 @@ static int snapshot_file(const char *machine, const char *text, char *ret_path, 
         r = vr_err(err, r, "%s: the path is too long", path);
     }
     vr_snapshot_tag(r < 0 ? "" : ret_path, ret_tag, VR_NAME_MAX + 1);
-    if (!vr_name_good(ret_tag)) {
+    if (!vr_name_good(ret_tag, VR_NAME_MAX)) {
         strcpy(ret_tag, "snapshot"); /* of a file whose name is none */
     }
     return r;

@@ -75,7 +75,7 @@ static int client_connect(const char *name, int *ret_fd, uint64_t *ret_pid, stru
     if (is_path) {
         return vr_unix_connect(name, ret_fd, ret_pid, err);
     }
-    if (!vr_name_good(name)) {
+    if (!vr_name_good(name, VR_NAME_MAX)) {
         return client_nobody(name, err);
     }
     int r = vr_rundir_path(name, path, sizeof(path), err);

@@ -17,24 +17,13 @@ const struct vr_opt_key vr_config_jit_keys[] = {
     {NULL, NULL, NULL},
 };
 
-/* Which of @count words @text is; -1: none. */
-static int engine_word(const char *text, const char *const *words, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (strcmp(text, words[i]) == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
 int vr_config_engine(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     static const char *const names[] = {[VR_VIRT_ENGINE_AUTO] = "auto",
                                         [VR_VIRT_ENGINE_INTERP] = "interp",
                                         [VR_VIRT_ENGINE_JIT] = "jit",
                                         [VR_VIRT_ENGINE_LOCKSTEP] = "lockstep"};
-    int i = engine_word(text, names, VR_COUNT(names));
+    int i = vr_word(text, names, VR_COUNT(names));
     (void)opt;
     if (i < 0) {
         return vr_err(err, -EINVAL,
@@ -49,7 +38,7 @@ int vr_config_mirror(void *target, const struct vr_opt *opt, const char *text, s
     static const char *const names[] = {[VR_JIT_MIRROR_OFF] = "off",
                                         [VR_JIT_MIRROR_AUTO] = "auto",
                                         [VR_JIT_MIRROR_ALWAYS] = "always"};
-    int i = engine_word(text, names, VR_COUNT(names));
+    int i = vr_word(text, names, VR_COUNT(names));
     (void)opt;
     if (i < 0) {
         return vr_err(err, -EINVAL, "expected auto, off or always");
@@ -64,7 +53,7 @@ int vr_config_mmu(void *target, const struct vr_opt *opt, const char *text, stru
                                         [VR_VIRT_MMU_SV39] = "sv39",
                                         [VR_VIRT_MMU_SV48] = "sv48",
                                         [VR_VIRT_MMU_SV57] = "sv57"};
-    int i = engine_word(text, names, VR_COUNT(names));
+    int i = vr_word(text, names, VR_COUNT(names));
     (void)opt;
     if (i < 0) {
         return vr_err(err, -EINVAL, "expected auto, sv39, sv48 or sv57");

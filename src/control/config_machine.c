@@ -37,13 +37,13 @@ static int machine_key(struct vireo_config *c, const struct vr_opt *opt, const c
     if (strcmp(key, "aia") != 0) {
         return vr_config_unknown_key(opt, key, err);
     }
-    for (unsigned i = 0; value && i < VR_COUNT(aia); i++) {
-        if (strcmp(value, aia[i]) == 0) {
-            c->aia = (enum vr_virt_aia)i;
-            return 0;
-        }
+    int i = value ? vr_word(value, aia, VR_COUNT(aia)) : -1;
+    if (i < 0) {
+        return vr_err(err, -EINVAL, "aia=%s: expected none, aplic or aplic-imsic",
+                      value ? value : "");
     }
-    return vr_err(err, -EINVAL, "aia=%s: expected none, aplic or aplic-imsic", value ? value : "");
+    c->aia = (enum vr_virt_aia)i;
+    return 0;
 }
 
 int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,

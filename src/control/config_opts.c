@@ -129,10 +129,8 @@ static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
 int vr_config_chr_check(const char *spec, struct vr_error *err)
 {
     static const char *const plain[] = {"stdio", "null", "pty", "mem", "file:PATH", "unix:PATH"};
-    for (unsigned i = 0; i < 4; i++) {
-        if (strcmp(spec, plain[i]) == 0) {
-            return 0;
-        }
+    if (vr_word(spec, plain, 4) >= 0) {
+        return 0;
     }
     if ((strncmp(spec, "file:", 5) == 0 || strncmp(spec, "unix:", 5) == 0) && spec[5]) {
         return 0;
@@ -229,7 +227,7 @@ static int opts_copy(char **text, const char *value, struct vr_error *err)
 static int opts_name(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     (void)opt;
-    if (!vr_name_good(text)) {
+    if (!vr_name_good(text, VR_NAME_MAX)) {
         return vr_err(
             err, -EINVAL,
             "expected up to %d letters, digits, '.', '_' and '-', a letter or digit first",
@@ -361,12 +359,11 @@ static const char *const opts_policies[] = {
 static int opts_pin(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     struct vireo_config *c = target;
+    int i = vr_word(text, opts_policies, VR_COUNT(opts_policies));
     (void)opt;
-    for (unsigned i = 0; i < VR_COUNT(opts_policies); i++) {
-        if (strcmp(text, opts_policies[i]) == 0) {
-            c->use.policy = (enum vireo_place_policy)i;
-            return 0;
-        }
+    if (i >= 0) {
+        c->use.policy = (enum vireo_place_policy)i;
+        return 0;
     }
     const char *near = vr_nearest(text, opts_policies, VR_COUNT(opts_policies));
     return vr_err(err, -EINVAL, "expected none, local, spread or compact%s%s%s",

@@ -68,13 +68,12 @@ static int share_cache(struct vr_virt_share *s, const char *value, struct vr_err
     static const char *const names[] = {[VR_FS_CACHE_AUTO] = "auto",
                                         [VR_FS_CACHE_ALWAYS] = "always",
                                         [VR_FS_CACHE_NEVER] = "never"};
-    for (unsigned i = 0; value && i < VR_COUNT(names); i++) {
-        if (strcmp(value, names[i]) == 0) {
-            s->cache = (enum vr_fs_cache)i;
-            return 0;
-        }
+    int i = value ? vr_word(value, names, VR_COUNT(names)) : -1;
+    if (i < 0) {
+        return vr_err(err, -EINVAL, "cache=%s: expected auto, always or never", value ? value : "");
     }
-    return vr_err(err, -EINVAL, "cache=%s: expected auto, always or never", value ? value : "");
+    s->cache = (enum vr_fs_cache)i;
+    return 0;
 }
 
 static int share_number(const char *key, const char *value, uint32_t *ret, struct vr_error *err)

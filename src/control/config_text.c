@@ -216,9 +216,10 @@ void vireo_config_text_free(char *text)
     free(text);
 }
 
+/* There is one way to write an escape: with small letters. */
 static int text_hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return c >= 'A' && c <= 'F' ? -1 : vr_hex_digit(c);
 }
 
 /* Undo the escapes of @len bytes, in place; zero-terminates. */

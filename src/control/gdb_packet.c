@@ -1,18 +1,10 @@
 /* GDB packets: "$data#sum". */
 #include "control/gdb_packet.h"
+#include "base/text.h"
 
 #include <string.h>
 
 enum { GDB_ESCAPE = '}', GDB_ESCAPE_XOR = 0x20, GDB_CTRL_C = 3 };
-
-static int gdb_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* ---- In ---- */
 
@@ -54,7 +46,7 @@ static void gdb_data(struct vr_gdb_reader *r, char c)
 
 static enum vr_gdb_got gdb_whole(struct vr_gdb_reader *r, char c)
 {
-    int digit = gdb_digit(c);
+    int digit = vr_hex_digit(c);
     r->state = VR_GDB_IDLE;
     r->buf[r->len] = '\0';
     if (digit < 0 || (r->claimed << 4 | digit) != r->sum) {
@@ -78,7 +70,7 @@ enum vr_gdb_got vr_gdb_read(struct vr_gdb_reader *r, const char *buf, size_t len
             gdb_data(r, c);
             break;
         case VR_GDB_SUM1:
-            digit = gdb_digit(c);
+            digit = vr_hex_digit(c);
             r->claimed = (uint8_t)digit;
             r->state = digit < 0 ? VR_GDB_IDLE : VR_GDB_SUM2;
             got = digit < 0 ? VR_GDB_DAMAGED : VR_GDB_MORE;
@@ -97,7 +89,7 @@ bool vr_gdb_take_number(const char **at, uint64_t *ret_val)
     uint64_t val = 0;
     unsigned digits = 0;
     int digit;
-    while (digits < 16 && (digit = gdb_digit(**at)) >= 0) {
+    while (digits < 16 && (digit = vr_hex_digit(**at)) >= 0) {
         val = val << 4 | (uint64_t)digit;
         (*at)++;
         digits++;
@@ -126,7 +118,7 @@ bool vr_gdb_take_bytes(const char **at, void *ret_bytes, size_t len)
 {
     uint8_t *to = ret_bytes;
     for (size_t i = 0; i < len; i++) {
-        int high = gdb_digit((*at)[0]), low = high < 0 ? -1 : gdb_digit((*at)[1]);
+        int high = vr_hex_digit((*at)[0]), low = high < 0 ? -1 : vr_hex_digit((*at)[1]);
         if (low < 0) {
             return false;
         }

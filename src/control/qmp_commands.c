@@ -2,6 +2,7 @@
  * qmp_query.c. */
 #include "control/qmp_commands.h"
 #include "base/bits.h"
+#include "base/text.h"
 #include "control/fork.h"
 #include "control/gdb.h"
 #include "control/vm_priv.h"
@@ -108,15 +109,14 @@ static const char *const qmp_levels[] = {"error", "warn", "info", "debug"};
 static int qmp_set(struct vr_qmp_call *call, struct vr_error *err)
 {
     const char *level = vr_qmp_arg(call, "log-level");
-    for (unsigned i = 0; level && i < VR_COUNT(qmp_levels); i++) {
-        if (strcmp(level, qmp_levels[i]) == 0) {
-            call->vm->log.level = i;
-            return 0;
-        }
+    int i = level ? vr_word(level, qmp_levels, VR_COUNT(qmp_levels)) : -1;
+    if (level && i < 0) {
+        return vr_err(err, -EINVAL, "log level '%.20s': there are error, warn, info, debug", level);
     }
-    return level ? vr_err(err, -EINVAL, "log level '%.20s': there are error, warn, info, debug",
-                          level)
-                 : 0;
+    if (level) {
+        call->vm->log.level = (enum vr_level)i;
+    }
+    return 0;
 }
 
 static int qmp_gdb_start(struct vr_qmp_call *call, struct vr_error *err)

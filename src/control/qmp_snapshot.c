@@ -2,6 +2,7 @@
  * qapi/job.json). Where QEMU keeps snapshots in disk images, ours are files: TAG means the user's
  * folder of them, x-vireo-path any other place. */
 #include "base/alloc.h"
+#include "base/text.h"
 #include "control/jobs.h"
 #include "control/qmp_commands.h"
 #include "control/rundir.h"
@@ -27,7 +28,7 @@ static int snapshot_place(struct vr_qmp_call *call, bool make, struct snapshot_j
     const char *tag = vr_qmp_arg(call, "tag"), *path = vr_qmp_arg(call, "x-vireo-path");
     const char *name = vr_vm_name(call->vm);
     char folder[4096];
-    if (!vr_name_good(tag)) {
+    if (!vr_name_good(tag, VR_NAME_MAX)) {
         return vr_err(
             err, -EINVAL,
             "tag '%.40s': expected up to %d letters, digits, '.', '_' and '-', a letter or "

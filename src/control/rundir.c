@@ -2,6 +2,7 @@
  * of two who do so at once neither removes the other's. */
 #include "control/rundir.h"
 #include "base/alloc.h"
+#include "base/text.h"
 #include "platform/file.h"
 #include "vireo/platform.h"
 
@@ -12,18 +13,6 @@
 enum { RUNDIR_NUMBERS = 1000 };
 
 static const char rundir_end[] = ".sock";
-
-bool vr_name_good(const char *name)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-    size_t len = strlen(name), plain = strspn(name, letters);
-    for (const char *p = name; *p; p++) {
-        if (!strchr(letters, *p) && !strchr("._-", *p)) {
-            return false;
-        }
-    }
-    return len && len <= VR_NAME_MAX && plain;
-}
 
 int vr_rundir_file(const char *name, const char *end, char *ret_path, size_t size,
                    struct vr_error *err)
@@ -115,7 +104,7 @@ static int rundir_note(void *opaque, const char *file)
         return 0;
     }
     snprintf(name, sizeof(name), "%.*s", (int)(len - end), file);
-    if (!vr_name_good(name) ||
+    if (!vr_name_good(name, VR_NAME_MAX) ||
         (size_t)snprintf(path, sizeof(path), "%s/%s", n->folder, file) >= sizeof(path) ||
         vr_unix_sweep(path)) {
         return 0;

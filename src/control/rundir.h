@@ -11,9 +11,6 @@
 
 enum { VR_NAME_MAX = 31, VR_RUNDIR_PATH_MAX = 4096 };
 
-/* Letters, digits, '.', '_', '-', the first one a letter or digit, 31 at most: fit to be called by.
- */
-bool vr_name_good(const char *name);
 /* Listen as machine @name, or if @may_number as the first of NAME, NAME2, NAME3, ... that is free.
  * What dead machines left is removed. *ret_name: VR_NAME_MAX + 1 characters. -EADDRINUSE: a machine
  * of that name runs. */

@@ -3,6 +3,7 @@
  * Lists, deletes and merges.
  */
 #include "base/alloc.h"
+#include "base/text.h"
 #include "control/rundir.h"
 #include "control/snapshot.h"
 #include "platform/file.h"
@@ -62,7 +63,8 @@ int vr_snapshot_path(const char *machine, const char *text, char *ret_path, size
         snprintf(of, sizeof(of), "%.*s", (int)(slash - text), text);
     }
     const char *whose = slash ? of : machine;
-    bool named = whose && *text && vr_name_good(whose) && vr_name_good(tag) && !store_has_end(text);
+    bool named = whose && *text && vr_name_good(whose, VR_NAME_MAX) &&
+                 vr_name_good(tag, VR_NAME_MAX) && !store_has_end(text);
     if (!named || (slash && vr_file_stat(text, &info) == 0)) {
         if (!slash && !store_has_end(text) && vr_file_stat(text, &info) < 0) {
             return vr_err(
@@ -132,7 +134,7 @@ static int store_note_folder(void *opaque, const char *name)
 {
     struct store_list *l = opaque, in = *l;
     char folder[STORE_PATH];
-    if (!vr_name_good(name) ||
+    if (!vr_name_good(name, VR_NAME_MAX) ||
         (size_t)snprintf(folder, sizeof(folder), "%s/%s", l->folder, name) >= sizeof(folder)) {
         return 0;
     }

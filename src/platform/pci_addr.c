@@ -2,29 +2,22 @@
 #include "vireo/host_pci.h"
 
 #include "base/err.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-static int addr_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 /* 1 to @max_digits hexadecimal digits at *text; *text moves behind them. */
 static bool addr_number(const char **text, unsigned max_digits, uint32_t *ret_val)
 {
     uint32_t v = 0;
     unsigned n = 0;
-    for (; addr_digit(**text) >= 0; (*text)++, n++) {
+    for (; vr_hex_digit(**text) >= 0; (*text)++, n++) {
         if (n == max_digits) {
             return false;
         }
-        v = v << 4 | (uint32_t)addr_digit(**text);
+        v = v << 4 | (uint32_t)vr_hex_digit(**text);
     }
     *ret_val = v;
     return n > 0;

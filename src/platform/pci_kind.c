@@ -5,18 +5,7 @@
 #include "platform/pci.h"
 
 #include "base/bits.h"
-
-#include <string.h>
-
-static bool kind_is(const char *driver, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(driver, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
+#include "base/text.h"
 
 static enum vireo_pci_kind kind_of(const struct vireo_pci_device *dev)
 {
@@ -44,7 +33,7 @@ static enum vireo_pci_kind kind_of(const struct vireo_pci_device *dev)
                : dev->vendor_id == 0x1002     ? VIREO_PCI_GPU
                                               : VIREO_PCI_NPU;
     default:
-        return kind_is(dev->driver, npus, VR_COUNT(npus)) ? VIREO_PCI_NPU : VIREO_PCI_OTHER;
+        return vr_word(dev->driver, npus, VR_COUNT(npus)) >= 0 ? VIREO_PCI_NPU : VIREO_PCI_OTHER;
     }
 }
 

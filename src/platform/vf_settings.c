@@ -104,13 +104,12 @@ static int vf_spoof(struct vireo_vf_settings *s, const char *text)
 
 static int vf_link(struct vireo_vf_settings *s, const char *text)
 {
-    for (unsigned i = 0; i < VR_COUNT(vf_links); i++) {
-        if (strcmp(text, vf_links[i]) == 0) {
-            s->link = (enum vireo_vf_link)i;
-            return 0;
-        }
+    int i = vr_word(text, vf_links, VR_COUNT(vf_links));
+    if (i < 0) {
+        return -EINVAL;
     }
-    return -EINVAL;
+    s->link = (enum vireo_vf_link)i;
+    return 0;
 }
 
 static const struct {

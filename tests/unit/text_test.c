@@ -158,11 +158,31 @@ static void bits(void **state)
     }
 }
 
+static void digits_words_and_names(void **state)
+{
+    static const char *const words[] = {"one", "two", ""};
+    static const char digits[] = "0123456789abcdefABCDEF";
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        const char *at = c ? strchr(digits, c) : NULL;
+        int pos = at ? (int)(at - digits) : -1;
+        assert_int_equal(vr_hex_digit((char)c), pos > 15 ? pos - 6 : pos);
+    }
+    assert_int_equal(vr_word("two", words, 3), 1);
+    assert_int_equal(vr_word("", words, 3), 2);
+    assert_int_equal(vr_word("", words, 2), -1);
+    assert_int_equal(vr_word("Two", words, 3), -1);
+    assert_true(vr_name_good("a", 1) && vr_name_good("0.b_c-D", 7));
+    assert_false(vr_name_good("", 7) || vr_name_good("0.b_c-D", 6) || vr_name_good("-a", 7) ||
+                 vr_name_good(".a", 7) || vr_name_good("a/b", 7) || vr_name_good("a\xc3\xa4", 7));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers),       cmocka_unit_test(sizes), cmocka_unit_test(booleans),
-        cmocka_unit_test(nearest_names), cmocka_unit_test(bits),
+        cmocka_unit_test(numbers),  cmocka_unit_test(sizes),
+        cmocka_unit_test(booleans), cmocka_unit_test(nearest_names),
+        cmocka_unit_test(bits),     cmocka_unit_test(digits_words_and_names),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
