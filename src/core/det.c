@@ -1,8 +1,8 @@
 /* The driver of deterministic mode: beats, slices, and how it stops. See det.h. */
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "base/hash.h"
 #include "core/det_priv.h"
+#include "core/hash.h"
 #include "platform/random.h"
 #include "vireo/host_time.h"
 

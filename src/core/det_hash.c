@@ -1,7 +1,7 @@
 /* State hashes: what a snapshot would hold, hashed. */
 #include "base/bits.h"
-#include "base/hash.h"
 #include "core/det_priv.h"
+#include "core/hash.h"
 #include "core/ram_fork.h"
 #include "core/snap.h"
 

@@ -2,7 +2,7 @@
 #include "core/tape.h"
 #include "base/alloc.h"
 #include "base/bits.h"
-#include "base/hash.h"
+#include "core/hash.h"
 
 #include <errno.h>
 #include <inttypes.h>

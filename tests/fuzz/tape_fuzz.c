@@ -3,8 +3,8 @@
 #include "fuzz.h"
 
 #include "base/bits.h"
-#include "base/hash.h"
 #include "core/det.h"
+#include "core/hash.h"
 #include "core/tape.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Tapes of deterministic machines: what is written is read, and what is damaged is refused. */
 #include "test.h"
 
-#include "base/hash.h"
 #include "core/det.h"
+#include "core/hash.h"
 #include "core/tape.h"
 
 #include <errno.h>
