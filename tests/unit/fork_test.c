@@ -13,6 +13,9 @@
 #include "vireo/snapshot.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 /* Counts what it receives, in memory, and answers with the count as a letter. */
 static const uint32_t counts[] = {
@@ -442,6 +445,53 @@ static void another_machine_is_no_clone(void **state)
     place_remove(&place);
 }
 
+/* A device that comes and goes for as long as others look. */
+struct plugger {
+    struct vireo_vm *vm;
+    atomic_bool end;
+    atomic_uint times;
+};
+
+static void plug_and_unplug(void *opaque)
+{
+    struct plugger *p = opaque;
+    struct vr_error err = {0};
+    while (!atomic_load(&p->end)) {
+        if (vireo_vm_device_add(p->vm, "virtio-rng-pci,id=guest", NULL, 0, &err) < 0 ||
+            vireo_vm_device_del(p->vm, "guest", VIREO_DEL_FORCE, 0, &err) < 0) {
+            fprintf(stderr, "%s\n", err.msg);
+            abort();
+        }
+        atomic_fetch_add(&p->times, 1);
+    }
+}
+
+/* The settings that a fork has are those of the moment its state is of. */
+static void devices_come_and_go_while_forks_are_made(void **state)
+{
+    enum { FORKS = 12, MEANWHILE = 40 };
+    struct place place;
+    struct machine parent, clone;
+    struct vireo_thread *thread;
+    struct vr_error err = {0};
+    (void)state;
+    begin(&place, &parent, NULL);
+    assert_int_equal(next(&parent), 'A');
+    struct plugger plug = {.vm = parent.vm};
+    assert_int_equal(vireo_thread_create("plug", plug_and_unplug, &plug, &thread, &err), 0);
+    for (unsigned i = 0; i < FORKS || atomic_load(&plug.times) < MEANWHILE; i++) {
+        struct vireo_fork *fork = fork_of(&parent);
+        clone_of(fork, &clone);
+        assert_int_equal(next(&clone), 'B');
+        end(&clone);
+        vireo_fork_destroy(fork);
+    }
+    atomic_store(&plug.end, true);
+    vireo_thread_join(thread);
+    end(&parent);
+    place_remove(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -452,6 +502,7 @@ int main(void)
         cmocka_unit_test(forking_for_ever_does_not_grow),
         cmocka_unit_test(what_is_handed_on_is_checked),
         cmocka_unit_test(another_machine_is_no_clone),
+        cmocka_unit_test(devices_come_and_go_while_forks_are_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
