@@ -603,12 +603,12 @@ struct vr_blk *vr_virt_scsi_disk(struct vr_virt *v, unsigned target)
     return target < VR_VIRTIO_SCSI_UNITS ? v->scsi_blk[target] : NULL;
 }
 
-void vr_virt_announce(struct vr_virt *v)
+void vr_virt_announce(struct vr_virt *v, bool moved)
 {
     struct vr_dev *dev;
     for (unsigned i = 0; (dev = vr_machine_dev(v->machine, i)); i++) {
         if (strncmp(dev->cls->name, "virtio-net-", 11) == 0) {
-            (void)vr_virtio_net_announce(dev);
+            (void)vr_virtio_net_announce(dev, moved);
         }
     }
 }

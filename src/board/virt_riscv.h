@@ -65,7 +65,7 @@ enum vr_virt_end_kind {
 struct vr_virt_end {
     enum vr_virt_end_kind kind;
     struct vr_virt_disk disk; /* path, read_only, force_raw; */
-    const char *net;          /* "user" and its options; */
+    const char *net;          /* "user" and its options, or "stream,path=" and it; */
     unsigned net_io_thread;   /* which I/O thread serves it: 1 + its number; 0: the next in turn */
     struct vr_virt_share share;
     struct vr_chr_opts chr;
@@ -185,8 +185,9 @@ int vr_virt_cdrom_change(struct vr_virt *virt, unsigned target, const char *path
                          struct vr_error *err) VR_MUST;
 /* Press the power button. -ENODEV: the machine has none, or the guest does not listen. */
 int vr_virt_power_button(struct vr_virt *virt, struct vr_error *err) VR_MUST;
-/* Ask the guest to announce its network addresses, where its driver can: it has moved. */
-void vr_virt_announce(struct vr_virt *virt);
+/* Ask the guest to announce its network addresses, where its driver can. @moved: as
+ * vr_virtio_net_announce has it. */
+void vr_virt_announce(struct vr_virt *virt, bool moved);
 /* The guest goes on from a state from which it, or another, may have gone on before (a fork, a
  * snapshot that was restored; not a migration): give it a new generation ID, at which it makes its
  * random numbers anew. Once the state was loaded, before it runs. */

@@ -43,13 +43,16 @@ static int end_io_loop(struct vr_virt *v, unsigned io_thread, struct vr_loop **r
 static int end_open_net(struct vr_virt *v, const char *spec, struct vr_loop *loop,
                         struct vr_net **ret_net, struct vr_error *err)
 {
-    if (strncmp(spec, "user", 4) != 0 || (spec[4] && spec[4] != ',')) {
-        return vr_err(err, -EINVAL, "no network backend '%s'; there is: user", spec);
+    static const char stream[] = "stream,path=";
+    bool user = strncmp(spec, "user", 4) == 0 && (!spec[4] || spec[4] == ',');
+    if (!user && strncmp(spec, stream, strlen(stream)) != 0) {
+        return vr_err(err, -EINVAL, "no network backend '%s'; there are: user, stream", spec);
     }
     if (vr_det_replaying(vr_machine_det(v->machine))) {
-        return vr_net_open_replay(loop, ret_net, err);
+        return vr_net_open_replay(loop, user, ret_net, err);
     }
-    return vr_net_open_user(spec[4] ? spec + 5 : NULL, loop, ret_net, err);
+    return user ? vr_net_open_user(spec[4] ? spec + 5 : NULL, loop, ret_net, err)
+                : vr_net_open_stream(spec + strlen(stream), loop, ret_net, err);
 }
 
 static int end_open_share(struct vr_virt *v, const struct vr_virt_share *share,

@@ -197,7 +197,7 @@ static int device_disk(struct vr_config_device *d, const struct device_text *t,
 static int device_net(struct vr_config_device *d, const struct device_text *t, struct vr_error *err)
 {
     char *text = NULL;
-    int r = device_value("user", t, &text, err);
+    int r = device_value(t->path ? "stream" : "user", t, &text, err);
     r = r < 0 ? r : vr_config_net_parse(vr_opt_find(vr_config_opts, "net"), text, &d->net, err);
     free(text);
     if (r == 0) {

@@ -20,6 +20,7 @@ const struct vr_opt_key vr_config_disk_keys[] = {
 };
 
 const struct vr_opt_key vr_config_net_keys[] = {
+    {"path", "PATH", "stream: the UNIX socket where the other side listens"},
     {"hostfwd", "[tcp|udp]:[ADDR]:PORT-[ADDR]:PORT",
      "forward a port of the host to one of the guest; may be repeated (-p is shorter)"},
     {"restrict", NULL, "the guest reaches nothing; forwarded ports still work"},
@@ -160,7 +161,7 @@ int vr_config_cdrom(void *target, const struct vr_opt *opt, const char *text, st
     return r;
 }
 
-/* ---- --net user[,hostfwd=...][,mac=...] | none ---- */
+/* ---- --net user[,hostfwd=...][,mac=...] | stream,path=PATH[,mac=...] | none ---- */
 
 void vr_config_net_fini(struct vr_config_net *n)
 {
@@ -192,28 +193,49 @@ static int devices_net_pieces(struct vr_config_net *n, const struct vr_opt *opt,
     return r;
 }
 
+static int devices_net_user(const char *backend, struct vr_error *err)
+{
+    struct vr_net_user_opts parsed;
+    int r = vr_net_user_opts_parse(backend[4] ? backend + 5 : NULL, &parsed, err);
+    if (r == 0) {
+        vr_net_user_opts_free(&parsed);
+    }
+    return r;
+}
+
+/* It has a path, and nothing else. */
+static int devices_net_stream(const char *backend, struct vr_error *err)
+{
+    static const char head[] = "stream,path=";
+    const char *path = backend + strlen(head);
+    return strncmp(backend, head, strlen(head)) == 0 && *path && !strchr(path, ',')
+               ? 0
+               : vr_err(err, -EINVAL,
+                        "network stream: it needs path=PATH, has no other option of a host end, "
+                        "and its path has no comma");
+}
+
 int vr_config_net_parse(const struct vr_opt *opt, const char *text, struct vr_config_net *ret_net,
                         struct vr_error *err)
 {
     struct vr_config_net n = {0};
     size_t len = strcspn(text, ",");
-    if (len != 4 || strncmp(text, "user", 4) != 0) {
-        return vr_err(err, -EINVAL, "expected user[,hostfwd=...] or none");
+    bool user = len == 4 && strncmp(text, "user", 4) == 0;
+    if (!user && (len != 6 || strncmp(text, "stream", 6) != 0)) {
+        return vr_err(err, -EINVAL, "expected user[,hostfwd=...], stream,path=PATH or none");
     }
-    if (!VR_HAVE_SLIRP) {
+    if (user && !VR_HAVE_SLIRP) {
         return vr_err(err, -ENOSYS,
                       "this vireo was built without the user-mode network (libslirp)");
     }
-    n.backend = strdup("user");
+    n.backend = strdup(user ? "user" : "stream");
     int r = n.backend ? devices_net_pieces(&n, opt, text[len] ? text + len + 1 : NULL, err)
                       : vr_err(err, -ENOMEM, "no memory");
-    struct vr_net_user_opts parsed;
-    r = r < 0 ? r : vr_net_user_opts_parse(n.backend[4] ? n.backend + 5 : NULL, &parsed, err);
+    r = r < 0 ? r : user ? devices_net_user(n.backend, err) : devices_net_stream(n.backend, err);
     if (r < 0) {
         vr_config_net_fini(&n);
         return r;
     }
-    vr_net_user_opts_free(&parsed);
     *ret_net = n;
     return 0;
 }

@@ -282,7 +282,7 @@ int vireo_fork_clone(const struct vireo_fork *f, const struct vireo_config *conf
         vireo_vm_destroy(vm);
         return r;
     }
-    vr_virt_announce(vm->virt);
+    vr_virt_announce(vm->virt, false);
     *ret_vm = vm;
     return 0;
 }

@@ -76,6 +76,7 @@ static int in_take(struct vr_mig_link *link, struct vr_mig_rx *rx, struct vireo_
         return r;
     }
     vm->incoming = false;
+    vr_virt_announce(vm->virt, true);
     /* Should the source have died: so much the more. */
     (void)!vr_mig_send(link, VR_MIG_RUNNING, NULL, 0, NULL, 0, IN_ANSWER_MS, NULL);
     return 0;

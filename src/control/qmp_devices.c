@@ -2,6 +2,7 @@
  * Commands about devices that come and go (QEMU, qapi/qdev.json, net.json, block-core.json,
  * char.json). What they say in JSON is put into words as --device has them; there it is checked.
  */
+#include "base/bits.h"
 #include "control/hotplug.h"
 #include "control/qmp_commands.h"
 
@@ -85,16 +86,57 @@ static int devices_forwards(char **text, const json_t *list, struct vr_error *er
     return r;
 }
 
+/* {"addr": {"type": "unix", "path": PATH}}, and that we are the client. */
+static int devices_stream(char **text, const json_t *args, struct vr_error *err)
+{
+    static const char *const known[] = {"type", "id", "addr", "server"};
+    const json_t *addr = json_object_get(args, "addr");
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)args, key, value)
+    {
+        bool found = false;
+        for (unsigned i = 0; i < VR_COUNT(known); i++) {
+            found = found || strcmp(key, known[i]) == 0;
+        }
+        if (!found) {
+            return vr_err(err, -EINVAL, "Parameter '%.40s' is unexpected", key);
+        }
+    }
+    if (json_is_true(json_object_get(args, "server")) ||
+        strcmp(devices_str(addr, "type"), "unix") != 0 || !*devices_str(addr, "path")) {
+        return vr_err(
+            err, -EINVAL,
+            "Parameter 'addr' expects {\"type\": \"unix\", \"path\": ...}, where somebody "
+            "listens");
+    }
+    return vr_config_join_piece(text, "path", devices_str(addr, "path"), err);
+}
+
+/* A network by name; @text is freed. */
+static int devices_net_end(struct vr_qmp_call *call, char *text, struct vr_error *err)
+{
+    int r = vr_hotplug_end_add(call->vm->hotplug, VR_VIRT_END_NET, devices_str(call->args, "id"),
+                               text ? text : "", err);
+    free(text);
+    return r;
+}
+
 int vr_qmp_netdev_add(struct vr_qmp_call *call, struct vr_error *err)
 {
     char *text = NULL;
     const char *key;
     json_t *value;
     int r = 0;
-    if (strcmp(devices_str(call->args, "type"), "user") != 0) {
+    const char *type = devices_str(call->args, "type");
+    if (strcmp(type, "stream") == 0) {
+        r = devices_stream(&text, call->args, err);
+        return r < 0 ? r : devices_net_end(call, text, err);
+    }
+    if (strcmp(type, "user") != 0) {
         return vr_err(err, -EINVAL,
-                      "Parameter 'type' does not accept value '%.40s'; there is: user",
-                      devices_str(call->args, "type"));
+                      "Parameter 'type' does not accept value '%.40s'; there are: user, stream",
+                      type);
     }
     json_object_foreach((json_t *)call->args, key, value)
     {
@@ -105,11 +147,11 @@ int vr_qmp_netdev_add(struct vr_qmp_call *call, struct vr_error *err)
                 ? devices_forwards(&text, value, err)
                 : devices_put(&text, key, value, err);
     }
-    r = r < 0 ? r
-              : vr_hotplug_end_add(call->vm->hotplug, VR_VIRT_END_NET,
-                                   devices_str(call->args, "id"), text ? text : "", err);
-    free(text);
-    return r;
+    if (r < 0) {
+        free(text);
+        return r;
+    }
+    return devices_net_end(call, text, err);
 }
 
 int vr_qmp_netdev_del(struct vr_qmp_call *call, struct vr_error *err)

@@ -188,6 +188,9 @@ int vr_vm_build(struct vireo_vm *vm, const struct vireo_config *c, const struct 
     int r = c->publish && c->net_count == 0 && vr_config_given(c, "net")
                 ? vr_err(err, -EINVAL, "a published port (-p) needs a network, but --net is none")
                 : 0;
+    if (c->publish && c->net_count && strncmp(c->net[0].backend, "user", 4) != 0) {
+        r = vr_err(err, -EINVAL, "a published port (-p) needs --net user as the first network");
+    }
     if (r == 0) {
         r = vm_check_host(c, err);
     }

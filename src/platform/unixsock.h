@@ -23,6 +23,8 @@ void vr_unix_close(struct vr_unix *sock);
  * *ret_pid: the process that listens, 0 where the host does not tell. -ECONNREFUSED: a dead process
  * left the node; -ENOENT. */
 int vr_unix_connect(const char *path, int *ret_fd, uint64_t *ret_pid, struct vr_error *err) VR_MUST;
+/* The same without waiting, not even for room (-EAGAIN); *ret_fd never blocks. */
+int vr_unix_connect_now(const char *path, int *ret_fd, struct vr_error *err) VR_MUST;
 
 /*
  * Folders of sockets.

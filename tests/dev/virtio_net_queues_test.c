@@ -360,15 +360,40 @@ static void announcements_are_asked_for_and_acknowledged(void **state)
     struct net_fixture *f = *state;
     static const uint8_t ack[] = {3, 0};
     start(f, NET_F_STATUS | NET_F_MQ);
-    assert_false(vr_virtio_net_announce(f->dev));
+    assert_false(vr_virtio_net_announce(f->dev, false));
     start(f, NET_F_STATUS | NET_F_GUEST_ANNOUNCE | NET_F_MQ);
     vd_isr(&f->d);
     assert_int_equal(vd_config(&f->d, 6, 2), 1);
-    assert_true(vr_virtio_net_announce(f->dev));
+    assert_true(vr_virtio_net_announce(f->dev, false));
     assert_int_equal(vd_isr(&f->d), VR_VIRTIO_ISR_CONFIG);
     assert_int_equal(vd_config(&f->d, 6, 2), 3);
     assert_int_equal(command(f, CONTROL, ack, 2), 0);
     assert_int_equal(vd_config(&f->d, 6, 2), 1);
+}
+
+static void a_card_that_moved_tells_switches_so(void **state)
+{
+    struct net_fixture *f = *state;
+    uint8_t want[60] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    uint8_t mac[6];
+    (void)vr_virtio_net_announce(f->dev, true); /* no driver, no word */
+    assert_int_equal(f->net.sent_count, 0);
+    start(f, NET_F_MQ);
+    for (unsigned i = 0; i < 6; i++) {
+        mac[i] = (uint8_t)vd_config(&f->d, i, 1);
+    }
+    assert_false(vr_virtio_net_announce(f->dev, true));
+    assert_int_equal(f->net.sent_count, 1);
+    /* RFC 903: Ethernet, IPv4, 6, 4, "request reverse", from and about this card. */
+    static const uint8_t head[] = {0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3};
+    memcpy(want + 6, mac, 6);
+    memcpy(want + 12, head, sizeof(head));
+    memcpy(want + 22, mac, 6);
+    memcpy(want + 32, mac, 6);
+    assert_int_equal(f->net.sent_len[0], 60);
+    assert_memory_equal(f->net.sent[0], want, 60);
+    (void)vr_virtio_net_announce(f->dev, false);
+    assert_int_equal(f->net.sent_count, 1);
 }
 
 /* --- Coalescing --- */
@@ -515,6 +540,7 @@ int main(void)
         T(vlans_pass_when_they_are_named),
         T(further_receive_modes),
         T(announcements_are_asked_for_and_acknowledged),
+        T(a_card_that_moved_tells_switches_so),
         T(interrupts_are_collected),
         T(coalescing_of_one_queue),
         T(snapshots_keep_what_the_control_queue_set),

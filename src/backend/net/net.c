@@ -150,14 +150,15 @@ static const struct vr_net_ops net_replay_ops = {
     .close = net_replay_close,
 };
 
-int vr_net_open_replay(struct vr_loop *loop, struct vr_net **ret_net, struct vr_error *err)
+int vr_net_open_replay(struct vr_loop *loop, bool takes_large, struct vr_net **ret_net,
+                       struct vr_error *err)
 {
     struct vr_net *net = vr_zalloc(sizeof(*net));
     if (!net) {
         return vr_err(err, -ENOMEM, "network: no memory");
     }
     vr_net_init(net, &net_replay_ops, loop);
-    net->takes_large = true; /* as the user-mode network, so that the guest sees the same card */
+    net->takes_large = takes_large;
     *ret_net = net;
     return 0;
 }

@@ -35,7 +35,7 @@ struct vr_net_stats {
 };
 
 struct vr_net_ops {
-    const char *name; /* "user" */
+    const char *name; /* "user", "stream" */
     void (*send)(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len);
     void (*resume)(struct vr_net *net);
     void (*close)(struct vr_net *net);
@@ -64,8 +64,15 @@ struct vr_net {
  * be forwarded. @loop must outlive the network. */
 int vr_net_open_user(const char *opts, struct vr_loop *loop, struct vr_net **ret_net,
                      struct vr_error *err) VR_MUST;
-/* For a replay: frames come from the tape, and what is sent goes nowhere. -ENOMEM. */
-int vr_net_open_replay(struct vr_loop *loop, struct vr_net **ret_net, struct vr_error *err) VR_MUST;
+/* Whoever listens at the UNIX socket @path: a switch, another machine, passt. Frames go both ways,
+ * each behind its length (be32). Should it hang up, the link is down until somebody is there again.
+ * -ENOENT, -ECONNREFUSED: nobody listens; -EAGAIN: too many wait there; -EACCES. */
+int vr_net_open_stream(const char *path, struct vr_loop *loop, struct vr_net **ret_net,
+                       struct vr_error *err) VR_MUST;
+/* For a replay: frames come from the tape, and what is sent goes nowhere. @takes_large: as the kind
+ * that was recorded, so that the guest sees the same card. -ENOMEM. */
+int vr_net_open_replay(struct vr_loop *loop, bool takes_large, struct vr_net **ret_net,
+                       struct vr_error *err) VR_MUST;
 /* Forward a port of this host to the guest: "[tcp|udp]:[HOST ADDRESS]:PORT-[GUEST ADDRESS]:PORT",
  * or short
  * "[HOST ADDRESS:]PORT:GUEST PORT[/tcp|/udp]". No host address: 127.0.0.1, so that only this host

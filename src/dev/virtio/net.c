@@ -325,12 +325,31 @@ void vr_virtio_net_stats(struct vr_dev *dev, struct vr_virtio_net_stats *ret_sta
     vr_dev_unlock(dev);
 }
 
-bool vr_virtio_net_announce(struct vr_dev *dev)
+/* A reverse ARP request (RFC 903) from the card: switches learn by it where the card is now, before
+ * its driver does anything. */
+static void net_send_rarp(struct net *s)
+{
+    enum { LEN = 60, TYPE = 12, PAYLOAD = 14 };
+    static const uint8_t head[] = {0x80, 0x35, 0, 1, 8, 0, VR_NET_MAC, 4, 0, 3};
+    uint8_t frame[LEN] = {0};
+    memset(frame, 0xFF, VR_NET_MAC);
+    memcpy(frame + VR_NET_MAC, s->filter->mac, VR_NET_MAC);
+    memcpy(frame + TYPE, head, sizeof(head));
+    memcpy(frame + PAYLOAD + 8, s->filter->mac, VR_NET_MAC);
+    memcpy(frame + PAYLOAD + 18, s->filter->mac, VR_NET_MAC);
+    const struct iovec iov = {.iov_base = frame, .iov_len = LEN};
+    vr_net_send(s->net, &iov, 1, LEN);
+}
+
+bool vr_virtio_net_announce(struct vr_dev *dev, bool moved)
 {
     struct net *s = NET(dev);
     vr_dev_lock(dev);
-    bool can = vr_virtio_has(&s->v, NET_F_GUEST_ANNOUNCE | NET_F_STATUS) &&
-               (s->v.status & VR_VIRTIO_DRIVER_OK);
+    bool used = s->v.status & VR_VIRTIO_DRIVER_OK;
+    bool can = used && vr_virtio_has(&s->v, NET_F_GUEST_ANNOUNCE | NET_F_STATUS);
+    if (used && moved) {
+        net_send_rarp(s);
+    }
     if (can) {
         s->announce = true;
         vr_virtio_config_changed(&s->v);

@@ -20,9 +20,9 @@ struct vr_virtio_net_stats {
     uint64_t rx_filtered, rx_too_big, rx_not_ready; /* not delivered */
     uint64_t rx_waits;                              /* the guest had no buffers */
 };
-/* Ask the guest to tell the network where it is now (gratuitous ARP), as after a migration. False:
- * its driver does not do that. */
-bool vr_virtio_net_announce(struct vr_dev *dev);
+/* Ask the guest to tell the network where it is now (gratuitous ARP). False: its driver does not do
+ * that. @moved: it was elsewhere, and is not there any more: the card tells switches so itself. */
+bool vr_virtio_net_announce(struct vr_dev *dev, bool moved);
 void vr_virtio_net_stats(struct vr_dev *dev, struct vr_virtio_net_stats *ret_stats);
 
 #endif

@@ -127,13 +127,13 @@ int vr_unix_accept(const struct vr_unix *s)
     return fd >= 0 ? fd : errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 
-int vr_unix_connect(const char *path, int *ret_fd, uint64_t *ret_pid, struct vr_error *err)
+static int unix_connect(const char *path, int flags, int *ret_fd, struct vr_error *err)
 {
     struct sockaddr_un name;
     int fd = -1, r = unix_name(path, &name);
     if (r == 0) {
         const struct timeval patience = {.tv_sec = UNIX_PATIENCE_S};
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
         (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         r = fd < 0 || connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
     }
@@ -144,8 +144,21 @@ int vr_unix_connect(const char *path, int *ret_fd, uint64_t *ret_pid, struct vr_
         return vr_err(err, r, "socket %s: cannot connect: %s", path, strerror(-r));
     }
     *ret_fd = fd;
-    *ret_pid = vr_unix_peer(fd);
     return 0;
+}
+
+int vr_unix_connect(const char *path, int *ret_fd, uint64_t *ret_pid, struct vr_error *err)
+{
+    int r = unix_connect(path, 0, ret_fd, err);
+    if (r == 0) {
+        *ret_pid = vr_unix_peer(*ret_fd);
+    }
+    return r;
+}
+
+int vr_unix_connect_now(const char *path, int *ret_fd, struct vr_error *err)
+{
+    return unix_connect(path, SOCK_NONBLOCK, ret_fd, err);
 }
 
 static int unix_make_folder(const char *path)
