@@ -89,8 +89,24 @@ int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const cha
     if (r < 0) {
         return vr_err_in(err, r, "%s", id);
     }
-    r = virt_new(v, cls, id, opts, ret_dev, err);
-    return r < 0 ? r : vr_pci_plug(bus, devfn, vr_pci_of(*ret_dev), err);
+    struct vr_dev *dev;
+    r = virt_new(v, cls, id, opts, &dev, err);
+    if (r < 0) {
+        return r;
+    }
+    r = vr_pci_plug(bus, devfn, vr_pci_of(dev), err);
+    if (r < 0) {
+        virt_discard(v, dev);
+        return r;
+    }
+    *ret_dev = dev;
+    return 0;
+}
+
+void virt_discard(struct vr_virt *v, struct vr_dev *dev)
+{
+    vr_machine_remove_dev(v->machine, dev);
+    vr_dev_destroy(dev);
 }
 
 int virt_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
@@ -151,6 +167,13 @@ static void pci_describe(const struct vr_dev *dev, const struct vr_pci *pci,
     pci_bars(dev, pci, row->bar);
 }
 
+void virt_pci_place(const struct vr_pci *pci, char *ret_place, size_t size)
+{
+    const struct vr_pci *port = pci->host.bus ? pci->host.bus->bridge : NULL;
+    snprintf(ret_place, size, "%s%s%02x.%x", port ? port->host.dev->id : "", port ? "/" : "",
+             pci->host.devfn >> 3, pci->host.devfn & 7u);
+}
+
 /* Where the function is; false: nowhere, it comes or goes just now. */
 static bool pci_place(struct vr_virt *v, struct vr_dev *dev, const struct vr_pci *pci,
                       struct vr_virt_pci *row)
@@ -164,8 +187,7 @@ static bool pci_place(struct vr_virt *v, struct vr_dev *dev, const struct vr_pci
         row->bus = port->config[PCI_SECONDARY_BUS] + vr_pci_sriov_bus(pci);
         vr_dev_unlock(port->host.dev);
     }
-    snprintf(row->place, sizeof(row->place), "%s%s%02x.%x", port ? port->host.dev->id : "",
-             port ? "/" : "", pci->host.devfn >> 3, pci->host.devfn & 7u);
+    virt_pci_place(pci, row->place, sizeof(row->place));
     vr_dev_unlock(v->pci);
     return bus != NULL;
 }

@@ -278,53 +278,51 @@ static int plug_unit(struct vr_virt *v, const struct vr_virt_device *d, struct v
     return r;
 }
 
-static int plug_make(struct vr_virt *v, const struct vr_dev_class *cls,
-                     const struct vr_virt_device *d, struct virt_plug *p, struct vr_error *err)
+/* In the slot of its port. A guest that runs sees it only with its host end. */
+static int plug_into_slot(struct vr_virt *v, const struct vr_dev_class *cls, struct virt_plug *p,
+                          const char *opts, struct vr_error *err)
 {
-    struct vr_pci_bus *root = &vr_pci_host_root(v->pci)->bus;
-    char opts[1024], pf[VIRT_ID_LEN];
-    unsigned devfn = 0;
-    int r = plug_opts(d, p, opts, sizeof(opts), err);
-    bool virtual_one = r == 0 && virt_vf_of(opts, pf);
-    if (virtual_one && vr_machine_state(v->machine) != VR_STATE_STOPPED) {
-        r = vr_err(err, -ENOTSUP, "device %s: virtual functions are there from the start", p->id);
-    }
-    if (r == 0 && virtual_one) { /* where its physical function is */
-        p->port = NULL;
-        r = virt_add_vf(v, cls, p->id, opts, pf, &p->dev, err);
-        if (r == 0 && p->end) {
-            virt_end_attach(v, p->end, p->dev);
-        }
-        return r;
-    }
-    if (r == 0 && !p->port && cls->pci) {
-        r = vr_pci_bus_place(root, 1, &devfn, err);
-        r = r < 0 ? vr_err_in(err, r, "%s", p->id) : 0;
-    }
-    if (r == 0 && !cls->pci) {
-        r = virt_add_mmio(v, cls, p->id, opts, &p->dev, err);
-    } else if (r == 0) {
-        r = virt_new(v, cls, p->id, opts, &p->dev, err);
-    }
+    int r = virt_new(v, cls, p->id, opts, &p->dev, err);
     if (r < 0) {
         return r;
     }
     if (p->end) {
         virt_end_attach(v, p->end, p->dev);
     }
-    if (!cls->pci) {
-        return 0;
-    }
-    if (p->port && vr_machine_state(v->machine) != VR_STATE_STOPPED) {
+    if (vr_machine_state(v->machine) != VR_STATE_STOPPED) {
         vr_dev_reset(p->dev); /* its power comes now */
         r = vr_pci_slot_insert(p->port, vr_pci_of(p->dev), err);
     } else {
-        r = vr_pci_plug(p->port ? vr_pci_root_port_bus(p->port) : root, devfn, vr_pci_of(p->dev),
-                        err);
+        r = vr_pci_plug(vr_pci_root_port_bus(p->port), 0, vr_pci_of(p->dev), err);
     }
     if (r < 0) {
-        vr_machine_remove_dev(v->machine, p->dev);
-        vr_dev_destroy(p->dev);
+        virt_discard(v, p->dev);
+    }
+    return r;
+}
+
+static int plug_make(struct vr_virt *v, const struct vr_dev_class *cls,
+                     const struct vr_virt_device *d, struct virt_plug *p, struct vr_error *err)
+{
+    char opts[1024], pf[VIRT_ID_LEN];
+    int r = plug_opts(d, p, opts, sizeof(opts), err);
+    if (r < 0) {
+        return r;
+    }
+    if (virt_vf_of(opts, pf)) {
+        if (vr_machine_state(v->machine) != VR_STATE_STOPPED) {
+            return vr_err(err, -ENOTSUP, "device %s: virtual functions are there from the start",
+                          p->id);
+        }
+        p->port = NULL; /* it is where its physical function is */
+    }
+    if (p->port) {
+        return plug_into_slot(v, cls, p, opts, err);
+    }
+    r = cls->pci ? virt_add_to_pci(v, cls, p->id, opts, &p->dev, err)
+                 : virt_add_mmio(v, cls, p->id, opts, &p->dev, err);
+    if (r == 0 && p->end) {
+        virt_end_attach(v, p->end, p->dev);
     }
     return r;
 }
@@ -477,8 +475,7 @@ int vr_virt_unplug(struct vr_virt *v, const char *id, struct vr_error *err)
     } else if (r == 0) {
         struct vr_dev *dev = p->dev;
         (void)vr_pci_slot_remove(p->port);
-        vr_machine_remove_dev(v->machine, dev);
-        vr_dev_destroy(dev);
+        virt_discard(v, dev);
         plug_forget_units(v, dev);
         virt_end_leave(v, p->end);
         plug_drop(v, p);
@@ -538,8 +535,7 @@ static void row_pci(struct vr_virt *v, struct vr_dev *dev, struct vr_virt_row *r
     struct vr_dev *port = bus && bus->bridge ? bus->bridge->host.dev : NULL;
     row->bus = port ? port->id : bus ? v->pci->id : "";
     if (bus) {
-        snprintf(row->place, sizeof(row->place), "%s%s%02x.%x", port ? port->id : "",
-                 port ? "/" : "", pci->host.devfn >> 3, pci->host.devfn & 7u);
+        virt_pci_place(pci, row->place, sizeof(row->place));
     }
     if (dev != v->pci) {
         vr_dev_lock(dev);

@@ -82,6 +82,7 @@ struct virt_plug {
 };
 
 struct vr_flash_file;
+struct vr_pci;
 
 struct vr_virt {
     struct vr_machine *machine;
@@ -163,6 +164,10 @@ int virt_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char 
 /* a device in the next free slot of the root bus; */
 int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
                     const char *opts, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* take a device out of the machine again, and destroy it; */
+void virt_discard(struct vr_virt *v, struct vr_dev *dev);
+/* where a function is, for people: "port0/00.0"; the host bridge's lock is held; */
+void virt_pci_place(const struct vr_pci *pci, char *ret_place, size_t size);
 /* a virtio device ("blk", "net", ...) on PCI or MMIO, as the machine has it. */
 int virt_add_virtio(struct vr_virt *v, const char *kind, const char *id, const char *opts,
                     struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
