@@ -4,7 +4,6 @@ lines that are damaged are refused and named, never counted."""
 
 import json
 import pathlib
-import sys
 import tempfile
 
 import history

@@ -30,5 +30,6 @@ void virt_refused(const struct vr_virt_opts *o, int code, const char *words);
 /* The device tree describes @v, gives it @append (NULL: nothing) as command line, and dtc has
  * nothing to say of it (virt_tree.c). */
 void virt_check_tree(struct vr_virt *v, const char *append);
+bool virt_has_dtc(void);
 
 #endif

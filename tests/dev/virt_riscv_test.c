@@ -53,6 +53,14 @@ static void the_device_tree_describes_the_machine(void **state)
     vr_virt_destroy(b);
 }
 
+static void dtc_has_seen_the_device_trees(void **state)
+{
+    (void)state;
+    if (!virt_has_dtc()) {
+        skip_because("no dtc here: device trees were compared with their machines only");
+    }
+}
+
 static void long_command_lines(void **state)
 {
     size_t len = 3 * MIB;
@@ -456,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_device_tree_describes_the_machine),
+        cmocka_unit_test(dtc_has_seen_the_device_trees),
         cmocka_unit_test(long_command_lines),
         cmocka_unit_test(nothing_overlaps_in_memory),
         cmocka_unit_test(firmware_above_the_kernel_is_not_overwritten),

@@ -3,7 +3,6 @@
 watched variables of the kernel and of a program, registers of each hart, memory through page tables."""
 
 import pathlib
-import subprocess
 import sys
 import tempfile
 

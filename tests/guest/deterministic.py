@@ -9,7 +9,7 @@ import tempfile
 
 import jit
 import vm
-from tap import Skip, Tap
+from tap import Tap
 
 SCRIPT = "echo harts $(nproc); date; head -c 8 /dev/urandom | od -x; sleep 1; echo slept"
 ENDED = re.compile(r"ended at step (\d+), guest time (\d+) ns, state hash ([0-9a-f]{16})")

@@ -3,7 +3,6 @@
 neither initramfs nor image."""
 
 import os
-import pathlib
 import shutil
 import stat
 import subprocess

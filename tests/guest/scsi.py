@@ -9,7 +9,6 @@ import random
 import re
 
 import debian
-import vm
 from tap import Tap
 
 MODULES = "virtio_mmio,virtio_scsi,sd_mod,sr_mod,isofs,ext4"

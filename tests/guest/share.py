@@ -9,7 +9,6 @@ import os
 import pathlib
 import shutil
 import stat
-import subprocess
 import tempfile
 
 import debian

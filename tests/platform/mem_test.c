@@ -81,7 +81,7 @@ static void a_view_of_a_file_is_our_own(void **state)
     if (vireo_memfd_create("base", 17 * MIB, 0, &o.fd, &err) < 0) {
         assert_int_equal(vireo_shmem_create("test", MIB, &o, &m, &err), -ENOTSUP);
         assert_int_equal(m.fd, -7);
-        return;
+        skip_because("this host has no files in memory by descriptor, and no views of files");
     }
     struct vireo_map_opts shared = {.prot = VIREO_PROT_READ | VIREO_PROT_WRITE,
                                     .flags = VIREO_MAP_SHARED,
@@ -96,7 +96,7 @@ static void a_view_of_a_file_is_our_own(void **state)
     assert_int_equal(m.fd, -7);
     if (r == -ENOTSUP) { /* Windows has such files, and no views of them */
         vireo_map_destroy(&file);
-        return;
+        skip_because("this host has no views of files");
     }
     assert_int_equal(r, -EINVAL);
     o.huge_bytes = 2 << 20;
