@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "board/virt_riscv_priv.h"
 #include "core/snap.h"
+#include "elf_head.h"
 #include "hostile.h"
 #include "vireo/host_time.h"
 
@@ -325,19 +326,7 @@ static void make_code(uint64_t *x, enum kind kind)
         words[4] = (uint32_t)sizeof(words);
         words[14] = 0x05435352; /* "RSC\5" */
     } else if (kind == BARE) {
-        memcpy(head, "\177ELF\2\1\1", 7);
-        vr_store_le16(head + 16, 2);
-        vr_store_le16(head + 18, 243);
-        vr_store_le64(head + 24, VIRT_RAM);
-        vr_store_le64(head + 32, 64);
-        vr_store_le16(head + 54, 56);
-        vr_store_le16(head + 56, 1);
-        vr_store_le32(head + 64, 1);
-        vr_store_le64(head + 72, AT);
-        vr_store_le64(head + 80, VIRT_RAM);
-        vr_store_le64(head + 88, VIRT_RAM);
-        vr_store_le64(head + 96, sizeof(words));
-        vr_store_le64(head + 104, sizeof(words));
+        elf_head(head, VIRT_RAM, AT, sizeof(words));
     }
     FILE *f = fopen(code_path, "wb");
     assert_non_null(f);

@@ -2,6 +2,7 @@
 #include "virt_rig.h"
 
 #include "base/bits.h"
+#include "elf_head.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,19 +55,7 @@ void virt_make_elf(const char *path, uint64_t gpa, size_t len)
 {
     uint8_t *d = virt_pattern(0x1000 + len, 3);
     memset(d, 0, 0x1000);
-    memcpy(d, "\177ELF\2\1\1", 7);
-    vr_store_le16(d + 16, 2);
-    vr_store_le16(d + 18, 243);
-    vr_store_le64(d + 24, gpa);
-    vr_store_le64(d + 32, 64);
-    vr_store_le16(d + 54, 56);
-    vr_store_le16(d + 56, 1);
-    vr_store_le32(d + 64, 1);
-    vr_store_le64(d + 72, 0x1000);
-    vr_store_le64(d + 80, gpa);
-    vr_store_le64(d + 88, gpa);
-    vr_store_le64(d + 96, len);
-    vr_store_le64(d + 104, len);
+    elf_head(d, gpa, 0x1000, len);
     virt_write_file(path, d, 0x1000 + len);
     free(d);
 }

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 #define VR_DEV(name) extern const struct vr_dev_class vr_##name##_class;
 #include "dev/list.h"
 

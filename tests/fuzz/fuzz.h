@@ -8,6 +8,17 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What has to hold whatever the input is. */
+#define KEEPS(c) ((c) ? (void)0 : fuzz_broken(__FILE__, __LINE__, #c))
+
+static inline void fuzz_broken(const char *file, int line, const char *what)
+{
+    (void)fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    abort();
+}
 
 /* Feed @len bytes to what is tested; must not crash, leak, or run away. Returns 0. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 static struct vireo_vm *fuzz_vm(void)
 {
     static struct vireo_vm *vm;

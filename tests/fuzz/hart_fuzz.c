@@ -20,11 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : vr_assert_failed(__FILE__, __LINE__, #c))
-#define RAM      UINT64_C(0x80000000)
-#define ROM      UINT64_C(0x1000)
-#define CLINT    UINT64_C(0x2000000)
-#define IMSIC    UINT64_C(0x24000000)
+#define RAM   UINT64_C(0x80000000)
+#define ROM   UINT64_C(0x1000)
+#define CLINT UINT64_C(0x2000000)
+#define IMSIC UINT64_C(0x24000000)
 
 enum { RAM_LEN = 64 << 10, ROM_LEN = 0x1000, BUDGET = 400, SETUP_LEN = 64, H_COUNT = RV_H_COUNT };
 enum { H_STEP = H_COUNT };

@@ -17,8 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 /* A set survives its own text. */
 static void check_cpus(const char *text)
 {

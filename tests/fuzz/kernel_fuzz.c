@@ -11,8 +11,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 enum { UNPACKED_MAX = 1 << 20 };
 
 static void parse(const uint8_t *data, size_t len)

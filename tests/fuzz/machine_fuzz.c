@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 /* Building one takes longer than most inputs do; each input begins with a reset. */
 static struct hostile *machine(uint8_t first)
 {

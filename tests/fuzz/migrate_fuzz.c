@@ -7,8 +7,6 @@
 
 #include "unit/migrate_stream.h"
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 static void fuzz_frames(struct vr_mig_rx *rx, const uint8_t *data, size_t len, struct vr_error *err)
 {
     int r = 0;

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 static void check_options(const char *text)
 {
     struct vr_net_user_opts o;

@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 enum { RAM_LEN = 64 << 10, OP = 8, FUNCTIONS = 7, VFS = 5 };
 #define RAM_GPA UINT64_C(0x80000000)
 #define ECAM    UINT64_C(0x30000000)

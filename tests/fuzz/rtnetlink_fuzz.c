@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 static void keeps_error(int r, const struct vr_error *err)
 {
     KEEPS(r == 0 ||

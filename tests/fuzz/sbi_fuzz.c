@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-#define RAM      UINT64_C(0x80000000)
+#define RAM UINT64_C(0x80000000)
 
 enum { RAM_LEN = 4096, CALL_LEN = 16 };
 

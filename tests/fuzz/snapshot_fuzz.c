@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "control/config.h"
 #include "control/snapfile_priv.h"
+#include "snapfile_mend.h"
 #include "vireo/host_memory.h"
 
 #include <stdio.h>
@@ -14,26 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 enum { IMAGE_MAX = 1 << 20, FILE_MAX = 1 << 20 };
-
-static void mend(uint8_t *b, size_t len)
-{
-    uint64_t dir = vr_load_le64(b + HEAD_DIR), dir_len = vr_load_le64(b + HEAD_DIR_LEN);
-    vr_store_le64(b + HEAD_LEN, len);
-    if (vr_in_range(dir, dir_len, len)) {
-        for (uint64_t i = 0; i < dir_len / DIR_ENTRY; i++) {
-            uint8_t *d = b + dir + i * DIR_ENTRY;
-            uint64_t off = vr_load_le64(d + DIR_OFF), size = vr_load_le64(d + DIR_LEN);
-            if (vr_load_le32(d + DIR_KIND) == SNAPFILE_BYTES && vr_in_range(off, size, len)) {
-                vr_store_le64(d + DIR_HASH, snapfile_hash(b + off, size));
-            }
-        }
-        vr_store_le64(b + HEAD_DIR_HASH, snapfile_hash(b + dir, dir_len));
-    }
-    vr_store_le64(b + HEAD_HASH, snapfile_hash(b, HEAD_HASH));
-}
 
 struct bounds {
     uint64_t len;
@@ -92,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     KEEPS(copy);
     memcpy(copy, data + 1, len);
     if (data[0] & 1) {
-        mend(copy, len);
+        snapfile_mend(copy, len);
     }
     KEEPS(vireo_memfd_create("snapshot", 0, 0, &fd, &err) == 0 ||
           vireo_memfd_create("snapshot", len, 0, &fd, &err) == 0);

@@ -8,8 +8,6 @@
 #include <linux/vfio.h>
 #include <stdlib.h>
 
-#define KEEPS(c) ((c) ? (void)0 : abort())
-
 /* The first 4 bytes are where the chain begins; the kernel answers with the rest. */
 struct answer {
     const uint8_t *data;

@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "control/snapfile_priv.h"
 #include "platform/file.h"
+#include "snapfile_mend.h"
 #include "test.h"
 #include "vr_config.h"
 
@@ -353,15 +354,7 @@ static void test_hostile(void **state)
             }
             b[off] = odd[x >> 28 & 7];
         }
-        for (uint64_t i = 0; i < dir_len / DIR_ENTRY; i++) {
-            uint8_t *d = b + dir + i * DIR_ENTRY;
-            uint64_t off = vr_load_le64(d + DIR_OFF), size = vr_load_le64(d + DIR_LEN);
-            if (vr_load_le32(d + DIR_KIND) == SNAPFILE_BYTES && vr_in_range(off, size, dir)) {
-                vr_store_le64(d + DIR_HASH, snapfile_hash(b + off, size));
-            }
-        }
-        vr_store_le64(b + HEAD_DIR_HASH, snapfile_hash(b + dir, dir_len));
-        vr_store_le64(b + HEAD_HASH, snapfile_hash(b, HEAD_HASH));
+        snapfile_mend(b, (size_t)len);
         assert_int_equal(pwrite(fd, b, (size_t)len, 0), len);
         struct vr_snapfile *f;
         uint64_t *hashes;

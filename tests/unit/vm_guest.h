@@ -6,6 +6,7 @@
 #include "test.h"
 
 #include "base/bits.h"
+#include "elf_head.h"
 #include "platform/lock.h"
 #include "vireo/vm.h"
 #include <stdio.h>
@@ -67,23 +68,11 @@ static inline void place_remove(struct place *p)
 /* An ELF file of @count instructions. */
 static inline void place_program(struct place *p, const uint32_t *code, size_t count)
 {
-    uint8_t elf[512] = {0x7f, 'E', 'L', 'F', 2, 1, 1};
+    uint8_t elf[512];
     enum { CODE = 128 };
-    vr_store_le16(elf + 16, 2);   /* executable */
-    vr_store_le16(elf + 18, 243); /* RISC-V */
-    vr_store_le32(elf + 20, 1);
-    vr_store_le64(elf + 24, RAM); /* entry */
-    vr_store_le64(elf + 32, 64);  /* program headers */
-    vr_store_le16(elf + 52, 64);
-    vr_store_le16(elf + 54, 56);
-    vr_store_le16(elf + 56, 1);
-    vr_store_le32(elf + 64, 1); /* load */
-    vr_store_le32(elf + 68, 7);
-    vr_store_le64(elf + 72, CODE);
-    vr_store_le64(elf + 80, RAM);
-    vr_store_le64(elf + 88, RAM);
-    vr_store_le64(elf + 96, count * 4);
-    vr_store_le64(elf + 104, count * 4);
+    assert_true(CODE + count * 4 <= sizeof(elf));
+    memset(elf, 0, sizeof(elf));
+    elf_head(elf, RAM, CODE, count * 4);
     for (size_t i = 0; i < count; i++) {
         vr_store_le32(elf + CODE + i * 4, code[i]);
     }

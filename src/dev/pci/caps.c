@@ -71,6 +71,12 @@ static void express_written(struct vr_pci *pci, unsigned off, unsigned width)
     }
 }
 
+#define EXPRESS_CAP(table)                                                 \
+    {                                                                      \
+        .name = "express", .id = ID_EXPRESS, .len = 0x3c, .regs = (table), \
+        .written = express_written,                                        \
+    }
+
 #define EXPRESS_REGS(flr)                                                                 \
     VR_PCI_REG(0x02, 2, "EXP_FLAGS", "version 2, type, slot", .def = 2),                  \
         VR_PCI_REG(0x04, 4, "DEVCAP", "what it can", .def = 0x8000),                      \
@@ -90,13 +96,7 @@ static const struct vr_pci_reg endpoint_regs[] = {
     VR_PCI_REG(0x30, 2, "LINKCTL2", "speed wanted", .wmask = 0x000f),
     VR_PCI_REG_END,
 };
-static const struct vr_pci_cap endpoint_cap = {
-    .name = "express",
-    .id = ID_EXPRESS,
-    .len = 0x3c,
-    .regs = endpoint_regs,
-    .written = express_written,
-};
+static const struct vr_pci_cap endpoint_cap = EXPRESS_CAP(endpoint_regs);
 
 /* 9.5.3: settings are the PF's. */
 static const struct vr_pci_reg vf_regs[] = {
@@ -109,13 +109,7 @@ static const struct vr_pci_reg vf_regs[] = {
     VR_PCI_REG(0x2c, 4, "LINKCAP2", "speeds"),
     VR_PCI_REG_END,
 };
-static const struct vr_pci_cap vf_cap = {
-    .name = "express",
-    .id = ID_EXPRESS,
-    .len = 0x3c,
-    .regs = vf_regs,
-    .written = express_written,
-};
+static const struct vr_pci_cap vf_cap = EXPRESS_CAP(vf_regs);
 
 static const struct vr_pci_reg port_regs[] = {
     EXPRESS_REGS(0),
@@ -134,13 +128,7 @@ static const struct vr_pci_reg port_regs[] = {
     VR_PCI_REG(0x30, 2, "LINKCTL2", "speed wanted", .def = 1, .wmask = 0x000f),
     VR_PCI_REG_END,
 };
-static const struct vr_pci_cap port_cap = {
-    .name = "express",
-    .id = ID_EXPRESS,
-    .len = 0x3c,
-    .regs = port_regs,
-    .written = express_written,
-};
+static const struct vr_pci_cap port_cap = EXPRESS_CAP(port_regs);
 
 void vr_pci_add_express(struct vr_pci *pci, enum vr_pci_express_type type)
 {
