@@ -2,6 +2,8 @@
 #ifndef FUZZ_VM_H
 #define FUZZ_VM_H
 
+#include "fuzz.h"
+
 #include "base/bits.h"
 #include "control/vm_priv.h"
 
