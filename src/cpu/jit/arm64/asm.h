@@ -107,6 +107,9 @@ enum {
 #define A64_LDR_X  0xf9400000u
 #define A64_STR_X  0xf9000000u
 #define A64_STRB   0x39000000u
+#define A64_LDRH   0x79400000u
+#define A64_STRH   0x79000000u
+#define A64_LDRSW  0xb9800000u
 #define A64_LDR_D  0xfd400000u
 #define A64_STR_D  0xfd000000u
 #define A64_STR_RX 0x38206800u /* | log2 width << 30 */
@@ -282,6 +285,19 @@ static inline void asm_logic_imm(struct vr_asm *s, uint32_t op_imm, uint32_t op,
 static inline void asm_mem(struct vr_asm *s, uint32_t op, int reg, int base, size_t off)
 {
     asm_u32(s, op | (uint32_t)(off >> (op >> 30)) << 10 | (unsigned)base << 5 | (unsigned)reg);
+}
+
+/* Exclusive: x@reg is what is at x@at; then w@status is 0 if nobody came between and x@reg was
+ * stored. */
+static inline void asm_ldxr(struct vr_asm *s, bool w, int reg, int at)
+{
+    asm_u32(s, (w ? 0xc85f7c00u : 0x885f7c00u) | (unsigned)at << 5 | (unsigned)reg);
+}
+
+static inline void asm_stxr(struct vr_asm *s, bool w, int status, int reg, int at)
+{
+    asm_u32(s, (w ? 0xc8007c00u : 0x88007c00u) | (unsigned)status << 16 | (unsigned)at << 5 |
+                   (unsigned)reg);
 }
 
 /* Pairs at base + off, a multiple of 8: stp, ldp of X registers; d: of D registers. */

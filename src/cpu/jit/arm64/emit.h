@@ -43,5 +43,10 @@ void emit_put(struct emit *e, unsigned slot, int reg);
 void emit_far_x0(struct emit *e);
 /* x@reg = address of the TLB entry for the address in @va; @ret_off: what is left to add. */
 void emit_tlb_entry(struct emit *e, int reg, int va, size_t *ret_off);
+/* Where an access goes: @ret_va, which is x0 or the register of slot a, plus the entry's addend in
+ * x2. The miss jumps from the place that is returned. Uses x0 to x4. */
+size_t emit_look_up(struct emit *e, unsigned width, enum vr_access access, int *ret_va);
+/* LR, SC, AMOs (emit_atomic.c). */
+void emit_atomic(struct emit *e);
 
 #endif

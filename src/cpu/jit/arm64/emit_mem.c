@@ -1,5 +1,5 @@
 /*
- * The arm64 back end: loads, stores and atomics.
+ * The arm64 back end: loads and stores.
  *
  * The TLB look-up (cpu/ir/cpu.h): the tag that an access needs is made from the address of its last
  * byte, so an access over a page border misses, and one compare decides everything. RISC-V orders
@@ -7,9 +7,7 @@
  */
 #include "cpu/jit/arm64/emit.h"
 
-/* Where an access goes: @va, which is x0 or the register of slot a, plus the entry's addend in x2.
- * The miss jumps to the place that is returned. Uses x1 to x4. */
-static size_t mem_look_up(struct emit *e, unsigned width, enum vr_access access, int *ret_va)
+size_t emit_look_up(struct emit *e, unsigned width, enum vr_access access, int *ret_va)
 {
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
@@ -38,7 +36,7 @@ static void mem_load(struct emit *e, unsigned log2_width, bool is_signed)
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
     int va, x = emit_fpr(ip->d), d = emit_dst(ip->d, X0);
-    size_t miss = mem_look_up(e, 1u << log2_width, VR_READ, &va);
+    size_t miss = emit_look_up(e, 1u << log2_width, VR_READ, &va);
     uint32_t op = log2_width << 30 | (is_signed ? A64_LDS_RX : A64_LDR_RX);
 
     if (ip->op == VR_IR_ldbox32 || ip->op == VR_IR_ldbox16) {
@@ -64,7 +62,7 @@ static void mem_store(struct emit *e, unsigned log2_width)
     const struct vr_ir *ip = e->ip;
     struct vr_asm *s = &e->s;
     int va, x = emit_fpr(ip->b);
-    size_t miss = mem_look_up(e, 1u << log2_width, VR_WRITE, &va);
+    size_t miss = emit_look_up(e, 1u << log2_width, VR_WRITE, &va);
     uint32_t op = log2_width << 30 | A64_STR_RX;
 
     if (x != NO_REG) {
@@ -110,11 +108,8 @@ bool emit_mem_op(struct emit *e)
     case VR_IR_sc32:
     case VR_IR_sc64:
     case VR_IR_amo:
-    case VR_IR_amocas: /* in C. Exclusive loads and stores alone order not what is around them */
-        asm_dmb(&e->s);
-        emit_call_op(e);
-        asm_dmb(&e->s);
-        return true;
+    case VR_IR_amocas:
+        return emit_atomic(e), true;
     case VR_IR_helper:
         asm_li(&e->s, X1, (uintptr_t)e->ip);
         asm_li(&e->s, X2, emit_info(e, 0));
