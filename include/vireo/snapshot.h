@@ -6,12 +6,14 @@
  *
  *     struct vireo_config *config;                                  later, in another process
  *     vireo_snapshot_config("before.vsnap", &config, &err);
- *     vireo_vm_create(config, &vm, &err);                           everything is checked here
+ *     vireo_vm_create(config, &vm, &err);                           checked here, but for memory
  *     vireo_vm_start(vm, &err);                                     goes on where it stood
  *
  * A snapshot holds memory, processors and devices, what the machine was made of, and the contents
  * of the disks that the guest can write to. One that has a parent holds what changed since. The
- * format is described in docs/snapshots.md; every byte is checked before the guest runs.
+ * format is described in docs/snapshots.md. Every byte is checked before it is used: memory, where
+ * it is mapped, part by part while the machine runs, unless "snapshot-verify" is set. When damage
+ * is found then, the machine tells x-vireo-SNAPSHOT_DAMAGED and stops, with code 5.
  *
  * Errors: negative errno, as in vireo/error.h; the message names the file. -EPROTO: it is no
  * snapshot, or a damaged one, or does not fit. -ESTALE: a disk is not as it was.

@@ -89,7 +89,7 @@ static bool host_is_ram(void *opaque, uint64_t gpa, uint64_t len)
 static int host_read(void *opaque, uint64_t gpa, void *buf, size_t len)
 {
     struct vr_virt *v = opaque;
-    if (!host_is_ram(v, gpa, len)) {
+    if (!host_is_ram(v, gpa, len) || !vr_ram_ready(v->ram, gpa - VIRT_RAM, len)) {
         return -1;
     }
     memcpy(buf, v->ram->hva + (gpa - VIRT_RAM), len);

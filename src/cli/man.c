@@ -145,7 +145,7 @@ int cli_man(struct cli *cli)
         {"2", "Usage: an unknown option, a value or a file that makes no sense."},
         {"3", "The host lacks something, such as memory."},
         {"4", "The guest panicked, or reported a failure."},
-        {"5", "A file, a disk or a port: it cannot be read or written, or is in use."},
+        {"5", "A file, a disk or a port: it cannot be read or written, is in use, or is damaged."},
         {"6", "With --engine lockstep: the engines differ."},
         {NULL, NULL},
     };

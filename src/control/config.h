@@ -72,6 +72,7 @@ struct vireo_config {
     uint64_t balloon_bytes;
     char *snapshot, *snapshot_disks; /* to continue, or NULL; "check", "revert", "keep", a folder */
     bool snapshot_copy;              /* its memory is read, not mapped */
+    bool snapshot_verify;            /* all of it is checked before it runs */
     uint64_t given;                  /* bit i: row i of vr_config_opts was set */
     struct vr_config_said *said;
     unsigned said_count;

@@ -490,6 +490,13 @@ const struct vr_opt vr_config_opts[] = {
      .help =
          "read all memory of the machine in a snapshot at the start, instead of mapping the file: "
          "slower to begin, faster later (mirrors), and the file may change meanwhile"},
+    {.name = "snapshot-verify",
+     .kind = VR_OPT_FLAG,
+     .once = true,
+     .group = OPTS_START,
+     OPTS_AT(snapshot_verify),
+     .help = "check all memory of the machine in a snapshot before it starts, instead of each part "
+             "before it is used, and the rest meanwhile"},
     {.name = "machine",
      .kind = VR_OPT_TEXT,
      .value = "NAME[,KEY=VALUE...]",

@@ -86,8 +86,9 @@ static int clone_jit(struct vireo_config *c, const char *value, struct vr_error 
 /* Settings that a clone does not have. */
 static bool clone_leaves_out(const char *name)
 {
-    static const char *const names[] = {"name",     "publish",        "trace-insn",
-                                        "snapshot", "snapshot-disks", "snapshot-copy"};
+    static const char *const names[] = {"name",           "publish",        "trace-insn",
+                                        "snapshot",       "snapshot-disks", "snapshot-copy",
+                                        "snapshot-verify"};
     for (unsigned i = 0; i < VR_COUNT(names); i++) {
         if (strcmp(name, names[i]) == 0) {
             return true;

@@ -106,6 +106,7 @@ const struct vr_qmp_type vr_qmp_events[] = {
     {"DEVICE_DELETED", "device?:str, path:str"},
     {"DEVICE_UNPLUG_GUEST_ERROR", "device?:str, path:str"},
     {"x-vireo-DEVICE_ADDED", "device:str, driver:str, bus:str"},
+    {"x-vireo-SNAPSHOT_DAMAGED", "reason:str"},
     {"JOB_STATUS_CHANGE", "id:str, status:JobStatus"},
     {.name = NULL},
 };

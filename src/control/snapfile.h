@@ -72,16 +72,29 @@ int vr_snapfile_bytes(struct vr_snapfile *f, const char *name, const void **ret_
 /* @f says what changed since @parent, which it owns from then on. */
 void vr_snapfile_set_parent(struct vr_snapfile *f, struct vr_snapfile *parent);
 struct vr_snapfile *vr_snapfile_parent(struct vr_snapfile *f); /* NULL: none */
-/* Check every byte of the file (not of its parents). -EPROTO: the message says where. */
-int vr_snapfile_verify(struct vr_snapfile *f, struct vr_error *err) VR_MUST;
+/* Check every byte of the file (not of its parents). -EPROTO: the message says where. @but: not the
+ * data of this image, which vr_snapfile_checks will see to; NULL: all. */
+int vr_snapfile_verify(struct vr_snapfile *f, const char *but, struct vr_error *err) VR_MUST;
+
+/* The checks of an image that is laid out flat, stretch by stretch of it. */
+struct vr_snapfile_checks;
+int vr_snapfile_checks(struct vr_snapfile *f, const char *name,
+                       struct vr_snapfile_checks **ret_checks, struct vr_error *err) VR_MUST;
+void vr_snapfile_checks_free(struct vr_snapfile_checks *c); /* before @f is closed; NULL is fine */
+size_t vr_snapfile_checks_count(const struct vr_snapfile_checks *c);
+/* Where in the image stretch @i ends; the next one begins there. */
+uint64_t vr_snapfile_checks_end(const struct vr_snapfile_checks *c, size_t i);
+/* Check stretch @i. -EPROTO: it is damaged; -ENOMEM; -EIO. Several threads at once. */
+int vr_snapfile_checks_do(const struct vr_snapfile_checks *c, size_t i,
+                          struct vr_error *err) VR_MUST;
 
 /* An image's length and grain, as the file says; -ENOENT. */
 int vr_snapfile_image(struct vr_snapfile *f, const char *name, uint64_t *ret_len_bytes,
                       uint32_t *ret_grain_bytes, struct vr_error *err) VR_MUST;
 /* The file of the chain where image @name begins, laid out flat, so that it can be mapped: there at
  * *ret_off of *ret_fd. NULL: it has to be read. */
-const struct vr_snapfile *vr_snapfile_flat(struct vr_snapfile *f, const char *name, int *ret_fd,
-                                           uint64_t *ret_off);
+struct vr_snapfile *vr_snapfile_flat(struct vr_snapfile *f, const char *name, int *ret_fd,
+                                     uint64_t *ret_off);
 
 /* Who gets an image. 0 or a negative errno with @err filled. */
 struct vr_snapfile_sink {

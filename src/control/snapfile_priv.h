@@ -51,14 +51,14 @@ enum {
 enum {
     PIECE_AT = 0,      /* u64: where in the image */
     PIECE_LEN = 8,     /* u32: of the image */
-    PIECE_KIND = 12,   /* u32: enum snapfile_piece */
+    PIECE_KIND = 12,   /* u32: enum snapfile_piece_kind */
     PIECE_OFF = 16,    /* u64: where in the section of data */
     PIECE_STORED = 24, /* u32: bytes there */
     PIECE_ZERO = 28,
     PIECE_HASH = 32, /* u64: of the stored bytes */
     PIECE_ENTRY = 40,
 };
-enum snapfile_piece { PIECE_PLAIN = 0, PIECE_ZSTD = 1, PIECE_ZEROES = 2 };
+enum snapfile_piece_kind { PIECE_PLAIN = 0, PIECE_ZSTD = 1, PIECE_ZEROES = 2 };
 
 static inline uint64_t snapfile_hash(const void *data, size_t len)
 {
@@ -71,5 +71,64 @@ static inline uint64_t snapfile_grain_hash(const void *data, size_t len)
     uint64_t hash = XXH3_64bits(data, len);
     return hash ? hash : 1;
 }
+
+/* ---- For those who read (snapfile_read.c) ---- */
+
+struct snapfile_section {
+    char name[VR_SNAPFILE_NAME];
+    uint32_t kind;
+    uint64_t off, len, hash;
+    uint8_t *data; /* BYTES that were asked for */
+};
+
+struct vr_snapfile {
+    char *path;
+    int fd;
+    uint64_t len, check;
+    enum vr_snapfile_pack pack;
+    uint8_t id[VR_SNAPFILE_ID];
+    unsigned count;
+    struct snapfile_section section[DIR_MAX];
+    uint64_t dir_off;
+    struct vr_snapfile *parent;
+};
+
+/* A piece of an image, checked. */
+struct snapfile_piece {
+    uint64_t at, off, hash;
+    uint32_t len, kind, stored;
+};
+
+/* An image's index, checked as a whole. */
+struct snapfile_index {
+    const struct snapfile_section *data;
+    uint64_t len;
+    uint32_t grain, flags;
+    const uint8_t *piece;
+    size_t count;
+    const uint8_t *hash; /* of grains, little-endian */
+    size_t hash_count;
+};
+
+static inline struct snapfile_piece snapfile_piece(const struct snapfile_index *x, size_t i)
+{
+    const uint8_t *p = x->piece + i * PIECE_ENTRY;
+    return (struct snapfile_piece){.at = vr_load_le64(p + PIECE_AT),
+                                   .len = vr_load_le32(p + PIECE_LEN),
+                                   .kind = vr_load_le32(p + PIECE_KIND),
+                                   .off = vr_load_le64(p + PIECE_OFF),
+                                   .stored = vr_load_le32(p + PIECE_STORED),
+                                   .hash = vr_load_le64(p + PIECE_HASH)};
+}
+
+/* @len bytes at @off of the file. */
+int vr_snapfile_read_at(const struct vr_snapfile *f, void *buf, size_t len, uint64_t off,
+                        struct vr_error *err) VR_MUST;
+/* Section @s's bytes, checked, in @s->data. */
+int vr_snapfile_load(struct vr_snapfile *f, struct snapfile_section *s,
+                     struct vr_error *err) VR_MUST;
+/* The index of image @name, checked. */
+int vr_snapfile_index(struct vr_snapfile *f, const char *name, struct snapfile_index *ret_index,
+                      struct vr_error *err) VR_MUST;
 
 #endif

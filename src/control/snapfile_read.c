@@ -23,46 +23,9 @@
 
 /* Of an image whose hashes are asked for: 1 TiB of memory, 16 TiB of a disk. */
 enum { READ_GRAINS_MAX = 1 << 28 };
-enum { READ_THREADS = 4, READ_CHUNK = 256 << 10 };
 
-struct read_section {
-    char name[VR_SNAPFILE_NAME];
-    uint32_t kind;
-    uint64_t off, len, hash;
-    uint8_t *data; /* BYTES that were asked for */
-};
-
-struct vr_snapfile {
-    char *path;
-    int fd;
-    uint64_t len, check;
-    enum vr_snapfile_pack pack;
-    uint8_t id[VR_SNAPFILE_ID];
-    unsigned count;
-    struct read_section section[DIR_MAX];
-    uint64_t dir_off;
-    struct vr_snapfile *parent;
-};
-
-/* A piece of an image, checked. */
-struct read_piece {
-    uint64_t at, off, hash;
-    uint32_t len, kind, stored;
-};
-
-/* An image's index, checked as a whole. */
-struct read_index {
-    const struct read_section *data;
-    uint64_t len;
-    uint32_t grain, flags;
-    const uint8_t *piece;
-    size_t count;
-    const uint8_t *hash; /* of grains, little-endian */
-    size_t hash_count;
-};
-
-static int read_at(const struct vr_snapfile *f, void *buf, size_t len, uint64_t off,
-                   struct vr_error *err)
+int vr_snapfile_read_at(const struct vr_snapfile *f, void *buf, size_t len, uint64_t off,
+                        struct vr_error *err)
 {
     int r = vr_file_read(f->fd, buf, len, off);
     return r < 0 ? vr_err(err, r, "snapshot %s: cannot read: %s", f->path,
@@ -118,7 +81,7 @@ static int read_dir(struct vr_snapfile *f, const uint8_t *dir, struct vr_error *
     uint64_t end = SNAPFILE_BLOCK;
     for (unsigned i = 0; i < f->count; i++) {
         const uint8_t *d = dir + (size_t)i * DIR_ENTRY;
-        struct read_section *s = &f->section[i];
+        struct snapfile_section *s = &f->section[i];
         memcpy(s->name, d + DIR_NAME, VR_SNAPFILE_NAME);
         s->kind = vr_load_le32(d + DIR_KIND);
         s->off = vr_load_le64(d + DIR_OFF);
@@ -158,12 +121,12 @@ int vr_snapfile_open(const char *path, struct vr_snapfile **ret_file, struct vr_
     } else {
         f->len = info.size_bytes;
         r = f->len >= SNAPFILE_BLOCK
-                ? read_at(f, buf, SNAPFILE_BLOCK, 0, err)
+                ? vr_snapfile_read_at(f, buf, SNAPFILE_BLOCK, 0, err)
                 : vr_err(err, -EPROTO, "snapshot %s: it is none, or cut off", path);
     }
     uint64_t hash = r < 0 ? 0 : vr_load_le64(buf + HEAD_DIR_HASH);
     r = r < 0 ? r : read_head(f, buf, err);
-    r = r < 0 ? r : read_at(f, buf, f->count * DIR_ENTRY, f->dir_off, err);
+    r = r < 0 ? r : vr_snapfile_read_at(f, buf, f->count * DIR_ENTRY, f->dir_off, err);
     if (r == 0 && snapfile_hash(buf, f->count * DIR_ENTRY) != hash) {
         r = read_bad(f, "its directory", err);
     }
@@ -226,7 +189,7 @@ struct vr_snapfile *vr_snapfile_parent(struct vr_snapfile *f)
     return f->parent;
 }
 
-static struct read_section *read_find(struct vr_snapfile *f, const char *name, uint32_t kind)
+static struct snapfile_section *read_find(struct vr_snapfile *f, const char *name, uint32_t kind)
 {
     for (unsigned i = 0; i < f->count; i++) {
         if (strcmp(f->section[i].name, name) == 0 && f->section[i].kind == kind) {
@@ -236,7 +199,7 @@ static struct read_section *read_find(struct vr_snapfile *f, const char *name, u
     return NULL;
 }
 
-static int read_section(struct vr_snapfile *f, struct read_section *s, struct vr_error *err)
+int vr_snapfile_load(struct vr_snapfile *f, struct snapfile_section *s, struct vr_error *err)
 {
     if (s->data) {
         return 0;
@@ -246,7 +209,7 @@ static int read_section(struct vr_snapfile *f, struct read_section *s, struct vr
         return vr_err(err, -ENOMEM, "snapshot %s: no memory for its section '%s'", f->path,
                       s->name);
     }
-    int r = read_at(f, data, (size_t)s->len, s->off, err);
+    int r = vr_snapfile_read_at(f, data, (size_t)s->len, s->off, err);
     if (r == 0 && snapfile_hash(data, (size_t)s->len) != s->hash) {
         r = vr_err(err, -EPROTO, "snapshot %s: damaged: its section '%s'", f->path, s->name);
     }
@@ -261,11 +224,11 @@ static int read_section(struct vr_snapfile *f, struct read_section *s, struct vr
 int vr_snapfile_bytes(struct vr_snapfile *f, const char *name, const void **ret_data,
                       size_t *ret_len, struct vr_error *err)
 {
-    struct read_section *s = read_find(f, name, SNAPFILE_BYTES);
+    struct snapfile_section *s = read_find(f, name, SNAPFILE_BYTES);
     if (!s) {
         return vr_err(err, -ENOENT, "snapshot %s: it has no section '%s'", f->path, name);
     }
-    int r = read_section(f, s, err);
+    int r = vr_snapfile_load(f, s, err);
     if (r == 0) {
         *ret_data = s->data;
         *ret_len = (size_t)s->len;
@@ -275,25 +238,14 @@ int vr_snapfile_bytes(struct vr_snapfile *f, const char *name, const void **ret_
 
 /* ---- Images ---- */
 
-static struct read_piece read_piece(const struct read_index *x, size_t i)
-{
-    const uint8_t *p = x->piece + i * PIECE_ENTRY;
-    return (struct read_piece){.at = vr_load_le64(p + PIECE_AT),
-                               .len = vr_load_le32(p + PIECE_LEN),
-                               .kind = vr_load_le32(p + PIECE_KIND),
-                               .off = vr_load_le64(p + PIECE_OFF),
-                               .stored = vr_load_le32(p + PIECE_STORED),
-                               .hash = vr_load_le64(p + PIECE_HASH)};
-}
-
-static size_t read_grains(const struct read_index *x, uint64_t len)
+static size_t read_grains(const struct snapfile_index *x, uint64_t len)
 {
     return (size_t)((len + x->grain - 1) / x->grain);
 }
 
 /* In order, apart, whole grains, inside image and data. */
-static bool read_piece_good(const struct read_index *x, const struct read_piece *p, uint64_t next,
-                            uint64_t end)
+static bool read_piece_good(const struct snapfile_index *x, const struct snapfile_piece *p,
+                            uint64_t next, uint64_t end)
 {
     if (p->at < next || p->at % x->grain || p->len == 0 || p->len > VR_SNAPFILE_PIECE ||
         !vr_in_range(p->at, p->len, x->len) || (p->len % x->grain && p->at + p->len != x->len)) {
@@ -311,13 +263,13 @@ static bool read_piece_good(const struct read_index *x, const struct read_piece 
                  : p->stored < p->len;
 }
 
-static int read_index(struct vr_snapfile *f, const char *name, struct read_index *ret_index,
+int vr_snapfile_index(struct vr_snapfile *f, const char *name, struct snapfile_index *ret_index,
                       struct vr_error *err)
 {
     char part[VR_SNAPFILE_NAME + 8];
     const void *pieces = NULL, *hashes = NULL;
     size_t len = 0, hash_len = 0, grains = 0;
-    struct read_index x = {.data = read_find(f, name, SNAPFILE_DATA)};
+    struct snapfile_index x = {.data = read_find(f, name, SNAPFILE_DATA)};
     if (!x.data) {
         return vr_err(err, -ENOENT, "snapshot %s: it has no '%s'", f->path, name);
     }
@@ -343,7 +295,7 @@ static int read_index(struct vr_snapfile *f, const char *name, struct read_index
     }
     uint64_t next = 0, end = 0;
     for (size_t i = 0; good && i < x.count; i++) {
-        struct read_piece p = read_piece(&x, i);
+        struct snapfile_piece p = snapfile_piece(&x, i);
         good = read_piece_good(&x, &p, next, end);
         next = p.at + p.len;
         end = p.kind == PIECE_ZEROES ? end : p.off + p.stored;
@@ -360,8 +312,8 @@ static int read_index(struct vr_snapfile *f, const char *name, struct read_index
 int vr_snapfile_image(struct vr_snapfile *f, const char *name, uint64_t *ret_len_bytes,
                       uint32_t *ret_grain_bytes, struct vr_error *err)
 {
-    struct read_index x;
-    int r = read_index(f, name, &x, err);
+    struct snapfile_index x;
+    int r = vr_snapfile_index(f, name, &x, err);
     if (r == 0) {
         *ret_len_bytes = x.len;
         *ret_grain_bytes = x.grain;
@@ -369,11 +321,11 @@ int vr_snapfile_image(struct vr_snapfile *f, const char *name, uint64_t *ret_len
     return r;
 }
 
-const struct vr_snapfile *vr_snapfile_flat(struct vr_snapfile *f, const char *name, int *ret_fd,
-                                           uint64_t *ret_off)
+struct vr_snapfile *vr_snapfile_flat(struct vr_snapfile *f, const char *name, int *ret_fd,
+                                     uint64_t *ret_off)
 {
-    struct read_index x;
-    for (; f && read_index(f, name, &x, NULL) == 0; f = f->parent) {
+    struct snapfile_index x;
+    for (; f && vr_snapfile_index(f, name, &x, NULL) == 0; f = f->parent) {
         if (!(x.flags & INDEX_DELTA)) {
             *ret_fd = f->fd;
             *ret_off = x.data->off;
@@ -381,167 +333,6 @@ const struct vr_snapfile *vr_snapfile_flat(struct vr_snapfile *f, const char *na
         }
     }
     return NULL;
-}
-
-/* ---- Checking all ---- */
-
-/* Stretches of the file that are to have a hash, or to be zero; threads share them. */
-struct read_stretch {
-    uint64_t off, len, hash;
-    bool zero;
-    char what[VR_SNAPFILE_NAME];
-};
-
-struct read_work {
-    struct vr_snapfile *f;
-    struct read_stretch *stretch;
-    size_t count, cap, chunk; /* chunk: bytes that are read at a time */
-    atomic_size_t next;
-    atomic_int result;
-    struct vr_error *err;
-    atomic_flag told;
-};
-
-static int read_add(struct read_work *w, const char *what, uint64_t off, uint64_t len, bool zero,
-                    uint64_t hash, struct vr_error *err)
-{
-    if (len == 0) {
-        return 0;
-    }
-    if (w->count == w->cap) {
-        size_t cap = w->cap ? w->cap * 2 : 256;
-        struct read_stretch *s = realloc(w->stretch, cap * sizeof(*s));
-        if (!s) {
-            return vr_err(err, -ENOMEM, "snapshot %s: no memory to check it", w->f->path);
-        }
-        w->stretch = s;
-        w->cap = cap;
-    }
-    struct read_stretch *s = &w->stretch[w->count++];
-    size_t chunk = len < READ_CHUNK ? (size_t)len : READ_CHUNK;
-    w->chunk = chunk > w->chunk ? chunk : w->chunk;
-    *s = (struct read_stretch){.off = off, .len = len, .hash = hash, .zero = zero};
-    snprintf(s->what, sizeof(s->what), "%s", what);
-    return 0;
-}
-
-/* -EPROTO: it is not what it was. */
-static int read_check_hash(const struct vr_snapfile *f, const struct read_stretch *s, uint8_t *buf,
-                           XXH3_state_t *state, struct vr_error *err)
-{
-    int r = 0;
-    (void)XXH3_64bits_reset(state);
-    for (uint64_t at = 0; r == 0 && at < s->len; at += READ_CHUNK) {
-        size_t len = s->len - at < READ_CHUNK ? (size_t)(s->len - at) : READ_CHUNK;
-        r = read_at(f, buf, len, s->off + at, err);
-        if (r == 0 && len == s->len) {
-            return XXH3_64bits(buf, len) == s->hash ? 0 : -EPROTO;
-        }
-        (void)XXH3_64bits_update(state, buf, len);
-    }
-    return r < 0 ? r : XXH3_64bits_digest(state) == s->hash ? 0 : -EPROTO;
-}
-
-static int read_check_zero(const struct vr_snapfile *f, const struct read_stretch *s, uint8_t *buf,
-                           struct vr_error *err)
-{
-    uint64_t end = s->off + s->len;
-    for (uint64_t at = s->off; (at = vr_newfile_next_data(f->fd, at, end)) < end;) {
-        size_t len = end - at < READ_CHUNK ? (size_t)(end - at) : READ_CHUNK;
-        int r = read_at(f, buf, len, at, err);
-        if (r < 0) {
-            return r;
-        }
-        if (!vr_is_zero(buf, len)) {
-            return -EPROTO;
-        }
-        at += len;
-    }
-    return 0;
-}
-
-static void read_check_main(void *opaque)
-{
-    struct read_work *w = opaque;
-    struct vr_error err = {0};
-    uint8_t *buf = malloc(w->chunk + 1);
-    XXH3_state_t *state = XXH3_createState();
-    size_t i = 0;
-    int r =
-        buf && state ? 0 : vr_err(&err, -ENOMEM, "snapshot %s: no memory to check it", w->f->path);
-    while (r == 0 && atomic_load(&w->result) == 0 &&
-           (i = atomic_fetch_add(&w->next, 1)) < w->count) {
-        const struct read_stretch *s = &w->stretch[i];
-        r = s->zero ? read_check_zero(w->f, s, buf, &err)
-                    : read_check_hash(w->f, s, buf, state, &err);
-        if (r == -EPROTO) {
-            r = vr_err(&err, r, "snapshot %s: damaged: '%s', in the %" PRIu64 " bytes at %" PRIu64,
-                       w->f->path, s->what, s->len, s->off);
-        }
-    }
-    if (r < 0 && !atomic_flag_test_and_set(&w->told)) {
-        if (w->err) {
-            *w->err = err;
-        }
-        atomic_store(&w->result, r);
-    }
-    (void)XXH3_freeState(state);
-    free(buf);
-}
-
-static int read_add_image(struct read_work *w, const char *name, struct vr_error *err)
-{
-    struct read_index x;
-    int r = read_index(w->f, name, &x, err);
-    uint64_t end = 0;
-    for (size_t i = 0; r == 0 && i < x.count; i++) {
-        struct read_piece p = read_piece(&x, i);
-        if (p.kind != PIECE_ZEROES) {
-            r = read_add(w, name, x.data->off + end, p.off - end, true, 0, err);
-            r = r < 0 ? r : read_add(w, name, x.data->off + p.off, p.stored, false, p.hash, err);
-            end = p.off + p.stored;
-        }
-    }
-    return r < 0 ? r : read_add(w, name, x.data->off + end, x.data->len - end, true, 0, err);
-}
-
-static int read_plan(struct read_work *w, struct vr_error *err)
-{
-    struct vr_snapfile *f = w->f;
-    uint64_t end = SNAPFILE_BLOCK;
-    int r = 0;
-    for (unsigned i = 0; r == 0 && i < f->count; i++) {
-        struct read_section *s = &f->section[i];
-        r = read_add(w, "padding", end, s->off - end, true, 0, err);
-        if (r == 0) {
-            r = s->kind == SNAPFILE_DATA ? read_add_image(w, s->name, err)
-                                         : read_section(f, s, err);
-        }
-        end = s->off + s->len;
-    }
-    return r < 0 ? r : read_add(w, "padding", end, f->dir_off - end, true, 0, err);
-}
-
-int vr_snapfile_verify(struct vr_snapfile *f, struct vr_error *err)
-{
-    struct read_work w = {.f = f, .err = err, .told = ATOMIC_FLAG_INIT};
-    struct vireo_thread *thread[READ_THREADS - 1] = {NULL};
-    int r = read_plan(&w, err);
-    if (r == 0) {
-        /* Where no thread can be had, this one does it all. */
-        for (unsigned i = 0; i < READ_THREADS - 1 && w.count > 16; i++) {
-            if (vireo_thread_create("vr-verify", read_check_main, &w, &thread[i], NULL) < 0) {
-                thread[i] = NULL;
-            }
-        }
-        read_check_main(&w);
-        for (unsigned i = 0; i < READ_THREADS - 1; i++) {
-            vireo_thread_join(thread[i]);
-        }
-        r = atomic_load(&w.result);
-    }
-    free(w.stretch);
-    return r;
 }
 
 /* ---- Giving it out ---- */
@@ -563,15 +354,15 @@ static int read_unpack(const struct vr_snapfile *f, const uint8_t *stored, size_
 #endif
 }
 
-static int read_give_piece(struct vr_snapfile *f, const struct read_index *x,
-                           const struct read_piece *p, uint8_t *buf,
+static int read_give_piece(struct vr_snapfile *f, const struct snapfile_index *x,
+                           const struct snapfile_piece *p, uint8_t *buf,
                            const struct vr_snapfile_sink *sink, struct vr_error *err)
 {
     uint8_t *unpacked = buf + VR_SNAPFILE_PIECE, *data = buf;
     if (p->kind == PIECE_ZEROES) {
         return sink->zero(sink->opaque, p->at, p->len, err);
     }
-    int r = read_at(f, buf, p->stored, x->data->off + p->off, err);
+    int r = vr_snapfile_read_at(f, buf, p->stored, x->data->off + p->off, err);
     if (r == 0 && snapfile_hash(buf, p->stored) != p->hash) {
         r = read_bad(f, "it changed while it was read", err);
     }
@@ -582,7 +373,7 @@ static int read_give_piece(struct vr_snapfile *f, const struct read_index *x,
     return r < 0 ? r : sink->write(sink->opaque, p->at, data, p->len, err);
 }
 
-static int read_give(struct vr_snapfile *f, const struct read_index *x,
+static int read_give(struct vr_snapfile *f, const struct snapfile_index *x,
                      const struct vr_snapfile_sink *sink, struct vr_error *err)
 {
     uint8_t *buf = malloc((size_t)VR_SNAPFILE_PIECE * 2);
@@ -590,7 +381,7 @@ static int read_give(struct vr_snapfile *f, const struct read_index *x,
     bool delta = x->flags & INDEX_DELTA;
     int r = buf ? 0 : vr_err(err, -ENOMEM, "snapshot %s: no memory", f->path);
     for (size_t i = 0; r == 0 && i < x->count; i++) {
-        struct read_piece p = read_piece(x, i);
+        struct snapfile_piece p = snapfile_piece(x, i);
         if (!delta && p.at > end) {
             r = sink->zero(sink->opaque, end, p.at - end, err);
         }
@@ -607,7 +398,7 @@ static int read_give(struct vr_snapfile *f, const struct read_index *x,
 /* The files of the chain that image @name is in, from @f up, with their indexes. */
 struct read_chain {
     struct vr_snapfile *file[VR_SNAPFILE_CHAIN];
-    struct read_index index[VR_SNAPFILE_CHAIN];
+    struct snapfile_index index[VR_SNAPFILE_CHAIN];
     unsigned count;
 };
 
@@ -615,8 +406,8 @@ static int read_chain(struct vr_snapfile *f, const char *name, struct read_chain
                       struct vr_error *err)
 {
     for (c->count = 0; c->count < VR_SNAPFILE_CHAIN; f = f->parent) {
-        struct read_index *x = &c->index[c->count];
-        int r = read_index(f, name, x, err);
+        struct snapfile_index *x = &c->index[c->count];
+        int r = vr_snapfile_index(f, name, x, err);
         if (r < 0) {
             return r;
         }
@@ -682,11 +473,11 @@ int vr_snapfile_give_file(struct vr_snapfile *f, const char *name, int fd, struc
     return r < 0 ? r : vr_snapfile_give(f, name, NULL, &sink, err);
 }
 
-static void read_hashes(const struct read_index *x, uint64_t *hashes)
+static void read_hashes(const struct snapfile_index *x, uint64_t *hashes)
 {
     size_t k = 0;
     for (size_t i = 0; i < x->count; i++) {
-        struct read_piece p = read_piece(x, i);
+        struct snapfile_piece p = snapfile_piece(x, i);
         size_t first = (size_t)(p.at / x->grain), count = read_grains(x, p.len);
         for (size_t g = 0; g < count; g++) {
             hashes[first + g] = p.kind == PIECE_ZEROES ? 0 : vr_load_le64(x->hash + k++ * 8);

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "control/hotplug.h"
 #include "control/vm_priv.h"
+#include "core/ram_due.h"
 #include "core/ram_fork.h"
 #include "core/snap.h"
 #include "vireo/host_time.h"
@@ -294,7 +295,7 @@ static int snapshot_check_memory(struct vr_snapshot *s, uint64_t memory_bytes, s
 static int restore_check(struct vr_snapshot *s, struct vireo_vm *vm,
                          const struct vr_snapshot_ends *ends, struct vr_error *err)
 {
-    int r = vr_snapshot_verify(s, err);
+    int r = vr_snapshot_verify(s, false, err);
     r = r < 0 ? r : snapshot_check_memory(s, vm->memory_bytes, err);
     if (r == 0 && s->disk_count != ends->count) {
         r = vr_err(err, -EPROTO, "snapshot %s: of a machine with %u disks, and this one has %u",
@@ -355,7 +356,7 @@ bool vr_snapshot_view(struct vr_snapshot *s, int *ret_fd, uint64_t *ret_off)
     return vr_snapfile_flat(s->file, "ram", ret_fd, ret_off) != NULL;
 }
 
-int vr_snapshot_prepare(const char *path, struct vireo_config *config, const char *disks,
+int vr_snapshot_prepare(const char *path, struct vireo_config *config, const char *disks, bool late,
                         struct vr_snapshot **ret_snapshot, struct vr_error *err)
 {
     struct vr_snapshot *s;
@@ -363,7 +364,7 @@ int vr_snapshot_prepare(const char *path, struct vireo_config *config, const cha
     if (r < 0) {
         return r;
     }
-    r = vr_snapshot_verify(s, err);
+    r = vr_snapshot_verify(s, late, err);
     r = r < 0 ? r : snapshot_check_memory(s, config->memory_bytes, err);
     r = r < 0 ? r : vr_snapshot_disk_files(s, config, disks, err);
     if (r < 0) {
@@ -374,12 +375,95 @@ int vr_snapshot_prepare(const char *path, struct vireo_config *config, const cha
     return 0;
 }
 
-int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed,
+/* Memory that is checked while the machine runs. */
+struct snapshot_late {
+    struct vireo_vm *vm;
+    struct vr_snapfile_checks *checks;
+    struct vr_snapshot *s; /* to be closed in the end, or NULL */
+};
+
+static int late_check(void *opaque, size_t i, struct vr_error *err)
+{
+    const struct snapshot_late *l = opaque;
+    return vr_snapfile_checks_do(l->checks, i, err);
+}
+
+static void late_bad(void *opaque, const struct vr_error *why)
+{
+    struct snapshot_late *l = opaque;
+    struct vr_event event = {.name = "x-vireo-SNAPSHOT_DAMAGED",
+                             .field = {{"reason", VR_EVENT_TEXT, .text = why->msg}}};
+    vr_log(&l->vm->log, VR_ERROR, vr_vm_name(l->vm),
+           "%s: the machine ends, before it used what is damaged", why->msg);
+    vr_events_note(l->vm->events, &event);
+    vr_machine_request_as(l->vm->machine, VR_REQ_QUIT, VR_SNAPSHOT_DAMAGED, "host-error");
+}
+
+static void late_done(void *opaque)
+{
+    struct snapshot_late *l = opaque;
+    vr_snapfile_checks_free(l->checks);
+    vr_snapshot_close(l->s);
+    free(l);
+}
+
+static int late_begin(struct snapshot_late *l, struct vr_snapfile *file, struct vr_ram *ram,
+                      struct vr_error *err)
+{
+    int r = vr_snapfile_checks(file, "ram", &l->checks, err);
+    size_t count = r < 0 ? 0 : vr_snapfile_checks_count(l->checks);
+    uint64_t *end = vr_zalloc_array(count, sizeof(*end));
+    if (r == 0 && !end) {
+        r = vr_err(err, -ENOMEM, "no memory to check memory");
+    }
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        end[i] = vr_snapfile_checks_end(l->checks, i);
+    }
+    const struct vr_ram_due_how how = {.count = count,
+                                       .end = end,
+                                       .check = late_check,
+                                       .bad = late_bad,
+                                       .done = late_done,
+                                       .opaque = l};
+    r = r < 0 ? r : vr_ram_due_begin(ram, &how, err);
+    free(end);
+    return r;
+}
+
+int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed, bool late,
                          struct vr_error *err)
 {
     struct snapshot_fill fill = {.s = s, .vm = vm, .fresh = true};
-    int fd;
+    struct vr_ram *ram = vr_machine_ram(vm->machine, 0, NULL);
+    struct snapshot_late *l = NULL;
+    int fd, r = 0;
     uint64_t off;
-    fill.have = viewed ? vr_snapfile_flat(s->file, "ram", &fd, &off) : NULL;
-    return snapshot_load(&fill, err);
+    struct vr_snapfile *have = viewed ? vr_snapfile_flat(s->file, "ram", &fd, &off) : NULL;
+    fill.have = have;
+    if (have && late) {
+        l = vr_zalloc(sizeof(*l));
+        if (!l) {
+            return vr_err(err, -ENOMEM, "snapshot: no memory");
+        }
+        l->vm = vm;
+        r = late_begin(l, have, ram, err);
+        if (r < 0) {
+            late_done(l);
+            return r;
+        }
+    }
+    r = snapshot_load(&fill, err);
+    if (r < 0) {
+        return r;
+    }
+    if (!l) {
+        vr_snapshot_close(s);
+        return 0;
+    }
+    l->s = s;
+    r = vr_ram_due_run(ram, err);
+    if (r < 0) {
+        l->s = NULL;
+    }
+    return r;
 }

@@ -42,7 +42,8 @@ struct vr_snapshot {
 int vr_snapshot_open(const char *path, bool chain, struct vr_snapshot **ret_snapshot,
                      struct vr_error *err) VR_MUST;
 void vr_snapshot_close(struct vr_snapshot *s); /* NULL is fine */
-int vr_snapshot_verify(struct vr_snapshot *s, struct vr_error *err) VR_MUST;
+/* Check every byte of it and its parents; @late: but those that RAM will be a view of. */
+int vr_snapshot_verify(struct vr_snapshot *s, bool late, struct vr_error *err) VR_MUST;
 /* The configuration in it. */
 int vr_snapshot_config(struct vr_snapshot *s, struct vireo_config **ret_config,
                        struct vr_error *err) VR_MUST;
@@ -80,14 +81,20 @@ int vr_snapshot_disk_files(struct vr_snapshot *s, struct vireo_config *config, c
 
 /* ---- Continuing one in a new process (snapshot.c) ---- */
 
-/* Open and check all of the snapshot at @path for a machine that @config is about to make: its
- * disks are seen to ("snapshot-disks" is @disks), which may change their places in @config. */
-int vr_snapshot_prepare(const char *path, struct vireo_config *config, const char *disks,
+/* Of a machine that is ended because its snapshot's file turns out to be damaged: VR_REQ_QUIT's. */
+enum { VR_SNAPSHOT_DAMAGED = 5 };
+
+/* Open and check the snapshot at @path for a machine that @config is about to make: all of it, or
+ * with @late all but what RAM will be a view of. Its disks are seen to ("snapshot-disks" is
+ * @disks), which may change their places in @config. */
+int vr_snapshot_prepare(const char *path, struct vireo_config *config, const char *disks, bool late,
                         struct vr_snapshot **ret_snapshot, struct vr_error *err) VR_MUST;
 /* RAM of the machine to be: a view of the file; false: it is filled when it starts. */
 bool vr_snapshot_view(struct vr_snapshot *s, int *ret_fd, uint64_t *ret_off);
-/* Load @s into @vm, which was just made of it. @viewed: its RAM is a view of it. It is paused. */
-int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed,
+/* Load @s into @vm, which was just made of it. @viewed: its RAM is a view of it, which with @late
+ * is checked piece by piece as it is needed, and in the background. It is paused. Ends @s, unless
+ * it fails. */
+int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed, bool late,
                          struct vr_error *err) VR_MUST;
 
 /* ---- Where they are (snapshot_store.c) ---- */

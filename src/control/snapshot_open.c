@@ -188,11 +188,13 @@ void vr_snapshot_close(struct vr_snapshot *s)
     }
 }
 
-int vr_snapshot_verify(struct vr_snapshot *s, struct vr_error *err)
+int vr_snapshot_verify(struct vr_snapshot *s, bool late, struct vr_error *err)
 {
-    int r = 0;
+    int r = 0, fd;
+    uint64_t off;
+    const struct vr_snapfile *viewed = late ? vr_snapfile_flat(s->file, "ram", &fd, &off) : NULL;
     for (struct vr_snapfile *f = s->file; r == 0 && f; f = vr_snapfile_parent(f)) {
-        r = vr_snapfile_verify(f, err);
+        r = vr_snapfile_verify(f, f == viewed ? "ram" : NULL, err);
     }
     return r;
 }
@@ -231,7 +233,7 @@ int vireo_snapshot_verify(const char *path, struct vr_error *err)
     struct vr_snapshot *s;
     int r = vr_snapshot_open(path, true, &s, err);
     if (r == 0) {
-        r = vr_snapshot_verify(s, err);
+        r = vr_snapshot_verify(s, false, err);
         vr_snapshot_close(s);
     }
     return r;

@@ -311,7 +311,7 @@ int vireo_snapshot_merge(const char *path, const char *to, bool compress, struct
     if (r < 0) {
         return r;
     }
-    r = vr_snapshot_verify(s, err);
+    r = vr_snapshot_verify(s, false, err);
     r = r < 0 ? r
               : vr_snapfile_create(to, compress ? VR_SNAPFILE_ZSTD : VR_SNAPFILE_PLAIN, &w, err);
     r = r < 0 ? r : store_merge_all(s, w, to, !compress, err);

@@ -72,6 +72,16 @@ struct vm_clone {
     const char *dir;
 };
 
+/* Whether a snapshot's memory may be checked while the machine runs. Lockstep and deterministic
+ * machines look at memory in ways of their own. */
+static bool vm_checks_late(const struct vireo_config *c)
+{
+    struct vr_det_opts det;
+    vr_config_det_opts(c, &det);
+    return !c->snapshot_verify && !c->snapshot_copy && c->use.huge_bytes == 0 && !det.on &&
+           c->engine != VR_VIRT_ENGINE_LOCKSTEP;
+}
+
 static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_name,
                      const struct vm_clone *clone, struct vireo_vm **ret_vm, struct vr_error *err)
 {
@@ -101,7 +111,9 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     r = r < 0 ? r : vm_listen_control(vm, c, &sock, name, err);
     r = r < 0 ? r : vr_config_copy(c, &vm->config, err);
     if (r == 0 && c->snapshot && !idle) {
-        r = vr_snapshot_prepare(c->snapshot, vm->config, c->snapshot_disks, &vm->snapshot, err);
+        vm->snapshot_late = vm_checks_late(c);
+        r = vr_snapshot_prepare(c->snapshot, vm->config, c->snapshot_disks, vm->snapshot_late,
+                                &vm->snapshot, err);
     }
     r = r < 0 ? r : vr_vm_open_trace(vm, c, err);
     r = r < 0 ? r : vr_vm_open_tales(vm, c, err);
@@ -217,9 +229,8 @@ int vireo_vm_config(struct vireo_vm *vm, struct vireo_config **ret_config, struc
 /* The first start of a machine that was made of a snapshot. */
 static int vm_continue(struct vireo_vm *vm, struct vr_error *err)
 {
-    int r = vr_snapshot_continue(vm->snapshot, vm, vm->snapshot_viewed, err);
+    int r = vr_snapshot_continue(vm->snapshot, vm, vm->snapshot_viewed, vm->snapshot_late, err);
     if (r == 0) {
-        vr_snapshot_close(vm->snapshot);
         vm->snapshot = NULL;
         r = vm->paused ? 0 : vireo_vm_resume(vm, err);
     }

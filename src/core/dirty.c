@@ -126,7 +126,8 @@ int vr_dirty_start(struct vr_machine *m, struct vr_dirty **ret_dirty, struct vr_
                       m->name);
     }
     struct vr_dirty *d = NULL;
-    int r = dirty_create(m, &d, err);
+    int r = vr_machine_due_all(m, err); /* whoever counts will read all of it */
+    r = r < 0 ? r : dirty_create(m, &d, err);
     if (r < 0) {
         return r;
     }

@@ -55,13 +55,13 @@ static bool dma_next(struct dma_walk *w, struct vr_ram **ret_ram, uint64_t *ret_
     return true;
 }
 
-/* Is the whole rest of the walk RAM? */
-static bool dma_all(struct dma_walk w)
+/* Is the whole rest of the walk RAM, and, if it is to be used, good? */
+static bool dma_all(struct dma_walk w, bool use)
 {
     struct vr_ram *ram;
     uint64_t off, n;
     while (w.left) {
-        if (!dma_next(&w, &ram, &off, &n)) {
+        if (!dma_next(&w, &ram, &off, &n) || (use && !vr_ram_ready(ram, off, n))) {
             return false;
         }
     }
@@ -75,7 +75,7 @@ int vr_dma_read(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa, v
     struct vr_ram *ram;
     uint64_t off, n;
     uint8_t *to = buf;
-    if (!dma_begin(&w, s, cache, gpa, len, false) || !dma_all(w)) {
+    if (!dma_begin(&w, s, cache, gpa, len, false) || !dma_all(w, true)) {
         return -EFAULT;
     }
     while (w.left && dma_next(&w, &ram, &off, &n)) {
@@ -92,7 +92,7 @@ int vr_dma_write(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa, 
     struct vr_ram *ram;
     uint64_t off, n;
     const uint8_t *from = buf;
-    if (!dma_begin(&w, s, cache, gpa, len, true) || !dma_all(w)) {
+    if (!dma_begin(&w, s, cache, gpa, len, true) || !dma_all(w, false)) {
         return -EFAULT;
     }
     while (w.left && dma_next(&w, &ram, &off, &n)) {
@@ -110,7 +110,7 @@ int vr_dma_map(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa, ui
     struct vr_ram *ram;
     uint64_t off, n;
     unsigned count = 0;
-    if (!dma_begin(&w, s, cache, gpa, len, write) || !dma_all(w)) {
+    if (!dma_begin(&w, s, cache, gpa, len, write) || !dma_all(w, true)) {
         return -EFAULT;
     }
     while (w.left && dma_next(&w, &ram, &off, &n)) {
@@ -147,7 +147,7 @@ int vr_dma_discard(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa
     struct dma_walk w;
     struct vr_ram *ram;
     uint64_t off, n, gave, sum = 0;
-    if (!dma_begin(&w, s, cache, gpa, len, true) || !dma_all(w)) {
+    if (!dma_begin(&w, s, cache, gpa, len, true) || !dma_all(w, false)) {
         return vr_err(err, -EFAULT, "not all of it is memory");
     }
     while (w.left && dma_next(&w, &ram, &off, &n)) {
@@ -168,7 +168,7 @@ void *vr_dma_ptr(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa, 
     struct vr_ram *ram;
     uint64_t off, n;
     if (len == 0 || !dma_begin(&w, s, cache, gpa, len, write) || !dma_next(&w, &ram, &off, &n) ||
-        n != len) {
+        n != len || !vr_ram_ready(ram, off, n)) {
         return NULL;
     }
     return ram->hva + off;

@@ -77,6 +77,8 @@ struct vr_machine {
 
 /* Tell whoever listens; not with m->lock held. */
 void vr_machine_tell(struct vr_machine *m, const struct vr_event *event);
+/* All RAM may be used from then on: see ram_due.h. -EPROTO. No vCPU is waited for. */
+int vr_machine_due_all(struct vr_machine *m, struct vr_error *err) VR_MUST;
 /* Start the threads that are not there yet. */
 int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
 /* All state but RAM into @snap, or with it. Halted, or on the driver's thread of deterministic

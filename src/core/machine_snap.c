@@ -5,6 +5,7 @@
  * Order of saving: stop vCPUs and clock, drain the backends' work in every device, then save.
  */
 #include "core/machine_priv.h"
+#include "core/ram_due.h"
 #include "core/snap.h"
 
 #include <errno.h>
@@ -91,14 +92,28 @@ int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struc
     return r;
 }
 
+int vr_machine_due_all(struct vr_machine *m, struct vr_error *err)
+{
+    struct vr_ram *ram;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && (ram = vr_machine_ram(m, i, NULL)); i++) {
+        r = vr_ram_due_all(ram, err);
+    }
+    return r;
+}
+
 static int machine_save(struct vr_machine *m, struct vr_snap *snap, bool whole,
                         vr_machine_ram_fn ram, void *opaque, struct vr_error *err)
 {
+    int r = vr_machine_due_all(m, err); /* while it runs */
+    if (r < 0) {
+        return r;
+    }
     vr_mutex_lock(&m->change);
     enum vr_state state = vr_machine_state(m);
     vr_machine_halt(m);
     vr_machine_quiesce(m);
-    int r = vr_machine_put(m, snap, whole, err);
+    r = vr_machine_put(m, snap, whole, err);
     if (r == 0 && ram) {
         r = ram(opaque, err);
     }

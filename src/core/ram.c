@@ -3,6 +3,7 @@
 #include "base/bits.h"
 #include "base/err.h"
 #include "core/dev.h"
+#include "core/ram_due.h"
 #include "core/ram_fork.h"
 #include "core/space_priv.h"
 #include "vireo/host_barrier.h"
@@ -40,6 +41,7 @@ int vr_ram_create_as(const char *name, uint64_t len, const struct vireo_shmem_op
 void vr_ram_destroy(struct vr_ram *ram)
 {
     if (ram) {
+        vr_ram_due_destroy(ram);
         vr_ram_fork_destroy(ram);
         vireo_shmem_destroy(&ram->mem);
         free(ram->page_flags);
@@ -173,6 +175,8 @@ int vr_space_read(struct vr_space *s, struct vr_view_cache *cache, uint64_t gpa,
     const struct vr_region *r = f->region;
     if (r->kind == VR_REGION_DEV) {
         *ret_val = vr_dev_read(r->dev, r->window, off, width);
+    } else if (!vr_ram_ready(r->ram, r->ram_off + off, width)) {
+        return -EFAULT;
     } else {
         *ret_val = ram_load(r->ram->hva + r->ram_off + off, width);
     }

@@ -23,6 +23,7 @@
 struct iovec;
 struct vr_dev;
 struct vr_ram_fork;
+struct vr_ram_due;
 
 enum { VR_PAGE_SHIFT = 12, VR_PAGE_SIZE = 1 << VR_PAGE_SHIFT };
 
@@ -39,6 +40,9 @@ struct vr_ram {
     struct vireo_shmem mem;      /* where it comes from */
     _Atomic uint8_t *page_flags; /* one byte a page */
     struct vr_ram_fork *fork;    /* copy on write with others: ram_fork.h; NULL: never was */
+    /* Contents that are to be checked before they are used: ram_due.h; NULL: all may be. */
+    struct vr_ram_due *_Atomic due;
+    struct vr_ram_due *due_owned; /* the same, until the end */
 };
 
 enum vr_region_kind { VR_REGION_RAM, VR_REGION_ROM, VR_REGION_DEV };
@@ -126,6 +130,15 @@ static inline int VR_MUST vr_ram_create(const char *name, uint64_t len, struct v
     return vr_ram_create_as(name, len, NULL, ret_ram, err);
 }
 void vr_ram_destroy(struct vr_ram *ram);
+/* Whoever is about to use [off, off+len) of @ram, but for overwriting it, asks this before, and
+ * takes no for "there is no memory here": what should be there is damaged. It may read a file. Any
+ * thread, locks of devices held. */
+bool vr_ram_due_ready(struct vr_ram *ram, uint64_t off, uint64_t len);
+static inline bool vr_ram_ready(struct vr_ram *ram, uint64_t off, uint64_t len)
+{
+    return VR_LIKELY(!atomic_load_explicit(&ram->due, memory_order_acquire)) ||
+           vr_ram_due_ready(ram, off, len);
+}
 /* Every writer of guest RAM calls this after writing [off, off+len): its pages lose VR_PAGE_CLEAN,
  * and those with VR_PAGE_CODE lose it and are reported to every vr_space_on_code_written listener.
  * Cheap when no flag is set. */

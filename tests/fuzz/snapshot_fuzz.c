@@ -47,7 +47,7 @@ static void look(struct vr_snapfile *f)
     uint64_t *hashes;
     uint32_t grain;
     size_t len;
-    int r = vr_snapfile_verify(f, &err);
+    int r = vr_snapfile_verify(f, NULL, &err);
     KEEPS(r == 0 || err.msg[0]);
     if (vr_snapfile_bytes(f, "config", &text, &len, &err) == 0 &&
         vireo_config_load(text, len, &config, &err) == 0) {

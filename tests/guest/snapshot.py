@@ -66,6 +66,25 @@ for engine in ("jit", "interp"):
                 assert facts(guest.text) == expected, (guest.text, guest.errors())
             assert hashlib.sha256(disk.read_bytes()).hexdigest() == expected_disk
 
+with tap.test("memory that was changed in the file: found before the guest uses it, wherever it is"):
+    info = json.loads(cli("snapshot", "info", snap, "--json"))
+    hurt = tmp / "hurt.vsnap"
+    shutil.copyfile(snap, hurt)
+    with open(hurt, "r+b") as file:
+        data = file.read(info["memory_bytes"])  # memory comes first, flat
+        places = [at for at in range(4096, len(data), 4096) if any(data[at:at + 4096])]
+        for at in (places[0], places[len(places) // 3], places[-1] + 4095, len(data) - 4097):
+            was = data[at]
+            for how in ([], ["--snapshot-verify"]):
+                file.seek(at)
+                file.write(bytes([was ^ 0x10]))
+                file.flush()
+                done = vm.vireo("run", "-q", "--console", "null", hurt, "--snapshot-disks", "keep", *how, code=5)
+                assert "damaged: 'ram'" in done.stderr and ("machine ends" in done.stderr) == (not how), done
+            file.seek(at)
+            file.write(bytes([was]))
+    hurt.unlink()
+
 with tap.test("disks in a folder of one's own: the old file stays as it is"):
     (tmp / "disks").mkdir()
     with guest_of(snap, "--snapshot-disks", tmp / "disks", "--name", "other", boot=False) as guest:

@@ -121,7 +121,7 @@ static struct vr_snapfile *open_file(const char *path)
 {
     struct vr_snapfile *f;
     struct vr_error err = {0};
-    if (vr_snapfile_open(path, &f, &err) < 0 || vr_snapfile_verify(f, &err) < 0) {
+    if (vr_snapfile_open(path, &f, &err) < 0 || vr_snapfile_verify(f, NULL, &err) < 0) {
         fail_msg("%s", err.msg);
     }
     return f;
@@ -272,7 +272,7 @@ static int look(const char *path, struct vr_error *err)
     struct vr_snapfile *f;
     int r = vr_snapfile_open(path, &f, err);
     if (r == 0) {
-        r = vr_snapfile_verify(f, err);
+        r = vr_snapfile_verify(f, NULL, err);
         vr_snapfile_close(f);
     }
     return r;
@@ -362,7 +362,7 @@ static void test_hostile(void **state)
             bad++;
             continue;
         }
-        int r = vr_snapfile_verify(f, &err);
+        int r = vr_snapfile_verify(f, NULL, &err);
         uint64_t size = 0;
         uint32_t grain;
         if (vr_snapfile_image(f, "ram", &size, &grain, &err) == 0 && size <= IMAGE) {

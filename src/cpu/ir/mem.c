@@ -45,7 +45,7 @@ const struct vr_window_cache *vr_mem_window(struct vr_cpu *cpu, uint64_t gpa, ui
                                       .ram_off = f->region->ram_off + f->off,
                                       .rom = f->region->kind == VR_REGION_ROM};
     }
-    return w;
+    return vr_ram_ready(w->ram, w->ram_off + (gpa - w->gpa), len) ? w : NULL;
 }
 
 static void *mem_host(struct vr_cpu *cpu, uint64_t gpa, unsigned len, bool write)

@@ -1,0 +1,228 @@
+/* Memory that is checked when it is needed: nobody gets a byte before, whoever overwrites waits for
+ * nobody, what is bad is no memory; many threads at once; the thread in the background. */
+#include "test.h"
+
+#include "base/bits.h"
+#include "core/ram_due.h"
+#include "platform/lock.h"
+#include "vireo/host_thread.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+
+enum { P = VR_PAGE_SIZE, PARTS = 8, PAGES = 32, AT = 0x10000 };
+
+/* The bytes of a part get there as it is checked, so that who is too early sees it. */
+struct rig {
+    struct vr_space *s;
+    struct vr_view_cache c;
+    struct vr_ram *ram;
+    struct vr_region region;
+    bool bad[PARTS];
+    atomic_uint checked[PARTS], told, done;
+    struct vr_mutex gate; /* held: checks wait */
+    char why[256];
+};
+
+/* Uneven, so that ranges begin and end in different ones. */
+static const uint64_t ends[PARTS] = {P, 3 * P, 4 * P, 9 * P, 16 * P, 17 * P, 30 * P, PAGES *P};
+
+static int rig_check(void *opaque, size_t i, struct vr_error *err)
+{
+    struct rig *g = opaque;
+    vr_mutex_lock(&g->gate);
+    vr_mutex_unlock(&g->gate);
+    atomic_fetch_add(&g->checked[i], 1);
+    if (g->bad[i]) {
+        return vr_err(err, -EPROTO, "part %zu", i);
+    }
+    memset(g->ram->hva + (i ? ends[i - 1] : 0), (int)i + 1, ends[i] - (i ? ends[i - 1] : 0));
+    return 0;
+}
+
+static void rig_bad(void *opaque, const struct vr_error *why)
+{
+    struct rig *g = opaque;
+    atomic_fetch_add(&g->told, 1);
+    snprintf(g->why, sizeof(g->why), "%s", why->msg);
+}
+
+static void rig_done(void *opaque)
+{
+    struct rig *g = opaque;
+    atomic_fetch_add(&g->done, 1);
+}
+
+static void rig_begin(struct rig *g)
+{
+    struct vr_error err = {0};
+    *g = (struct rig){.region = {.kind = VR_REGION_RAM}};
+    vr_mutex_init(&g->gate);
+    assert_int_equal(vr_space_create("mem", 0xffffffff, &g->s, &err), 0);
+    assert_int_equal(vr_ram_create("ram", PAGES * P, &g->ram, &err), 0);
+    g->region = (struct vr_region){
+        .name = "ram", .kind = VR_REGION_RAM, .gpa = AT, .len = PAGES * P, .ram = g->ram};
+    assert_int_equal(vr_space_add(g->s, &g->region, &err), 0);
+    const struct vr_ram_due_how how = {.count = PARTS,
+                                       .end = ends,
+                                       .check = rig_check,
+                                       .bad = rig_bad,
+                                       .done = rig_done,
+                                       .opaque = g};
+    assert_int_equal(vr_ram_due_begin(g->ram, &how, &err), 0);
+}
+
+static void rig_end(struct rig *g)
+{
+    vr_view_cache_drop(g->s, &g->c);
+    vr_space_remove(g->s, &g->region);
+    vr_ram_destroy(g->ram);
+    vr_space_destroy(g->s);
+    assert_int_equal(g->done, 1);
+    vr_mutex_fini(&g->gate);
+}
+
+static unsigned rig_checks(struct rig *g)
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < PARTS; i++) {
+        sum += g->checked[i];
+        assert_true(g->checked[i] <= 1);
+    }
+    return sum;
+}
+
+static void what_is_used_is_checked_before(void **state)
+{
+    struct rig g;
+    uint8_t buf[4 * P];
+    struct iovec iov[4];
+    uint64_t val;
+    (void)state;
+    rig_begin(&g);
+    assert_int_equal(vr_space_read(g.s, &g.c, AT + 3 * P, 4, &val), 0);
+    assert_int_equal(val, 0x03030303);
+    assert_int_equal(rig_checks(&g), 1);
+    /* From the last byte of one to the first of the next. */
+    assert_int_equal(vr_dma_read(g.s, &g.c, AT + 9 * P - 1, buf, 2), 0);
+    assert_true(buf[0] == 4 && buf[1] == 5);
+    assert_int_equal(rig_checks(&g), 3);
+    assert_int_equal(vr_dma_map(g.s, &g.c, AT + 16 * P, P, true, iov, 4), 1);
+    assert_int_equal(*(uint8_t *)iov[0].iov_base, 6);
+    assert_int_equal(*(uint8_t *)vr_dma_ptr(g.s, &g.c, AT, 8, true), 1);
+    assert_int_equal(rig_checks(&g), 5);
+    /* Overwriting needs nothing. */
+    memset(buf, 0x77, sizeof(buf));
+    assert_int_equal(vr_dma_write(g.s, &g.c, AT + 20 * P, buf, sizeof(buf)), 0);
+    assert_int_equal(vr_space_write(g.s, &g.c, AT + 31 * P, 8, 1), 0);
+    assert_int_equal(rig_checks(&g), 5);
+    assert_int_equal(vr_ram_due_all(g.ram, NULL), 0);
+    assert_int_equal(rig_checks(&g), PARTS);
+    rig_end(&g);
+}
+
+static void what_is_bad_is_no_memory(void **state)
+{
+    struct rig g;
+    uint8_t buf[2 * P];
+    struct iovec iov[4];
+    uint64_t val;
+    struct vr_error err = {0};
+    (void)state;
+    rig_begin(&g);
+    g.bad[3] = g.bad[6] = true; /* pages 4 to 8, 17 to 29 */
+    assert_int_equal(vr_space_read(g.s, &g.c, AT + 4 * P, 8, &val), -EFAULT);
+    assert_string_equal(g.why, "part 3");
+    assert_int_equal(vr_dma_read(g.s, &g.c, AT + 4 * P - 1, buf, 2), -EFAULT);
+    assert_int_equal(vr_dma_read(g.s, &g.c, AT + 9 * P - 1, buf, 2), -EFAULT);
+    assert_int_equal(vr_dma_map(g.s, &g.c, AT + 29 * P, 2 * P, false, iov, 4), -EFAULT);
+    assert_null(vr_dma_ptr(g.s, &g.c, AT + 8 * P, 64, false));
+    assert_int_equal(vr_dma_read(g.s, &g.c, AT + 9 * P, buf, 2), 0);
+    assert_int_equal(vr_ram_due_all(g.ram, &err), -EPROTO);
+    assert_int_equal(g.told, 1);
+    assert_int_equal(rig_checks(&g), 6); /* up to the bad one, and what was asked for */
+    assert_int_equal(vr_ram_due_run(g.ram, &err), 0);
+    rig_end(&g); /* whether the thread got to its end or not */
+    assert_int_equal(g.told, 1);
+}
+
+struct reader {
+    struct rig *g;
+    unsigned seed, bad;
+    struct vireo_thread *thread;
+};
+
+static void reader_main(void *opaque)
+{
+    struct reader *r = opaque;
+    struct vr_view_cache c = {0};
+    uint8_t buf[3 * P];
+    for (unsigned i = 0; i < 4000; i++) {
+        r->seed = r->seed * 1664525 + 1013904223;
+        uint64_t off = (r->seed >> 8) % (PAGES * P - sizeof(buf));
+        unsigned part = 0;
+        r->bad += vr_dma_read(r->g->s, &c, AT + off, buf, sizeof(buf)) != 0;
+        for (unsigned k = 0; k < sizeof(buf); k += 97) {
+            while (off + k >= ends[part]) {
+                part++;
+            }
+            r->bad += buf[k] != part + 1;
+        }
+    }
+    vr_view_cache_drop(r->g->s, &c);
+}
+
+static void many_at_once(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct rig g;
+        struct reader r[3];
+        struct vr_error err = {0};
+        rig_begin(&g);
+        vr_mutex_lock(&g.gate);
+        if (round % 2) {
+            assert_int_equal(vr_ram_due_run(g.ram, &err), 0);
+        }
+        for (unsigned i = 0; i < VR_COUNT(r); i++) {
+            r[i] = (struct reader){.g = &g, .seed = round * 7 + i};
+            assert_int_equal(vireo_thread_create("reader", reader_main, &r[i], &r[i].thread, &err),
+                             0);
+        }
+        vr_mutex_unlock(&g.gate);
+        for (unsigned i = 0; i < VR_COUNT(r); i++) {
+            vireo_thread_join(r[i].thread);
+            assert_int_equal(r[i].bad, 0);
+        }
+        assert_int_equal(vr_ram_due_all(g.ram, &err), 0);
+        assert_int_equal(rig_checks(&g), PARTS);
+        rig_end(&g);
+    }
+}
+
+static void ended_before_it_was_checked(void **state)
+{
+    struct rig g;
+    struct vr_error err = {0};
+    (void)state;
+    rig_begin(&g);
+    rig_end(&g); /* it never ran */
+    rig_begin(&g);
+    assert_int_equal(vr_ram_due_run(g.ram, &err), 0);
+    rig_end(&g); /* at any moment */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_used_is_checked_before),
+        cmocka_unit_test(what_is_bad_is_no_memory),
+        cmocka_unit_test(many_at_once),
+        cmocka_unit_test(ended_before_it_was_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
