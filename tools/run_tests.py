@@ -136,10 +136,21 @@ def configure(build):
     return tail(done.stdout) if done.returncode else None
 
 
-def introspect(folder):
-    said = run(["meson", "introspect", "--tests", folder], stdout=subprocess.PIPE)
-    return [(test["suite"][0].split(":")[-1], test["name"], test["protocol"] == "tap")
-            for test in json.loads(said.stdout)] if said.returncode == 0 else []
+def introspect(what, folder):
+    said = run(["meson", "introspect", what, folder], stdout=subprocess.PIPE)
+    return json.loads(said.stdout) if said.returncode == 0 else []
+
+
+def suite_of(test):
+    return test["suite"][0].split(":")[-1]
+
+
+def needed(build, tests):
+    """What ninja is to build for @tests: what they run, and what is built by default. Not the programs of other suites:
+    linking those of the in-process suites into the optimised build takes minutes."""
+    wanted = {target for test in tests for target in test["depends"]}
+    return [os.path.relpath(file, ROOT / build.folder) for target in introspect("--targets", build.folder)
+            if target["id"] in wanted or target["build_by_default"] for file in target["filename"]]
 
 
 @contextlib.contextmanager
@@ -169,24 +180,25 @@ def run_build(build, chosen, totals):
     say(f"== {build.name}: configure and build")
     started = time.monotonic()
     problem = configure(build)
+    tests = []
     if problem is None:
-        done = captured(["ninja", "-C", build.folder])
+        tests = [test for test in introspect("--tests", build.folder)
+                 if build.wants(suite_of(test)) and (not chosen or suite_of(test) in chosen)]
+        done = captured(["ninja", "-C", build.folder, *needed(build, tests)])
         problem = tail(done.stdout[max(done.stdout.find("FAILED"), 0):]) if done.returncode else None
     if problem is not None:
         say(problem)
         totals.failed.append((f"{build.name}: build", problem))
         return
-    tests = [test for test in introspect(build.folder)
-             if build.wants(test[0]) and (not chosen or test[0] in chosen)]
     if not tests:
         return
-    suites = sorted({suite for suite, _, _ in tests})
+    suites = sorted({suite_of(test) for test in tests})
     say(f"== {build.name}: built in {time.monotonic() - started:.0f} s; running {', '.join(suites)}")
     log = ROOT / build.folder / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
     output = ROOT / build.folder / "test.log"
     with open(output, "w") as sink, wine_for(build) as more:
-        argv = ["meson", "test", "-C", build.folder]
+        argv = ["meson", "test", "-C", build.folder, "--no-rebuild"]
         for suite in suites:
             argv += ["--suite", suite]
         process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sink,
@@ -200,7 +212,7 @@ def run_build(build, chosen, totals):
     entries = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     by_suite = {suite: Result([], [], []) for suite in suites}
     seconds = collections.Counter()
-    unseen = {(suite, name): tap for suite, name, tap in tests}
+    unseen = {(suite_of(test), test["name"]): test["protocol"] == "tap" for test in tests}
     for entry in entries:
         label, _, name = entry["name"].rpartition(" / ")
         suite = label.split(":")[-1] or next(s for s, n in unseen if n == name)
