@@ -18,6 +18,7 @@
 #: make forks      200 clones (CLONES=) of one running Debian kernel, a job each: minutes, 8 GB of memory
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make soak-snapshots  a Debian saved at MOMENTS=50 moments of boot and of work, 1000 cycles; SEED=1
+#: make soak-migration  a Debian at work moves ROUNDS=20 times, MEMORY=1G, with a connection and a ping that go on
 #: make hotplug    every class of devices plugged in and out 100 times, with a kernel built for it: ROUNDS=100
 #: make test-kernel  build that kernel: 10 minutes, once
 #: make bench-runtime   how fast a running machine obeys, next to QEMU
@@ -32,7 +33,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots hotplug forks test-kernel install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots soak-migration hotplug forks test-kernel install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -86,6 +87,11 @@ stress: build
 soak-snapshots: build
 	@tools/deps.sh test
 	@tests/stress/snapshots.py --moments $(or $(MOMENTS),50) --cycles $(or $(CYCLES),1000) $(if $(SEED),--seed $(SEED))
+
+soak-migration: build
+	@tools/deps.sh test
+	@ROUNDS=$(or $(ROUNDS),20) MEMORY=$(or $(MEMORY),1G) VIREO=$(CURDIR)/$(BUILD)/vireo PYTHONPATH=tests:tests/guest \
+	    tests/guest/migrate.py
 
 test-kernel:
 	@tools/deps.sh test
