@@ -197,6 +197,11 @@ int vr_virt_balloon_set(struct vr_virt *virt, uint64_t bytes, struct vr_error *e
 int vr_virt_balloon_get(struct vr_virt *virt, struct vireo_balloon *ret_balloon,
                         struct vr_error *err) VR_MUST;
 int vr_virt_balloon_ask(struct vr_virt *virt, uint64_t timeout_ns, struct vr_error *err) VR_MUST;
+/* What memory the guest does not use, as vr_virtio_balloon_hints_begin and _end have it
+ * (dev/virtio/balloon.h). False: nobody here can tell. */
+bool vr_virt_hints_begin(struct vr_virt *virt,
+                         void (*hint)(void *opaque, const void *hva, uint64_t len), void *opaque);
+void vr_virt_hints_end(struct vr_virt *virt, bool done);
 /* Why code is interpreted, though AUTO asks for the JIT; "": it is compiled, or not asked for. */
 const char *vr_virt_no_jit(const struct vr_virt *virt);
 /* Guest time of the first instruction in supervisor mode, or in user mode, on any hart since the

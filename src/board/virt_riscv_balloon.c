@@ -41,3 +41,16 @@ int vr_virt_balloon_ask(struct vr_virt *v, uint64_t timeout_ns, struct vr_error 
     int r = virt_balloon(v, err);
     return r < 0 ? r : vr_virtio_balloon_ask(v->balloon, timeout_ns, err);
 }
+
+bool vr_virt_hints_begin(struct vr_virt *v,
+                         void (*hint)(void *opaque, const void *hva, uint64_t len), void *opaque)
+{
+    return v->balloon && vr_virtio_balloon_hints_begin(v->balloon, hint, opaque);
+}
+
+void vr_virt_hints_end(struct vr_virt *v, bool done)
+{
+    if (v->balloon) {
+        vr_virtio_balloon_hints_end(v->balloon, done);
+    }
+}

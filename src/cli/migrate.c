@@ -95,6 +95,10 @@ static void migrate_text(const json_t *info)
            (long long)cli_json_int(info, "total-time"), (long long)cli_json_int(info, "downtime"),
            (long long)(ram_int(info, "transferred") >> 20),
            (long long)ram_int(info, "dirty-sync-count"));
+    if (ram_int(info, "x-vireo-hinted")) {
+        printf("%lld MiB were not sent: the guest does not use them\n",
+               (long long)ram_int(info, "x-vireo-hinted") * 4 / 1024);
+    }
 }
 
 static int migrate_set(struct migrate *mg, struct vr_error *err)

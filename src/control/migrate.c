@@ -210,6 +210,25 @@ static int mig_send_account(struct vr_migrate *mg, bool paced, struct vr_error *
     return r;
 }
 
+/* The guest's balloon driver says that it had no use for what is in memory there. */
+static void mig_hinted(void *opaque, const void *hva, uint64_t len)
+{
+    struct vr_migrate *mg = opaque;
+    uintptr_t begin = (uintptr_t)hva, end = begin + len;
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < vr_dirty_ram_count(mg->dirty); i++) {
+        const struct vr_ram *ram = vr_dirty_ram(mg->dirty, i);
+        uintptr_t first = (uintptr_t)ram->hva, last = first + ram->len;
+        uintptr_t from = begin > first ? begin : first, to = end < last ? end : last;
+        pages += from < to ? vr_dirty_drop(mg->dirty, ram, from - first, to - from) : 0;
+    }
+    uint64_t bytes = pages << VR_PAGE_SHIFT;
+    vr_mutex_lock(&mg->lock);
+    mg->info.hinted_pages += pages;
+    mg->info.left_bytes -= bytes < mg->info.left_bytes ? bytes : mg->info.left_bytes;
+    vr_mutex_unlock(&mg->lock);
+}
+
 /* At first all that the host keeps anything for: the target's memory is empty. */
 static void mig_fill_account(struct vr_migrate *mg)
 {
@@ -288,6 +307,9 @@ static int mig_round(struct vr_migrate *mg, struct vr_error *err)
     }
     uint64_t ns = vireo_monotonic_ns() - mg->round_ns + 1;
     uint64_t sent = mg->link.sent_bytes - mg->round_sent;
+    if (mg->info.rounds == 0) { /* hints do not speak of what the next look finds */
+        vr_virt_hints_end(mg->vm->virt, false);
+    }
     uint64_t found = vr_dirty_fetch(mg->dirty);
     vr_mutex_lock(&mg->lock);
     struct vireo_migration *info = &mg->info;
@@ -437,6 +459,9 @@ static int mig_copy(struct vr_migrate *mg, struct vr_error *err)
         return r;
     }
     mig_fill_account(mg);
+    /* Nobody waits for hints: those that come during the first round save what is still to be sent
+     * in it. */
+    (void)vr_virt_hints_begin(mg->vm->virt, mig_hinted, mg);
     vr_mutex_lock(&mg->lock);
     mg->info.setup_ns = vireo_monotonic_ns() - mg->begin_ns;
     vr_mutex_unlock(&mg->lock);
@@ -460,6 +485,9 @@ static void mig_main(void *opaque)
     mig_set_status(mg, VIREO_MIGRATE_SETUP);
     int r = mig_copy(mg, &err);
     mig_slow_stop(mg);
+    /* Here, memory is what it was. On the other side the device knows by itself, as it is loaded.
+     */
+    vr_virt_hints_end(mg->vm->virt, true);
     vr_dirty_stop(mg->dirty);
     mg->dirty = NULL;
     vr_mig_link_fini(&mg->link);

@@ -36,16 +36,17 @@ int vr_qmp_query_migrate(struct vr_qmp_call *call, struct vr_error *err)
     if (ret && m.status != VIREO_MIGRATE_NONE) {
         (void)json_object_update_new(
             ret,
-            json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:f, s:I, s:i}}",
-                      "total-time", (json_int_t)(m.total_ns / QMIG_MS), "setup-time",
-                      (json_int_t)(m.setup_ns / QMIG_MS), "cpu-throttle-percentage",
-                      (json_int_t)m.throttle, "ram", "transferred", (json_int_t)m.sent_bytes,
-                      "remaining", (json_int_t)m.left_bytes, "total", (json_int_t)m.memory_bytes,
-                      "duplicate", (json_int_t)m.zero_pages, "skipped", 0, "normal",
-                      (json_int_t)m.pages, "normal-bytes", (json_int_t)(m.pages * VR_PAGE_SIZE),
-                      "dirty-pages-rate", (json_int_t)m.dirty_rate, "mbps",
-                      (double)m.rate_bytes * 8 / 1e6, "dirty-sync-count", (json_int_t)m.rounds,
-                      "page-size", VR_PAGE_SIZE));
+            json_pack(
+                "{s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:f, s:I, s:i, s:I}}",
+                "total-time", (json_int_t)(m.total_ns / QMIG_MS), "setup-time",
+                (json_int_t)(m.setup_ns / QMIG_MS), "cpu-throttle-percentage",
+                (json_int_t)m.throttle, "ram", "transferred", (json_int_t)m.sent_bytes, "remaining",
+                (json_int_t)m.left_bytes, "total", (json_int_t)m.memory_bytes, "duplicate",
+                (json_int_t)m.zero_pages, "skipped", 0, "normal", (json_int_t)m.pages,
+                "normal-bytes", (json_int_t)(m.pages * VR_PAGE_SIZE), "dirty-pages-rate",
+                (json_int_t)m.dirty_rate, "mbps", (double)m.rate_bytes * 8 / 1e6,
+                "dirty-sync-count", (json_int_t)m.rounds, "page-size", VR_PAGE_SIZE,
+                "x-vireo-hinted", (json_int_t)m.hinted_pages));
         if (m.status == VIREO_MIGRATE_COMPLETED) {
             (void)json_object_set_new(ret, "downtime",
                                       json_integer((json_int_t)(m.downtime_ns / QMIG_MS)));

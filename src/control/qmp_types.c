@@ -42,7 +42,8 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"MigrationStatus", .values = "none|setup|active|device|completed|failed|cancelled"},
     {"MigrationStats",
      "transferred:int, remaining:int, total:int, duplicate:int, skipped:int, normal:int, "
-     "normal-bytes:int, dirty-pages-rate:int, mbps:any, dirty-sync-count:int, page-size:int"},
+     "normal-bytes:int, dirty-pages-rate:int, mbps:any, dirty-sync-count:int, page-size:int, "
+     "x-vireo-hinted:int"},
     {"MigrationInfo",
      "status:MigrationStatus, ram?:MigrationStats, total-time?:int, setup-time?:int, "
      "downtime?:int, expected-downtime?:int, cpu-throttle-percentage?:int, error-desc?:str, "

@@ -16,13 +16,13 @@ struct dirty_ram {
     const char *name;
     uint64_t pages;
     uint64_t *bits; /* of pages in the account */
+    uint64_t *late; /* of pages that were found since its owner's last fetch: by others' fetches */
 };
 
 struct vr_dirty {
     struct vr_machine *m;
     struct vr_dirty *next;
     unsigned count;
-    uint64_t found; /* pages that were put in since the owner's last fetch */
     struct dirty_ram ram[];
 };
 
@@ -30,8 +30,14 @@ static void dirty_free(struct vr_dirty *d)
 {
     for (unsigned i = 0; d && i < d->count; i++) {
         free(d->ram[i].bits);
+        free(d->ram[i].late);
     }
     free(d);
+}
+
+static size_t dirty_words(const struct dirty_ram *ram)
+{
+    return (size_t)((ram->pages + WORD_BITS - 1) / WORD_BITS);
 }
 
 static int dirty_create(struct vr_machine *m, struct vr_dirty **ret_dirty, struct vr_error *err)
@@ -52,8 +58,9 @@ static int dirty_create(struct vr_machine *m, struct vr_dirty **ret_dirty, struc
         mine->of = vr_machine_ram(m, i, &name);
         mine->name = name;
         mine->pages = mine->of->len >> VR_PAGE_SHIFT;
-        mine->bits = vr_zalloc_array((mine->pages + WORD_BITS - 1) / WORD_BITS, sizeof(uint64_t));
-        if (!mine->bits) {
+        mine->bits = vr_zalloc_array(dirty_words(mine), sizeof(uint64_t));
+        mine->late = vr_zalloc_array(dirty_words(mine), sizeof(uint64_t));
+        if (!mine->bits || !mine->late) {
             dirty_free(d);
             return vr_err(err, -ENOMEM, "no memory to count written pages of '%s'", name);
         }
@@ -62,16 +69,14 @@ static int dirty_create(struct vr_machine *m, struct vr_dirty **ret_dirty, struc
     return 0;
 }
 
-/* Put the page into every account. */
+/* Every account hears of the page, and shows it from its owner's next fetch on: what is dropped
+ * until then may be what the page held before. */
 static void dirty_note_locked(struct vr_machine *m, const struct vr_ram *ram, uint64_t page)
 {
     for (struct vr_dirty *d = m->dirty; d; d = d->next) {
         for (unsigned i = 0; i < d->count; i++) {
             if (d->ram[i].of == ram) {
-                uint64_t *word = &d->ram[i].bits[page / WORD_BITS];
-                uint64_t bit = UINT64_C(1) << page % WORD_BITS;
-                d->found += !(*word & bit);
-                *word |= bit;
+                d->ram[i].late[page / WORD_BITS] |= UINT64_C(1) << page % WORD_BITS;
             }
         }
     }
@@ -180,12 +185,26 @@ const char *vr_dirty_ram_name(const struct vr_dirty *d, unsigned i)
     return d->ram[i].name;
 }
 
+/* What was found goes into the account; how much of it is new there. */
+static uint64_t dirty_merge(struct dirty_ram *ram)
+{
+    uint64_t found = 0;
+    for (size_t w = 0; w < dirty_words(ram); w++) {
+        found += (unsigned)__builtin_popcountll(ram->late[w] & ~ram->bits[w]);
+        ram->bits[w] |= ram->late[w];
+        ram->late[w] = 0;
+    }
+    return found;
+}
+
 uint64_t vr_dirty_fetch(struct vr_dirty *d)
 {
+    uint64_t found = 0;
     vr_mutex_lock(&d->m->dirty_lock);
     dirty_collect_locked(d->m, d);
-    uint64_t found = d->found;
-    d->found = 0;
+    for (unsigned i = 0; i < d->count; i++) {
+        found += dirty_merge(&d->ram[i]);
+    }
     vr_mutex_unlock(&d->m->dirty_lock);
     dirty_settle(d->m);
     return found;
@@ -196,7 +215,7 @@ uint64_t vr_dirty_count(struct vr_dirty *d)
     uint64_t count = 0;
     vr_mutex_lock(&d->m->dirty_lock);
     for (unsigned i = 0; i < d->count; i++) {
-        for (uint64_t w = 0; w < (d->ram[i].pages + WORD_BITS - 1) / WORD_BITS; w++) {
+        for (size_t w = 0; w < dirty_words(&d->ram[i]); w++) {
             count += (unsigned)__builtin_popcountll(d->ram[i].bits[w]);
         }
     }
@@ -249,15 +268,20 @@ void vr_dirty_add(struct vr_dirty *d, unsigned i, uint64_t page, uint64_t count)
     vr_mutex_unlock(&d->m->dirty_lock);
 }
 
-void vr_dirty_drop(struct vr_dirty *d, const struct vr_ram *ram, uint64_t off, uint64_t len)
+uint64_t vr_dirty_drop(struct vr_dirty *d, const struct vr_ram *ram, uint64_t off, uint64_t len)
 {
     vr_assert(vr_in_range(off, len, ram->len));
     uint64_t first = (off + VR_PAGE_SIZE - 1) >> VR_PAGE_SHIFT, end = (off + len) >> VR_PAGE_SHIFT;
+    uint64_t dropped = 0;
     vr_mutex_lock(&d->m->dirty_lock);
     for (unsigned i = 0; i < d->count; i++) {
-        if (d->ram[i].of == ram && first < end) {
-            dirty_set(&d->ram[i], first, end - first, false);
+        for (uint64_t page = first; d->ram[i].of == ram && page < end; page++) {
+            uint64_t *word = &d->ram[i].bits[page / WORD_BITS];
+            uint64_t bit = UINT64_C(1) << page % WORD_BITS;
+            dropped += (*word & bit) != 0;
+            *word &= ~bit;
         }
     }
     vr_mutex_unlock(&d->m->dirty_lock);
+    return dropped;
 }

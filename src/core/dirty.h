@@ -55,8 +55,9 @@ uint64_t vr_dirty_count(struct vr_dirty *d);
 uint64_t vr_dirty_take(struct vr_dirty *d, unsigned i, uint64_t *page, uint64_t max);
 /* Put [page, page + count) of memory @i into the account. */
 void vr_dirty_add(struct vr_dirty *d, unsigned i, uint64_t page, uint64_t count);
-/* The guest does not care what [off, off + len) of @ram holds, until it writes there again: the
- * whole pages in it leave the account, with which nobody then sees what they hold. Any thread. */
-void vr_dirty_drop(struct vr_dirty *d, const struct vr_ram *ram, uint64_t off, uint64_t len);
+/* Nobody wants to see what [off, off + len) of @ram held at the owner's last fetch, or when it
+ * began to count: the whole pages in it leave the account; returns how many were there. What was
+ * written to them since then comes with the next fetch as ever. Any thread. */
+uint64_t vr_dirty_drop(struct vr_dirty *d, const struct vr_ram *ram, uint64_t off, uint64_t len);
 
 #endif

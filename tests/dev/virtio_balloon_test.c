@@ -193,8 +193,9 @@ static void the_target(void **state)
 static void options(void **state)
 {
     struct vd_fixture *f = *state;
-    assert_int_equal(vd_offered(&f->d) & 0x3f, F_STATS | F_OOM | F_POISON | F_REPORT);
-    struct vr_dev *other = rig_dev(&f->rig, VD_CLASS(balloon), "reporting=off,deflate_on_oom=off");
+    assert_int_equal(vd_offered(&f->d) & 0x3f, F_STATS | F_OOM | F_HINT | F_POISON | F_REPORT);
+    struct vr_dev *other =
+        rig_dev(&f->rig, VD_CLASS(balloon), "reporting=off,deflate_on_oom=off,hinting=off");
     struct vd d;
     vd_init(&d, &f->rig, other);
     assert_int_equal(vd_offered(&d) & 0x3f, F_STATS | F_POISON);

@@ -41,7 +41,7 @@ enum op {
     OP_HOLD,     /* u8: the disk keeps requests, or fails them */
     OP_SNAPSHOT, /* save and load */
     OP_RESTART,  /* u8 ring features (enum ring), u8 other features */
-    OP_RESIZE,   /* u16 columns, u16 rows; link up or down; balloon: u32 target */
+    OP_RESIZE,   /* u16 columns, u16 rows; link up or down; balloon: u32 target, u8 hints */
     OP_COUNT,
 };
 enum ring { RING_INDIRECT = 1, RING_EVENT = 2, RING_PACKED = 4, RING_IN_ORDER = 8, RING_DATA = 16 };
@@ -339,6 +339,21 @@ static void op_plug(struct fuzz *f)
     }
 }
 
+static void hinted(void *opaque, const void *hva, uint64_t len)
+{
+    const struct iovec piece = {.iov_base = (void *)(uintptr_t)hva, .iov_len = (size_t)len};
+    check_iov(opaque, &piece, 1, false);
+}
+
+static void op_hints(struct fuzz *f, unsigned what)
+{
+    if (what == 1) {
+        f->sum += vr_virtio_balloon_hints_begin(f->dev, hinted, f);
+    } else if (what) {
+        vr_virtio_balloon_hints_end(f->dev, what == 3);
+    }
+}
+
 static void run(struct fuzz *f)
 {
     for (unsigned steps = 0; f->len && steps < 500; steps++) {
@@ -383,6 +398,7 @@ static void run(struct fuzz *f)
             } else if (f->kind == 4) {
                 vr_virtio_balloon_target(f->dev, take(f, 4));
                 vr_assert(vr_virtio_balloon_ask(f->dev, 0, NULL) != 1);
+                op_hints(f, (unsigned)take(f, 1) % 4);
             }
             break;
         }

@@ -243,6 +243,21 @@ static void accounts_are_their_owners(void **state)
     assert_int_equal(vr_dirty_take(f->d, 1, &page, 100), 29);
     assert_int_equal(page, 171);
     assert_int_equal(vr_dirty_take(f->d, 1, &page, 100), 0);
+    /* What was dropped was what a page held; what is written there since is found, also if another
+     * one's fetch comes between. */
+    assert_int_equal(vr_dirty_start(f->m, &other, NULL), 0);
+    vr_dirty_add(f->d, 1, 60, 4);
+    assert_int_equal(vr_space_write(f->mem, &f->cache, RAM_BASE + 61 * P, 1, 1), 0);
+    assert_int_equal(vr_space_write(f->mem, &f->cache, RAM_BASE + 62 * P, 1, 1), 0);
+    assert_int_equal(vr_dirty_fetch(other), 2);
+    assert_int_equal(vr_dirty_drop(f->d, f->ram, 60 * P, 3 * P), 3);
+    assert_int_equal(vr_dirty_drop(f->d, f->ram, 60 * P, 3 * P), 0);
+    assert_int_equal(vr_dirty_count(f->d), 1);
+    assert_int_equal(vr_dirty_fetch(f->d), 2);
+    page = 0;
+    assert_int_equal(vr_dirty_take(f->d, 1, &page, 9), 3);
+    assert_int_equal(page, 61);
+    vr_dirty_stop(other);
     /* The last one leaves nothing behind. */
     vr_dirty_stop(f->d);
     f->d = NULL;

@@ -13,13 +13,17 @@
  * A driver that fills free pages with a value and relies on it (PAGE_POISON) keeps the pages that
  * it reports, unless the value is the zero that a page has when it comes back.
  *
- * Queue 3 takes reports as well: a driver that does not count queues it does not use (Linux before
- * 6.11) has the reporting queue there.
+ * Queue 3 is for hints; of a driver that takes none, it takes reports as well: one that does not
+ * count queues it does not use (Linux before 6.11) has the reporting queue there.
  *
- * Left out: FREE_PAGE_HINT, which allows a page to be dropped only if the guest has not written to
- * it since the device asked (5.5.6.5.2). That takes a record of written pages, which migration will
- * bring; reporting gives the same memory back, and needs none.
- * Specification: VIRTIO 1.3, section 5.5.
+ * Hints (FREE_PAGE_HINT) say what a migration need not copy. Each round has a command ID of its
+ * own, which the driver repeats before its hints: those of another round are ignored. A page may be
+ * in use again before its hint is looked at (a driver gives hinted pages away whenever it likes),
+ * so a hint speaks of what a page held when its round began, never of what was written since;
+ * whoever listens has to know which is which. After the round (STOP) the driver keeps its pages,
+ * whose contents may change under it, until nothing of the kind can happen any more (DONE): the
+ * machine goes on elsewhere, or here after all. Page poison does not matter there: what a driver
+ * fills pages with it fills them with when it lets them go. Specification: VIRTIO 1.3, section 5.5.
  */
 #include "dev/virtio/balloon.h"
 
@@ -45,22 +49,28 @@ _Static_assert((int)VIREO_BALLOON_STATS <= 32, "room in struct vireo_balloon");
 enum {
     F_STATS_VQ = 1 << 1,
     F_DEFLATE_ON_OOM = 1 << 2,
+    F_FREE_PAGE_HINT = 1 << 3,
     F_PAGE_POISON = 1 << 4,
     F_PAGE_REPORTING = 1 << 5,
 };
 
-enum { C_NUM_PAGES = 0, C_ACTUAL = 4, C_POISON = 12, CONFIG_LEN = 16 };
+enum { C_NUM_PAGES = 0, C_ACTUAL = 4, C_HINT_CMD = 8, C_POISON = 12, CONFIG_LEN = 16 };
+
+/* Command IDs: no hints are wanted; nor are the hinted pages; from there on, rounds. */
+enum { CMD_STOP = 0, CMD_DONE = 1, CMD_FIRST = 2 };
 
 #define EVENT_NS UINT64_C(1000000000)
 
-enum { Q_INFLATE, Q_DEFLATE, Q_STATS, Q_REPORT_OLD, Q_REPORT, QUEUES };
+enum { Q_INFLATE, Q_DEFLATE, Q_STATS, Q_HINT, Q_REPORT, QUEUES };
 
 struct balloon {
     struct vr_dev dev;
     struct vr_virtio v;
     struct vr_virtq vq[QUEUES];
-    bool reporting, deflate_on_oom;     /* config */
-    uint32_t num_pages, actual, poison; /* state, from here on */
+    bool reporting, deflate_on_oom, hinting; /* config */
+    bool hint_open;                          /* state, from here on */
+    uint32_t hint_cmd, hint_round;
+    uint32_t num_pages, actual, poison;
     uint32_t stats_known;
     uint64_t stats_ns;
     uint64_t stats[VIREO_BALLOON_STATS];
@@ -69,6 +79,10 @@ struct balloon {
     uint32_t told;         /* of `actual`, to who listens */
     struct vr_timer due;   /* not more often than it fires */
     struct vr_cond answered;
+    vr_balloon_hint_fn *hint; /* who wants them, or NULL */
+    void *hint_opaque;
+    struct vr_timer hints_over; /* tells the driver after a load */
+    uint64_t hinted_bytes, stray_hints;
     uint64_t given_bytes, reported_bytes, kept_pages, failures;
     struct vr_virtio_pci pci; /* of the PCI class only */
 };
@@ -140,6 +154,41 @@ static void balloon_report(struct balloon *s, const struct vr_chain *chain)
     }
 }
 
+/* The driver begins a round by its command ID, or ends it by another. False: that is none. */
+static bool balloon_hint_command(struct balloon *s, struct vr_virtq *q,
+                                 const struct vr_chain *chain)
+{
+    uint8_t raw[4];
+    s->hint_open = false;
+    if (chain->read_bytes != sizeof(raw) ||
+        vr_chain_read(q, chain, 0, raw, sizeof(raw)) != sizeof(raw)) {
+        return false;
+    }
+    uint32_t cmd = vr_load_le32(raw);
+    s->hint_open = cmd >= CMD_FIRST && cmd == s->hint_cmd;
+    return true;
+}
+
+static void balloon_hints(struct balloon *s, const struct vr_chain *chain)
+{
+    bool now = s->hint_open && s->hint;
+    for (unsigned i = 0; i < chain->write_count; i++) {
+        const struct iovec *piece = &vr_chain_writable(chain)[i];
+        s->stray_hints += !now;
+        if (now) {
+            s->hinted_bytes += piece->iov_len;
+            s->hint(s->hint_opaque, piece->iov_base, piece->iov_len);
+        }
+    }
+}
+
+static void balloon_set_hint_cmd(struct balloon *s, uint32_t cmd)
+{
+    s->hint_open = false;
+    s->hint_cmd = cmd;
+    vr_virtio_config_changed(&s->v);
+}
+
 /* The driver's statistics buffer came (back). */
 static void balloon_hear_stats(struct balloon *s)
 {
@@ -188,14 +237,23 @@ static void balloon_handle(struct vr_dev *d, unsigned queue)
         balloon_hear_stats(s);
         return;
     }
+    bool hints = queue == Q_HINT && vr_virtio_has(&s->v, F_FREE_PAGE_HINT);
     while (vr_virtq_pop(q, chain)) {
-        if ((queue <= Q_DEFLATE ? chain->read_bytes : chain->write_bytes) == 0) {
+        uint64_t read = queue <= Q_DEFLATE || hints ? chain->read_bytes : 0;
+        if (read + (queue > Q_DEFLATE ? chain->write_bytes : 0) == 0) {
             q->host.stats.errors++;
             vr_virtio_break(&s->v, "queue %u: a request without pages", queue);
             return;
         }
         if (queue == Q_INFLATE) {
             balloon_inflate(s, q, chain);
+        } else if (hints) {
+            if (read && !balloon_hint_command(s, q, chain)) {
+                q->host.stats.errors++;
+                vr_virtio_break(&s->v, "queue %u: a command ID of %" PRIu64 " bytes", queue, read);
+                return;
+            }
+            balloon_hints(s, chain);
         } else if (queue != Q_DEFLATE) {
             balloon_report(s, chain);
         }
@@ -208,7 +266,7 @@ static uint64_t balloon_features(struct vr_dev *d)
 {
     const struct balloon *s = BALLOON(d);
     return F_STATS_VQ | F_PAGE_POISON | (s->reporting ? F_PAGE_REPORTING : 0) |
-           (s->deflate_on_oom ? F_DEFLATE_ON_OOM : 0);
+           (s->deflate_on_oom ? F_DEFLATE_ON_OOM : 0) | (s->hinting ? F_FREE_PAGE_HINT : 0);
 }
 
 static void balloon_config_read(struct vr_dev *d, uint8_t *config)
@@ -216,6 +274,7 @@ static void balloon_config_read(struct vr_dev *d, uint8_t *config)
     const struct balloon *s = BALLOON(d);
     vr_store_le32(config + C_NUM_PAGES, s->num_pages);
     vr_store_le32(config + C_ACTUAL, s->actual);
+    vr_store_le32(config + C_HINT_CMD, s->hint_cmd);
     vr_store_le32(config + C_POISON, s->poison);
 }
 
@@ -297,6 +356,14 @@ static const struct vr_virtio_class balloon_class = {
     .reset = balloon_reset,
 };
 
+static void balloon_hints_over(void *arg)
+{
+    struct balloon *s = arg;
+    if (s->hint_cmd == CMD_DONE) {
+        vr_virtio_config_changed(&s->v);
+    }
+}
+
 static int balloon_init(struct vr_dev *d, struct vr_error *err)
 {
     vr_cond_init(&BALLOON(d)->answered);
@@ -305,19 +372,32 @@ static int balloon_init(struct vr_dev *d, struct vr_error *err)
         vr_cond_fini(&BALLOON(d)->answered);
     } else {
         vr_timer_init(&BALLOON(d)->due, d->env->clock, &d->lock, balloon_due, BALLOON(d));
+        vr_timer_init(&BALLOON(d)->hints_over, d->env->clock, &d->lock, balloon_hints_over,
+                      BALLOON(d));
     }
     return r;
 }
 
 static int balloon_loaded(struct vr_dev *d, struct vr_error *err)
 {
-    BALLOON(d)->wanted_pages = BALLOON(d)->num_pages;
-    return vr_virtio_loaded(d, err);
+    struct balloon *s = BALLOON(d);
+    s->wanted_pages = s->num_pages;
+    int r = vr_virtio_loaded(d, err);
+    vr_timer_cancel(&s->hints_over);
+    if (r == 0 && s->hint_round && s->hint_cmd != CMD_DONE) {
+        /* Hints were for whoever saved this: nobody here wants them, and memory is what it will
+         * stay. The driver is told as soon as the clock runs. */
+        s->hint_cmd = CMD_DONE;
+        s->hint_open = false;
+        vr_timer_arm(&s->hints_over, 0);
+    }
+    return r;
 }
 
 static void balloon_fini(struct vr_dev *d)
 {
     vr_timer_fini(&BALLOON(d)->due);
+    vr_timer_fini(&BALLOON(d)->hints_over);
     vr_virtio_fini(d);
     vr_cond_fini(&BALLOON(d)->answered);
 }
@@ -372,29 +452,91 @@ int vr_virtio_balloon_ask(struct vr_dev *dev, uint64_t timeout_ns, struct vr_err
                          dev->id);
 }
 
+bool vr_virtio_balloon_hints_begin(struct vr_dev *dev, vr_balloon_hint_fn *hint, void *opaque)
+{
+    struct balloon *s = BALLOON(dev);
+    vr_dev_lock(dev);
+    bool can = vr_virtio_has(&s->v, F_FREE_PAGE_HINT) && (s->v.status & VR_VIRTIO_DRIVER_OK);
+    if (can) {
+        s->hint = hint;
+        s->hint_opaque = opaque;
+        s->hint_round = s->hint_round < CMD_FIRST || s->hint_round == UINT32_MAX
+                            ? CMD_FIRST
+                            : s->hint_round + 1;
+        balloon_set_hint_cmd(s, s->hint_round);
+    }
+    vr_dev_unlock(dev);
+    return can;
+}
+
+void vr_virtio_balloon_hints_end(struct vr_dev *dev, bool done)
+{
+    struct balloon *s = BALLOON(dev);
+    vr_dev_lock(dev);
+    s->hint = NULL;
+    if (s->hint_cmd >= CMD_FIRST || (done && s->hint_round && s->hint_cmd == CMD_STOP)) {
+        balloon_set_hint_cmd(s, done ? CMD_DONE : CMD_STOP);
+    }
+    vr_dev_unlock(dev);
+}
+
+static void balloon_counts(struct vr_dev *dev, struct vr_counts *to)
+{
+    struct balloon *s = BALLOON(dev);
+    vr_dev_lock(dev);
+    const struct {
+        const char *name, *help;
+        uint64_t value;
+    } rows[] = {
+        {"given_bytes", "memory that came back out of the balloon", s->given_bytes},
+        {"reported_bytes", "memory that came back as free pages that the guest reported",
+         s->reported_bytes},
+        {"kept_pages", "pages that were reported, but are filled with what has to stay",
+         s->kept_pages},
+        {"hinted_bytes", "memory of which the guest said that a migration need not copy it",
+         s->hinted_bytes},
+        {"stray_hints", "hints that came when none were wanted: they were ignored", s->stray_hints},
+        {"failures", "times that the host did not take pages back", s->failures},
+    };
+    vr_dev_unlock(dev);
+    for (unsigned i = 0; i < VR_COUNT(rows); i++) {
+        to->put(to, -1, rows[i].name, true, rows[i].value, rows[i].help);
+    }
+    vr_virtio_counts(dev, to);
+}
+
 #define VR_SELF struct balloon
-#define BALLOON_ROWS                                                                           \
-    VR_VIRTIO_FIELDS(vq),                                                                      \
-        VR_CONFIG(reporting,                                                                   \
-                  "offer free page reporting: what the guest frees goes back by itself",       \
-                  .def = true),                                                                \
-        VR_CONFIG(deflate_on_oom, "the guest may take pages back before it kills programs",    \
-                  .def = true),                                                                \
-        VR_STATE(num_pages, "pages that shall be in the balloon"),                             \
-        VR_STATE(actual, "pages that are, as the driver says"),                                \
-        VR_STATE(poison, "what the driver fills free pages with"),                             \
-        VR_STATE(stats_known, "statistics that the driver gave, a bit each",                   \
-                 .max = (UINT32_C(1) << VIREO_BALLOON_STATS) - 1),                             \
-        VR_STATE(stats_ns, "guest time of the statistics"),                                    \
-        VR_STATE_ARRAY(stats, "statistics by tag"),                                            \
-        VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),                     \
-        VR_HOST(answers, "statistics that came, for those who wait for them"),                 \
-        VR_HOST(told, "what listeners know"), VR_HOST(due, "when they may be told again"),     \
-        VR_HOST(answered, "wakes those who wait"), VR_HOST(given_bytes, "statistics"),         \
-        VR_HOST(reported_bytes, "statistics"),                                                 \
-        VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"), \
+#define BALLOON_ROWS                                                                             \
+    VR_VIRTIO_FIELDS(vq),                                                                        \
+        VR_CONFIG(reporting,                                                                     \
+                  "offer free page reporting: what the guest frees goes back by itself",         \
+                  .def = true),                                                                  \
+        VR_CONFIG(deflate_on_oom, "the guest may take pages back before it kills programs",      \
+                  .def = true),                                                                  \
+        VR_CONFIG(hinting, "offer free page hints: what the guest does not use is not migrated", \
+                  .def = true, .since = 2),                                                      \
+        VR_STATE(hint_open, "the driver's hints are of this round", .since = 2),                 \
+        VR_STATE(hint_cmd, "command ID of hints that the driver sees", .since = 2),              \
+        VR_STATE(hint_round, "the last round of hints; 0: there was none", .since = 2),          \
+        VR_STATE(num_pages, "pages that shall be in the balloon"),                               \
+        VR_STATE(actual, "pages that are, as the driver says"),                                  \
+        VR_STATE(poison, "what the driver fills free pages with"),                               \
+        VR_STATE(stats_known, "statistics that the driver gave, a bit each",                     \
+                 .max = (UINT32_C(1) << VIREO_BALLOON_STATS) - 1),                               \
+        VR_STATE(stats_ns, "guest time of the statistics"),                                      \
+        VR_STATE_ARRAY(stats, "statistics by tag"),                                              \
+        VR_HOST(wanted_pages, "num_pages after a reset: the host's wish"),                       \
+        VR_HOST(answers, "statistics that came, for those who wait for them"),                   \
+        VR_HOST(told, "what listeners know"), VR_HOST(due, "when they may be told again"),       \
+        VR_HOST(answered, "wakes those who wait"), VR_HOST(hint, "who wants hints"),             \
+        VR_HOST(hint_opaque, "its"),                                                             \
+        VR_HOST(hints_over, "when the driver hears that they are not wanted any more"),          \
+        VR_HOST(hinted_bytes, "statistics"),                                                     \
+        VR_HOST(stray_hints, "statistics: when none were wanted"),                               \
+        VR_HOST(given_bytes, "statistics"), VR_HOST(reported_bytes, "statistics"),               \
+        VR_HOST(kept_pages, "statistics: reported, but filled with a value that has to stay"),   \
         VR_HOST(failures, "statistics: the host did not take pages back")
 
-VR_VIRTIO_CLASSES(balloon, "virtio memory balloon", 1, BALLOON_ROWS, .init = balloon_init,
+VR_VIRTIO_CLASSES(balloon, "virtio memory balloon", 2, BALLOON_ROWS, .init = balloon_init,
                   .reset = vr_virtio_reset, .loaded = balloon_loaded, .quiesce = vr_virtio_quiesce,
-                  .fini = balloon_fini, .counts = vr_virtio_counts);
+                  .fini = balloon_fini, .counts = balloon_counts);

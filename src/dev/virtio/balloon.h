@@ -16,4 +16,16 @@ void vr_virtio_balloon_info(struct vr_dev *dev, struct vireo_balloon *ret_info);
  * one without statistics; or the machine is paused). */
 int vr_virtio_balloon_ask(struct vr_dev *dev, uint64_t timeout_ns, struct vr_error *err) VR_MUST;
 
+/* The guest had no use for what [hva, hva + len) of its memory held when the round of hints began.
+ * Of what was written there since, it says nothing. Under the device's lock; calls nothing of it.
+ */
+typedef void vr_balloon_hint_fn(void *opaque, const void *hva, uint64_t len);
+/* Ask the driver for hints, as a new round. Whoever asks can tell from now on what is written to
+ * memory. They come on other threads, in the driver's time, or not at all; false: its driver gives
+ * none. One at a time may ask. */
+bool vr_virtio_balloon_hints_begin(struct vr_dev *dev, vr_balloon_hint_fn *hint, void *opaque);
+/* No hint comes any more once this returns. !@done: the driver keeps the pages, and does not rely
+ * on what they hold; @done: it may use them, and they change no more by themselves. */
+void vr_virtio_balloon_hints_end(struct vr_dev *dev, bool done);
+
 #endif
