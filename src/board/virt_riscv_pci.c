@@ -15,8 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PCI_SECONDARY_BUS = 0x19 }; /* in a bridge's header: the number of the bus below it */
-
 int virt_new(struct vr_virt *v, const struct vr_dev_class *cls, const char *id, const char *opts,
              struct vr_dev **ret_dev, struct vr_error *err)
 {
@@ -184,7 +182,7 @@ static bool pci_place(struct vr_virt *v, struct vr_dev *dev, const struct vr_pci
     *row = (struct vr_virt_pci){.dev = dev};
     if (port) {
         vr_dev_lock(port->host.dev);
-        row->bus = port->config[PCI_SECONDARY_BUS] + vr_pci_sriov_bus(pci);
+        row->bus = port->config[VR_PCI_SECONDARY] + vr_pci_sriov_bus(pci);
         vr_dev_unlock(port->host.dev);
     }
     virt_pci_place(pci, row->place, sizeof(row->place));

@@ -12,7 +12,7 @@
 #include "board/catalog.h"
 #include "board/virt_riscv_priv.h"
 #include "dev/pci/host.h"
-#include "dev/pci/root_port.h"
+#include "dev/pci/port.h"
 #include "dev/pci/sriov.h"
 #include "dev/virtio/mmio.h"
 
@@ -59,7 +59,7 @@ static bool plug_is_port(const struct vr_dev *dev)
 static void plug_answered(void *virt, struct vr_dev *port, bool agrees)
 {
     struct vr_virt *v = virt;
-    const struct vr_pci *pci = vr_pci_root_port_bus(port)->fn[0];
+    const struct vr_pci *pci = vr_pci_of(port)->host.below->fn[0];
     if (pci) {
         v->on_answer(v->on_answer_opaque, pci->host.dev->id, agrees);
     }
@@ -88,7 +88,7 @@ int virt_add_slots(struct vr_virt *v, unsigned count, struct vr_error *err)
     for (unsigned i = 0; r == 0 && i < count; i++) {
         /* At the end of the bus, out of the way of what the machine has. Wires: what is behind the
          * last device is on line 3, behind the one before on 2, and all ports themselves on 0, so
-         * that no two of them ever wait for each other (dev/pci/root_port.c). */
+         * that no two of them ever wait for each other (dev/pci/port.c). */
         unsigned place = PLUG_PLACES - 1 - i / PLUG_FUNCTIONS;
         unsigned pin = (VR_PCI_INTX - place % VR_PCI_INTX) % VR_PCI_INTX + 1;
         char id[VR_VIRT_ID_LEN], opts[48];
@@ -293,7 +293,7 @@ static int plug_into_slot(struct vr_virt *v, const struct vr_dev_class *cls, str
         vr_dev_reset(p->dev); /* its power comes now */
         r = vr_pci_slot_insert(p->port, vr_pci_of(p->dev), err);
     } else {
-        r = vr_pci_plug(vr_pci_root_port_bus(p->port), 0, vr_pci_of(p->dev), err);
+        r = vr_pci_plug(vr_pci_of(p->port)->host.below, 0, vr_pci_of(p->dev), err);
     }
     if (r < 0) {
         virt_discard(v, p->dev);

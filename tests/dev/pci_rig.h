@@ -5,7 +5,7 @@
 
 #include "dev/pci/host.h"
 #include "dev/pci/msix.h"
-#include "dev/pci/root_port.h"
+#include "dev/pci/port.h"
 #include "dev/pci/sriov.h"
 #include "rig.h"
 

@@ -27,7 +27,7 @@ static int world_init(void **state)
     struct vr_pci_bus *bus = &vr_pci_host_root(w->r.host)->bus;
     w->port = pci_rig_add(&w->r, &vr_pci_root_port_class, "port", "slot=7", bus, SLOT1);
     w->a = pci_rig_add(&w->r, &pci_toy_class, "a", NULL, bus, SLOT2);
-    w->b = pci_rig_add(&w->r, &pci_toy_class, "b", NULL, vr_pci_root_port_bus(w->port), 0);
+    w->b = pci_rig_add(&w->r, &pci_toy_class, "b", NULL, vr_pci_of(w->port)->host.below, 0);
     vr_dev_reset(w->port); /* as a machine that starts: who is in the slot has power */
     *state = w;
     return 0;

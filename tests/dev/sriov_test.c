@@ -36,7 +36,7 @@ static void world_make(struct world *w, const struct vr_dev_class *cls, const ch
     pci_rig_init(&w->r);
     w->port = pci_rig_add(&w->r, &vr_pci_root_port_class, "port", "slot=7",
                           &vr_pci_host_root(w->r.host)->bus, PORT);
-    w->pf = pci_rig_add(&w->r, cls, "pf", pf_opts, vr_pci_root_port_bus(w->port), 0);
+    w->pf = pci_rig_add(&w->r, cls, "pf", pf_opts, vr_pci_of(w->port)->host.below, 0);
     for (unsigned i = 0; i < VFS; i++) {
         char id[16];
         struct vr_error err = {0};

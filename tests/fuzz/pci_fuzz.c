@@ -10,7 +10,7 @@
 #include "base/bits.h"
 #include "core/snap.h"
 #include "dev/pci/host.h"
-#include "dev/pci/root_port.h"
+#include "dev/pci/port.h"
 #include "dev/pci/sriov.h"
 #include "dev/virtio/balloon.h"
 #include "dev/virtio/console.h"
@@ -60,7 +60,7 @@ static void tree_init(struct tree *t)
     struct vr_pci_bus *bus = &vr_pci_host_root(t->host)->bus;
     t->fn[0] = tree_add(t, &vr_pci_root_port_class, "port", NULL, bus, 1 << 3);
     t->fn[1] =
-        tree_add(t, &vr_virtio_rng_pci_class, "rng", "vfs=2", vr_pci_root_port_bus(t->fn[0]), 0);
+        tree_add(t, &vr_virtio_rng_pci_class, "rng", "vfs=2", vr_pci_of(t->fn[0])->host.below, 0);
     t->fn[2] = tree_add(t, &vr_virtio_balloon_pci_class, "balloon", NULL, bus, 2 << 3);
     t->fn[3] = tree_add(t, &vr_virtio_console_pci_class, "console", NULL, bus, 3 << 3);
     t->fn[4] = tree_add(t, &vr_virtio_rng_pci_class, "rng2", NULL, bus, 4 << 3);

@@ -7,7 +7,7 @@
 #include "base/bits.h"
 #include "dev/pci/bus.h"
 #include "dev/pci/caps.h"
-#include "dev/pci/root_port.h"
+#include "dev/pci/port.h"
 
 enum { DEVSTA_CORRECTABLE = 1, DEVSTA_NONFATAL = 2, DEVSTA_FATAL = 4 };
 
@@ -58,15 +58,21 @@ void vr_pci_report(struct vr_dev *dev, const struct vr_pci_error *error)
 {
     struct vr_pci *pci = vr_pci_of(dev);
     enum vr_pci_message message;
-    vr_assert(pci && pci->host.aer && pci->host.express && pci->host.bus && error->bit < 32);
+    vr_assert(pci && pci->host.aer && pci->host.bus && error->bit < 32);
+    if (!pci->host.express) {
+        return;
+    }
     struct vr_dev *root = pci->host.bus->root->dev;
     vr_dev_lock(root);
     vr_dev_lock(dev);
     bool up = aer_note(pci, error, &message);
     vr_dev_unlock(dev);
-    struct vr_pci *port = pci->host.below ? pci : pci->host.bus->bridge;
-    if (up && port) {
-        vr_pci_root_port_message(port->host.dev, message, pci->host.below ? NULL : pci);
+    const struct vr_pci *top = pci;
+    while (top->host.bus->bridge) {
+        top = top->host.bus->bridge;
+    }
+    if (up && vr_pci_is_express(top, VR_PCI_ROOT_PORT)) {
+        vr_pci_root_port_message(top->host.dev, message, top == pci ? NULL : pci);
     }
     vr_dev_unlock(root);
 }

@@ -11,8 +11,8 @@ struct vr_pci_error {
 };
 
 /* Note @error in @dev (a function with AER that is plugged in) and, unless the guest masked it,
- * tell the root port above, which interrupts if it shall. On the root bus there is nobody to tell.
- * No device's lock held. */
+ * tell the root port above, which interrupts if it shall. On the root bus there is nobody to tell;
+ * on a conventional bus there are no such messages, and nothing is noted. No device's lock held. */
 void vr_pci_report(struct vr_dev *dev, const struct vr_pci_error *error);
 
 #endif

@@ -13,8 +13,6 @@
 
 /* Type 1 header. */
 enum {
-    SECONDARY = 0x19,
-    SUBORDINATE = 0x1a,
     IO_BASE = 0x1c,
     IO_LIMIT = 0x1d,
     MEM_BASE = 0x20,
@@ -23,7 +21,9 @@ enum {
     PREF_LIMIT = 0x26,
     PREF_BASE_HIGH = 0x28,
     PREF_LIMIT_HIGH = 0x2c,
+    BRIDGE_CONTROL = 0x3e,
 };
+enum { BUS_RESET = 0x40 };
 
 enum { DEVCTL2_ARI = 0x20 };
 
@@ -79,7 +79,40 @@ static int bus_add(struct vr_pci_root *root, struct vr_pci_bus *bus, struct vr_e
             return 0;
         }
     }
-    return vr_err(err, -ENOSPC, "all %d PCI buses of this machine are taken", VR_PCI_BUSES);
+    return vr_err(err, -ENOSPC, "all %d PCI buses of this machine are taken: each bridge has one",
+                  VR_PCI_BUSES);
+}
+
+/* What is where: PCI Express Base 6.0, 1.3 (components), 7.3.1 (device numbers). */
+static int bus_takes(const struct vr_pci_bus *bus, unsigned devfn, const struct vr_pci *pci,
+                     struct vr_error *err)
+{
+    const char *id = pci->host.dev->id;
+    if (vr_pci_is_express(pci, VR_PCI_ROOT_PORT) && bus->kind != VR_PCI_BUS_ROOT) {
+        return vr_err(err, -EINVAL, "%s: root ports are on the root bus", id);
+    }
+    if (vr_pci_is_express(pci, VR_PCI_UPSTREAM) && bus->kind != VR_PCI_BUS_LINK) {
+        return vr_err(err, -EINVAL,
+                      "%s: a switch's upstream port is behind a root port or another switch's "
+                      "downstream port",
+                      id);
+    }
+    if (vr_pci_is_express(pci, VR_PCI_DOWNSTREAM) != (bus->kind == VR_PCI_BUS_SWITCH)) {
+        return vr_err(err, -EINVAL,
+                      bus->kind == VR_PCI_BUS_SWITCH
+                          ? "%s: behind a switch's upstream port are its downstream ports, and "
+                            "nothing else"
+                          : "%s: a switch's downstream ports are behind its upstream port",
+                      id);
+    }
+    if (bus->kind == VR_PCI_BUS_CONVENTIONAL && pci->host.sriov) {
+        return vr_err(err, -EINVAL,
+                      "%s: behind a bridge to conventional PCI there are no virtual functions", id);
+    }
+    return bus->kind == VR_PCI_BUS_LINK && devfn >= 8
+               ? vr_err(err, -EINVAL, "%s: behind a port there is device 0 alone, not %u", id,
+                        devfn >> 3)
+               : 0;
 }
 
 int vr_pci_plug(struct vr_pci_bus *bus, unsigned devfn, struct vr_pci *pci, struct vr_error *err)
@@ -89,11 +122,10 @@ int vr_pci_plug(struct vr_pci_bus *bus, unsigned devfn, struct vr_pci *pci, stru
         return vr_err(err, -EBUSY, "%s: PCI device %u, function %u is '%s' already",
                       pci->host.dev->id, devfn >> 3, devfn & 7, bus->fn[devfn]->host.dev->id);
     }
-    if (pci->host.below) {
-        int r = bus_add(bus->root, pci->host.below, err);
-        if (r < 0) {
-            return r;
-        }
+    int r = bus_takes(bus, devfn, pci, err);
+    r = r == 0 && pci->host.below ? bus_add(bus->root, pci->host.below, err) : r;
+    if (r < 0) {
+        return r;
     }
     vr_dev_lock(pci->host.dev);
     pci->host.bus = bus;
@@ -131,13 +163,15 @@ void vr_pci_unplug(struct vr_pci *pci)
 int vr_pci_bus_place(const struct vr_pci_bus *bus, unsigned first, unsigned *ret_devfn,
                      struct vr_error *err)
 {
-    for (unsigned i = first << 3; i < VR_PCI_DEVFNS; i += 8) {
+    unsigned end = bus->kind == VR_PCI_BUS_LINK ? 8 : VR_PCI_DEVFNS;
+    for (unsigned i = first << 3; i < end; i += 8) {
         if (!bus->fn[i]) {
             *ret_devfn = i;
             return 0;
         }
     }
-    return vr_err(err, -ENOSPC, "all 32 places of the PCI bus are taken");
+    return vr_err(err, -ENOSPC, "all %u places of the PCI bus%s%s are taken", end >> 3,
+                  bus->bridge ? " behind " : "", bus->bridge ? bus->bridge->host.dev->id : "");
 }
 
 /* --- Routing --- */
@@ -171,7 +205,7 @@ static struct vr_pci *bus_find(struct vr_pci_bus *bus, unsigned at, unsigned nr,
     if (at == nr && bus->fn[devfn]) {
         return bus->fn[devfn];
     }
-    if (at == nr && bus->bridge && devfn >= 8 && !bus_has_ari(bus)) {
+    if (at == nr && bus->kind == VR_PCI_BUS_LINK && devfn >= 8 && !bus_has_ari(bus)) {
         return NULL; /* a link has device 0 alone */
     }
     for (unsigned i = 0; i < VR_PCI_DEVFNS; i++) {
@@ -179,7 +213,7 @@ static struct vr_pci *bus_find(struct vr_pci_bus *bus, unsigned at, unsigned nr,
         if (!pci || !pci->host.below) {
             continue;
         }
-        unsigned first = pci->config[SECONDARY], last = pci->config[SUBORDINATE];
+        unsigned first = pci->config[VR_PCI_SECONDARY], last = pci->config[VR_PCI_SUBORDINATE];
         if (first > at && first <= nr && nr <= last) {
             return bus_find(pci->host.below, first, nr, devfn);
         }
@@ -192,32 +226,43 @@ struct vr_pci *vr_pci_root_find(struct vr_pci_root *root, unsigned nr, unsigned 
     return bus_find(&root->bus, 0, nr, devfn);
 }
 
-static bool range_has(uint64_t first, uint64_t last, uint64_t addr, uint64_t end)
+/* A limit of its registers is the first byte of the last unit. */
+struct vr_pci_bridge_window vr_pci_bridge_window(const struct vr_pci *b,
+                                                 enum vr_pci_bridge_windows which)
 {
-    return first <= addr && end <= last;
+    struct vr_pci_bridge_window w;
+    if (which == VR_PCI_BRIDGE_IO) {
+        w.first = (uint64_t)(b->config[IO_BASE] & 0xf0) << 8;
+        w.last = (uint64_t)(b->config[IO_LIMIT] & 0xf0) << 8 | 0xfff;
+    } else if (which == VR_PCI_BRIDGE_MEM) {
+        w.first = (uint64_t)(vr_pci_get(b, MEM_BASE, 2) & 0xfff0) << 16;
+        w.last = (uint64_t)(vr_pci_get(b, MEM_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
+    } else {
+        w.first = (uint64_t)vr_pci_get(b, PREF_BASE_HIGH, 4) << 32 |
+                  (uint64_t)(vr_pci_get(b, PREF_BASE, 2) & 0xfff0) << 16;
+        w.last = (uint64_t)vr_pci_get(b, PREF_LIMIT_HIGH, 4) << 32 |
+                 (uint64_t)(vr_pci_get(b, PREF_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
+    }
+    return w;
+}
+
+static bool bridge_has(const struct vr_pci *b, enum vr_pci_bridge_windows which, uint64_t addr,
+                       uint64_t end)
+{
+    struct vr_pci_bridge_window w = vr_pci_bridge_window(b, which);
+    return w.first <= addr && end <= w.last;
 }
 
 /* Does the bridge forward [addr, end]? */
 static bool bridge_forwards(const struct vr_pci *b, bool io, uint64_t addr, uint64_t end)
 {
-    if (!(b->config[VR_PCI_COMMAND] & (io ? VR_PCI_CMD_IO : VR_PCI_CMD_MEM))) {
+    if (!(b->config[VR_PCI_COMMAND] & (io ? VR_PCI_CMD_IO : VR_PCI_CMD_MEM)) ||
+        !vr_pci_is_awake(b)) {
         return false;
     }
-    if (io) {
-        uint64_t first = (uint64_t)(b->config[IO_BASE] & 0xf0) << 8;
-        uint64_t last = (uint64_t)(b->config[IO_LIMIT] & 0xf0) << 8 | 0xfff;
-        return range_has(first, last, addr, end);
-    }
-    uint64_t first = (uint64_t)(vr_pci_get(b, MEM_BASE, 2) & 0xfff0) << 16;
-    uint64_t last = (uint64_t)(vr_pci_get(b, MEM_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
-    if (range_has(first, last, addr, end)) {
-        return true;
-    }
-    first = (uint64_t)vr_pci_get(b, PREF_BASE_HIGH, 4) << 32 |
-            (uint64_t)(vr_pci_get(b, PREF_BASE, 2) & 0xfff0) << 16;
-    last = (uint64_t)vr_pci_get(b, PREF_LIMIT_HIGH, 4) << 32 |
-           (uint64_t)(vr_pci_get(b, PREF_LIMIT, 2) & 0xfff0) << 16 | 0xfffff;
-    return range_has(first, last, addr, end);
+    return io ? bridge_has(b, VR_PCI_BRIDGE_IO, addr, end)
+              : bridge_has(b, VR_PCI_BRIDGE_MEM, addr, end) ||
+                    bridge_has(b, VR_PCI_BRIDGE_PREFETCH, addr, end);
 }
 
 static bool root_window(const struct vr_pci_range *w, uint64_t addr, uint64_t len,
@@ -275,5 +320,24 @@ void vr_pci_bus_reset(struct vr_pci_bus *bus)
             }
             vr_dev_unlock(pci->host.dev);
         }
+    }
+}
+
+/* --- Bridges --- */
+
+void vr_pci_bridge_init(struct vr_pci *bridge, struct vr_pci_bus *bus, enum vr_pci_bus_kind kind)
+{
+    *bus = (struct vr_pci_bus){.bridge = bridge, .kind = kind};
+    bridge->host.below = bus;
+}
+
+void vr_pci_bridge_written(struct vr_pci *bridge, unsigned off, unsigned width)
+{
+    if (off < VR_PCI_EXT && (off < VR_PCI_CAP_PTR || off >= BRIDGE_CONTROL)) {
+        vr_pci_bus_remap(bridge->host.below);
+    }
+    if (off <= BRIDGE_CONTROL && off + width > BRIDGE_CONTROL &&
+        (bridge->config[BRIDGE_CONTROL] & BUS_RESET)) {
+        vr_pci_bus_reset(bridge->host.below);
     }
 }

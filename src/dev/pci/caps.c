@@ -2,7 +2,8 @@
  * Capabilities that functions of several kinds have.
  *
  * Specifications: PCI Power Management 1.2; PCI Express Base 6.0, 7.5.2 (power management), 7.5.3
- * (PCI Express), 7.7.11 (ACS), 7.8.4 (AER); PCI Local Bus 3.0, 6.8.1 (MSI).
+ * (PCI Express), 7.7.11 (ACS), 7.8.4 (AER); PCI Local Bus 3.0, 6.8.1 (MSI); PCI Express to PCI/PCI-X
+ * Bridge 1.0, 5.1 (its PCI Express capability).
  */
 #include "dev/pci/caps.h"
 
@@ -111,46 +112,93 @@ static const struct vr_pci_reg vf_regs[] = {
 };
 static const struct vr_pci_cap vf_cap = EXPRESS_CAP(vf_regs);
 
-static const struct vr_pci_reg port_regs[] = {
-    EXPRESS_REGS(0),
-    VR_PCI_REG(0x0c, 4, "LINKCAP", "speed, width, tells whether it is up",
-               .def = LINK | LINKCAP_REPORTS),
-    VR_PCI_REG(0x10, 2, "LINKCTL", "storage", .wmask = 0x00d0),
-    VR_PCI_REG(0x12, 2, "LINKSTA", "speed, width, up", .def = LINK, .live = LINK_ACTIVE),
-    VR_PCI_REG(0x14, 4, "SLOTCAP", "what the slot can, its number"),
-    VR_PCI_REG(0x18, 2, "SLOTCTL", "events wanted, indicators, power", .def = 0x03c0,
-               .wmask = 0x17ff),
-    VR_PCI_REG(0x1a, 2, "SLOTSTA", "events, presence", .w1c = 0x011f, .live = 0x0040),
+/* A port with a link below it and a slot. */
+#define PORT_REGS                                                                            \
+    EXPRESS_REGS(0),                                                                         \
+        VR_PCI_REG(0x0c, 4, "LINKCAP", "speed, width, tells whether it is up",               \
+                   .def = LINK | LINKCAP_REPORTS),                                           \
+        VR_PCI_REG(0x10, 2, "LINKCTL", "storage", .wmask = 0x00d0),                          \
+        VR_PCI_REG(0x12, 2, "LINKSTA", "speed, width, up", .def = LINK, .live = LINK_ACTIVE), \
+        VR_PCI_REG(0x14, 4, "SLOTCAP", "what the slot can, its number"),                     \
+        VR_PCI_REG(0x18, 2, "SLOTCTL", "events wanted, indicators, power", .def = 0x03c0,    \
+                   .wmask = 0x17ff),                                                         \
+        VR_PCI_REG(0x1a, 2, "SLOTSTA", "events, presence", .w1c = 0x011f, .live = 0x0040),   \
+        VR_PCI_REG(0x28, 2, "DEVCTL2", "alternative routing ids", .wmask = 0x0020),          \
+        VR_PCI_REG(0x2c, 4, "LINKCAP2", "speeds", .def = 2),                                 \
+        VR_PCI_REG(0x30, 2, "LINKCTL2", "speed wanted", .def = 1, .wmask = 0x000f)
+
+static const struct vr_pci_reg root_port_regs[] = {
+    PORT_REGS,
     VR_PCI_REG(0x1c, 2, "ROOTCTL", "errors that interrupt, PME", .wmask = 0x000f),
     VR_PCI_REG(0x20, 4, "ROOTSTA", "PME: none ever", .w1c = 0x00010000),
-    VR_PCI_REG(0x28, 2, "DEVCTL2", "alternative routing ids", .wmask = 0x0020),
+    VR_PCI_REG_END,
+};
+static const struct vr_pci_cap root_port_cap = EXPRESS_CAP(root_port_regs);
+
+static const struct vr_pci_reg downstream_regs[] = {PORT_REGS, VR_PCI_REG_END};
+static const struct vr_pci_cap downstream_cap = EXPRESS_CAP(downstream_regs);
+
+/* A bridge with a link above it. */
+static const struct vr_pci_reg upstream_regs[] = {
+    EXPRESS_REGS(0),
+    VR_PCI_REG(0x0c, 4, "LINKCAP", "speed and width", .def = LINK),
+    VR_PCI_REG(0x10, 2, "LINKCTL", "storage", .wmask = 0x00c0),
+    VR_PCI_REG(0x12, 2, "LINKSTA", "speed and width", .def = LINK),
+    VR_PCI_REG(0x28, 2, "DEVCTL2", "nothing"),
     VR_PCI_REG(0x2c, 4, "LINKCAP2", "speeds", .def = 2),
     VR_PCI_REG(0x30, 2, "LINKCTL2", "speed wanted", .def = 1, .wmask = 0x000f),
     VR_PCI_REG_END,
 };
-static const struct vr_pci_cap port_cap = EXPRESS_CAP(port_regs);
+static const struct vr_pci_cap upstream_cap = EXPRESS_CAP(upstream_regs);
+
+static const struct vr_pci_cap *express_cap(const struct vr_pci *pci, enum vr_pci_express_type type)
+{
+    switch (type) {
+    case VR_PCI_ROOT_PORT:
+        return &root_port_cap;
+    case VR_PCI_DOWNSTREAM:
+        return &downstream_cap;
+    case VR_PCI_UPSTREAM:
+    case VR_PCI_BRIDGE:
+        return &upstream_cap;
+    case VR_PCI_ENDPOINT:
+    case VR_PCI_INTEGRATED:
+        break;
+    }
+    return pci->host.vf ? &vf_cap : &endpoint_cap;
+}
 
 void vr_pci_add_express(struct vr_pci *pci, enum vr_pci_express_type type)
 {
-    bool port = type == VR_PCI_ROOT_PORT;
-    const struct vr_pci_cap *cap = port ? &port_cap : pci->host.vf ? &vf_cap : &endpoint_cap;
-    unsigned at = vr_pci_add_cap(pci, cap);
-    pci->host.express = (uint16_t)at;
+    unsigned at = vr_pci_add_cap(pci, express_cap(pci, type));
+    pci->host.express = pci->host.express_at = (uint16_t)at;
     vr_pci_set_def(pci, at + VR_PCI_EXP_FLAGS, 2, 2u | (uint32_t)type << 4);
-    if (port) {
+    if (type == VR_PCI_ROOT_PORT || type == VR_PCI_DOWNSTREAM) {
         vr_pci_set_def(pci, at + VR_PCI_EXP_DEVCAP2, 4, 1 << 5); /* forwards ARI */
-    } else {
+    } else if (type == VR_PCI_ENDPOINT) {
         vr_pci_set_def(pci, at + VR_PCI_EXP_DEVCAP, 4, 0x8000 | DEVCAP_FLR);
     }
 }
 
+bool vr_pci_is_express(const struct vr_pci *pci, enum vr_pci_express_type type)
+{
+    unsigned at = pci->host.express_at;
+    return at && (vr_pci_get(pci, at + VR_PCI_EXP_FLAGS, 2) >> 4 & 15) == (unsigned)type;
+}
+
 void vr_pci_express_plugged(struct vr_pci *pci, const struct vr_pci_bus *bus)
 {
-    unsigned at = pci->host.express;
-    if (!at || pci->host.below) {
+    unsigned at = pci->host.express_at;
+    if (!at) {
         return;
     }
-    bool link = bus->bridge != NULL, own = link && !pci->host.vf;
+    bool link = bus->kind == VR_PCI_BUS_LINK, own = link && !pci->host.vf;
+    bool show = bus->kind != VR_PCI_BUS_CONVENTIONAL && (link || !vr_pci_is_express(pci, VR_PCI_BRIDGE));
+    pci->host.express = show ? (uint16_t)at : 0;
+    vr_pci_show_cap(pci, at, show);
+    if (pci->host.below) {
+        return;
+    }
     unsigned type = link ? VR_PCI_ENDPOINT : VR_PCI_INTEGRATED;
     vr_pci_set_def(pci, at + VR_PCI_EXP_FLAGS, 2, 2 | type << 4);
     vr_pci_set_def(pci, at + VR_PCI_EXP_LINKCAP, 4, link ? LINK : 0);

@@ -13,6 +13,9 @@ void vr_pci_add_power(struct vr_pci *pci);
 enum vr_pci_express_type {
     VR_PCI_ENDPOINT = 0,
     VR_PCI_ROOT_PORT = 4,
+    VR_PCI_UPSTREAM = 5,   /* port of a switch */
+    VR_PCI_DOWNSTREAM = 6, /* likewise */
+    VR_PCI_BRIDGE = 7,     /* to a conventional bus */
     VR_PCI_INTEGRATED = 9, /* what an endpoint on the root bus is; chosen when it is plugged in */
 };
 /* Offsets in it. */
@@ -34,7 +37,10 @@ enum {
     VR_PCI_EXP_LINKCTL2 = 0x30,
 };
 void vr_pci_add_express(struct vr_pci *pci, enum vr_pci_express_type type);
-/* The bus says where it is. */
+/* Does it have one, hidden or not, and which? */
+bool vr_pci_is_express(const struct vr_pci *pci, enum vr_pci_express_type type);
+/* The bus says where it is: endpoints are integrated on the root bus; what is on a conventional bus
+ * shows no such capability, nor does a bridge that is not behind a link. */
 void vr_pci_express_plugged(struct vr_pci *pci, const struct vr_pci_bus *bus);
 
 /* Message-signalled interrupts: @count (a power of two, up to 32) vectors with masks. */

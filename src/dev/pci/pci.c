@@ -265,6 +265,13 @@ void vr_pci_set_intx(struct vr_pci *pci, bool level)
 
 /* --- Configuration space --- */
 
+/* Cycles of conventional buses have no room for the number of an extended register, and the
+ * answer of a bridge to one is that nobody took it (PCI Express to PCI Bridge 1.0, 4.1). */
+static bool pci_is_out_of_reach(const struct vr_pci *pci, uint64_t off)
+{
+    return off >= VR_PCI_EXT && pci->host.bus && pci->host.bus->kind == VR_PCI_BUS_CONVENTIONAL;
+}
+
 static bool pci_config_at(uint64_t off, unsigned width)
 {
     return width <= 4 && vr_is_aligned(off, width);
@@ -288,11 +295,15 @@ bool vr_pci_config_read(struct vr_dev *dev, uint64_t off, unsigned width, uint64
     if (!pci_config_at(off, width)) {
         return false;
     }
-    if (off >= VR_PCI_KEPT) {
-        *ret_val = 0; /* the end of the list of extended capabilities, for one */
+    if (pci_is_out_of_reach(pci, off)) {
+        *ret_val = UINT64_MAX;
         return true;
     }
     const struct vr_pci_cap_at *c = pci_cap_at(pci, off);
+    if (off >= VR_PCI_KEPT || (c && c->hidden)) {
+        *ret_val = 0; /* the end of the list of extended capabilities, for one */
+        return true;
+    }
     if (c && c->cap->reading) {
         c->cap->reading(pci, (unsigned)off - c->off, width);
     }
@@ -316,11 +327,11 @@ bool vr_pci_config_write(struct vr_dev *dev, uint64_t off, unsigned width, uint6
     if (!pci_config_at(off, width)) {
         return false;
     }
-    if (off >= VR_PCI_KEPT) {
+    const struct vr_pci_cap_at *c = pci_cap_at(pci, off);
+    if (off >= VR_PCI_KEPT || pci_is_out_of_reach(pci, off) || (c && c->hidden)) {
         return true;
     }
     pci_store(pci, (unsigned)off, width, val);
-    const struct vr_pci_cap_at *c = pci_cap_at(pci, off);
     if (c) {
         if (c->cap->written) {
             c->cap->written(pci, (unsigned)off - c->off, width);
@@ -362,6 +373,20 @@ unsigned vr_pci_add_cap(struct vr_pci *pci, const struct vr_pci_cap *cap)
         h->cap_end = (uint16_t)end;
     }
     return at;
+}
+
+void vr_pci_show_cap(struct vr_pci *pci, unsigned at, bool show)
+{
+    unsigned link = VR_PCI_CAP_PTR;
+    for (unsigned i = 0; i < pci->host.cap_count; i++) {
+        struct vr_pci_cap_at *c = &pci->host.cap[i];
+        c->hidden = c->off == at ? !show : c->hidden;
+        if (!c->cap->version && !c->hidden) {
+            vr_pci_set_def(pci, link, 1, c->off);
+            link = c->off + 1u;
+        }
+    }
+    vr_pci_set_def(pci, link, 1, 0);
 }
 
 void vr_pci_add_regs(struct vr_pci *pci, const struct vr_pci_reg *regs)

@@ -38,6 +38,8 @@ enum {
     VR_PCI_CLASS = 0x09,
     VR_PCI_HEADER = 0x0e,
     VR_PCI_BAR = 0x10,
+    VR_PCI_SECONDARY = 0x19, /* of a bridge: the guest's number of the bus below, */
+    VR_PCI_SUBORDINATE = 0x1a, /* and of the last one below that */
     VR_PCI_SUBVENDOR = 0x2c,
     VR_PCI_SUBDEVICE = 0x2e,
     VR_PCI_CAP_PTR = 0x34,
@@ -110,6 +112,7 @@ struct vr_pci_class {
 struct vr_pci_cap_at {
     const struct vr_pci_cap *cap;
     uint16_t off;
+    bool hidden; /* not in the list, and nothing is there */
 };
 
 struct vr_pci_host {
@@ -122,6 +125,7 @@ struct vr_pci_host {
     struct vr_pci_cap_at cap[VR_PCI_CAPS];
     uint16_t cap_end, ext_end, cap_last, ext_last;
     uint16_t express, power, msi, aer; /* where these capabilities are; 0: not there */
+    uint16_t express_at;               /* also while it is hidden */
     struct vr_irq irq;                 /* INTA, as wired by the bus */
     struct vr_msix *msix;              /* NULL: none */
     struct vr_pci_sriov *sriov;        /* of a PF; NULL: it is none */
@@ -175,6 +179,8 @@ unsigned vr_pci_add_cap(struct vr_pci *pci, const struct vr_pci_cap *cap);
 /* In init: registers of the device's own, where no capability is; a write is told to the class's
  * `written`. */
 void vr_pci_add_regs(struct vr_pci *pci, const struct vr_pci_reg *regs);
+/* When plugged in: the capability at @at (not an extended one) is in the list, or it is hidden. */
+void vr_pci_show_cap(struct vr_pci *pci, unsigned at, bool show);
 /* In init or when plugged in: what @width bytes at @off are after reset, and now. */
 void vr_pci_set_def(struct vr_pci *pci, unsigned off, unsigned width, uint32_t val);
 

@@ -1,24 +1,24 @@
 /*
- * PCI Express root port.
+ * PCI Express ports with a slot: root ports, and downstream ports of switches.
  *
  * Its interrupts, for errors and its slot, are MSI (two vectors) or a pin. The pin is an option,
  * for the sake of Linux: its thread for the slot's interrupt waits, while it removes a device, for
  * all threads of that device's interrupt, so that the two must not share a line. The slot has an
  * attention button, indicators and a power controller; commands complete at once. While it has no
- * power nobody behind it answers, and what is there is reset when power comes back.
+ * power nobody behind it answers, and what is there is reset when power comes back. A root port
+ * collects the error messages of all that is below it.
  *
  * Specification: PCI Express Base 6.0, chapters 6.2 (errors), 6.7 (hot plug) and 7.5.
  */
-#include "dev/pci/root_port.h"
+#include "dev/pci/port.h"
 
 #include "base/bits.h"
 #include "dev/pci/caps.h"
+#include "dev/pci/sriov.h"
 
 #include <errno.h>
 
-/* The ids that Red Hat registered for just this: a generic root port. */
-enum { ID_VENDOR = 0x1b36, ID_PORT = 0x000c, CLASS_BRIDGE = 0x060400 };
-enum { SECONDARY = 0x19, BRIDGE_CONTROL = 0x3e, BUS_RESET = 0x40 };
+enum { CLASS_BRIDGE = 0x060400 };
 /* PCI Express Base 6.0, 7.5.3.9 to 7.5.3.11 */
 enum {
     SLOTCAP_BUTTON = 1 << 0,
@@ -54,7 +54,7 @@ enum {
     ROOT_FATAL = 1 << 6,
 };
 
-struct root_port {
+struct port {
     struct vr_dev dev;
     struct vr_pci pci;
     uint16_t slot; /* config */
@@ -65,25 +65,30 @@ struct root_port {
     void (*on_answer)(void *opaque, struct vr_dev *port, bool agrees);
     void *opaque;
 };
-#define PORT(d) ((struct root_port *)(d))
+#define PORT(d) ((struct port *)(d))
 
-struct vr_pci_bus *vr_pci_root_port_bus(struct vr_dev *dev)
+bool vr_pci_has_slot(const struct vr_dev *dev)
 {
-    return &PORT(dev)->bus;
+    return dev->cls == &vr_pci_root_port_class || dev->cls == &vr_pci_downstream_port_class;
 }
 
-static uint32_t port_get(const struct root_port *s, unsigned reg)
+static bool port_is_root(const struct port *s)
+{
+    return s->dev.cls == &vr_pci_root_port_class;
+}
+
+static uint32_t port_get(const struct port *s, unsigned reg)
 {
     return vr_pci_get(&s->pci, s->pci.host.express + reg, 2);
 }
 
-static void port_put(struct root_port *s, unsigned reg, uint32_t val)
+static void port_put(struct port *s, unsigned reg, uint32_t val)
 {
     vr_pci_put(&s->pci, s->pci.host.express + reg, 2, val);
 }
 
 /* Events that are there and wanted. */
-static uint32_t port_due(const struct root_port *s)
+static uint32_t port_due(const struct port *s)
 {
     uint32_t ctl = port_get(s, VR_PCI_EXP_SLOTCTL), sta = port_get(s, VR_PCI_EXP_SLOTSTA);
     uint32_t wanted = (ctl & SLOTCTL_WANTED) | (ctl & SLOTCTL_LINK ? SLOTSTA_LINK_CHANGED : 0);
@@ -91,20 +96,23 @@ static uint32_t port_due(const struct root_port *s)
 }
 
 /* Error messages that arrived and shall interrupt. */
-static bool port_errors_due(const struct root_port *s)
+static bool port_errors_due(const struct port *s)
 {
+    if (!port_is_root(s)) {
+        return false;
+    }
     uint32_t sta = vr_pci_get(&s->pci, s->pci.host.aer + VR_PCI_AER_ROOT_STATUS, 4);
     uint32_t cmd = vr_pci_get(&s->pci, s->pci.host.aer + VR_PCI_AER_ROOT_CMD, 4);
     return ((sta & ROOT_COR) && (cmd & 1)) || ((sta & ROOT_NONFATAL) && (cmd & 2)) ||
            ((sta & ROOT_FATAL) && (cmd & 4));
 }
 
-static void port_sync_intx(struct root_port *s)
+static void port_sync_intx(struct port *s)
 {
     vr_pci_set_intx(&s->pci, port_due(s) != 0 || port_errors_due(s));
 }
 
-static void port_sync(struct root_port *s, uint32_t before)
+static void port_sync(struct port *s, uint32_t before)
 {
     uint32_t due = port_due(s);
     port_sync_intx(s);
@@ -113,7 +121,7 @@ static void port_sync(struct root_port *s, uint32_t before)
     }
 }
 
-static void port_event(struct root_port *s, uint32_t events)
+static void port_event(struct port *s, uint32_t events)
 {
     uint32_t before = port_due(s);
     port_put(s, VR_PCI_EXP_SLOTSTA, port_get(s, VR_PCI_EXP_SLOTSTA) | events);
@@ -121,7 +129,7 @@ static void port_event(struct root_port *s, uint32_t events)
 }
 
 /* The link is up while there is somebody with power. */
-static void port_link(struct root_port *s)
+static void port_link(struct port *s)
 {
     bool present = s->bus.fn[0] != NULL;
     bool up = present && !(port_get(s, VR_PCI_EXP_SLOTCTL) & SLOTCTL_OFF);
@@ -135,7 +143,7 @@ static void port_link(struct root_port *s)
 }
 
 /* The guest wrote slot control: a command, which is done at once. */
-static void port_command(struct root_port *s)
+static void port_command(struct port *s)
 {
     port_link(s);
     port_event(s, SLOTSTA_COMPLETED);
@@ -153,7 +161,7 @@ static void port_command(struct root_port *s)
 
 static void port_written(struct vr_pci *pci, unsigned off, unsigned width)
 {
-    struct root_port *s = PORT(pci->host.dev);
+    struct port *s = PORT(pci->host.dev);
     unsigned ctl = pci->host.express + VR_PCI_EXP_SLOTCTL;
     if (off < ctl + 2 && off + width > ctl) {
         port_command(s);
@@ -163,19 +171,26 @@ static void port_written(struct vr_pci *pci, unsigned off, unsigned width)
     if (off >= pci->host.aer) {
         port_sync_intx(s);
     }
-    if (off < VR_PCI_EXT && (off < 0x34 || off >= BRIDGE_CONTROL)) {
-        vr_pci_bus_remap(&s->bus);
-    }
-    if (off <= BRIDGE_CONTROL && off + width > BRIDGE_CONTROL &&
-        (pci->config[BRIDGE_CONTROL] & BUS_RESET)) {
-        vr_pci_bus_reset(&s->bus);
-    }
+    vr_pci_bridge_written(pci, off, width);
 }
 
-static const struct vr_pci_class port_pci = {
-    .vendor = ID_VENDOR,
-    .device = ID_PORT,
+/* The ids that Red Hat registered for just this: a generic root port. */
+static const struct vr_pci_class root_port_pci = {
+    .vendor = 0x1b36,
+    .device = 0x000c,
     .class_code = CLASS_BRIDGE,
+    .bridge = true,
+    .intx = true,
+    .written = port_written,
+};
+
+/* Nobody registered a generic switch. This is Texas Instruments' XIO3130, as whose ports guests
+ * take QEMU's, too; no driver asks for more than its class. */
+static const struct vr_pci_class downstream_port_pci = {
+    .vendor = 0x104c,
+    .device = 0x8233,
+    .class_code = CLASS_BRIDGE,
+    .revision = 1,
     .bridge = true,
     .intx = true,
     .written = port_written,
@@ -183,23 +198,23 @@ static const struct vr_pci_class port_pci = {
 
 static int port_init(struct vr_dev *d, struct vr_error *err)
 {
-    struct root_port *s = PORT(d);
+    struct port *s = PORT(d);
+    bool root = port_is_root(s);
     (void)err;
-    vr_pci_init(d, &port_pci);
+    vr_pci_init(d, root ? &root_port_pci : &downstream_port_pci);
     vr_pci_set_def(&s->pci, VR_PCI_INT_PIN, 1, s->pin);
     vr_pci_set_def(&s->pci, VR_PCI_HEADER, 1, s->multifunction ? 0x81 : 0x01);
-    s->bus = (struct vr_pci_bus){.bridge = &s->pci};
-    s->pci.host.below = &s->bus;
+    vr_pci_bridge_init(&s->pci, &s->bus, VR_PCI_BUS_LINK);
     vr_pci_add_power(&s->pci);
-    vr_pci_add_express(&s->pci, VR_PCI_ROOT_PORT);
+    vr_pci_add_express(&s->pci, root ? VR_PCI_ROOT_PORT : VR_PCI_DOWNSTREAM);
     vr_pci_set_def(&s->pci, s->pci.host.express + VR_PCI_EXP_FLAGS, 2,
                    vr_pci_get(&s->pci, s->pci.host.express + VR_PCI_EXP_FLAGS, 2) | FLAGS_SLOT);
     vr_pci_set_def(&s->pci, s->pci.host.express + VR_PCI_EXP_SLOTCAP, 4,
                    SLOTCAP_BUTTON | SLOTCAP_POWER | SLOTCAP_ATTENTION_LED | SLOTCAP_POWER_LED |
                        SLOTCAP_HOTPLUG | (uint32_t)s->slot << SLOTCAP_NUMBER);
     s->bus.off = true;
-    vr_pci_add_msi(&s->pci, 2);
-    vr_pci_add_aer(&s->pci, true);
+    vr_pci_add_msi(&s->pci, root ? 2 : 1);
+    vr_pci_add_aer(&s->pci, root);
     vr_pci_add_acs(&s->pci);
     return 0;
 }
@@ -208,7 +223,7 @@ static int port_init(struct vr_dev *d, struct vr_error *err)
  * on. Its indicator is where somebody is. */
 static void port_reset(struct vr_dev *d)
 {
-    struct root_port *s = PORT(d);
+    struct port *s = PORT(d);
     vr_pci_reset(d);
     s->bus.off = s->bus.fn[0] == NULL;
     if (s->bus.fn[0]) {
@@ -221,7 +236,7 @@ static void port_reset(struct vr_dev *d)
 
 static int port_loaded(struct vr_dev *d, struct vr_error *err)
 {
-    struct root_port *s = PORT(d);
+    struct port *s = PORT(d);
     int r = vr_pci_loaded(d, err);
     if (r < 0) {
         return r;
@@ -247,15 +262,20 @@ void vr_pci_root_port_message(struct vr_dev *port, enum vr_pci_message message,
         [VR_PCI_ERR_NONFATAL] = ROOT_UNCOR | ROOT_NONFATAL,
         [VR_PCI_ERR_FATAL] = ROOT_UNCOR | ROOT_FATAL,
     };
-    struct root_port *s = PORT(port);
+    struct port *s = PORT(port);
     bool cor = message == VR_PCI_ERR_COR;
+    vr_assert(port_is_root(s));
     vr_dev_lock(port);
     unsigned at = s->pci.host.aer;
     bool was = port_errors_due(s);
     uint32_t sta = vr_pci_get(&s->pci, at + VR_PCI_AER_ROOT_STATUS, 4), add = bits[message];
-    /* Its number is bus, device and function; the port knows what the guest calls its bus. */
-    uint32_t id = from ? (uint32_t)s->pci.config[SECONDARY] << 8 | from->host.devfn
-                       : (uint32_t)s->pci.host.devfn;
+    /* Its number is bus, device and function; the bridge above it knows what the guest calls its
+     * bus. */
+    uint32_t id = s->pci.host.devfn;
+    if (from) {
+        unsigned bus = from->host.bus->bridge->config[VR_PCI_SECONDARY] + vr_pci_sriov_bus(from);
+        id = (bus & 0xff) << 8 | from->host.devfn;
+    }
     if (sta & (cor ? ROOT_COR : ROOT_UNCOR)) {
         add |= cor ? ROOT_COR_MORE : ROOT_UNCOR_MORE;
     } else {
@@ -279,7 +299,7 @@ static struct vr_dev *port_lock(struct vr_dev *port)
 }
 
 /* Somebody came or went. */
-static void port_presence(struct root_port *s, uint32_t events)
+static void port_presence(struct port *s, uint32_t events)
 {
     vr_dev_lock(&s->dev);
     uint32_t sta = port_get(s, VR_PCI_EXP_SLOTSTA);
@@ -293,7 +313,7 @@ static void port_presence(struct root_port *s, uint32_t events)
 
 int vr_pci_slot_insert(struct vr_dev *port, struct vr_pci *pci, struct vr_error *err)
 {
-    struct root_port *s = PORT(port);
+    struct port *s = PORT(port);
     struct vr_dev *host = port_lock(port);
     int r = vr_pci_plug(&s->bus, 0, pci, err);
     if (r == 0) {
@@ -305,7 +325,7 @@ int vr_pci_slot_insert(struct vr_dev *port, struct vr_pci *pci, struct vr_error 
 
 int vr_pci_slot_ask(struct vr_dev *port, struct vr_error *err)
 {
-    struct root_port *s = PORT(port);
+    struct port *s = PORT(port);
     struct vr_dev *host = port_lock(port);
     int r = s->bus.fn[0] ? 0 : vr_err(err, -ENODEV, "slot %u is empty", s->slot);
     vr_dev_lock(port);
@@ -329,7 +349,7 @@ void vr_pci_slot_on_answer(struct vr_dev *port,
 
 struct vr_pci *vr_pci_slot_remove(struct vr_dev *port)
 {
-    struct root_port *s = PORT(port);
+    struct port *s = PORT(port);
     struct vr_dev *host = port_lock(port);
     struct vr_pci *pci = s->bus.fn[0];
     if (pci) {
@@ -351,7 +371,7 @@ struct vr_pci *vr_pci_slot_remove(struct vr_dev *port)
 
 void vr_pci_slot_get(struct vr_dev *port, struct vr_pci_slot *ret_slot)
 {
-    struct root_port *s = PORT(port);
+    struct port *s = PORT(port);
     struct vr_dev *host = port_lock(port);
     vr_dev_lock(port);
     *ret_slot = (struct vr_pci_slot){
@@ -363,7 +383,7 @@ void vr_pci_slot_get(struct vr_dev *port, struct vr_pci_slot *ret_slot)
     vr_dev_unlock(host);
 }
 
-#define VR_SELF struct root_port
+#define VR_SELF struct port
 static const struct vr_field port_fields[] = {
     VR_PCI_FIELDS(pci),
     VR_CONFIG(slot, "number of the slot, as the guest sees it", .def = 1, .max = 0x1fff),
@@ -381,8 +401,22 @@ static const struct vr_field port_fields[] = {
 const struct vr_dev_class vr_pci_root_port_class = {
     .name = "pci-root-port",
     .help = "PCI Express root port, with a slot",
-    .size = sizeof(struct root_port),
-    .pci = offsetof(struct root_port, pci),
+    .size = sizeof(struct port),
+    .pci = offsetof(struct port, pci),
+    .version = 1,
+    .fields = port_fields,
+    .windows = {VR_PCI_CONFIG_WINDOW},
+    .init = port_init,
+    .reset = port_reset,
+    .loaded = port_loaded,
+    .fini = vr_pci_fini,
+};
+
+const struct vr_dev_class vr_pci_downstream_port_class = {
+    .name = "pci-downstream-port",
+    .help = "PCI Express switch: a downstream port, with a slot (bus=ID of the upstream port)",
+    .size = sizeof(struct port),
+    .pci = offsetof(struct port, pci),
     .version = 1,
     .fields = port_fields,
     .windows = {VR_PCI_CONFIG_WINDOW},

@@ -1,13 +1,13 @@
-/* A PCI Express root port: a bridge from the root bus to a bus of its own, with one slot. */
-#ifndef VR_DEV_PCI_ROOT_PORT_H
-#define VR_DEV_PCI_ROOT_PORT_H
+/* PCI Express ports with a slot: a bridge to a bus of its own, from the root bus (a root port) or
+ * from the inside of a switch (its downstream port). */
+#ifndef VR_DEV_PCI_PORT_H
+#define VR_DEV_PCI_PORT_H
 
 #include "dev/pci/bus.h"
 
-extern const struct vr_dev_class vr_pci_root_port_class;
+extern const struct vr_dev_class vr_pci_root_port_class, vr_pci_downstream_port_class;
 
-/* The bus behind it, once it is plugged in. */
-struct vr_pci_bus *vr_pci_root_port_bus(struct vr_dev *dev);
+bool vr_pci_has_slot(const struct vr_dev *dev); /* is it one of these? */
 
 /*
  * Its slot, for a machine that runs. What is plugged in by vr_pci_plug before the guest begins is
