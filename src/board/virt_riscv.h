@@ -76,8 +76,9 @@ struct vr_virt_device {
     const char *cls;  /* "virtio-rng-pci", or a unit of a SCSI controller: "scsi-hd", "scsi-cd" */
     const char *opts; /* of the class; of a unit: "serial=..."; or NULL */
     const char *id;   /* NULL: dev0, dev1, ..., the first that is free */
-    const char *bus;  /* the id of a root port, or, for a unit, of a controller; NULL: one that is
-                         free, and, before the machine runs, the root bus */
+    const char *bus;  /* the id of a port or bridge, or, for a unit, of a controller; NULL: one that
+                         is free, and, before the machine runs, the root bus */
+    unsigned addr;    /* on a PCI bus: 1 + its device number; 0: the first that is free */
     int target;       /* of a unit; -1: the first that is free */
     const char *end_name;   /* what vr_virt_end_add opened; or NULL: */
     struct vr_virt_end end; /* its own; kind NONE: it has none */

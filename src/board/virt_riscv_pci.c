@@ -74,16 +74,17 @@ int virt_add_pci(struct vr_virt *v, struct vr_error *err)
     return 0;
 }
 
-int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                    const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
+int virt_add_to_pci(struct vr_virt *v, const struct virt_pci_at *at, const struct vr_dev_class *cls,
+                    const char *id, const char *opts, struct vr_dev **ret_dev, struct vr_error *err)
 {
-    struct vr_pci_bus *bus = &vr_pci_host_root(v->pci)->bus;
+    struct vr_pci_bus *root = &vr_pci_host_root(v->pci)->bus;
+    struct vr_pci_bus *bus = at && at->bus ? at->bus : root;
     char pf[VIRT_ID_LEN];
-    unsigned devfn;
+    unsigned devfn = at && at->addr ? (at->addr - 1) << 3 : 0;
     if (virt_vf_of(opts, pf)) {
         return virt_add_vf(v, cls, id, opts, pf, ret_dev, err);
     }
-    int r = vr_pci_bus_place(bus, 1, &devfn, err);
+    int r = at && at->addr ? 0 : vr_pci_bus_place(bus, bus == root, &devfn, err);
     if (r < 0) {
         return vr_err_in(err, r, "%s", id);
     }
@@ -127,7 +128,7 @@ int virt_add_virtio(struct vr_virt *v, const char *kind, const char *id, const c
     const struct vr_dev_class *cls = vr_catalog_find_class(name);
     vr_assert(cls != NULL);
     return v->virtio_mmio ? virt_add_mmio(v, cls, id, opts, ret_dev, err)
-                          : virt_add_to_pci(v, cls, id, opts, ret_dev, err);
+                          : virt_add_to_pci(v, NULL, cls, id, opts, ret_dev, err);
 }
 
 static void pci_bars(const struct vr_dev *dev, const struct vr_pci *pci,

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "board/catalog.h"
 #include "board/virt_riscv_priv.h"
+#include "dev/pci/bridge.h"
 #include "dev/pci/host.h"
 #include "dev/pci/port.h"
 #include "dev/pci/sriov.h"
@@ -48,12 +49,29 @@ enum vr_virt_end_kind vr_virt_end_of(const char *cls)
     return VR_VIRT_END_NONE;
 }
 
-static bool plug_is_port(const struct vr_dev *dev)
+static bool plug_is_port(const char *cls)
 {
-    return dev->cls == &vr_pci_root_port_class;
+    return strcmp(cls, vr_pci_root_port_class.name) == 0 ||
+           strcmp(cls, vr_pci_downstream_port_class.name) == 0;
+}
+
+static bool plug_is_bridge(const char *cls)
+{
+    return strcmp(cls, vr_pci_upstream_port_class.name) == 0 ||
+           strcmp(cls, vr_pci_bridge_class.name) == 0;
 }
 
 /* --- Slots --- */
+
+static unsigned plug_slots(struct vr_virt *v)
+{
+    struct vr_dev *dev;
+    unsigned slots = 0;
+    for (unsigned i = 0; (dev = vr_machine_dev(v->machine, i)); i++) {
+        slots += vr_pci_has_slot(dev);
+    }
+    return slots;
+}
 
 /* A port's slot is asked for by its device's id; the host bridge's lock is held. */
 static void plug_answered(void *virt, struct vr_dev *port, bool agrees)
@@ -73,7 +91,7 @@ void vr_virt_on_answer(struct vr_virt *v, void (*fn)(void *opaque, const char *i
     v->on_answer = fn ? fn : v->on_answer;
     v->on_answer_opaque = fn ? opaque : v->on_answer_opaque;
     for (unsigned i = 0; (dev = vr_machine_dev(v->machine, i)); i++) {
-        if (plug_is_port(dev)) { /* under whose lock it is called */
+        if (vr_pci_has_slot(dev)) { /* under whose lock it is called */
             vr_pci_slot_on_answer(dev, fn ? plug_answered : NULL, v);
         }
     }
@@ -101,27 +119,14 @@ int virt_add_slots(struct vr_virt *v, unsigned count, struct vr_error *err)
     return r;
 }
 
-/* The port whose slot @name is (NULL: the first that is free), empty. */
-static int plug_find_slot(struct vr_virt *v, const char *name, struct vr_dev **ret_port,
-                          struct vr_error *err)
+/* The first port whose slot is empty. */
+static int plug_find_slot(struct vr_virt *v, struct vr_dev **ret_port, struct vr_error *err)
 {
     struct vr_pci_slot slot;
     struct vr_dev *dev;
-    if (name) {
-        dev = vr_machine_find_dev(v->machine, name);
-        if (!dev || !plug_is_port(dev)) {
-            return vr_err(err, -ENODEV, "bus '%.40s': %s", name,
-                          dev ? "it is no root port" : "there is no such port");
-        }
-        vr_pci_slot_get(dev, &slot);
-        *ret_port = dev;
-        return slot.pci ? vr_err(err, -EBUSY, "the slot of %s has '%s' in it", name,
-                                 slot.pci->host.dev->id)
-                        : 0;
-    }
     unsigned ports = 0;
     for (unsigned i = 0; (dev = vr_machine_dev(v->machine, i)); i++) {
-        if (plug_is_port(dev)) {
+        if (vr_pci_has_slot(dev)) {
             ports++;
             vr_pci_slot_get(dev, &slot);
             if (!slot.pci) {
@@ -135,6 +140,38 @@ static int plug_find_slot(struct vr_virt *v, const char *name, struct vr_dev **r
                           "more"
                         : "this machine has no slots (%u): --machine virt,slots=N gives it some",
                   ports);
+}
+
+/* Where the bus that the user named leads: into the slot of a port, or behind a bridge. */
+static int plug_find_bus(struct vr_virt *v, const struct vr_virt_device *d, struct virt_plug *p,
+                         struct vr_error *err)
+{
+    struct vr_dev *dev = vr_machine_find_dev(v->machine, d->bus);
+    struct vr_pci *pci = dev ? vr_pci_of(dev) : NULL;
+    if (!pci || !pci->host.below) {
+        return vr_err(err, -ENODEV, "bus '%.40s': %s", d->bus,
+                      dev ? "it is no port and no bridge"
+                          : "there is no such port or bridge, or none before this device");
+    }
+    if (!vr_pci_has_slot(dev)) {
+        p->at.bus = pci->host.below;
+        return vr_machine_state(v->machine) == VR_STATE_STOPPED
+                   ? 0
+                   : vr_err(err, -ENOTSUP,
+                            "device %s: behind %s there are no slots; while the machine runs, "
+                            "devices go behind root ports and a switch's downstream ports",
+                            d->cls, d->bus);
+    }
+    struct vr_pci_slot slot;
+    vr_pci_slot_get(dev, &slot);
+    p->port = dev;
+    if (d->addr > 1) {
+        return vr_err(err, -EINVAL, "device %s: addr=%x: behind port %s there is device 0 alone",
+                      d->cls, d->addr - 1, d->bus);
+    }
+    return slot.pci ? vr_err(err, -EBUSY, "the slot of %s has '%s' in it", d->bus,
+                             slot.pci->host.dev->id)
+                    : 0;
 }
 
 /* --- The list --- */
@@ -218,8 +255,8 @@ static void plug_mac(const char *id, char *text, size_t size)
              hash >> 8 & 0xff, hash & 0xff);
 }
 
-static int plug_opts(const struct vr_virt_device *d, const struct virt_plug *p, char *text,
-                     size_t size, struct vr_error *err)
+static int plug_opts(struct vr_virt *v, const struct vr_virt_device *d, const struct virt_plug *p,
+                     char *text, size_t size, struct vr_error *err)
 {
     const char *given = d->opts ? d->opts : "";
     char first[48] = "";
@@ -227,8 +264,9 @@ static int plug_opts(const struct vr_virt_device *d, const struct virt_plug *p, 
         plug_mac(p->id, first, sizeof(first));
     } else if (vr_virt_end_of(d->cls) == VR_VIRT_END_SHARE) {
         snprintf(first, sizeof(first), "tag=%s", d->end.share.tag);
-    } else if (strcmp(d->cls, vr_pci_root_port_class.name) == 0) {
-        snprintf(first, sizeof(first), "pin=2"); /* not that of what is behind it */
+    } else if (plug_is_port(d->cls)) {
+        snprintf(first, sizeof(first), "slot=%u,pin=2", /* not the pin of what is behind it */
+                 plug_slots(v) + 1);
     }
     int len = snprintf(text, size, "%s%s%s", first, *first && *given ? "," : "", given);
     return len < (int)size
@@ -305,7 +343,7 @@ static int plug_make(struct vr_virt *v, const struct vr_dev_class *cls,
                      const struct vr_virt_device *d, struct virt_plug *p, struct vr_error *err)
 {
     char opts[1024], pf[VIRT_ID_LEN];
-    int r = plug_opts(d, p, opts, sizeof(opts), err);
+    int r = plug_opts(v, d, p, opts, sizeof(opts), err);
     if (r < 0) {
         return r;
     }
@@ -319,7 +357,7 @@ static int plug_make(struct vr_virt *v, const struct vr_dev_class *cls,
     if (p->port) {
         return plug_into_slot(v, cls, p, opts, err);
     }
-    r = cls->pci ? virt_add_to_pci(v, cls, p->id, opts, &p->dev, err)
+    r = cls->pci ? virt_add_to_pci(v, &p->at, cls, p->id, opts, &p->dev, err)
                  : virt_add_mmio(v, cls, p->id, opts, &p->dev, err);
     if (r == 0 && p->end) {
         virt_end_attach(v, p->end, p->dev);
@@ -327,12 +365,53 @@ static int plug_make(struct vr_virt *v, const struct vr_dev_class *cls,
     return r;
 }
 
+/* What is not on PCI. */
+static int plug_check_wired(const struct vr_virt *v, const struct vr_virt_device *d,
+                            const struct vr_dev_class *cls, struct vr_error *err)
+{
+    if (cls->windows[0].read != vr_virtio_mmio_read) {
+        return vr_err(err, -EINVAL, "device %s: the machine has what it has of these", d->cls);
+    }
+    if (d->bus || d->addr) {
+        return vr_err(err, -EINVAL, "device %s: it is not on PCI, where bus and addr are", d->cls);
+    }
+    return vr_machine_state(v->machine) == VR_STATE_STOPPED
+               ? 0
+               : vr_err(err, -ENOTSUP,
+                        "device %s: what is not on PCI cannot be added while the machine runs",
+                        d->cls);
+}
+
+/* Where it goes. */
+static int plug_check_pci(struct vr_virt *v, const struct vr_virt_device *d,
+                          const struct vr_dev_class *cls, struct virt_plug *p, struct vr_error *err)
+{
+    bool stopped = vr_machine_state(v->machine) == VR_STATE_STOPPED;
+    bool on_root = d->bus && (strcmp(d->bus, "pci") == 0 || strcmp(d->bus, "pcie.0") == 0);
+    p->at.addr = d->addr;
+    if (cls == &vr_pci_host_class) {
+        return vr_err(err, -EINVAL, "device %s: there is one, and only one", d->cls);
+    }
+    if (!stopped && (plug_is_port(d->cls) || plug_is_bridge(d->cls))) {
+        return vr_err(err, -ENOTSUP, "device %s: ports and bridges are there from the start",
+                      d->cls);
+    }
+    if (!stopped && on_root) {
+        return vr_err(err, -ENOTSUP,
+                      "device %s: the root bus has no slots; while the machine runs, devices go "
+                      "behind its ports",
+                      d->cls);
+    }
+    if (d->bus && !on_root) {
+        return plug_find_bus(v, d, p, err);
+    }
+    return stopped ? 0 : plug_find_slot(v, &p->port, err);
+}
+
 /* What can be said no to before anything is opened; *ret_cls NULL: a unit. */
 static int plug_check(struct vr_virt *v, const struct vr_virt_device *d, struct virt_plug *p,
                       const struct vr_dev_class **ret_cls, struct vr_error *err)
 {
-    bool stopped = vr_machine_state(v->machine) == VR_STATE_STOPPED;
-    bool on_root = d->bus && (strcmp(d->bus, "pci") == 0 || strcmp(d->bus, "pcie.0") == 0);
     enum vr_virt_end_kind kind = vr_virt_end_of(d->cls);
     int r = plug_name(v, d->id, p, err);
     *ret_cls = plug_is_unit(d->cls) ? NULL : vr_catalog_find_class(d->cls);
@@ -350,30 +429,8 @@ static int plug_check(struct vr_virt *v, const struct vr_virt_device *d, struct 
     if (!*ret_cls) {
         return 0;
     }
-    if (!(*ret_cls)->pci) {
-        bool mmio = (*ret_cls)->windows[0].read == vr_virtio_mmio_read;
-        return !mmio
-                   ? vr_err(err, -EINVAL, "device %s: the machine has what it has of these", d->cls)
-               : !stopped ? vr_err(err, -ENOTSUP,
-                                   "device %s: what is not on PCI cannot be added while the "
-                                   "machine runs",
-                                   d->cls)
-                          : 0;
-    }
-    if (*ret_cls == &vr_pci_host_class) {
-        return vr_err(err, -EINVAL, "device %s: there is one, and only one", d->cls);
-    }
-    bool port = *ret_cls == &vr_pci_root_port_class;
-    if (port && d->bus && !on_root) {
-        return vr_err(err, -EINVAL, "device %s: root ports are on the root bus only", d->cls);
-    }
-    if (!stopped && (port || on_root)) {
-        return vr_err(err, -ENOTSUP,
-                      "device %s: the root bus has no slots; while the machine runs, devices go "
-                      "behind its ports",
-                      d->cls);
-    }
-    return (d->bus && !on_root) || !stopped ? plug_find_slot(v, d->bus, &p->port, err) : 0;
+    return (*ret_cls)->pci ? plug_check_pci(v, d, *ret_cls, p, err)
+                           : plug_check_wired(v, d, *ret_cls, err);
 }
 
 /* With the machine's `change` held, or before it runs. */
@@ -436,6 +493,9 @@ static int plug_get(struct vr_virt *v, const char *id, struct virt_plug **ret_pl
                       id);
     }
     const struct vr_pci *pci = p->dev ? vr_pci_of(p->dev) : NULL;
+    if (pci && pci->host.below) {
+        return vr_err(err, -ENOTSUP, "device '%s' is a bridge, which stays", id);
+    }
     if (pci && pci->host.sriov && pci->host.sriov->total) {
         return vr_err(err, -ENOTSUP, "device '%s' has virtual functions, which need it", id);
     }
@@ -545,7 +605,7 @@ static void row_pci(struct vr_virt *v, struct vr_dev *dev, struct vr_virt_row *r
         vr_dev_unlock(dev);
     }
     vr_dev_unlock(v->pci);
-    if (port && plug_is_port(port)) {
+    if (port && vr_pci_has_slot(port)) {
         struct vr_pci_slot slot;
         vr_pci_slot_get(port, &slot);
         row->state = slot.asked    ? VIREO_DEVICE_LEAVING

@@ -68,21 +68,30 @@ struct virt_end {
     } host;
 };
 
+struct vr_pci;
+struct vr_pci_bus;
+
+/* A place on PCI. */
+struct virt_pci_at {
+    struct vr_pci_bus *bus; /* NULL: the root bus */
+    unsigned addr;          /* 1 + its device number; 0: the first that is free */
+};
+
 /* A device that the user named by its class. The list is changed with devices held. */
 struct virt_plug {
     struct virt_plug *next;
     char id[VR_VIRT_ID_LEN];
-    struct vr_dev *dev;   /* NULL: a unit of */
-    struct vr_dev *scsi;  /* this controller, */
-    unsigned target;      /* at this target */
-    bool cdrom;           /* a drive */
-    struct vr_dev *port;  /* in whose slot it is; NULL: in none */
-    struct virt_end *end; /* NULL: none */
-    bool asked;           /* to leave; with the machine's `change` held */
+    struct vr_dev *dev;    /* NULL: a unit of */
+    struct vr_dev *scsi;   /* this controller, */
+    unsigned target;       /* at this target */
+    bool cdrom;            /* a drive */
+    struct vr_dev *port;   /* in whose slot it is; NULL: in none, but */
+    struct virt_pci_at at; /* there, if on PCI */
+    struct virt_end *end;  /* NULL: none */
+    bool asked;            /* to leave; with the machine's `change` held */
 };
 
 struct vr_flash_file;
-struct vr_pci;
 
 struct vr_virt {
     struct vr_machine *machine;
@@ -161,9 +170,10 @@ int virt_add_pci(struct vr_virt *v, struct vr_error *err) VR_MUST;
 /* a device on MMIO, in the next free slot; */
 int virt_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
                   const char *opts, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
-/* a device in the next free slot of the root bus; */
-int virt_add_to_pci(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,
-                    const char *opts, struct vr_dev **ret_dev, struct vr_error *err) VR_MUST;
+/* a device on a PCI bus (@at NULL: in the next free place of the root bus); */
+int virt_add_to_pci(struct vr_virt *v, const struct virt_pci_at *at, const struct vr_dev_class *cls,
+                    const char *id, const char *opts, struct vr_dev **ret_dev,
+                    struct vr_error *err) VR_MUST;
 /* take a device out of the machine again, and destroy it; */
 void virt_discard(struct vr_virt *v, struct vr_dev *dev);
 /* where a function is, for people: "port0/00.0"; the host bridge's lock is held; */

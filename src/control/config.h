@@ -30,6 +30,7 @@ struct vr_config_said {
 struct vr_config_device {
     char *cls, *opts, *id, *bus; /* opts, bus: NULL, none */
     bool named;                  /* the id was given */
+    unsigned addr;               /* on a PCI bus: 1 + its device number; 0: any */
     int target;                  /* of a SCSI unit; -1: any */
     char *end_name;              /* a host end that is there already; or its own, of kind `end`: */
     enum vr_virt_end_kind end;

@@ -1,7 +1,7 @@
 /*
- * --device CLASS[,id=NAME][,bus=PORT],KEY=VALUE,...: more devices, by their classes. One that has a
- * host end takes the keys of --disk, --net, --share or --virtio-console for it. `vireo device add`
- * and device_add give the same text while the machine runs.
+ * --device CLASS[,id=NAME][,bus=PORT][,addr=DEV],KEY=VALUE,...: more devices, by their classes. One
+ * that has a host end takes the keys of --disk, --net, --share or --virtio-console for it. `vireo
+ * device add` and device_add give the same text while the machine runs.
  */
 #include "base/alloc.h"
 #include "base/text.h"
@@ -134,6 +134,23 @@ static int device_target(struct vr_config_device *d, const char *value, struct v
     return 0;
 }
 
+/* A device's number on its PCI bus, hexadecimal as lspci and QEMU write it, perhaps with its
+ * function, which is 0. */
+static int device_addr(struct vr_config_device *d, const char *value, struct vr_error *err)
+{
+    char *end = NULL;
+    bool digit = value && vr_hex_digit(*value) >= 0;
+    unsigned long n = digit ? strtoul(value, &end, 16) : 0;
+    if (!digit || n > 31 || (*end && strcmp(end, ".0") != 0)) {
+        return vr_err(err, -EINVAL,
+                      "addr=%s: expected the number of a device on its bus, 0 to 1f, of which "
+                      "function 0 is meant",
+                      value ? value : "");
+    }
+    d->addr = (unsigned)n + 1;
+    return 0;
+}
+
 static int device_piece(struct vr_config_device *d, struct device_text *t, const char *key,
                         const char *value, struct vr_error *err)
 {
@@ -148,6 +165,9 @@ static int device_piece(struct vr_config_device *d, struct device_text *t, const
     }
     if (strcmp(key, "bus") == 0) {
         return device_copy(&d->bus, key, value, err);
+    }
+    if (strcmp(key, "addr") == 0) {
+        return device_addr(d, value, err);
     }
     if (kind != VR_VIRT_END_NONE && strcmp(key, ends[kind]) == 0) {
         return device_copy(&d->end_name, key, value, err);

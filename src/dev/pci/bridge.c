@@ -1,8 +1,8 @@
 /*
  * PCI bridges without a slot.
  *
- * A switch is an upstream port, behind a link, and up to 32 downstream ports (pci/port.c) on the bus
- * inside of it. A bridge leads to a conventional bus of 32 devices. Behind a link it is a PCI
+ * A switch is an upstream port, behind a link, and up to 32 downstream ports (pci/port.c) on the
+ * bus inside of it. A bridge leads to a conventional bus of 32 devices. Behind a link it is a PCI
  * Express to PCI bridge; on the root bus or on a conventional bus it is a PCI to PCI bridge, which
  * is the same without a PCI Express capability (pci/caps.c hides it). Neither interrupts.
  *

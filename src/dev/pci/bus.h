@@ -25,9 +25,9 @@ enum vr_pci_bus_kind {
 struct vr_pci_bus {
     struct vr_pci_root *root; /* NULL until the bridge is plugged in */
     enum vr_pci_bus_kind kind;
-    struct vr_pci *bridge;    /* above it; NULL: the root bus */
-    unsigned index;           /* its own number among the buses of this root, not the guest's */
-    bool off;                 /* no power or no link: nobody there answers */
+    struct vr_pci *bridge; /* above it; NULL: the root bus */
+    unsigned index;        /* its own number among the buses of this root, not the guest's */
+    bool off;              /* no power or no link: nobody there answers */
     struct vr_pci *fn[VR_PCI_DEVFNS];
 };
 

@@ -2,8 +2,8 @@
  * Capabilities that functions of several kinds have.
  *
  * Specifications: PCI Power Management 1.2; PCI Express Base 6.0, 7.5.2 (power management), 7.5.3
- * (PCI Express), 7.7.11 (ACS), 7.8.4 (AER); PCI Local Bus 3.0, 6.8.1 (MSI); PCI Express to PCI/PCI-X
- * Bridge 1.0, 5.1 (its PCI Express capability).
+ * (PCI Express), 7.7.11 (ACS), 7.8.4 (AER); PCI Local Bus 3.0, 6.8.1 (MSI); PCI Express to
+ * PCI/PCI-X Bridge 1.0, 5.1 (its PCI Express capability).
  */
 #include "dev/pci/caps.h"
 
@@ -113,18 +113,18 @@ static const struct vr_pci_reg vf_regs[] = {
 static const struct vr_pci_cap vf_cap = EXPRESS_CAP(vf_regs);
 
 /* A port with a link below it and a slot. */
-#define PORT_REGS                                                                            \
-    EXPRESS_REGS(0),                                                                         \
-        VR_PCI_REG(0x0c, 4, "LINKCAP", "speed, width, tells whether it is up",               \
-                   .def = LINK | LINKCAP_REPORTS),                                           \
-        VR_PCI_REG(0x10, 2, "LINKCTL", "storage", .wmask = 0x00d0),                          \
+#define PORT_REGS                                                                             \
+    EXPRESS_REGS(0),                                                                          \
+        VR_PCI_REG(0x0c, 4, "LINKCAP", "speed, width, tells whether it is up",                \
+                   .def = LINK | LINKCAP_REPORTS),                                            \
+        VR_PCI_REG(0x10, 2, "LINKCTL", "storage", .wmask = 0x00d0),                           \
         VR_PCI_REG(0x12, 2, "LINKSTA", "speed, width, up", .def = LINK, .live = LINK_ACTIVE), \
-        VR_PCI_REG(0x14, 4, "SLOTCAP", "what the slot can, its number"),                     \
-        VR_PCI_REG(0x18, 2, "SLOTCTL", "events wanted, indicators, power", .def = 0x03c0,    \
-                   .wmask = 0x17ff),                                                         \
-        VR_PCI_REG(0x1a, 2, "SLOTSTA", "events, presence", .w1c = 0x011f, .live = 0x0040),   \
-        VR_PCI_REG(0x28, 2, "DEVCTL2", "alternative routing ids", .wmask = 0x0020),          \
-        VR_PCI_REG(0x2c, 4, "LINKCAP2", "speeds", .def = 2),                                 \
+        VR_PCI_REG(0x14, 4, "SLOTCAP", "what the slot can, its number"),                      \
+        VR_PCI_REG(0x18, 2, "SLOTCTL", "events wanted, indicators, power", .def = 0x03c0,     \
+                   .wmask = 0x17ff),                                                          \
+        VR_PCI_REG(0x1a, 2, "SLOTSTA", "events, presence", .w1c = 0x011f, .live = 0x0040),    \
+        VR_PCI_REG(0x28, 2, "DEVCTL2", "alternative routing ids", .wmask = 0x0020),           \
+        VR_PCI_REG(0x2c, 4, "LINKCAP2", "speeds", .def = 2),                                  \
         VR_PCI_REG(0x30, 2, "LINKCTL2", "speed wanted", .def = 1, .wmask = 0x000f)
 
 static const struct vr_pci_reg root_port_regs[] = {
@@ -193,7 +193,8 @@ void vr_pci_express_plugged(struct vr_pci *pci, const struct vr_pci_bus *bus)
         return;
     }
     bool link = bus->kind == VR_PCI_BUS_LINK, own = link && !pci->host.vf;
-    bool show = bus->kind != VR_PCI_BUS_CONVENTIONAL && (link || !vr_pci_is_express(pci, VR_PCI_BRIDGE));
+    bool show =
+        bus->kind != VR_PCI_BUS_CONVENTIONAL && (link || !vr_pci_is_express(pci, VR_PCI_BRIDGE));
     pci->host.express = show ? (uint16_t)at : 0;
     vr_pci_show_cap(pci, at, show);
     if (pci->host.below) {

@@ -38,7 +38,7 @@ enum {
     VR_PCI_CLASS = 0x09,
     VR_PCI_HEADER = 0x0e,
     VR_PCI_BAR = 0x10,
-    VR_PCI_SECONDARY = 0x19, /* of a bridge: the guest's number of the bus below, */
+    VR_PCI_SECONDARY = 0x19,   /* of a bridge: the guest's number of the bus below, */
     VR_PCI_SUBORDINATE = 0x1a, /* and of the last one below that */
     VR_PCI_SUBVENDOR = 0x2c,
     VR_PCI_SUBDEVICE = 0x2e,
