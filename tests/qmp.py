@@ -16,6 +16,16 @@ def socket_path(name="vm"):
     return pathlib.Path(os.environ["XDG_RUNTIME_DIR"]) / "vireo" / f"{name}.sock"
 
 
+def pci_functions(qmp):
+    """All that query-pci tells, those behind bridges as well."""
+    def walk(devices):
+        for d in devices:
+            yield d
+            yield from walk(d.get("pci_bridge", {}).get("devices", []))
+
+    return [d for bus in qmp.ask("query-pci") for d in walk(bus["devices"])]
+
+
 class Refused(Exception):
     """The machine answered with an error: .cls and .desc."""
 

@@ -263,14 +263,19 @@ struct vr_virt_pci_bar {
 };
 
 /* A PCI function: function @i, false past the end. Any thread, devices held. */
+struct vr_virt_pci_window {
+    uint64_t first, last; /* first > last: none */
+};
 struct vr_virt_pci {
-    struct vr_dev *dev;
+    struct vr_dev *dev, *above; /* above: the bridge that it is behind; NULL: on the root bus */
     char place[48]; /* "01.0": device and function on the root bus; "port0/00.0": behind a port */
     unsigned bus, slot, function; /* bus: the guest's number of it, 0 for all until it gave some */
     uint16_t vendor, device, subvendor, subdevice;
     uint32_t class_code; /* base class, sub-class, interface */
     unsigned irq_pin;    /* 1: INTA; 0: none */
-    bool bridge;
+    bool bridge;         /* with these buses behind it, to which it lets this through: */
+    unsigned secondary, subordinate;
+    struct vr_virt_pci_window io, mem, prefetch;
     struct vr_virt_pci_bar bar[VR_VIRT_PCI_BARS];
 };
 bool vr_virt_pci_row(struct vr_virt *virt, unsigned i, struct vr_virt_pci *ret_row);

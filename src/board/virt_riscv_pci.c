@@ -148,6 +148,13 @@ static void pci_bars(const struct vr_dev *dev, const struct vr_pci *pci,
     }
 }
 
+static struct vr_virt_pci_window pci_window(const struct vr_pci *pci,
+                                            enum vr_pci_bridge_windows which)
+{
+    struct vr_pci_bridge_window w = vr_pci_bridge_window(pci, which);
+    return (struct vr_virt_pci_window){w.first, w.last};
+}
+
 /* What the function is; under its lock. */
 static void pci_describe(const struct vr_dev *dev, const struct vr_pci *pci,
                          struct vr_virt_pci *row)
@@ -163,6 +170,13 @@ static void pci_describe(const struct vr_dev *dev, const struct vr_pci *pci,
     row->class_code = vr_load_le32(pci->config + VR_PCI_REVISION) >> 8;
     row->irq_pin = pci->config[VR_PCI_INT_PIN];
     row->bridge = cls->bridge;
+    if (cls->bridge) {
+        row->secondary = pci->config[VR_PCI_SECONDARY];
+        row->subordinate = pci->config[VR_PCI_SUBORDINATE];
+        row->io = pci_window(pci, VR_PCI_BRIDGE_IO);
+        row->mem = pci_window(pci, VR_PCI_BRIDGE_MEM);
+        row->prefetch = pci_window(pci, VR_PCI_BRIDGE_PREFETCH);
+    }
     pci_bars(dev, pci, row->bar);
 }
 
@@ -180,7 +194,7 @@ static bool pci_place(struct vr_virt *v, struct vr_dev *dev, const struct vr_pci
     vr_dev_lock(v->pci);
     const struct vr_pci_bus *bus = pci->host.bus;
     const struct vr_pci *port = bus ? bus->bridge : NULL;
-    *row = (struct vr_virt_pci){.dev = dev};
+    *row = (struct vr_virt_pci){.dev = dev, .above = port ? port->host.dev : NULL};
     if (port) {
         vr_dev_lock(port->host.dev);
         row->bus = port->config[VR_PCI_SECONDARY] + vr_pci_sriov_bus(pci);

@@ -167,7 +167,7 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"query-blockstats", "query-nodes?:bool", "[BlockStats]", 0, vr_qmp_query_blockstats,
      "what was read and written"},
     {"query-chardev", NULL, "[ChardevInfo]", 0, vr_qmp_query_chardev, "where the consoles lead"},
-    {"query-pci", NULL, "[PciInfo]", 0, vr_qmp_query_pci, "the PCI functions, bus by bus"},
+    {"query-pci", NULL, "[PciInfo]", 0, vr_qmp_query_pci, "the PCI functions; what is behind a bridge is in it"},
     {"query-balloon", NULL, "BalloonInfo", 0, vr_qmp_query_balloon,
      "how much memory the balloon leaves the guest"},
     {"balloon", "value:int", NULL, 0, qmp_balloon,

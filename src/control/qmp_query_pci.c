@@ -1,4 +1,4 @@
-/* query-pci (QEMU, qapi/pci.json): the PCI functions, bus by bus. */
+/* query-pci (QEMU, qapi/pci.json): the PCI functions, with those behind a bridge as parts of it. */
 #include "control/qmp_commands.h"
 #include "control/vm_priv.h"
 
@@ -22,43 +22,58 @@ static json_t *pci_regions(const struct vr_virt_pci *row)
     return list;
 }
 
-static json_t *pci_function(const struct vr_virt_pci *row)
+static json_t *pci_range(const struct vr_virt_pci_window *w)
+{
+    return json_pack("{s:I, s:I}", "base", (json_int_t)w->first, "limit", (json_int_t)w->last);
+}
+
+static json_t *pci_functions(struct vr_virt *virt, const struct vr_dev *above);
+
+static json_t *pci_bridge(struct vr_virt *virt, const struct vr_virt_pci *row)
+{
+    json_t *bus = json_pack("{s:i, s:i, s:i, s:o, s:o, s:o}", "number", (int)row->bus, "secondary",
+                            (int)row->secondary, "subordinate", (int)row->subordinate, "io_range",
+                            pci_range(&row->io), "memory_range", pci_range(&row->mem),
+                            "prefetchable_range", pci_range(&row->prefetch));
+    return json_pack("{s:o, s:o}", "bus", bus, "devices", pci_functions(virt, row->dev));
+}
+
+static json_t *pci_function(struct vr_virt *virt, const struct vr_virt_pci *row)
 {
     json_t *id = json_pack("{s:i, s:i}", "device", row->device, "vendor", row->vendor);
     if (!row->bridge) {
         (void)json_object_set_new(id, "subsystem", json_integer(row->subdevice));
         (void)json_object_set_new(id, "subsystem-vendor", json_integer(row->subvendor));
     }
-    return json_pack("{s:i, s:i, s:i, s:{s:i}, s:o, s:i, s:s, s:o}", "bus", (int)row->bus, "slot",
-                     (int)row->slot, "function", (int)row->function, "class_info", "class",
-                     (int)(row->class_code >> 8), "id", id, "irq_pin", (int)row->irq_pin, "qdev_id",
-                     row->dev->id, "regions", pci_regions(row));
+    json_t *function = json_pack(
+        "{s:i, s:i, s:i, s:{s:i}, s:o, s:i, s:s, s:o}", "bus", (int)row->bus, "slot",
+        (int)row->slot, "function", (int)row->function, "class_info", "class",
+        (int)(row->class_code >> 8), "id", id, "irq_pin", (int)row->irq_pin, "qdev_id",
+        row->dev->id, "regions", pci_regions(row));
+    if (row->bridge) {
+        (void)json_object_set_new(function, "pci_bridge", pci_bridge(virt, row));
+    }
+    return function;
 }
 
-/* The devices of bus @number in @list, which is added if need be. */
-static json_t *pci_bus(json_t *list, unsigned number)
+/* What is behind @above (NULL: on the root bus), with everything behind that. */
+static json_t *pci_functions(struct vr_virt *virt, const struct vr_dev *above)
 {
-    size_t i;
-    json_t *bus;
-    json_array_foreach(list, i, bus)
-    {
-        if (json_integer_value(json_object_get(bus, "bus")) == (json_int_t)number) {
-            return json_object_get(bus, "devices");
+    struct vr_virt_pci row;
+    json_t *list = json_array();
+    for (unsigned i = 0; list && vr_virt_pci_row(virt, i, &row); i++) {
+        if (row.above == above) {
+            (void)json_array_append_new(list, pci_function(virt, &row));
         }
     }
-    bus = json_pack("{s:i, s:[]}", "bus", (int)number, "devices");
-    (void)json_array_append_new(list, bus);
-    return json_object_get(bus, "devices");
+    return list;
 }
 
 int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err)
 {
-    struct vr_virt_pci row;
-    json_t *list = json_array();
     vr_machine_hold_devs(call->vm->machine);
-    for (unsigned i = 0; list && vr_virt_pci_row(call->vm->virt, i, &row); i++) {
-        (void)json_array_append_new(pci_bus(list, row.bus), pci_function(&row));
-    }
+    json_t *list = json_pack("[{s:i, s:o}]", "bus", 0, "devices",
+                             pci_functions(call->vm->virt, NULL));
     vr_machine_release_devs(call->vm->machine);
     return vr_qmp_done(call, list, err);
 }

@@ -61,7 +61,12 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"PciDeviceClass", "class:int"},
     {"PciDeviceId", "device:int, vendor:int, subsystem?:int, subsystem-vendor?:int"},
     {"PciDeviceInfo", "bus:int, slot:int, function:int, class_info:PciDeviceClass, id:PciDeviceId, "
-                      "irq_pin:int, qdev_id:str, regions:[PciMemoryRegion]"},
+                      "irq_pin:int, qdev_id:str, regions:[PciMemoryRegion], "
+                      "pci_bridge?:PciBridgeInfo"},
+    {"PciMemoryRange", "base:int, limit:int"},
+    {"PciBusInfo", "number:int, secondary:int, subordinate:int, io_range:PciMemoryRange, "
+                   "memory_range:PciMemoryRange, prefetchable_range:PciMemoryRange"},
+    {"PciBridgeInfo", "bus:PciBusInfo, devices:[PciDeviceInfo]"},
     {"PciInfo", "bus:int, devices:[PciDeviceInfo]"},
     {"BalloonInfo", "actual:int"},
     {"ObjectPropertyInfo", "name:str, type:str"},

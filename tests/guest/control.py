@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import vm
-from qmp import Qmp, Refused, socket_path
+from qmp import Qmp, Refused, pci_functions, socket_path
 from tap import Tap
 
 tap = Tap()
@@ -50,7 +50,7 @@ with shell("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
                               "$(sed -n 's/ .*//p' $d/resource | tr '\\n' ' '); done; cd /").splitlines():
             place, vendor, device, cls, *starts = line.split()
             found[place] = [int(x, 16) for x in (vendor, device)] + [int(cls, 16) >> 8, {int(x, 16) for x in starts}]
-        told = [d for bus in qmp.ask("query-pci") for d in bus["devices"]]
+        told = pci_functions(qmp)
         assert len(told) == len(found) > 2, (told, found)
         for d in told:
             vendor, device, cls, starts = found[f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"]

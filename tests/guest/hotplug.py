@@ -9,6 +9,7 @@ import tempfile
 
 import vm
 from plug import Plugged
+from qmp import pci_functions
 from tap import Tap
 
 CLASSES = "blk scsi net console rng balloon fs input".split()
@@ -48,7 +49,7 @@ with tempfile.TemporaryDirectory() as tmp:
             code, out, err = device(sock, "del", "blk", "--timeout", "1")
             assert code != 0 and "has no driver for its slot" in err, (code, err)
             assert "leaving" in device(sock, "list")[1]
-            place, = [d for bus in machine.qmp.ask("query-pci") for d in bus["devices"] if d["qdev_id"] == "blk"]
+            place, = [d for d in pci_functions(machine.qmp) if d["qdev_id"] == "blk"]
             machine.tell(f"drop 0000:{place['bus']:02x}:00.0")
             assert device(sock, "del", "--force", "blk") == (0, "", "")
             assert "\nblk " not in device(sock, "list")[1]

@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import vm
-from qmp import Qmp
+from qmp import Qmp, pci_functions
 
 MIB = 1 << 20
 
@@ -97,7 +97,7 @@ class Plugged:
 
     def check_used(self, number, classes):
         rows = {d["id"]: d for d in self.qmp.ask("x-vireo-devices")}
-        pci = {d["qdev_id"] for bus in self.qmp.ask("query-pci") for d in bus["devices"]}
+        pci = {d["qdev_id"] for d in pci_functions(self.qmp)}
         for name in classes:
             # A watchdog's driver has no use for bus mastering, by which drivers are known.
             state = "attached" if name == "watchdog" else "in-use"
@@ -107,10 +107,8 @@ class Plugged:
         """Ask the guest for each, all at once, and hear that they have gone."""
         self.qmp.events.clear()
         if not self.native:
-            places = {}
-            for bus in self.qmp.ask("query-pci"):
-                for d in bus["devices"]:
-                    places[d["qdev_id"]] = f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"
+            places = {d["qdev_id"]: f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"
+                      for d in pci_functions(self.qmp)}
             self.tell("drop " + " ".join(places[name] for name in classes))
         for name in classes:
             self.qmp.ask("device_del", **{"id": name, "x-vireo-force": not self.native})
