@@ -45,11 +45,11 @@ static json_t *pci_function(struct vr_virt *virt, const struct vr_virt_pci *row)
         (void)json_object_set_new(id, "subsystem", json_integer(row->subdevice));
         (void)json_object_set_new(id, "subsystem-vendor", json_integer(row->subvendor));
     }
-    json_t *function = json_pack(
-        "{s:i, s:i, s:i, s:{s:i}, s:o, s:i, s:s, s:o}", "bus", (int)row->bus, "slot",
-        (int)row->slot, "function", (int)row->function, "class_info", "class",
-        (int)(row->class_code >> 8), "id", id, "irq_pin", (int)row->irq_pin, "qdev_id",
-        row->dev->id, "regions", pci_regions(row));
+    json_t *function =
+        json_pack("{s:i, s:i, s:i, s:{s:i}, s:o, s:i, s:s, s:o}", "bus", (int)row->bus, "slot",
+                  (int)row->slot, "function", (int)row->function, "class_info", "class",
+                  (int)(row->class_code >> 8), "id", id, "irq_pin", (int)row->irq_pin, "qdev_id",
+                  row->dev->id, "regions", pci_regions(row));
     if (row->bridge) {
         (void)json_object_set_new(function, "pci_bridge", pci_bridge(virt, row));
     }
@@ -72,8 +72,8 @@ static json_t *pci_functions(struct vr_virt *virt, const struct vr_dev *above)
 int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err)
 {
     vr_machine_hold_devs(call->vm->machine);
-    json_t *list = json_pack("[{s:i, s:o}]", "bus", 0, "devices",
-                             pci_functions(call->vm->virt, NULL));
+    json_t *list =
+        json_pack("[{s:i, s:o}]", "bus", 0, "devices", pci_functions(call->vm->virt, NULL));
     vr_machine_release_devs(call->vm->machine);
     return vr_qmp_done(call, list, err);
 }
