@@ -283,7 +283,8 @@ VIREO_API int vireo_vm_cdrom_change(struct vireo_vm *vm, unsigned target, const 
  * port1, ...; what is in one of them, from the start or since later, can leave again.
  *
  * vireo_vm_device_add: @device is written as the value of the key "device":
- * CLASS[,id=NAME][,bus=PORT],KEY=VALUE,... with the options of the class and of its host end:
+ * CLASS[,id=NAME][,bus=PORT][,addr=DEV],KEY=VALUE,... with the options of the class and of its host
+ * end (bus: a port or a bridge; addr: the device's number on that bus, hexadecimal; docs/pci.md):
  *   virtio-blk-pci,path=FILE[,ro]...   as "disk"; virtio-net-pci[,hostfwd=...]: as "net", user;
  *   virtio-fs-pci,path=DIR,tag=TAG     as "share"; virtio-console-pci,path=SPEC: as "console";
  *   scsi-hd,path=FILE, scsi-cd[,path=FILE]   at a SCSI controller (bus=its id);

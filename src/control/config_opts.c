@@ -706,14 +706,15 @@ const struct vr_opt vr_config_opts[] = {
              "instruction, and what it changed (slow, large)"},
     {.name = "device",
      .kind = VR_OPT_TEXT,
-     .value = "CLASS[,id=NAME][,bus=PORT][,KEY=VALUE...]",
+     .value = "CLASS[,id=NAME][,bus=PORT][,addr=DEV][,KEY=VALUE...]",
      .repeat = true,
      .group = OPTS_DEVICES,
      .apply = vr_config_device,
      .help = "one more device, by its class (vireo devices lists them; scsi-hd and scsi-cd are at "
              "a SCSI controller) and with its options and those of its host end: "
              "virtio-rng-pci; virtio-blk-pci,bus=port0,path=x.img; in the slot of a port it can "
-             "leave again ('vireo device')"},
+             "leave again ('vireo device'); pci-bridge,id=br, then CLASS,bus=br,addr=3: device 3 "
+             "behind a bridge (docs/pci.md)"},
     {.name = "watchdog",
      .kind = VR_OPT_TEXT,
      .value = "i6300esb[,action=ACTION]",

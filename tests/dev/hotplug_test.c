@@ -594,7 +594,10 @@ static void what_cannot_be_is_refused(void **state)
     refused(w, "virtio-rng-pci,id=uart0", -EEXIST, "already");
     refused(w, "virtio-rng-pci,id=a/b", -EINVAL, "expected up to");
     refused(w, "virtio-rng-mmio", -ENOTSUP, "not on PCI");
-    refused(w, "pci-root-port", -ENOTSUP, "no slots");
+    refused(w, "pci-root-port", -ENOTSUP, "from the start");
+    refused(w, "pci-bridge,bus=port0", -ENOTSUP, "from the start");
+    refused(w, "virtio-rng-pci,bus=port0,addr=1", -EINVAL, "device 0 alone");
+    refused(w, "virtio-rng-pci,addr=20", -EINVAL, "0 to 1f");
     refused(w, "plic", -EINVAL, "has what it has");
     refused(w, "virtio-net-pci,netdev=none", -ENODEV, "no host end 'none'");
     refused(w, "", -EINVAL, "no device class");

@@ -9,6 +9,7 @@
 
 #include "base/bits.h"
 #include "core/snap.h"
+#include "dev/pci/bridge.h"
 #include "dev/pci/host.h"
 #include "dev/pci/port.h"
 #include "dev/pci/sriov.h"
@@ -16,10 +17,11 @@
 #include "dev/virtio/console.h"
 #include "dev/virtio/rng.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RAM_LEN = 64 << 10, OP = 8, FUNCTIONS = 7, VFS = 5 };
+enum { RAM_LEN = 64 << 10, OP = 8, FUNCTIONS = 13, VFS = 5, SWITCH = 7 };
 #define RAM_GPA UINT64_C(0x80000000)
 #define ECAM    UINT64_C(0x30000000)
 
@@ -28,8 +30,21 @@ struct tree {
     struct vr_ram *ram;
     struct vr_region region;
     struct vr_view_cache cache;
-    struct vr_dev *host,
-        *fn[FUNCTIONS]; /* a port; behind it rng, and its VFs last; on the root bus the others */
+    struct vr_dev *host, *fn[FUNCTIONS];
+};
+
+/* A port with an rng, which has two VFs; three on the root bus; and a port with a switch, behind it
+ * a bridge, behind that another, and behind all an rng. Where they are once buses have the numbers
+ * of a sound start. */
+static const struct {
+    uint8_t bus, dev, fn, secondary, subordinate; /* the last two: of a bridge */
+    uint16_t id;
+} places[FUNCTIONS] = {
+    {0, 1, 0, 1, 1, 0x000c}, {1, 0, 0, 0, 0, 0x1044}, {0, 2, 0, 0, 0, 0x1045},
+    {0, 3, 0, 0, 0, 0x1043}, {0, 4, 0, 0, 0, 0x1044}, {1, 0, 1, 0, 0, 0xffff},
+    {1, 0, 2, 0, 0, 0xffff}, {0, 5, 0, 2, 6, 0x000c}, {2, 0, 0, 3, 6, 0x8232},
+    {3, 1, 0, 4, 6, 0x8233}, {4, 0, 0, 5, 6, 0x000e}, {5, 2, 0, 6, 6, 0x000e},
+    {6, 4, 0, 0, 0, 0x1044},
 };
 
 static struct vr_dev *tree_add(struct tree *t, const struct vr_dev_class *cls, const char *id,
@@ -64,11 +79,25 @@ static void tree_init(struct tree *t)
     t->fn[2] = tree_add(t, &vr_virtio_balloon_pci_class, "balloon", NULL, bus, 2 << 3);
     t->fn[3] = tree_add(t, &vr_virtio_console_pci_class, "console", NULL, bus, 3 << 3);
     t->fn[4] = tree_add(t, &vr_virtio_rng_pci_class, "rng2", NULL, bus, 4 << 3);
-    for (unsigned i = VFS; i < FUNCTIONS; i++) {
+    for (unsigned i = VFS; i < SWITCH; i++) {
         const char *id = i == VFS ? "vf0" : "vf1";
         t->fn[i] = tree_add(t, &vr_virtio_rng_pci_class, id, "sriov_pf=rng", NULL, i - VFS + 1);
     }
-    vr_dev_reset(t->fn[0]); /* its slot has power */
+    static const struct vr_dev_class *const deep[] = {
+        &vr_pci_root_port_class, &vr_pci_upstream_port_class, &vr_pci_downstream_port_class,
+        &vr_pci_bridge_class,    &vr_pci_bridge_class,        &vr_virtio_rng_pci_class,
+    };
+    for (unsigned i = SWITCH; i < FUNCTIONS; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "deep%u", i);
+        t->fn[i] = tree_add(t, deep[i - SWITCH], id, NULL, bus, places[i].dev << 3);
+        bus = vr_pci_of(t->fn[i])->host.below;
+    }
+    for (unsigned i = 0; i < FUNCTIONS; i++) { /* slots have power */
+        if (vr_pci_has_slot(t->fn[i])) {
+            vr_dev_reset(t->fn[i]);
+        }
+    }
 }
 
 static void tree_fini(struct tree *t)
@@ -94,12 +123,38 @@ static void tree_access(struct tree *t, uint64_t gpa, unsigned width, uint64_t v
     }
 }
 
-/* Where its configuration space is, once the port's bus is 1. */
+/* Where its configuration space is. */
 static uint64_t tree_config(unsigned where)
 {
-    return ECAM + (where == 1     ? 1u << 20
-                   : where >= VFS ? (1u << 20) + ((where - VFS + 1) << 12)
-                                  : (where ? where : 1u) << 15);
+    return ECAM +
+           ((uint64_t)places[where].bus << 20 | places[where].dev << 15 | places[where].fn << 12);
+}
+
+/* Bus numbers, windows, mastering: what is in the windows of the last bridge is in those of all. */
+static void tree_start(struct tree *t)
+{
+    for (unsigned i = 0; i < FUNCTIONS; i++) {
+        uint64_t at = tree_config(i);
+        if (places[i].secondary) {
+            tree_access(t, at + 0x18, 4,
+                        places[i].bus | (uint32_t)places[i].secondary << 8 |
+                            (uint32_t)places[i].subordinate << 16,
+                        true);
+            tree_access(t, at + 0x20, 4, i == 0 ? 0x40104010 : 0x40f04080, true);
+            tree_access(t, at + 4, 2, 7, true);
+            continue;
+        }
+        tree_access(t, at + 0x14, 4, 0x40000000 + i * 0x100000, true);
+        tree_access(t, at + 0x20, 4, 0x40008000 + i * 0x100000, true);
+        tree_access(t, at + 0x24, 4, 0, true);
+        tree_access(t, at + 4, 2, 6, true);
+    }
+    /* Both VFs, behind the rest. */
+    unsigned off = vr_pci_of(t->fn[1])->host.sriov_cap;
+    tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_NUM, 2, 2, true);
+    tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_BAR + 4, 4, 0x40180000, true);
+    tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_BAR + 16, 4, 0x40190000, true);
+    tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_CONTROL, 2, 9, true);
 }
 
 static void tree_op(struct tree *t, const uint8_t *p)
@@ -126,7 +181,7 @@ static void tree_op(struct tree *t, const uint8_t *p)
         break;
     }
     case 4: /* past all mapping: the registers themselves */
-        if (where != 0) {
+        if (!vr_pci_of(t->fn[where])->host.below) {
             off = p[0] & 0x80 ? 0x3000 + off % 0x40 : off % 0x40;
             vr_dev_write(t->fn[where], 1, off & ~(width - 1u), width, val);
         }
@@ -134,23 +189,8 @@ static void tree_op(struct tree *t, const uint8_t *p)
     case 5:
         vr_store_le32(t->ram->hva + off % (RAM_LEN - 4), val);
         break;
-    case 6: /* a sound start, from which the rest departs: bus 1, windows, mastering */
-        tree_access(t, ECAM + (1 << 15) + 0x18, 4, 0x00010100, true);
-        tree_access(t, ECAM + (1 << 15) + 0x20, 4, 0x40104010, true);
-        tree_access(t, ECAM + (1 << 15) + 4, 2, 7, true);
-        for (unsigned i = 1; i < FUNCTIONS; i++) {
-            uint64_t at = tree_config(i);
-            tree_access(t, at + 0x14, 4, 0x40000000 + i * 0x100000, true);
-            tree_access(t, at + 0x20, 4, 0x40008000 + i * 0x100000, true);
-            tree_access(t, at + 0x24, 4, 0, true);
-            tree_access(t, at + 4, 2, 6, true);
-        }
-        /* Both VFs, behind the rest. */
-        off = vr_pci_of(t->fn[1])->host.sriov_cap;
-        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_NUM, 2, 2, true);
-        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_BAR + 4, 4, 0x40180000, true);
-        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_BAR + 16, 4, 0x40190000, true);
-        tree_access(t, tree_config(1) + off + VR_PCI_SRIOV_CONTROL, 2, 9, true);
+    case 6: /* a sound start, from which the rest departs */
+        tree_start(t);
         break;
     default:
         tree_access(t, (uint64_t)raw << (off & 31), width, val, write && raw >> 28 != 8);
@@ -163,15 +203,14 @@ static void tree_op(struct tree *t, const uint8_t *p)
 /* What no guest can change. */
 static void tree_check(struct tree *t)
 {
-    static const uint16_t ids[FUNCTIONS] = {0x000c, 0x1044, 0x1045, 0x1043, 0x1044, 0xffff, 0xffff};
     for (unsigned i = 0; i < FUNCTIONS; i++) {
         const struct vr_pci *pci = vr_pci_of(t->fn[i]);
-        KEEPS(vr_pci_get(pci, VR_PCI_DEVICE, 2) == ids[i]);
+        KEEPS(vr_pci_get(pci, VR_PCI_DEVICE, 2) == places[i].id);
         unsigned at = pci->config[VR_PCI_CAP_PTR], n = 0;
         for (; at && n < VR_PCI_CAPS; n++) {
             at = pci->config[at + 1];
         }
-        KEEPS(at == 0 && n >= 3);
+        KEEPS(at == 0 && n >= 1);
         for (unsigned bar = 0; bar < VR_PCI_BARS; bar++) {
             uint64_t gpa = pci->host.bar_gpa[bar];
             KEEPS(!pci->host.bar_mapped[bar] || (gpa >= 0x40000000 && gpa < RAM_GPA) ||
