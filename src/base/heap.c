@@ -71,10 +71,15 @@ void vr_heap_remove(struct vr_heap *heap, struct vr_heap_node *t)
     t->queued = false;
 }
 
-void vr_heap_add(struct vr_heap *heap, struct vr_heap_node *node, uint64_t at)
+void vr_heap_add_ranked(struct vr_heap *heap, struct vr_heap_node *node, uint64_t at, uint64_t rank)
 {
     node->queued = true;
     node->at = at;
-    node->seq = heap->next_seq++;
+    node->seq = rank;
     heap->first = heap_meld(heap->first, node);
+}
+
+void vr_heap_add(struct vr_heap *heap, struct vr_heap_node *node, uint64_t at)
+{
+    vr_heap_add_ranked(heap, node, at, heap->next_seq++);
 }

@@ -10,7 +10,7 @@
 
 struct vr_heap_node {
     uint64_t at;
-    uint64_t seq; /* equal moments: as they were added */
+    uint64_t seq; /* equal moments: as they were added, or were ranked */
     bool queued;
     struct vr_heap_node *child, *sibling;
     struct vr_heap_node *prev; /* the elder sibling, or the parent of an eldest */
@@ -23,6 +23,9 @@ struct vr_heap {
 };
 
 void vr_heap_add(struct vr_heap *heap, struct vr_heap_node *node, uint64_t at); /* not queued */
-void vr_heap_remove(struct vr_heap *heap, struct vr_heap_node *node);           /* queued */
+/* Equal moments: by @rank. For all nodes of a heap, or none. */
+void vr_heap_add_ranked(struct vr_heap *heap, struct vr_heap_node *node, uint64_t at,
+                        uint64_t rank);
+void vr_heap_remove(struct vr_heap *heap, struct vr_heap_node *node); /* queued */
 
 #endif

@@ -27,6 +27,8 @@ struct vr_clock {
     struct vr_mutex lock;
     struct vr_cond idle; /* `firing` became NULL */
     struct vr_heap queue;
+    struct vr_timer *timers; /* all, newest first */
+    uint64_t next_rank;
     uint64_t waiting_until;  /* the alarm comes by itself then, in guest ns; 0: it is under way */
     struct vr_timer *firing; /* off the heap, its fire() is about to run, runs, or will not */
     bool cancelled;          /* cancelled or re-armed since it was taken off */
@@ -238,6 +240,13 @@ void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *
                    void (*fire)(void *), void *arg)
 {
     *t = (struct vr_timer){.clock = clock, .lock = lock, .fire = fire, .arg = arg};
+    if (clock) {
+        vr_mutex_lock(&clock->lock);
+        t->rank = clock->next_rank++;
+        t->next = clock->timers;
+        clock->timers = t;
+        vr_mutex_unlock(&clock->lock);
+    }
 }
 
 static void timer_off_locked(struct vr_clock *c, struct vr_timer *t)
@@ -257,7 +266,7 @@ void vr_timer_arm(struct vr_timer *t, uint64_t at_ns)
     vr_mutex_lock(&c->lock);
     timer_off_locked(c, t);
     t->armed = true;
-    vr_heap_add(&c->queue, &t->node, at_ns);
+    vr_heap_add_ranked(&c->queue, &t->node, at_ns, t->rank);
     /* Else the alarm comes in time anyway, or time does not run. */
     if (at_ns < c->waiting_until && c->alarm &&
         atomic_load_explicit(&c->running, memory_order_relaxed)) {
@@ -287,5 +296,54 @@ void vr_timer_fini(struct vr_timer *t)
     while (c->firing == t) {
         vr_cond_wait(&c->idle, &c->lock);
     }
+    struct vr_timer **link = &c->timers;
+    while (*link && *link != t) {
+        link = &(*link)->next;
+    }
+    if (*link) { /* else it was ended before */
+        *link = t->next;
+    }
     vr_mutex_unlock(&c->lock);
+}
+
+/* --- All of them --- */
+
+unsigned vr_clock_armed(struct vr_clock *c, struct vr_clock_due *ret_due, unsigned max)
+{
+    unsigned count = 0, all = 0;
+    vr_mutex_lock(&c->lock);
+    for (const struct vr_timer *t = c->timers; t; t = t->next) {
+        all += t->node.queued;
+    }
+    for (const struct vr_timer *t = c->timers; t; t = t->next) {
+        if (t->node.queued && all - 1 - count < max) {
+            ret_due[all - 1 - count] = (struct vr_clock_due){t->rank, t->node.at};
+        }
+        count += t->node.queued;
+    }
+    vr_mutex_unlock(&c->lock);
+    return all;
+}
+
+void vr_clock_cancel_all(struct vr_clock *c)
+{
+    vr_mutex_lock(&c->lock);
+    for (struct vr_timer *t = c->timers; t; t = t->next) {
+        timer_off_locked(c, t);
+    }
+    vr_mutex_unlock(&c->lock);
+}
+
+bool vr_clock_arm_rank(struct vr_clock *c, uint64_t rank, uint64_t at_ns)
+{
+    vr_mutex_lock(&c->lock);
+    struct vr_timer *t = c->timers;
+    while (t && t->rank != rank) {
+        t = t->next;
+    }
+    vr_mutex_unlock(&c->lock);
+    if (t) {
+        vr_timer_arm(t, at_ns);
+    }
+    return t;
 }

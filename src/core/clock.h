@@ -26,6 +26,8 @@ struct vr_timer {
     void (*fire)(void *arg);
     void *arg;
     bool armed;               /* to be read under @lock */
+    uint64_t rank;            /* equal deadlines: as they were initialised */
+    struct vr_timer *next;    /* the clock's; newest first */
     struct vr_heap_node node; /* the clock's */
 };
 
@@ -54,6 +56,14 @@ void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *
  * or in the next vr_clock_step, a step of 0 included; never inside this call. */
 void vr_timer_arm(struct vr_timer *t, uint64_t at_ns);
 void vr_timer_cancel(struct vr_timer *t); /* fine on a timer that is zeroed or not armed */
+/* Deadlines that are armed, by the order in which timers were initialised: the same in each machine
+ * that is built alike. Every one, and none (time stands still). */
+struct vr_clock_due {
+    uint64_t rank, at_ns;
+};
+unsigned vr_clock_armed(struct vr_clock *clock, struct vr_clock_due *ret_due, unsigned max);
+void vr_clock_cancel_all(struct vr_clock *clock);
+bool vr_clock_arm_rank(struct vr_clock *clock, uint64_t rank, uint64_t at_ns); /* false: no such */
 /* Cancel, and wait for a fire() under way: not from fire(), and @lock not held. Fine on a zeroed
  * timer. */
 void vr_timer_fini(struct vr_timer *t);

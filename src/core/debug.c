@@ -42,13 +42,6 @@ static void debug_set(void *arg)
 int vr_debug_attach(struct vr_machine *m, void (*on_stop)(void *opaque, struct vr_vcpu *vcpu),
                     void *opaque, struct vr_error *err)
 {
-    if (m->env.det) {
-        return vr_err(
-            err, -ENOTSUP,
-            "machine '%s' is deterministic: one thread drives all its harts, so a debugger "
-            "cannot hold one of them",
-            m->name);
-    }
     for (unsigned i = 0; i < m->vcpu_count; i++) {
         if (!m->vcpus[i]->ops->debug) {
             return vr_err(err, -ENOTSUP, "machine '%s': its engine (%s) cannot be debugged",
@@ -125,9 +118,9 @@ void vr_debug_remove(struct vr_machine *m, const struct vr_debug_point *point)
 void vr_debug_let(struct vr_vcpu *vcpu, bool run, bool quiet)
 {
     struct vr_debug_run *r = &vcpu->run;
-    atomic_store(&r->held, !run);
-    r->step = r->stepped = false;
-    r->quiet = quiet;
+    atomic_store(&r->held, !run && !vcpu->det);
+    r->step = r->stepped = r->goal = r->pass = false;
+    r->quiet = quiet && !vcpu->det;
     r->stop = (struct vr_debug_stop){.why = VR_DEBUG_NOT_STOPPED};
     r->turn = r->forget_code || r->forget_tlb;
 }
@@ -135,7 +128,11 @@ void vr_debug_let(struct vr_vcpu *vcpu, bool run, bool quiet)
 void vr_debug_step(struct vr_vcpu *vcpu, uint64_t begin, uint64_t end, bool quiet)
 {
     vr_debug_let(vcpu, true, quiet);
-    vcpu->run.step = vcpu->run.turn = true;
+    if (vcpu->det) {
+        vcpu->run.goal = vcpu->run.pass = true;
+    } else {
+        vcpu->run.step = vcpu->run.turn = true;
+    }
     vcpu->run.step_begin = begin;
     vcpu->run.step_end = end;
 }
@@ -158,7 +155,7 @@ void vr_debug_stopped(struct vr_vcpu *vcpu, struct vr_debug_stop stop)
     struct vr_debug *d = vcpu->debug;
     vcpu->run.stop = stop;
     vcpu->run.step = false;
-    atomic_store(&vcpu->run.held, true);
+    atomic_store(&vcpu->run.held, !vcpu->det);
     atomic_store(&vcpu->kicked, true);
     atomic_store(&vcpu->attention, true);
     d->on_stop(d->opaque, vcpu);

@@ -61,8 +61,11 @@ struct vr_debug_run {
     atomic_bool held; /* its thread stays out of run() */
     bool turn;        /* the engine has something to do here: a step, something to forget */
     bool forget_code, forget_tlb;
-    bool step, stepped;            /* make one; it was made */
-    bool quiet;                    /* interrupts wait */
+    bool step, stepped; /* make one; it was made */
+    bool quiet;         /* interrupts wait */
+    /* Deterministic mode, where the driver makes steps (core/det.h), and nobody is held: a step is
+     * wanted; this one meets no points. */
+    bool goal, pass;
     uint64_t step_begin, step_end; /* step on while pc is in [begin, end) */
     struct vr_debug_stop stop;
 };

@@ -14,6 +14,7 @@
 
 void vr_det_at(struct vr_det *d, uint64_t done)
 {
+    d->done = done;
     vr_clock_set(d->clock, d->begin_ns + done);
 }
 
@@ -75,8 +76,7 @@ static void det_run_ops(struct vr_det *d)
 
 /* --- Beats --- */
 
-/* Would it run? */
-static bool det_has_work(const struct vr_vcpu *v)
+bool det_has_work(const struct vr_vcpu *v)
 {
     return !v->idle || atomic_load(&v->attention);
 }
@@ -107,19 +107,27 @@ static uint64_t det_until_timer(struct vr_det *d)
 static bool det_run_slice(struct vr_det *d)
 {
     struct vr_vcpu *v = d->m->vcpus[d->at];
-    uint64_t limit = det_until_timer(d);
+    uint64_t whole = det_until_timer(d), limit = det_back_limit(d, v, whole);
     d->begin_ns = vr_clock_now(d->clock);
+    d->done = 0;
     v->idle = v->yielded = false;
     atomic_store(&v->kicked, false);
     uint64_t done = v->ops->run_steps(v, limit);
     vr_assert(done <= limit);
     d->steps += done;
     d->slice -= done;
+    d->done = 0;
     d->ran = true;
     vr_clock_set(d->clock, d->begin_ns + done);
+    bool over = d->slice == 0 || v->idle || v->yielded;
+    bool met = det_back_ran(d, v, done);
+    if ((met || limit < whole) && done < whole && !over && !d->ops && !d->stop &&
+        vr_clock_next(d->clock) > vr_clock_now(d->clock)) {
+        return false; /* somebody looks; of its life nothing is due */
+    }
     vr_clock_step(d->clock, 0);
     det_run_ops(d);
-    return d->slice == 0 || v->idle || v->yielded;
+    return over;
 }
 
 /* A beat begins: inputs. False: nothing may run. */
@@ -137,29 +145,49 @@ static bool det_begin_beat(struct vr_det *d)
         vr_loop_turn(d->loop, 0);
     }
     vr_loop_run_posted(d->loop);
+    det_back_beat(d);
     det_in_beat(d);
+    d->begun = true;
     return !d->stop;
 }
 
-/* A whole beat; or its beginning, when a request ends it. */
+/* Whose turn is it? False: the beat is over. */
+static bool det_turn(struct vr_det *d)
+{
+    while (d->slice == 0 && d->at < d->m->vcpu_count) {
+        if (det_has_work(d->m->vcpus[d->at])) {
+            d->slice = vr_det_crowded(d) ? DET_SLICE : DET_SLICE_ALONE;
+        } else {
+            d->at++;
+        }
+    }
+    return d->at < d->m->vcpu_count;
+}
+
+/* A whole beat, or what is left of it; or its beginning, when a request ends it. */
 static void det_beat(struct vr_det *d)
 {
-    if (!det_begin_beat(d)) {
+    if (!d->mid) {
+        if (!det_begin_beat(d)) {
+            return;
+        }
+        d->at = 0;
+        d->slice = 0;
+    }
+    for (d->mid = true; !det_back_stands(d) && det_turn(d);) {
+        if (det_run_slice(d)) {
+            d->slice = 0;
+            d->at++;
+        }
+        if (d->stop) { /* whoever goes on begins a beat */
+            d->mid = false;
+            return;
+        }
+    }
+    if (det_back_stands(d)) {
         return;
     }
-    for (d->at = 0; d->at < d->m->vcpu_count; d->at++) {
-        if (!det_has_work(d->m->vcpus[d->at])) {
-            continue;
-        }
-        d->slice = vr_det_crowded(d) ? DET_SLICE : DET_SLICE_ALONE;
-        bool over;
-        do {
-            over = det_run_slice(d);
-            if (d->stop) { /* whoever goes on begins a beat */
-                return;
-            }
-        } while (!over);
-    }
+    d->mid = false;
     if (d->ops) {
         det_run_ops(d);
     } else if (!d->ran) {
@@ -167,13 +195,13 @@ static void det_beat(struct vr_det *d)
     }
 }
 
-/* May a beat begin? Only between two is it asked, so that a life does not depend on when somebody
- * wants it to stand. */
+/* May a beat begin, or go on where a debugger had it stop? Only then is it asked, so that a life
+ * does not depend on when somebody wants it to stand. */
 static bool det_may_run(struct vr_det *d)
 {
     struct vr_machine *m = d->m;
     vr_mutex_lock(&m->lock);
-    bool go = m->go && !d->stop;
+    bool go = m->go && !d->stop && !det_back_stands(d);
     if ((go ? 1u : 0u) != m->in_run) {
         m->in_run = go;
         vr_cond_broadcast(&m->out_cond);
@@ -244,7 +272,8 @@ bool vr_det_ask(struct vr_det *d, enum vr_request what, unsigned code, const cha
 
 bool vr_det_holds(const struct vr_det *d, enum vr_request what)
 {
-    return d->hold && (what == VR_REQ_POWEROFF || what == VR_REQ_FAIL || what == VR_REQ_PANIC);
+    return (d->hold || d->m->debug) &&
+           (what == VR_REQ_POWEROFF || what == VR_REQ_FAIL || what == VR_REQ_PANIC);
 }
 
 /* Two lives that should have been one are told apart by it. */
@@ -303,6 +332,7 @@ int vr_machine_set_det(struct vr_machine *m, const struct vr_det_opts *o, struct
                          .paced = o->paced,
                          .hold = o->hold && o->replay};
     d->ops_last = &d->ops;
+    det_back_init(d);
     int r = det_open_tape(d, o, err);
     if (r < 0) {
         free(d);
@@ -327,6 +357,7 @@ void vr_det_destroy(struct vr_det *d)
 {
     if (d) {
         vr_assert(!d->ops && !d->srcs);
+        det_back_fini(d);
         vr_tape_close(d->tape);
         free(d);
     }
@@ -350,6 +381,9 @@ static void det_status(void *arg)
         .replaying = d->replaying,
         .tape_bytes = d->tape ? vr_tape_bytes(d->tape) : 0,
         .hashes_ok = d->hashes_ok,
+        .at_end = d->over,
+        .marks = d->mark_count,
+        .mark_bytes = d->mark_bytes,
     };
     if (d->replaying && vr_tape_get(d->tape, vr_tape_count(d->tape) - 1, &rec)) {
         ask->ret_status->end_steps = rec.steps;

@@ -21,6 +21,7 @@
 #define VR_CORE_DET_H
 
 #include "base/err.h"
+#include "core/debug.h"
 #include "core/request.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -61,12 +62,36 @@ struct vr_det_status {
     uint64_t tape_bytes; /* recorded; or of the file that is replayed */
     uint64_t hashes_ok;  /* replaying: hashes that were compared */
     uint64_t end_steps;  /* replaying: where the recording ends */
+    bool at_end;         /* replaying: it is there */
+    unsigned marks;      /* replaying: moments that can be gone back to directly */
+    uint64_t mark_bytes;
 };
 /* Any thread but the driver's; a running machine is stopped for it. */
 void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status);
 /* A hash of all state (registers, CSRs, RAM, devices; not of the host), taken with the vCPUs
  * stopped: of any machine. Any thread but the machine's own. */
 int vr_machine_hash(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err) VR_MUST;
+
+/* --- Ways back, of a replay --- */
+/* Not on the machine's threads; the machine is paused afterwards. -ENOTSUP: it does not replay;
+ * -EINVAL: it has ended; -EIO: it came to an end on the way. On other failures too, it stands
+ * somewhere else than it did. */
+bool vr_det_goes_back(const struct vr_det *det); /* can it? NULL: no */
+/* To the moment after step @steps. -ERANGE: not in the recording. */
+int vr_det_goto(struct vr_machine *m, uint64_t steps, struct vr_error *err) VR_MUST;
+/* To the moment before the last step of @vcpu; *ret_begin: it had made none, this is the begin. */
+int vr_det_back_step(struct vr_machine *m, unsigned vcpu, bool *ret_begin,
+                     struct vr_error *err) VR_MUST;
+struct vr_det_found {
+    bool begin; /* no point was met: this is the beginning of the recording; else: */
+    struct vr_debug_stop stop;
+    unsigned vcpu;
+};
+/* To the last moment before this one at which a debugger's point was met: before the instruction at
+ * a breakpoint, behind an access that is watched (one step back undoes it). */
+int vr_det_back_continue(struct vr_machine *m, struct vr_det_found *ret_found,
+                         struct vr_error *err) VR_MUST;
+
 /* Fill @buf with the guest's entropy: of the host, or in deterministic mode of the seed. */
 int vr_env_random(struct vr_env *env, void *buf, size_t len, struct vr_error *err) VR_MUST;
 
@@ -125,6 +150,8 @@ void vr_det_woke(struct vr_det_src *src);
 void vr_det_resume(struct vr_det_src *src);
 /* A replay needs no host ends: what they say is not heard, what is sent to them goes nowhere. */
 bool vr_det_replaying(const struct vr_det *det);
+/* What the guest says now was said before: the machine went back. */
+bool vr_det_muted(const struct vr_det *det);
 
 /* Work that is done behind the instruction that asked for it, in the order it was asked for, with
  * no locks held. */

@@ -40,7 +40,7 @@ static const char *in_kind_name(unsigned kind)
 /* The replay is over, or has failed: an end, or a pause to look at it. */
 static void in_stop(struct vr_det *d, unsigned code, const char *reason)
 {
-    vr_machine_request_as(d->m, d->hold ? VR_REQ_PAUSE : VR_REQ_QUIT, code, reason);
+    vr_machine_request_as(d->m, d->hold || d->m->debug ? VR_REQ_PAUSE : VR_REQ_QUIT, code, reason);
     d->stop = true;
 }
 
@@ -366,7 +366,7 @@ static void in_asked(struct vr_det *d)
 
 void det_in_beat(struct vr_det *d)
 {
-    if (d->beat == 1 && d->tape) {
+    if (d->replaying ? d->tape_at == 0 : d->recording && !d->begun) {
         in_begin(d);
     }
     if (!d->stop && d->steps >= d->hash_at) {

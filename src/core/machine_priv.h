@@ -85,6 +85,10 @@ int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
  * mode. */
 int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole,
                    struct vr_error *err) VR_MUST;
+/* The state in @snap, and @fill (or NULL) as vr_machine_load_state's; with @m->change held, halted.
+ */
+int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_machine_ram_fn fill,
+                   void *opaque, struct vr_error *err) VR_MUST;
 /* Stop vCPUs and clock; with @m->change held. */
 void vr_machine_halt(struct vr_machine *m);
 /* Let them go, as RUNNING; with @m->change held. */

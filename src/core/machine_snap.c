@@ -4,6 +4,7 @@
  *
  * Order of saving: stop vCPUs and clock, drain the backends' work in every device, then save.
  */
+#include "core/det_priv.h"
 #include "core/machine_priv.h"
 #include "core/ram_due.h"
 #include "core/snap.h"
@@ -88,6 +89,9 @@ int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struc
     }
     for (unsigned i = 0; r == 0 && i < m->dev_count; i++) {
         r = vr_dev_save(m->devs[i], snap, err);
+    }
+    if (r == 0 && m->env.det) {
+        r = det_put(m->env.det, snap, err);
     }
     return r;
 }
@@ -184,9 +188,8 @@ bool vr_machine_moved(struct vr_machine *m)
     return moved;
 }
 
-/* The state in @snap, and @fill (or NULL) as vr_machine_load_state's. Halted. */
-static int machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole,
-                       vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
+int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_machine_ram_fn fill,
+                   void *opaque, struct vr_error *err)
 {
     struct machine_head head, here = machine_head(m);
     int r = vr_snap_load(snap, machine_section(whole), 1, &head, machine_head_fields, err);
@@ -223,6 +226,9 @@ static int machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole,
     for (unsigned i = 0; r == 0 && i < m->dev_count; i++) {
         r = vr_dev_load(m->devs[i], snap, err);
     }
+    if (r == 0) {
+        r = det_get(m, snap, err);
+    }
     if (r == 0 && snap->pos != snap->len) {
         r = vr_err(err, -EPROTO, "bytes follow the last section");
     }
@@ -241,7 +247,7 @@ static int machine_load(struct vr_machine *m, struct vr_snap *snap, bool whole,
     int r = vr_machine_spawn(m, err);
     if (r == 0) {
         vr_machine_quiesce(m);
-        r = machine_get(m, snap, whole, fill, opaque, err);
+        r = vr_machine_get(m, snap, whole, fill, opaque, err);
     }
     if (r == 0) {
         vr_mutex_lock(&m->lock);

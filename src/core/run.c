@@ -155,6 +155,11 @@ void vr_machine_go(struct vr_machine *m)
 
 void vr_machine_quiesce(struct vr_machine *m)
 {
+    /* There requests are done behind the instruction that made them, so nothing is in flight;
+     * and devices that look at their queues once more would see what they were not told of yet. */
+    if (m->env.det) {
+        return;
+    }
     for (unsigned i = 0; i < m->dev_count; i++) {
         vr_dev_quiesce(m->devs[i]);
     }
@@ -165,6 +170,7 @@ void vr_machine_set_state(struct vr_machine *m, enum vr_state state)
     vr_mutex_lock(&m->lock);
     m->state = state;
     vr_cond_signal(&m->asked);
+    vr_cond_broadcast(&m->out_cond); /* who waits for a replay that goes back */
     vr_mutex_unlock(&m->lock);
 }
 
@@ -196,6 +202,7 @@ void vr_machine_end(struct vr_machine *m, struct vr_exit why)
     m->exit = why;
     m->ended = true;
     vr_cond_broadcast(&m->end_cond);
+    vr_cond_broadcast(&m->out_cond);
     vr_mutex_unlock(&m->lock);
 }
 

@@ -31,6 +31,8 @@ struct vr_cpu_ops {
     void (*kick)(struct vr_vcpu *vcpu);
     /* The same: forget what is no state, and a CPU that was restored would not know. */
     void (*forget)(struct vr_vcpu *vcpu);
+    /* Halted: what was put off until it runs, because the clock might be set after it, is done. */
+    void (*settle)(struct vr_vcpu *vcpu);
     void (*reset)(struct vr_vcpu *vcpu); /* power-on state; only while stopped */
     int (*save)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);
     int (*load)(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err);

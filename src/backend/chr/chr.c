@@ -212,7 +212,7 @@ static void chr_make_room(struct vr_chr *chr, size_t len)
 
 size_t vr_chr_write(struct vr_chr *chr, const uint8_t *buf, size_t len)
 {
-    if (!chr) {
+    if (!chr || (chr->src.det && vr_det_muted(chr->src.det))) {
         return len;
     }
     if (chr->src.det) {

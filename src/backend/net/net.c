@@ -102,7 +102,7 @@ void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)
 
 void vr_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len)
 {
-    if (net) {
+    if (net && !(net->src.det && vr_det_muted(net->src.det))) {
         net->ops->send(net, iov, count, len);
     }
 }

@@ -157,7 +157,11 @@ static void cache_post(struct vr_cpu *cpu, struct vr_ram *ram, uint64_t off, boo
         atomic_store(&c->inbox_count, n + 1);
     }
     vr_mutex_unlock(&c->lock);
-    vr_vcpu_notify(&cpu->vcpu);
+    /* Deterministic mode: one that waits would wake, and how its guest lives would depend on what
+     * is translated already. It looks before its next instruction, whoever wakes it. */
+    if (!(cpu->vcpu.det && cpu->vcpu.idle)) {
+        vr_vcpu_notify(&cpu->vcpu);
+    }
 }
 
 static void cache_on_written(void *opaque, struct vr_ram *ram, uint64_t off, uint64_t len)
@@ -218,8 +222,8 @@ void vr_code_drain(struct vr_cpu *cpu)
     memcpy(notes, c->inbox, (n < INBOX ? n : INBOX) * sizeof(notes[0]));
     atomic_store(&c->inbox_count, 0);
     vr_mutex_unlock(&c->lock);
-    if (n > INBOX) {
-        vr_tlb_flush(cpu);
+    if (n > INBOX) { /* it may be about any page */
+        vr_tlb_protect_all(cpu);
         vr_code_flush(cpu);
         return;
     }
@@ -288,7 +292,8 @@ static void cache_claim_page(struct vr_cpu *cpu, uint64_t gpa)
         if (!(old & VR_PAGE_CODE)) {
             cache_post(peer, ram, off, false);
         }
-        waiting = waiting || atomic_load(&peer->cache->inbox_count) != 0;
+        /* In deterministic mode it answers before it runs. */
+        waiting = waiting || (!peer->steps && atomic_load(&peer->cache->inbox_count) != 0);
     }
     vr_mutex_unlock(lock);
     vr_tlb_protect(cpu, gpa); /* also when the flag is old: our own answer may still be due */
@@ -336,7 +341,7 @@ static const uint8_t *cache_fetch(struct vr_cpu *cpu, uint64_t va, uint64_t *ret
                                   bool *ret_whole)
 {
     struct vr_xlate x;
-    if (!cpu->isa->translate(cpu, va, 2, VR_EXEC, &x)) {
+    if (!vr_tlb_walked(cpu, va, VR_EXEC, &x) && !cpu->isa->translate(cpu, va, 2, VR_EXEC, &x)) {
         return NULL;
     }
     const uint8_t *p = vr_mem_phys(cpu, x.gpa, 2, false);

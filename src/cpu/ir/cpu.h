@@ -47,6 +47,11 @@ struct vr_tlb {
     const uint32_t *victim_code[VR_TLB_VICTIMS];
     unsigned victim_next; /* replaced round robin */
     uint64_t used;        /* which 64ths of `entry` were filled since the last flush */
+    /* Deterministic mode: the rights that the walk of an entry found, whatever it may be used for
+     * without looking (pages with code, or watched). So when pages are walked, which sets their
+     * accessed bits, depends on the guest alone. */
+    uint64_t walked[VR_TLB_SIZE]; /* tag; 0: none */
+    uint8_t walked_prot[VR_TLB_SIZE];
 };
 
 /* The range of memory that was used last outside the TLB: nearly always the machine's RAM. */
@@ -189,6 +194,11 @@ void vr_interp_run(struct vr_vcpu *vcpu);
 void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned imode,
                    unsigned ictx);
 void vr_tlb_flush(struct vr_cpu *cpu); /* everything */
+/* The same for who asks, but in deterministic mode the guest's walks are remembered. */
+void vr_tlb_look_again(struct vr_cpu *cpu);
+/* Deterministic mode: is there an entry whose walk allows @access at @va? Then what it found. */
+bool vr_tlb_walked(const struct vr_cpu *cpu, uint64_t va, enum vr_access access,
+                   struct vr_xlate *ret_x);
 /* Does the TLB allow @access at @va without a walk? */
 static inline bool vr_tlb_hits(const struct vr_cpu *cpu, uint64_t va, enum vr_access access)
 {

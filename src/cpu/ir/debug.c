@@ -17,7 +17,7 @@ bool vr_cpu_debug_turn(struct vr_cpu *cpu)
         vr_code_flush(cpu);
     }
     if (run->forget_tlb) {
-        vr_tlb_flush(cpu);
+        vr_tlb_look_again(cpu);
     }
     run->forget_code = run->forget_tlb = false;
     if (!run->step) {
@@ -52,7 +52,8 @@ static void debug_stop_here(struct vr_cpu *cpu, enum vr_debug_kind kind, uint64_
 
 bool vr_cpu_at_break(struct vr_cpu *cpu)
 {
-    if (!cpu->vcpu.debug || !vr_debug_find(cpu->vcpu.debug, 1 << VR_DEBUG_BREAK, cpu->pc, 1)) {
+    if (!cpu->vcpu.debug || cpu->vcpu.run.pass ||
+        !vr_debug_find(cpu->vcpu.debug, 1 << VR_DEBUG_BREAK, cpu->pc, 1)) {
         return false;
     }
     debug_stop_here(cpu, VR_DEBUG_BREAK, cpu->pc);
@@ -64,7 +65,8 @@ bool vr_cpu_at_watch(struct vr_cpu *cpu, uint64_t va, unsigned len, enum vr_acce
     const struct vr_debug *d = cpu->vcpu.debug;
     unsigned kinds =
         1 << VR_DEBUG_ACCESS | 1 << (access == VR_WRITE ? VR_DEBUG_WRITE : VR_DEBUG_READ);
-    const struct vr_debug_point *p = d->watch_count ? vr_debug_find(d, kinds, va, len) : NULL;
+    const struct vr_debug_point *p =
+        d->watch_count && !cpu->vcpu.run.pass ? vr_debug_find(d, kinds, va, len) : NULL;
     if (!p) {
         return false;
     }

@@ -17,7 +17,7 @@ static bool mem_translate(struct vr_cpu *cpu, uint64_t va, unsigned width, enum 
                           uint64_t *ret_gpa)
 {
     struct vr_xlate x;
-    if (!cpu->isa->translate(cpu, va, width, access, &x)) {
+    if (!vr_tlb_walked(cpu, va, access, &x) && !cpu->isa->translate(cpu, va, width, access, &x)) {
         return false;
     }
     if (VR_UNLIKELY(cpu->lockstep != NULL) && access == VR_WRITE) {

@@ -24,6 +24,34 @@ void vr_tlb_select(struct vr_cpu *cpu, unsigned dmode, unsigned dctx, unsigned i
     }
 }
 
+void vr_tlb_look_again(struct vr_cpu *cpu)
+{
+    if (!cpu->steps) {
+        vr_tlb_flush(cpu);
+        return;
+    }
+    for (unsigned m = 0; m < VR_MMU_MODES; m++) {
+        memset(cpu->tlb[m].entry, 0, sizeof(cpu->tlb[m].entry));
+    }
+}
+
+bool vr_tlb_walked(const struct vr_cpu *cpu, uint64_t va, enum vr_access access,
+                   struct vr_xlate *ret_x)
+{
+    bool exec = access == VR_EXEC;
+    const struct vr_tlb *tlb = exec ? cpu->itlb : cpu->dtlb;
+    unsigned i = tlb_index(va);
+    uint64_t tag = (va & ~(uint64_t)(VR_PAGE_SIZE - 1)) | (exec ? cpu->ictx : cpu->dctx);
+    if (!cpu->steps || tlb->walked[i] != tag || !(tlb->walked_prot[i] >> access & 1)) {
+        return false;
+    }
+    *ret_x = (struct vr_xlate){.gpa = tlb->gpa[i] | (va & (VR_PAGE_SIZE - 1)),
+                               .prot = tlb->walked_prot[i],
+                               .cacheable = true,
+                               .page_bytes = VR_PAGE_SIZE};
+    return true;
+}
+
 void vr_tlb_flush(struct vr_cpu *cpu)
 {
     for (unsigned m = 0; m < VR_MMU_MODES; m++) {
@@ -31,6 +59,7 @@ void vr_tlb_flush(struct vr_cpu *cpu)
         for (unsigned i = 0; tlb->used; i++, tlb->used >>= 1) {
             if (tlb->used & 1) {
                 memset(&tlb->entry[i * TLB_PART], 0, TLB_PART * sizeof(tlb->entry[0]));
+                memset(&tlb->walked[i * TLB_PART], 0, TLB_PART * sizeof(tlb->walked[0]));
             }
         }
         memset(tlb->victim, 0, sizeof(tlb->victim));
@@ -60,6 +89,7 @@ void vr_tlb_flush_page(struct vr_cpu *cpu, uint64_t va)
         struct vr_tlb *tlb = &cpu->tlb[m];
         struct vr_tlb_entry *second = &tlb->entry[tlb_index(va) ^ VR_TLB_SECOND];
         memset(&tlb->entry[tlb_index(va)], 0, sizeof(struct vr_tlb_entry));
+        tlb->walked[tlb_index(va)] = 0;
         if (tlb_covers(second, va)) {
             memset(second, 0, sizeof(*second));
         }
@@ -247,8 +277,12 @@ void vr_tlb_fill(struct vr_cpu *cpu, uint64_t va, enum vr_access access, const s
     uint64_t tag = vpage | (exec ? cpu->ictx : cpu->dctx);
     struct vr_tlb_entry *e = &tlb->entry[tlb_index(va)];
 
-    if (!cpu->steps) { /* there, what is found must not depend on the engine: one place each */
+    if (!cpu->steps) {
         tlb_displace(tlb, tlb_index(va), tag);
+    } else { /* what is found must not depend on the engine: one place each */
+        tlb->used |= UINT64_C(1) << tlb_index(va) / TLB_PART;
+        tlb->walked[tlb_index(va)] = tag;
+        tlb->walked_prot[tlb_index(va)] = x->prot;
     }
     memset(e->tag, 0, sizeof(e->tag));
     tlb->gpa[tlb_index(va)] = page;

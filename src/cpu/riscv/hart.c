@@ -435,11 +435,20 @@ static uint64_t hart_shape(const struct rv_config *config)
     return config->ext | (uint64_t)config->satp_max << 56;
 }
 
+static void hart_settle(struct vr_vcpu *vcpu)
+{
+    struct rv_hart *hart = (struct rv_hart *)vcpu;
+    if (atomic_exchange(&hart->stimer_fired, false)) {
+        rv_timer_update(hart);
+    }
+}
+
 static int hart_op_save(struct vr_vcpu *vcpu, struct vr_snap *snap, struct vr_error *err)
 {
     char name[16];
     struct rv_hart *hart = (struct rv_hart *)vcpu;
     hart->shape = hart_shape(&hart->config);
+    hart_settle(vcpu); /* what a timer that fired leads to is state, that it fired is not */
     /* Between instructions these hold nothing; what they held depends on the engine. */
     memset(hart->cpu.r + VR_SLOT_TEMP, 0, (VR_SLOTS - VR_SLOT_TEMP) * sizeof(hart->cpu.r[0]));
     snprintf(name, sizeof(name), "hart%u", vcpu->index);
@@ -495,11 +504,11 @@ static void hart_op_forget(struct vr_vcpu *vcpu)
     rv_fence_all((struct rv_hart *)vcpu);
 }
 
-#define HART_OPS(name, dbg)                                                     \
-    {                                                                           \
-        .engine = (name), .run = vr_interp_run, .run_steps = vr_steps_run,      \
-        .forget = hart_op_forget, .reset = hart_op_reset, .save = hart_op_save, \
-        .load = hart_op_load, .destroy = hart_op_destroy, .debug = (dbg)        \
+#define HART_OPS(name, dbg)                                                                    \
+    {                                                                                          \
+        .engine = (name), .run = vr_interp_run, .run_steps = vr_steps_run,                     \
+        .forget = hart_op_forget, .settle = hart_settle, .reset = hart_op_reset,               \
+        .save = hart_op_save, .load = hart_op_load, .destroy = hart_op_destroy, .debug = (dbg) \
     }
 static const struct vr_cpu_ops hart_ops_interp = HART_OPS("interp", &rv_debug);
 static const struct vr_cpu_ops hart_ops_jit = HART_OPS("jit", &rv_debug);

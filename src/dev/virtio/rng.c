@@ -135,9 +135,12 @@ static const struct vr_virtio_class rng_class = {
 static int rng_init(struct vr_dev *d, struct vr_error *err)
 {
     struct rng *s = RNG(d);
-    s->credit_ns = vr_clock_now(d->env->clock);
-    vr_timer_init(&s->refill, d->env->clock, &d->lock, rng_refilled, d);
-    return vr_virtio_init(d, &rng_class, vr_virtio_transport_of(d), s->vq, err);
+    int r = vr_virtio_init(d, &rng_class, vr_virtio_transport_of(d), s->vq, err);
+    if (r == 0) {
+        s->credit_ns = vr_clock_now(d->env->clock);
+        vr_timer_init(&s->refill, d->env->clock, &d->lock, rng_refilled, d);
+    }
+    return r;
 }
 
 static int rng_loaded(struct vr_dev *d, struct vr_error *err)

@@ -1,0 +1,147 @@
+/*
+ * Deterministic mode in snapshots: what decides about the schedule, and is nobody else's state. How
+ * far the life is, whose slice it is in the beat that is under way, which vCPUs wait, and when
+ * each timer falls due.
+ *
+ * Sections behind the devices': "deterministic", then a "timer" for each that is armed. A
+ * machine that is deterministic begins anew with a snapshot that has none of them; one that is not
+ * deterministic reads over them.
+ */
+#include "base/alloc.h"
+#include "core/det_priv.h"
+#include "core/snap.h"
+
+#include <errno.h>
+
+enum { DET_TIMERS_MAX = 4096 };
+
+struct det_state {
+    uint64_t steps, beat, random, hash_at, slice, waits;
+    uint32_t hash_nr, at, timers;
+    bool mid, ran;
+};
+
+#define VR_SELF struct det_state
+static const struct vr_field det_state_fields[] = {
+    VR_STATE(steps, "steps since power-on"),
+    VR_STATE(beat, "number of the beat"),
+    VR_STATE(random, "blocks of entropy that were given"),
+    VR_STATE(hash_at, "steps at which the next state hash is due"),
+    VR_STATE(slice, "steps left of the slice", .max = DET_SLICE_ALONE),
+    VR_STATE(waits, "vCPUs that have nothing to do, a bit each"),
+    VR_STATE(hash_nr, "state hashes so far"),
+    VR_STATE(at, "whose slice it is", .max = VR_MAX_VCPUS),
+    VR_STATE(timers, "sections of timers that follow", .max = DET_TIMERS_MAX),
+    VR_STATE(mid, "in the middle of a beat"),
+    VR_STATE(ran, "a vCPU ran in this beat"),
+    VR_FIELD_END,
+};
+#undef VR_SELF
+
+#define VR_SELF struct vr_clock_due
+static const struct vr_field det_timer_fields[] = {
+    VR_STATE(rank, "which timer, in the order in which they were made"),
+    VR_STATE(at_ns, "when it falls due, guest time"),
+    VR_FIELD_END,
+};
+#undef VR_SELF
+
+static struct det_state det_state(const struct vr_det *d)
+{
+    struct det_state s = {.steps = d->steps,
+                          .beat = d->beat,
+                          .random = d->random,
+                          .hash_at = d->hash_at,
+                          .hash_nr = d->hash_nr,
+                          .mid = d->mid};
+    if (d->mid) {
+        s.at = d->at;
+        s.slice = d->slice;
+        s.ran = d->ran;
+    }
+    for (unsigned i = 0; i < d->m->vcpu_count; i++) {
+        s.waits |= (uint64_t)!det_has_work(d->m->vcpus[i]) << i;
+    }
+    return s;
+}
+
+int det_put(struct vr_det *d, struct vr_snap *snap, struct vr_error *err)
+{
+    struct vr_clock_due *due = vr_zalloc_array(DET_TIMERS_MAX, sizeof(*due));
+    if (!due) {
+        return vr_err(err, -ENOMEM, "no memory for the timers of a snapshot");
+    }
+    struct det_state s = det_state(d);
+    s.timers = vr_clock_armed(d->clock, due, DET_TIMERS_MAX);
+    vr_assert(s.timers <= DET_TIMERS_MAX);
+    int r = vr_snap_save(snap, "deterministic", 1, &s, det_state_fields, err);
+    for (unsigned i = 0; r == 0 && i < s.timers; i++) {
+        r = vr_snap_save(snap, "timer", 1, &due[i], det_timer_fields, err);
+    }
+    free(due);
+    return r;
+}
+
+/* All of them are set, or none is armed. */
+static int det_get_timers(struct vr_clock *clock, struct vr_snap *snap, unsigned count, bool set,
+                          struct vr_error *err)
+{
+    struct vr_clock_due due;
+    int r = 0;
+    if (set) {
+        vr_clock_cancel_all(clock);
+    }
+    for (unsigned i = 0; r == 0 && i < count; i++) {
+        r = vr_snap_load(snap, "timer", 1, &due, det_timer_fields, err);
+        if (r == 0 && set && !vr_clock_arm_rank(clock, due.rank, due.at_ns)) {
+            r = vr_err(err, -EPROTO, "the snapshot's machine has a timer that this one lacks");
+        }
+    }
+    return r;
+}
+
+/* Of a snapshot that knows no schedule: a life begins, with what the machine is. */
+static void det_begin(struct vr_det *d)
+{
+    d->mid = false;
+    for (unsigned i = 0; i < d->m->vcpu_count; i++) {
+        d->m->vcpus[i]->idle = false;
+    }
+}
+
+int det_get(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+{
+    struct vr_det *d = m->env.det;
+    struct det_state s;
+    if (snap->pos == snap->len) {
+        if (d) {
+            det_begin(d);
+        }
+        return 0;
+    }
+    int r = vr_snap_load(snap, "deterministic", 1, &s, det_state_fields, err);
+    if (r == 0 && (s.at > m->vcpu_count || (m->vcpu_count < 64 && s.waits >> m->vcpu_count))) {
+        r = vr_err(err, -ERANGE, "deterministic: the snapshot speaks of CPUs that are not there");
+    }
+    for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
+        m->vcpus[i]->ops->settle(m->vcpus[i]);
+    }
+    r = r < 0 ? r : det_get_timers(m->env.clock, snap, s.timers, d, err);
+    if (r < 0 || !d) {
+        return r;
+    }
+    d->steps = s.steps;
+    d->beat = s.beat;
+    d->random = s.random;
+    d->hash_at = s.hash_at;
+    d->hash_nr = s.hash_nr;
+    d->mid = s.mid;
+    d->at = s.at;
+    d->slice = s.slice;
+    d->ran = s.ran;
+    for (unsigned i = 0; i < m->vcpu_count; i++) {
+        m->vcpus[i]->idle = s.waits >> i & 1;
+        atomic_store(&m->vcpus[i]->attention, !(s.waits >> i & 1));
+    }
+    return 0;
+}
