@@ -1,6 +1,7 @@
 /* A debugger's session: registers, memory, breakpoints and watchpoints. */
 #include "base/bits.h"
 #include "control/gdb_priv.h"
+#include "core/det.h"
 #include "core/vcpu.h"
 
 #include <errno.h>
@@ -77,10 +78,25 @@ static void gdb_set_one(void *arg)
             : -EINVAL;
 }
 
+bool vr_gdb_is_past(struct vr_gdb_session *s)
+{
+    struct vr_det *det = vr_machine_det(s->machine);
+    if (!vr_det_taped(det)) {
+        return false;
+    }
+    vr_log(vr_machine_env(s->machine)->log, VR_WARN, "debugger",
+           "the machine is recorded, or replays: its registers and memory stay as they are");
+    vr_gdb_error(s, -EROFS);
+    return true;
+}
+
 /* @gets: the answer is in out already. */
 static void gdb_regs(struct vr_gdb_session *s, const char *args, void (*fn)(void *), bool gets)
 {
     struct gdb_regs regs = {.s = s, .args = args};
+    if (!gets && vr_gdb_is_past(s)) {
+        return;
+    }
     vr_machine_still(s->machine, fn, &regs);
     if (regs.result < 0) {
         vr_gdb_error(s, regs.result);
@@ -126,7 +142,8 @@ static bool gdb_device(struct vr_gdb_session *s, uint64_t gpa, uint8_t *buf, siz
 {
     struct vr_space *mem = vr_machine_mem(s->machine);
     uint64_t val = 0;
-    if (!s->devices || (len != 1 && len != 2 && len != 4 && len != 8) || gpa & (len - 1)) {
+    if (!s->devices || vr_det_taped(vr_machine_det(s->machine)) ||
+        (len != 1 && len != 2 && len != 4 && len != 8) || gpa & (len - 1)) {
         return false;
     }
     if (write) {
@@ -194,6 +211,9 @@ static void gdb_m(struct vr_gdb_session *s, const char *args)
 
 static void gdb_write(struct vr_gdb_session *s, struct gdb_mem *m)
 {
+    if (vr_gdb_is_past(s)) {
+        return;
+    }
     vr_machine_still(s->machine, gdb_access, m);
     if (m->done == m->len) {
         vr_gdb_say(s, "OK");

@@ -2,6 +2,7 @@
 #include "base/bits.h"
 #include "base/text.h"
 #include "control/gdb_priv.h"
+#include "core/det.h"
 #include "core/vcpu.h"
 
 #include <errno.h>
@@ -52,6 +53,9 @@ static void monitor_status(void *arg)
     monitor_say(m, "%s: %s, engine %s, guest time %" PRIu64 " us\n", vr_machine_name(machine),
                 states[vr_machine_state(machine)], monitor_vcpu(m)->ops->engine,
                 vr_clock_now(vr_machine_clock(machine)) / 1000);
+    if (vr_machine_det(machine)) {
+        monitor_say(m, "step %" PRIu64 "\n", vr_det_steps(vr_machine_det(machine)));
+    }
     for (unsigned i = 0; (vcpu = vr_machine_vcpu(machine, i)); i++) {
         char words[64];
         vcpu->ops->debug->say(vcpu, words, sizeof(words));
@@ -135,18 +139,22 @@ static void monitor_step_irq(void *arg)
 }
 
 static void monitor_help(void *arg);
+static void monitor_reset(struct monitor *m);
+static void monitor_goto(struct monitor *m);
 
 static const struct {
     const char *name;
-    void (*run)(void *arg); /* while the machine stands still; NULL: see below */
+    void (*run)(void *arg); /* while the machine stands still; NULL: */
     const char *help;
+    void (*run_it)(struct monitor *m); /* that may run it */
 } monitor_commands[] = {
     {"help", monitor_help, "this list"},
     {"status", monitor_status, "the machine and its harts"},
     {"registers", monitor_registers, "the integer registers of the current hart"},
     {"translate", monitor_translate, "ADDRESS: where a virtual address leads"},
     {"map", monitor_map, "what is at which physical addresses"},
-    {"reset", NULL, "press the reset button; the machine stays stopped"},
+    {"reset", NULL, "press the reset button; the machine stays stopped", monitor_reset},
+    {"goto", NULL, "STEP: go to a step of the recording that is replayed", monitor_goto},
     {"phys", monitor_phys, "on|off: addresses are physical"},
     {"devices", monitor_devices, "on|off: also reach registers of devices"},
     {"step-interrupts", monitor_step_irq, "on|off: take interrupts in single steps"},
@@ -173,6 +181,20 @@ static void monitor_reset(struct monitor *m)
                     : "asked for; it has not happened yet");
 }
 
+static void monitor_goto(struct monitor *m)
+{
+    struct vr_error err = {0};
+    uint64_t step;
+    if (vr_parse_u64(m->args, &step) < 0) {
+        monitor_say(m, "goto STEP: which step?\n");
+    } else if (vr_det_goto(m->s->machine, step, &err) < 0) {
+        monitor_say(m, "%s\n", err.msg);
+    } else {
+        monitor_say(m, "at step %" PRIu64 "; 'maintenance flush register-cache' shows it to GDB\n",
+                    step);
+    }
+}
+
 void vr_gdb_monitor(struct vr_gdb_session *s, const char *line, char *ret_text, size_t size)
 {
     struct monitor m = {.s = s, .text = ret_text, .size = size};
@@ -187,7 +209,7 @@ void vr_gdb_monitor(struct vr_gdb_session *s, const char *line, char *ret_text, 
         if (monitor_commands[i].run) {
             vr_machine_still(s->machine, monitor_commands[i].run, &m);
         } else {
-            monitor_reset(&m);
+            monitor_commands[i].run_it(&m);
         }
         return;
     }

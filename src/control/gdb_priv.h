@@ -26,7 +26,9 @@ struct vr_gdb_session {
     bool noirq;       /* steps are made with interrupts off */
     unsigned general; /* the hart that is looked at */
     unsigned told;    /* the hart whose stop was told last */
-    char *xml;        /* target.xml; NULL: not asked for yet */
+    bool resumed_one; /* "Hc" named the hart that old packets let go on: */
+    unsigned resumed;
+    char *xml; /* target.xml; NULL: not asked for yet */
     struct vr_view_cache view;
 };
 
@@ -47,6 +49,8 @@ void vr_gdb_say(struct vr_gdb_session *s, const char *text);
 void vr_gdb_error(struct vr_gdb_session *s, int r);
 /* Read a thread's number, or the one that stands for all, off *at. */
 bool vr_gdb_take_thread(const char **at, unsigned *ret_hart, bool *ret_all);
+/* Is its life recorded, or was it? Then it is not to be changed, and an error was the answer. */
+bool vr_gdb_is_past(struct vr_gdb_session *s);
 /* Pause the machine; false: it has ended. */
 bool vr_gdb_halt(struct vr_gdb_session *s);
 /* Pause it and tell why; @signum if it is no point that a hart has met. */

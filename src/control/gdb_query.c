@@ -1,5 +1,6 @@
 /* A debugger's session: threads, what GDB asks about us, and what it sets. */
 #include "control/gdb_priv.h"
+#include "core/det.h"
 #include "core/vcpu.h"
 
 #include <errno.h>
@@ -40,6 +41,9 @@ static void gdb_H(struct vr_gdb_session *s, const char *args)
     }
     if (what == 'g' && !all) {
         s->general = hart;
+    } else if (what == 'c') {
+        s->resumed_one = !all;
+        s->resumed = hart;
     }
     vr_gdb_say(s, "OK");
 }
@@ -116,8 +120,9 @@ static void gdb_supported(struct vr_gdb_session *s, const char *args)
     (void)args;
     snprintf(text, sizeof(text),
              "PacketSize=%x;QStartNoAckMode+;vContSupported+;qXfer:features:read+;"
-             "qXfer:threads:read+;qXfer:memory-map:read+",
-             VR_GDB_PACKET);
+             "qXfer:threads:read+;qXfer:memory-map:read+%s",
+             VR_GDB_PACKET,
+             vr_det_goes_back(vr_machine_det(s->machine)) ? ";ReverseStep+;ReverseContinue+" : "");
     vr_gdb_say(s, text);
 }
 

@@ -1,5 +1,6 @@
 /* A debugger's session: how the machine stops, what is told of it, and how it goes on. */
 #include "control/gdb_priv.h"
+#include "core/det.h"
 #include "core/vcpu.h"
 
 #include <errno.h>
@@ -8,7 +9,9 @@
 
 /* ---- Stops ---- */
 
-static void gdb_stop_packet(struct vr_gdb_session *s, int signum, const struct vr_debug_stop *stop)
+/* @history: the end of a recording that this is, "begin" or "end"; NULL: neither. */
+static void gdb_stop_packet(struct vr_gdb_session *s, int signum, const struct vr_debug_stop *stop,
+                            const char *history)
 {
     static const char *const watch[] = {
         [VR_DEBUG_WRITE] = "watch:", [VR_DEBUG_READ] = "rwatch:", [VR_DEBUG_ACCESS] = "awatch:"};
@@ -21,7 +24,23 @@ static void gdb_stop_packet(struct vr_gdb_session *s, int signum, const struct v
         vr_gdb_number(&s->out, stop->va);
         vr_gdb_text(&s->out, ";");
     }
+    if (history) {
+        vr_gdb_text(&s->out, "replaylog:");
+        vr_gdb_text(&s->out, history);
+        vr_gdb_text(&s->out, ";");
+    }
     vr_gdb_send(s);
+}
+
+/* Does it stand at the end of its recording? */
+static const char *gdb_history(struct vr_gdb_session *s)
+{
+    struct vr_det_status status;
+    if (!vr_det_goes_back(vr_machine_det(s->machine))) {
+        return NULL;
+    }
+    vr_det_status(s->machine, &status);
+    return status.at_end ? "end" : NULL;
 }
 
 struct gdb_found {
@@ -74,7 +93,9 @@ void vr_gdb_tell_stop(struct vr_gdb_session *s, int signum)
     }
     vr_machine_still(s->machine, gdb_find_stop, &f);
     s->running = false;
-    gdb_stop_packet(s, f.stop.why == VR_DEBUG_NOT_STOPPED ? signum : VR_GDB_SIGTRAP, &f.stop);
+    bool met = f.stop.why != VR_DEBUG_NOT_STOPPED;
+    const char *history = met ? NULL : gdb_history(s);
+    gdb_stop_packet(s, met || history ? VR_GDB_SIGTRAP : signum, &f.stop, history);
 }
 
 static void gdb_look_for_stop(void *arg)
@@ -142,6 +163,11 @@ static void gdb_let(void *arg)
 
 static void gdb_go(struct vr_gdb_session *s, struct gdb_going *g)
 {
+    const char *history = gdb_history(s);
+    if (history) { /* it goes no farther */
+        gdb_stop_packet(s, VR_GDB_SIGTRAP, NULL, history);
+        return;
+    }
     vr_machine_still(s->machine, gdb_let, g);
     s->running = true;
     s->ours = false;
@@ -216,6 +242,9 @@ static void gdb_go_on(struct vr_gdb_session *s, const char *args, bool step)
     struct gdb_going g = {.s = s};
     struct gdb_jump j = {.s = s};
     if (vr_gdb_take_number(&args, &j.pc)) {
+        if (vr_gdb_is_past(s)) {
+            return;
+        }
         vr_machine_still(s->machine, gdb_jump, &j);
     }
     for (unsigned i = 0; i < VR_MAX_VCPUS; i++) {
@@ -256,8 +285,50 @@ static void gdb_why(struct vr_gdb_session *s, const char *args)
     if (vr_machine_state(s->machine) == VR_STATE_STOPPED) {
         gdb_tell_end(s);
     } else {
-        gdb_stop_packet(s, VR_GDB_SIGTRAP, NULL);
+        gdb_stop_packet(s, VR_GDB_SIGTRAP, NULL, NULL);
     }
+}
+
+/* ---- Going back ---- */
+
+static void gdb_back(struct vr_gdb_session *s, const struct vr_det_found *found,
+                     const struct vr_error *err, int r)
+{
+    if (r < 0) {
+        vr_log(vr_machine_env(s->machine)->log, VR_WARN, "debugger", "%s", err->msg);
+        vr_gdb_error(s, r);
+        return;
+    }
+    if (!found->begin) {
+        s->general = s->told = found->vcpu;
+    }
+    gdb_stop_packet(s, VR_GDB_SIGTRAP, &found->stop, found->begin ? "begin" : NULL);
+}
+
+static void gdb_back_step(struct vr_gdb_session *s, const char *args)
+{
+    struct vr_det_found found = {.vcpu = s->resumed_one ? s->resumed : s->general};
+    struct vr_error err = {0};
+    (void)args;
+    if (!vr_det_goes_back(vr_machine_det(s->machine))) {
+        vr_gdb_say(s, "");
+        return;
+    }
+    int r = vr_det_back_step(s->machine, found.vcpu, &found.begin, &err);
+    gdb_back(s, &found, &err, r);
+}
+
+static void gdb_back_continue(struct vr_gdb_session *s, const char *args)
+{
+    struct vr_det_found found = {.begin = false};
+    struct vr_error err = {0};
+    (void)args;
+    if (!vr_det_goes_back(vr_machine_det(s->machine))) {
+        vr_gdb_say(s, "");
+        return;
+    }
+    int r = vr_det_back_continue(s->machine, &found, &err);
+    gdb_back(s, &found, &err, r);
 }
 
 static void gdb_detach(struct vr_gdb_session *s, const char *args)
@@ -287,6 +358,8 @@ const struct vr_gdb_row vr_gdb_run_rows[] = {
     {"vCont?", gdb_vcont_query, false},
     {"vCont", gdb_vcont, false},
     {"vKill", gdb_kill, false},
+    {"bs", gdb_back_step, true},
+    {"bc", gdb_back_continue, true},
     {"D", gdb_detach, false},
     {"k", gdb_kill, false},
     {0},

@@ -381,7 +381,8 @@ static void det_status(void *arg)
         .replaying = d->replaying,
         .tape_bytes = d->tape ? vr_tape_bytes(d->tape) : 0,
         .hashes_ok = d->hashes_ok,
-        .at_end = d->over,
+        .at_end = d->replaying && (d->over || !vr_tape_get(d->tape, d->tape_at, &rec) ||
+                                   (rec.kind == VR_DET_END && rec.steps == d->steps)),
         .marks = d->mark_count,
         .mark_bytes = d->mark_bytes,
     };

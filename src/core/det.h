@@ -72,6 +72,10 @@ void vr_det_status(struct vr_machine *m, struct vr_det_status *ret_status);
  * stopped: of any machine. Any thread but the machine's own. */
 int vr_machine_hash(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *err) VR_MUST;
 
+uint64_t vr_det_steps(const struct vr_det *det); /* since power-on; while the machine stands */
+/* Is its life on a tape, which somebody writes or reads? NULL: no. */
+bool vr_det_taped(const struct vr_det *det);
+
 /* --- Ways back, of a replay --- */
 /* Not on the machine's threads; the machine is paused afterwards. -ENOTSUP: it does not replay;
  * -EINVAL: it has ended; -EIO: it came to an end on the way. On other failures too, it stands

@@ -369,17 +369,16 @@ static void back_put_held(struct vr_det *d, const struct det_mark *k)
     }
 }
 
-/* Nothing is to be done any more of what was posted in the life that is left; on the driver. */
-static void back_settle_loop(void *arg)
+static void back_nothing(void *arg)
 {
-    vr_loop_run_posted(((struct vr_det *)arg)->loop);
+    (void)arg;
 }
 
 /* The state of mark @k; with m->change held, halted. */
 static int back_restore(struct vr_det *d, struct det_mark *k, struct vr_error *err)
 {
     struct back_fill fill = {.d = d, .k = k};
-    vr_loop_call(d->loop, back_settle_loop, d);
+    vr_loop_call(d->loop, back_nothing, NULL); /* what was posted in the life that is left */
     k->snap.pos = 0;
     int r = vr_machine_get(d->m, &k->snap, false, back_fill_ram, &fill, err);
     if (r < 0) {
@@ -461,6 +460,16 @@ static int back_enter(struct vr_machine *m, struct vr_error *err)
         vr_debug_let(m->vcpus[i], true, false);
     }
     return 0;
+}
+
+uint64_t vr_det_steps(const struct vr_det *d)
+{
+    return d->steps;
+}
+
+bool vr_det_taped(const struct vr_det *d)
+{
+    return d && (d->recording || d->replaying);
 }
 
 bool vr_det_goes_back(const struct vr_det *d)

@@ -27,7 +27,9 @@ enum {
 static struct rv_hart *debug_hart(struct vr_vcpu *vcpu)
 {
     struct rv_hart *hart = (struct rv_hart *)vcpu;
-    rv_hart_settle(hart);
+    if (!vcpu->det) { /* there, when it starts is part of the life that is looked at */
+        rv_hart_settle(hart);
+    }
     return hart;
 }
 
