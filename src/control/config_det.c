@@ -9,10 +9,15 @@
 /* 2026-01-01: any moment would do, as long as it is the same. */
 #define DET_EPOCH_S UINT64_C(1767225600)
 
+enum { DET_HASHES_MIN = 100000 }; /* more of them, and nothing else is done */
+
 const struct vr_opt_key vr_config_det_keys[] = {
     {"seed", "N", "where the guest's entropy comes from; 0, if none is given"},
     {"epoch", "SECONDS",
      "the wall clock's time at power-on, since 1970; 2026-01-01 if none is given"},
+    {"hashes", "STEPS",
+     "steps between two state hashes, which are also moments that a replay can go back to; "
+     "50000000 if none is given"},
     {"idle", "skip|wait",
      "while the guest waits, guest time jumps to its next timer, or passes as the host's does; "
      "wait "
@@ -37,14 +42,18 @@ static int det_key(struct vireo_config *c, const struct vr_opt *opt, const char 
         c->det_idle_given = true;
         return 0;
     }
-    bool seed = strcmp(key, "seed") == 0;
-    if (!seed && strcmp(key, "epoch") != 0) {
+    bool seed = strcmp(key, "seed") == 0, hashes = strcmp(key, "hashes") == 0;
+    if (!seed && !hashes && strcmp(key, "epoch") != 0) {
         return vr_config_unknown_key(opt, key, err);
     }
-    if (!value || vr_parse_u64(value, &n) < 0 || (!seed && n > UINT64_MAX / 1000000000)) {
-        return vr_err(err, -EINVAL, "%s=%s: expected a number", key, value ? value : "");
+    if (!value || vr_parse_u64(value, &n) < 0 || (hashes && n < DET_HASHES_MIN) ||
+        (!seed && n > UINT64_MAX / 1000000000)) {
+        return vr_err(err, -EINVAL, "%s=%s: expected a number%s", key, value ? value : "",
+                      hashes ? ", at least 100000" : "");
     }
-    if (seed) {
+    if (hashes) {
+        c->det.hash_steps = n;
+    } else if (seed) {
         c->det.seed = n;
     } else {
         c->det.epoch_ns = n * 1000000000;

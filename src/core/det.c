@@ -300,7 +300,11 @@ void vr_det_ended(struct vr_det *d, const struct vr_exit *why)
 static int det_open_tape(struct vr_det *d, const struct vr_det_opts *o, struct vr_error *err)
 {
     struct vr_tape_head head = {
-        .seed = o->seed, .epoch_ns = o->epoch_ns, .about = o->about ? o->about : ""};
+        .seed = o->seed,
+        .epoch_ns = o->epoch_ns,
+        .hash_steps = o->hash_steps ? o->hash_steps : DET_HASH_STEPS,
+        .about = o->about ? o->about : "",
+    };
     int r = 0;
     if (o->record) {
         r = vr_tape_create(o->record, &head, &d->tape, err);
@@ -313,6 +317,7 @@ static int det_open_tape(struct vr_det *d, const struct vr_det_opts *o, struct v
         }
     }
     if (r == 0) {
+        d->hash_steps = head.hash_steps ? head.hash_steps : 1; /* of a hostile tape */
         d->seed = head.seed;
         d->epoch_ns = head.epoch_ns;
     }
@@ -332,8 +337,8 @@ int vr_machine_set_det(struct vr_machine *m, const struct vr_det_opts *o, struct
                          .paced = o->paced,
                          .hold = o->hold && o->replay};
     d->ops_last = &d->ops;
-    det_back_init(d);
     int r = det_open_tape(d, o, err);
+    det_back_init(d);
     if (r < 0) {
         free(d);
         return r;

@@ -39,13 +39,14 @@ enum { VR_DET_DIFFERS = 6, VR_DET_UNWRITTEN = 5 };
 
 struct vr_det_opts {
     bool on;
-    uint64_t seed;      /* of the guest's entropy */
-    uint64_t epoch_ns;  /* wall time at power-on */
-    bool paced;         /* idle time passes as fast as the host's; else it is skipped */
-    const char *record; /* file that the inputs go to; NULL: nowhere */
-    const char *replay; /* file that they come from; seed and epoch_ns are its own then */
-    bool hold;          /* the end of a replay is a pause */
-    const char *about;  /* of the machine, for the head of a recording */
+    uint64_t seed;       /* of the guest's entropy */
+    uint64_t epoch_ns;   /* wall time at power-on */
+    uint64_t hash_steps; /* steps between two state hashes; 0: as many as is usual */
+    bool paced;          /* idle time passes as fast as the host's; else it is skipped */
+    const char *record;  /* file that the inputs go to; NULL: nowhere */
+    const char *replay;  /* file that they come from; the three numbers are its own then */
+    bool hold;           /* the end of a replay is a pause */
+    const char *about;   /* of the machine, for the head of a recording */
 };
 
 /* Before vCPUs and devices are added. The machine's clock is stepped, its loop has a thread of its

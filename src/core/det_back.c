@@ -173,7 +173,7 @@ static bool mark_fill(struct vr_det *d, struct det_mark *k, const struct det_mar
 /* Every second one goes but the first; the next ones come half as often. */
 static void back_thin(struct vr_det *d)
 {
-    d->mark_every *= 2;
+    d->mark_every += d->mark_every <= UINT64_MAX / 2 ? d->mark_every : 0;
     for (struct det_mark *k = d->marks; k && k->newer; k = k->newer) {
         struct det_mark *gone = k->newer;
         k->newer = gone->newer;
@@ -194,9 +194,9 @@ static struct det_mark *back_mark(const struct vr_det *d, uint64_t steps)
 /* Is it time for one behind @older (or NULL)? */
 static bool back_due(const struct vr_det *d, const struct det_mark *older)
 {
-    bool near = d->stop_at != UINT64_MAX && d->stop_at - d->steps < BACK_EVERY * DET_HASH_STEPS;
+    bool near = d->stop_at != UINT64_MAX && d->stop_at - d->steps < d->mark_first;
     return d->steps >= d->hash_at &&
-           (!older || d->steps - older->steps >= (near ? DET_HASH_STEPS : d->mark_every));
+           (!older || d->steps - older->steps >= (near ? d->hash_steps : d->mark_every));
 }
 
 void det_back_beat(struct vr_det *d)
@@ -235,7 +235,10 @@ void det_back_beat(struct vr_det *d)
 void det_back_init(struct vr_det *d)
 {
     d->stop_at = UINT64_MAX;
-    d->mark_every = DET_HASH_STEPS * BACK_EVERY;
+    if (!vr_mul_ok(d->hash_steps, BACK_EVERY, &d->mark_first)) {
+        d->mark_first = d->hash_steps;
+    }
+    d->mark_every = d->mark_first;
 }
 
 void det_back_fini(struct vr_det *d)

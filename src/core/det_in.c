@@ -279,7 +279,9 @@ static void in_hash(struct vr_det *d)
     for (unsigned i = 0; i < d->m->vcpu_count; i++) {
         d->m->vcpus[i]->ops->forget(d->m->vcpus[i]);
     }
-    d->hash_at = d->steps - d->steps % DET_HASH_STEPS + DET_HASH_STEPS;
+    d->hash_at = vr_add_ok(d->steps - d->steps % d->hash_steps, d->hash_steps, &d->hash_at)
+                     ? d->hash_at
+                     : UINT64_MAX;
     unsigned nr = d->hash_nr++;
     if (!d->tape) {
         return;

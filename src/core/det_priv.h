@@ -13,8 +13,8 @@ enum {
     DET_IO_NS = 20000,        /* guest time that requests to disks take */
     DET_POLL_NS = 1000000,    /* host time after which the I/O loop has its turn */
 };
-/* Steps between two hashes of registers and devices, and how many of these there are to one of
- * everything. */
+/* Steps between two hashes of registers and devices, if nothing else is asked for, and how many of
+ * these there are to one of everything. */
 #define DET_HASH_STEPS UINT64_C(50000000)
 enum { DET_HASH_FULL = 40 };
 
@@ -43,8 +43,9 @@ struct vr_det {
     /* The tape. */
     struct vr_tape *tape;
     bool recording, replaying;
-    uint64_t tape_at; /* replaying: the next record */
-    uint64_t hash_at; /* steps at which the next hash is due */
+    uint64_t tape_at;    /* replaying: the next record */
+    uint64_t hash_steps; /* between two hashes */
+    uint64_t hash_at;    /* steps at which the next hash is due */
     unsigned hash_nr;
     uint64_t hashes_ok;
     bool woken;    /* a source has something, while nobody runs */
@@ -55,8 +56,8 @@ struct vr_det {
     uint64_t stop_at;                /* steps to stand at; UINT64_MAX: none. The machine's lock */
     uint64_t last_end[VR_MAX_VCPUS]; /* steps when the last step of each was over */
     uint64_t said; /* steps up to which the guest was heard: what it says before is muted */
-    struct det_mark *marks; /* oldest first */
-    uint64_t mark_every;    /* steps */
+    struct det_mark *marks;          /* oldest first */
+    uint64_t mark_first, mark_every; /* steps between two: at first, now */
     uint64_t mark_bytes;
     unsigned mark_count;
     bool searching, found; /* points are noted and passed; one was: */

@@ -12,7 +12,7 @@
 static const char tape_magic[8] = {'V', 'I', 'R', 'E', 'O', 'T', 'A', 'P'};
 
 enum {
-    TAPE_HEAD = 40, /* magic, version, length of about, seed, epoch, checksum; then about */
+    TAPE_HEAD = 48, /* magic, version, length of about, seed, epoch, hashes, checksum; about */
     TAPE_REC = 24,  /* length, kind, source, beat, steps; then data; then a checksum */
     TAPE_SUM = 8,
 };
@@ -87,7 +87,8 @@ int vr_tape_create(const char *path, const struct vr_tape_head *head, struct vr_
     vr_store_le32(h + 12, (uint32_t)len);
     vr_store_le64(h + 16, head->seed);
     vr_store_le64(h + 24, head->epoch_ns);
-    vr_store_le64(h + 32, vr_hash64(t->about, len, vr_hash64(h, 32, 0)));
+    vr_store_le64(h + 32, head->hash_steps);
+    vr_store_le64(h + 40, vr_hash64(t->about, len, vr_hash64(h, 40, 0)));
     tape_write(t, h, sizeof(h));
     tape_write(t, t->about, len);
     *ret_tape = t;
@@ -215,13 +216,14 @@ static int tape_take(const char *name, uint8_t *bytes, size_t len, struct vr_tap
                       version, VR_TAPE_VERSION);
     }
     if (about > VR_TAPE_ABOUT_MAX || about > len - TAPE_HEAD ||
-        vr_hash64(bytes + TAPE_HEAD, (size_t)about, vr_hash64(bytes, 32, 0)) !=
-            vr_load_le64(bytes + 32)) {
+        vr_hash64(bytes + TAPE_HEAD, (size_t)about, vr_hash64(bytes, 40, 0)) !=
+            vr_load_le64(bytes + 40)) {
         free(bytes);
         return vr_err(err, -EBADMSG, "recording %s: its head is damaged", name);
     }
     struct vr_tape_head head = {.seed = vr_load_le64(bytes + 16),
                                 .epoch_ns = vr_load_le64(bytes + 24),
+                                .hash_steps = vr_load_le64(bytes + 32),
                                 .about = (const char *)bytes + TAPE_HEAD};
     struct vr_tape *t = tape_new(&head, (size_t)about);
     if (!t) {

@@ -17,14 +17,15 @@
 #include <stdint.h>
 
 enum {
-    VR_TAPE_VERSION = 1,
+    VR_TAPE_VERSION = 2,
     VR_TAPE_ABOUT_MAX = 64 << 10, /* bytes */
     VR_TAPE_DATA_MAX = 64 << 20,  /* bytes of one record */
 };
 
 struct vr_tape_head {
     uint64_t seed, epoch_ns;
-    const char *about; /* of the machine, for people; lives as long as the tape */
+    uint64_t hash_steps; /* steps between two state hashes */
+    const char *about;   /* of the machine, for people; lives as long as the tape */
 };
 
 struct vr_tape_rec {

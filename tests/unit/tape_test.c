@@ -16,7 +16,8 @@ static char tape_path[64];
 /* A tape of @count records; its bytes are the caller's. */
 static uint8_t *make_tape(unsigned count, size_t *ret_len)
 {
-    static const struct vr_tape_head head = {.seed = 7, .epoch_ns = 8, .about = "a machine"};
+    static const struct vr_tape_head head = {
+        .seed = 7, .epoch_ns = 8, .hash_steps = 9, .about = "a machine"};
     struct vr_error err = {0};
     struct vr_tape *tape;
     snprintf(tape_path, sizeof(tape_path), "/tmp/vireo-tape.%d", (int)getpid());
@@ -56,6 +57,7 @@ static void test_round_trip(void **state)
     vr_tape_head(tape, &head);
     assert_int_equal(head.seed, 7);
     assert_int_equal(head.epoch_ns, 8);
+    assert_int_equal(head.hash_steps, 9);
     assert_string_equal(head.about, "a machine");
     assert_int_equal(vr_tape_count(tape), 9);
     for (unsigned i = 0; i < 9; i++) {
