@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE.parent / "guest"), str(HERE.parent / "cpu")]
 
 import cross  # noqa: E402
 import jit  # noqa: E402
+import kernel  # noqa: E402
 import vm  # noqa: E402
 from qmp import Qmp, socket_path  # noqa: E402
 from remote import gdb, show, values  # noqa: E402
@@ -20,7 +21,6 @@ tap = Tap()
 folder = tempfile.TemporaryDirectory()
 tmp = pathlib.Path(folder.name)
 FOLDER = vm.kernel_folder()
-KERNEL = 0xffffffff80000000
 SYMBOLS = ("start_kernel", "version_proc_show", "panic_on_oops", "linux_banner")
 # A program that the guest runs for ever: it counts in a variable, and says where that is.
 COUNTER = """
@@ -55,27 +55,13 @@ def initramfs():
     return vm.initramfs(FOLDER, "-o", tmp / "initramfs.cpio", "-f", f"{program}:/bin/counter")
 
 
-def kernel_symbols(text):
-    """A file with the addresses that /proc/kallsyms has, as GDB takes it. Stock kernels bring no other."""
-    source = tmp / "kernel.S"
-    found = {name: int(at, 16) for at, _, name in (line.split()[:3] for line in text.splitlines() if line.count(" ") >= 2)
-             if name in SYMBOLS}
-    assert set(found) == set(SYMBOLS), (found, text)
-    source.write_text('.section .kernel, "ax", @nobits\nkernel:\n' + "".join(
-        f".globl {name}\n.type {name}, @function\n.set {name}, kernel + {at - KERNEL:#x}\n"
-        for name, at in found.items()) + ".space 64 << 20\n")
-    return cross.compiled(tmp / "kernel", [source], "-nostdlib", f"-Wl,--section-start=.kernel={KERNEL:#x}",
-                          "-Wl,--build-id=none,--entry=0,--no-relax,--no-warn-rwx-segments"), found
-
-
 def one_engine(ram, *engine):
     """Boots, looks, boots again."""
-    script = ("cat /proc/kallsyms | grep -E ' (" + "|".join(SYMBOLS) + ")$'; echo guest: symbols;"
-              + WORK + "echo guest: works; /bin/counter")
+    script = (kernel.tell(SYMBOLS) + "; echo guest: symbols;" + WORK + "echo guest: works; /bin/counter")
     with vm.Vm("-q", "--name", "box", "--kernel", FOLDER / "Image", "--initrd", ram, "-m", "256M", "-c", "2", "--gdb",
                "auto", *engine, "-a", f"quiet nokaslr {vm.run_arg(script)}") as guest:
         guest.expect("guest: symbols\n")
-        symbols, at = kernel_symbols(guest.text)
+        symbols, at = kernel.symbols(tmp, SYMBOLS, guest.text)
         end = guest.expect("\n", guest.expect("count at "))
         count = int(guest.text[:end].split()[-1], 16)
         target = socket_path("box").with_suffix(".gdb")
@@ -96,8 +82,8 @@ def one_engine(ram, *engine):
             "monitor status", program=symbols, deadline_s=40)
         v = values(text)
         assert v["broke"] == at["version_proc_show"] and v["mode"] == 1 and v["satp"] in (8, 9, 10), text
-        assert v["returned"] == v["back"] and v["stepped"] >= KERNEL, text
-        assert {v["one"], v["other"]} == {0, 1} and v["writer"] >= KERNEL, text
+        assert v["returned"] == v["back"] and v["stepped"] >= kernel.KERNEL, text
+        assert {v["one"], v["other"]} == {0, 1} and v["writer"] >= kernel.KERNEL, text
         assert v["sp1"] != v["sp2"] and v["sp1"] and v["sp2"], text
         assert v["user"] == 0 and v["user_pc"] < 1 << 38 and v["count2"] == v["count"] + 1 > 1000, text
         assert v["reader"] == 0 and "physical 0x" in text and ", ram" in text, text
@@ -111,7 +97,7 @@ def one_engine(ram, *engine):
         v = values(text)
         assert v["first"] == at["start_kernel"] and v["mode"] == 1, text
         assert v["banner"].to_bytes(8, "little") == b"Linux ve", text
-        assert v["reset"] < KERNEL, text
+        assert v["reset"] < kernel.KERNEL, text
         guest.expect("guest: works\n", before)  # it boots, debugger or not
 
 
