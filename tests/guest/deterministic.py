@@ -9,6 +9,7 @@ import tempfile
 
 import jit
 import vm
+from qmp import Qmp, socket_path
 from tap import Tap
 
 SCRIPT = "echo harts $(nproc); date; head -c 8 /dev/urandom | od -x; sleep 1; echo slept"
@@ -51,6 +52,22 @@ with tap.test("twice the same, and another seed is another life"):
     first = life("--deterministic", "--engine", engine)
     assert life("--deterministic", "--engine", engine) == first
     assert life("--deterministic=seed=5", "--engine", engine)[0][2] != first[0][2]
+
+with tap.test("a snapshot taken anywhere is continued to the same end, 2 harts"):
+    # While it boots, and while it works.
+    args = ["-c", 2, "--deterministic", "--engine", engines[-1], "-a", "quiet " + vm.run_arg(SCRIPT)]
+    whole = life(*args[:-2])
+    for nr, when in enumerate(("", "harts 2\n")):
+        saved = home / f"{nr}.vsnap"
+        with vm.Vm(*base, *args, "--name", "det", deadline_s=400, stdin=False) as guest:
+            with Qmp(socket_path("det")) as qmp:
+                while qmp.ask("query-status")["status"] == "prelaunch":  # it is being made
+                    os.sched_yield()
+            guest.expect(when)
+            vm.vireo("snapshot", "save", "det", "--to", saved)
+            assert guest.wait() == 0 and ended(guest) == whole[0], "saving it changed its life"
+        with vm.Vm(saved, deadline_s=400, stdin=False) as guest:
+            assert guest.wait() == 0 and ended(guest) == whole[0], (when, ended(guest), whole[0])
 
 
 def record(tape, *args):
