@@ -445,9 +445,11 @@ VIREO_API void vireo_vm_migration(struct vireo_vm *vm, struct vireo_migration *r
  * The other side: wait at @uri for a machine to come; *ret_vm runs then (or is paused, if it was).
  * Its configuration comes with it; what was set in @changes (not what is default there) counts
  * instead. listening(opaque) is called when somebody can connect. tcp is neither encrypted nor
- * checked: whoever can connect gives the machine, so it belongs on networks that are trusted.
- * -EPROTO: what came was damaged, or is no Vireo; else as vireo_vm_create, and sockets' errors. On
- * failure the machine, if there was one, goes on where it was.
+ * checked: whoever can connect gives the machine, so it belongs on networks that are trusted. What
+ * comes by tcp may open files only if @changes names them, or they are in a folder that it gives
+ * (key "incoming-files", may repeat; given, it counts for unix as well): -EACCES. -EPROTO: what
+ * came was damaged, or is no Vireo; else as vireo_vm_create, and sockets' errors. On failure the
+ * machine, if there was one, goes on where it was.
  */
 VIREO_API int vireo_vm_receive(const struct vireo_config *changes, const char *uri,
                                void (*listening)(void *opaque), void *opaque,

@@ -41,7 +41,7 @@ static const struct vr_opt run_opts[] = {
      CLI_AT(incoming),
      .help = "wait at unix:PATH or tcp:HOST:PORT for a machine that 'vireo migrate' sends, and go "
              "on with it; other options change what comes with it. Whoever can connect decides "
-             "what runs: tcp only on trusted networks"},
+             "what runs: tcp only on trusted networks, and with --incoming-files"},
     {.name = "quiet",
      .letter = 'q',
      .kind = VR_OPT_FLAG,

@@ -20,6 +20,8 @@ struct vr_config_net {
 
 #define VR_CONFIG_ROOT_TAG "root" /* of the share that --root makes */
 
+#define VR_CONFIG_INCOMING_FILES "incoming-files" /* see migrate_consent.c */
+
 /* A setting as it was made. */
 struct vr_config_said {
     const struct vr_opt *opt;

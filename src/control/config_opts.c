@@ -7,6 +7,7 @@
 #include "control/gdb.h"
 #include "control/rundir.h"
 #include "core/dev.h"
+#include "platform/file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -100,6 +101,18 @@ static int opts_append(void *target, const struct vr_opt *opt, const char *text,
 {
     (void)opt;
     return vr_config_join(&((struct vireo_config *)target)->append, " ", text, err);
+}
+
+/* Only the setting itself counts (migrate_consent.c). */
+static int opts_incoming_files(void *target, const struct vr_opt *opt, const char *text,
+                               struct vr_error *err)
+{
+    struct vr_file_info info;
+    (void)target;
+    (void)opt;
+    int r = vr_file_stat(text, &info);
+    return r < 0 || info.kind != VR_FILE_DIR ? vr_err(err, r < 0 ? r : -ENOTDIR, "it is no folder")
+                                             : 0;
 }
 
 static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
@@ -497,6 +510,15 @@ const struct vr_opt vr_config_opts[] = {
      OPTS_AT(snapshot_verify),
      .help = "check all memory of the machine in a snapshot before it starts, instead of each part "
              "before it is used, and the rest meanwhile"},
+    {.name = VR_CONFIG_INCOMING_FILES,
+     .kind = VR_OPT_FILE,
+     .value = "DIR",
+     .repeat = true,
+     .once = true,
+     .group = OPTS_START,
+     .apply = opts_incoming_files,
+     .help = "what --incoming tcp: brings may open the files in DIR, such as its disks; /: any. "
+             "Others have to be named by options here"},
     {.name = "machine",
      .kind = VR_OPT_TEXT,
      .value = "NAME[,KEY=VALUE...]",

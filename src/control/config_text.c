@@ -262,6 +262,9 @@ static int text_apply(struct vireo_config *c, char *line, size_t len, struct vr_
     if (!opt) {
         return vr_err(err, -EPROTO, "there is no setting '%.40s': written by a newer Vireo?", name);
     }
+    if (opt->once) {
+        return vr_err(err, -EPROTO, "'%s' is about one start, and never saved", name);
+    }
     int r = chosen ? vr_config_apply(c, opt, eq + 1, err)
                    : vr_config_apply_default(c, opt, eq + 1, "the default when it was saved", err);
     return r < 0 ? vr_err_in(err, r, "%s", name) : 0;

@@ -28,9 +28,10 @@
 enum {
     MIG_CONNECT_MS = 10000,
     MIG_ANSWER_MS = 60000, /* the other side reads kernels, and maps memory */
-    MIG_PERIOD_MS = 10,    /* of slowing down */
-    MIG_BAD_ROUNDS = 2,    /* without progress, before it is slowed down (more) */
-    MIG_LAST_ROUNDS = 8,   /* slowed down as far as may be, before it is given up */
+    MIG_ABORT_MS = 1000,
+    MIG_PERIOD_MS = 10,  /* of slowing down */
+    MIG_BAD_ROUNDS = 2,  /* without progress, before it is slowed down (more) */
+    MIG_LAST_ROUNDS = 8, /* slowed down as far as may be, before it is given up */
     MIG_LINGER_S = 3,
     MIG_STATE_CHUNK = 1 << 20,
     MIG_URI_MAX = 300,
@@ -472,8 +473,9 @@ static int mig_copy(struct vr_migrate *mg, struct vr_error *err)
     } while (r == -EAGAIN &&
              mig_sleep(mg, &mg->cancel, vireo_monotonic_ns() + MIG_PERIOD_MS * MIG_MS));
     if (r < 0 && r != -EINPROGRESS && r != -EPIPE && r != -ECONNRESET && mg->link.buf) {
+        mg->link.cancel = NULL;
         (void)!vr_mig_send(&mg->link, VR_MIG_ABORT, NULL, 0, err->msg, (uint32_t)strlen(err->msg),
-                           100, NULL);
+                           MIG_ABORT_MS, NULL);
     }
     return r;
 }

@@ -11,6 +11,7 @@ enum { IN_QUIET_MS = 60000, IN_ANSWER_MS = 10000 };
 
 struct in_making {
     const struct vireo_config *changes;
+    bool unix_socket;
     struct vireo_vm *vm;
 };
 
@@ -34,6 +35,7 @@ static int in_make(void *opaque, const char *config, size_t len, struct vr_machi
     struct in_making *in = opaque;
     struct vireo_config *c = NULL;
     int r = in_config(config, len, in->changes, &c, err);
+    r = r < 0 ? r : vr_mig_consent(c, in->changes, in->unix_socket, err);
     if (r == 0) {
         vireo_config_on_log(c, in->changes->log_level, in->changes->log_fn,
                             in->changes->log_opaque);
@@ -86,7 +88,7 @@ int vireo_vm_receive(const struct vireo_config *changes, const char *uri,
                      void (*listening)(void *opaque), void *opaque, struct vireo_vm **ret_vm,
                      struct vr_error *err)
 {
-    struct in_making in = {.changes = changes};
+    struct in_making in = {.changes = changes, .unix_socket = vr_mig_is_unix(uri)};
     struct vr_mig_link link = {.stream.fd = -1};
     struct vr_mig_rx rx;
     struct vr_error why = {0};

@@ -32,6 +32,11 @@ void vr_mig_rx_fini(struct vr_mig_rx *rx);
 int vr_mig_rx_frame(struct vr_mig_rx *rx, const struct vr_mig_frame *frame,
                     enum vr_mig_type *ret_answer, uint64_t *ret_number,
                     struct vr_error *err) VR_MUST;
+/* May a machine with the settings @config, which came, be made by a side that was told @mine, some
+ * of which replaced what came? @unix_socket: it came from this very user. -EACCES. */
+struct vireo_config;
+int vr_mig_consent(const struct vireo_config *config, const struct vireo_config *mine,
+                   bool unix_socket, struct vr_error *err) VR_MUST;
 /* All is there: give the machine its state; it is paused then. */
 int vr_mig_rx_load(struct vr_mig_rx *rx, struct vr_error *err) VR_MUST;
 

@@ -15,8 +15,9 @@
 static const uint32_t wire_magic = 0x766d5256; /* "VRmv" */
 
 enum {
-    WIRE_SUMMED = 16,   /* bytes of the head that are under the checksum */
-    WIRE_TICK_MS = 100, /* how often a wait looks whether it is called off */
+    WIRE_SUMMED = 16,      /* bytes of the head that are under the checksum */
+    WIRE_TICK_MS = 100,    /* how often a wait looks whether it is called off */
+    WIRE_FINISH_MS = 1000, /* then, for the rest of a frame */
 };
 
 /* ---- Frames ---- */
@@ -97,15 +98,18 @@ void vr_mig_link_fini(struct vr_mig_link *link)
     *link = (struct vr_mig_link){.stream.fd = -1};
 }
 
-/* Wait until the stream is ready. */
+/* Wait until the stream is ready. What was begun is finished even if it is called off, if that does
+ * not take long: the other side is told why then. */
 static int link_wait(struct vr_mig_link *link, bool write, int timeout_ms, struct vr_error *err)
 {
     const struct vr_stream *one = &link->stream;
     for (int64_t left = timeout_ms < 0 ? INT64_MAX : timeout_ms; left > 0; left -= WIRE_TICK_MS) {
         int ms = left < WIRE_TICK_MS ? (int)left : WIRE_TICK_MS;
-        if (link->cancel && atomic_load(link->cancel)) {
+        bool off = link->cancel && atomic_load(link->cancel);
+        if (off && !(write && link->torn)) {
             return vr_err(err, -ECANCELED, "called off");
         }
+        left = off && left > WIRE_FINISH_MS ? WIRE_FINISH_MS : left;
         if (write ? vr_stream_wait_writable(one, ms) : vr_stream_wait_readable(&one, 1, ms) != 0) {
             return 0;
         }
@@ -129,6 +133,7 @@ static int link_put(struct vr_mig_link *link, const uint8_t *buf, size_t len, in
             buf += n;
             len -= (size_t)n;
             link->sent_bytes += (uint64_t)n;
+            link->torn = true;
         }
     }
     return 0;
@@ -140,12 +145,17 @@ int vr_mig_send(struct vr_mig_link *link, enum vr_mig_type type, const void *hea
 {
     uint8_t front[VR_MIG_HEAD + 64];
     vr_assert(head_len <= 64 && head_len + len <= VR_MIG_PAYLOAD);
+    if (link->torn) {
+        return vr_err(err, -EPIPE, "a message was left unfinished");
+    }
     vr_mig_put_head(front, type, link->out_number++, head, head_len, data, len);
     if (head_len) {
         memcpy(front + VR_MIG_HEAD, head, head_len);
     }
     int r = link_put(link, front, VR_MIG_HEAD + head_len, timeout_ms, err);
-    return r < 0 ? r : link_put(link, data, len, timeout_ms, err);
+    r = r < 0 ? r : link_put(link, data, len, timeout_ms, err);
+    link->torn = link->torn && r < 0;
+    return r;
 }
 
 static int link_get(struct vr_mig_link *link, uint8_t *buf, size_t len, int timeout_ms, bool first,
@@ -182,14 +192,14 @@ int vr_mig_recv(struct vr_mig_link *link, int timeout_ms, struct vr_mig_frame *r
 
 /* ---- Sockets ---- */
 
-static bool wire_is_unix(const char *uri)
+bool vr_mig_is_unix(const char *uri)
 {
     return strncmp(uri, "unix:", 5) == 0;
 }
 
 int vr_mig_check_uri(const char *uri, struct vr_error *err)
 {
-    return wire_is_unix(uri) || strncmp(uri, "tcp:", 4) == 0
+    return vr_mig_is_unix(uri) || strncmp(uri, "tcp:", 4) == 0
                ? 0
                : vr_err(err, -EINVAL, "'%.80s': expected unix:PATH or tcp:HOST:PORT", uri);
 }
@@ -198,16 +208,16 @@ int vr_mig_connect(const char *uri, int timeout_ms, int *ret_fd, struct vr_error
 {
     uint64_t pid;
     int r = vr_mig_check_uri(uri, err);
-    return r < 0               ? r
-           : wire_is_unix(uri) ? vr_unix_connect(uri + 5, ret_fd, &pid, err)
-                               : vr_tcp_connect(uri + 4, timeout_ms, ret_fd, err);
+    return r < 0                 ? r
+           : vr_mig_is_unix(uri) ? vr_unix_connect(uri + 5, ret_fd, &pid, err)
+                                 : vr_tcp_connect(uri + 4, timeout_ms, ret_fd, err);
 }
 
 int vr_mig_accept(const char *uri, void (*told)(void *opaque), void *opaque, int *ret_fd,
                   struct vr_error *err)
 {
     struct vr_unix sock = {.fd = -1};
-    bool is_unix = wire_is_unix(uri);
+    bool is_unix = vr_mig_is_unix(uri);
     int fd = -1, got = -EAGAIN, r = vr_mig_check_uri(uri, err);
     r = r < 0     ? r
         : is_unix ? vr_unix_listen(uri + 5, &sock, err)

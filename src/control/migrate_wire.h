@@ -44,6 +44,7 @@ struct vr_mig_link {
     struct vr_stream stream;
     uint32_t out_number, in_number;
     const atomic_bool *cancel; /* set: give up waiting, -ECANCELED; NULL: never */
+    bool torn;                 /* part of a frame was sent: no other can be understood */
     uint64_t sent_bytes;
     uint8_t *buf; /* of the frame that was read last: VR_MIG_PAYLOAD bytes */
 };
@@ -79,6 +80,7 @@ int vr_mig_check(const uint8_t *head, const uint8_t *payload, struct vr_mig_fram
 
 /* A socket by "unix:PATH" or "tcp:HOST:PORT". -EINVAL: neither, which can be asked before. */
 int vr_mig_check_uri(const char *uri, struct vr_error *err) VR_MUST;
+bool vr_mig_is_unix(const char *uri);
 int vr_mig_connect(const char *uri, int timeout_ms, int *ret_fd, struct vr_error *err) VR_MUST;
 /* Wait there for one who connects, for as long as it takes. @told is called once somebody can
  * connect. */

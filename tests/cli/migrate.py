@@ -89,7 +89,7 @@ with tap.test(f"{MOVES} moves by unix and tcp, between engines: memory is whole,
         for i in range(MOVES):
             uri = f"tcp:127.0.0.1:{free_port()}" if i % 2 else None
             engine = ["--engine", "interp"] if i % 3 == 1 else ["--engine", "auto"]
-            there, uri = sides.enter_context(target(uri, *engine, name=f"box{i + 1}"))
+            there, uri = sides.enter_context(target(uri, *engine, "--incoming-files", tmp, name=f"box{i + 1}"))
             code, out, err = migrate(f"box{i}", uri)
             assert code == 0 and "stood still for" in out, (code, out, err)
             downtimes.append(int(out.split("stood still for ")[1].split()[0]))
@@ -149,6 +149,24 @@ with tap.test("what cannot be: nobody there, no such address, another machine, a
                 assert code == 5 and says in err and "goes on here" in err, (change, code, out, err)
                 assert there.process.wait(LONG_S) != 0
         assert here.answers()
+
+with tap.test("files that a machine which comes by tcp may open are those that this side names, or whose folder it allows"):
+    (tmp / "other").mkdir()
+    out = tmp / "other" / "out"
+    with source("--disk", disk, "--virtio-console", f"file:{out}") as here:
+        for args, says in (([], f"kernel {WRITER}"), (["--incoming-files", tmp / "other"], f"kernel {WRITER}"),
+                           (["--incoming-files", tmp / "other", "--kernel", WRITER], f"disk {disk}"),
+                           (["--disk", disk, "--kernel", WRITER], f"virtio-console {out}")):
+            with target(f"tcp:127.0.0.1:{free_port()}", *args) as (there, uri):
+                code, _, err = migrate("box", uri)
+                assert code == 5 and f"{says}: the other side names it" in err and "goes on here" in err, (args, err)
+                assert there.process.wait(LONG_S) != 0
+        assert here.answers()
+        with target(f"tcp:127.0.0.1:{free_port()}", "--disk", disk, "--kernel", WRITER, "--incoming-files",
+                    tmp / "other") as (there, uri):
+            code, _, err = migrate("box", uri)
+            assert code == 0 and there.answers(), err
+    refused(5, "run", "--incoming", f"unix:{tmp}/x", "--incoming-files", tmp / "none", says="it is no folder")
 
 with tap.test("it is called off while memory is copied, twice; one at a time"):
     with source() as here, Qmp(socket_path("box")) as qmp:
