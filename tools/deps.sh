@@ -13,7 +13,7 @@ test_set="clang clang-format llvm libcmocka-dev gcc-riscv64-linux-gnu binutils-r
 libc6-dev-riscv64-cross gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-mingw-w64-x86-64-win32
 wine64 device-tree-compiler qemu-user-static qemu-system-misc e2fsprogs cpio curl pciutils
 pci.ids hwloc-nox xorriso gdb-multiarch dosfstools mtools
-bc bison flex make"
+bc bison flex make nodejs"
 
 set_name=${1:-run}
 if [ "$set_name" = list ]; then
