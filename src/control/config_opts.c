@@ -658,6 +658,7 @@ const struct vr_opt vr_config_opts[] = {
     {.name = "paused",
      .kind = VR_OPT_FLAG,
      .group = OPTS_MACHINE,
+     .once = true,
      OPTS_AT(paused),
      .help =
          "be paused before the first instruction, until 'vireo resume' or a debugger lets it go "
@@ -666,6 +667,7 @@ const struct vr_opt vr_config_opts[] = {
      .kind = VR_OPT_TEXT,
      .value = "auto|unix:PATH|tcp:127.0.0.1:PORT",
      .group = OPTS_MACHINE,
+     .once = true,
      .apply = opts_gdb,
      .words = "auto unix: tcp:127.0.0.1:1234",
      .help = "let a debugger connect there (GDB's remote protocol); auto: NAME.gdb beside the "
@@ -710,6 +712,7 @@ const struct vr_opt vr_config_opts[] = {
      .kind = VR_OPT_FILE,
      .value = "FILE",
      .group = OPTS_MACHINE,
+     .once = true,
      OPTS_AT(record),
      .help = "write down all that reaches the guest from outside (consoles, networks, disks), to "
              "--replay it; implies --deterministic"},
@@ -717,6 +720,7 @@ const struct vr_opt vr_config_opts[] = {
      .kind = VR_OPT_FILE,
      .value = "FILE",
      .group = OPTS_MACHINE,
+     .once = true,
      OPTS_AT(replay),
      .help = "live again what --record wrote down, with the same other options, and compare"},
     {.name = "trace-insn",

@@ -207,6 +207,10 @@ int vireo_config_save(const struct vireo_config *c, char **ret_text, struct vr_e
             text_put_line(&out, said->opt, said->value, !said->why, cwd);
         }
     }
+    const struct vr_opt *det = vr_opt_find(vr_config_opts, "deterministic");
+    if ((c->record || c->replay) && !text_said(c, det, 0)) { /* that was implied; the file is not */
+        text_put_line(&out, det, "on", true, cwd);
+    }
     if (out.failed) {
         free(out.buf);
         return vr_err(err, -ENOMEM, "no memory for a configuration");

@@ -15,6 +15,18 @@ struct in_making {
     struct vireo_vm *vm;
 };
 
+/* What is about how it starts here, and not saved: the user of this end said it, nobody else. */
+static int in_once(const struct vireo_config *changes, struct vireo_config *to,
+                   struct vr_error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < changes->said_count; i++) {
+        const struct vr_config_said *said = &changes->said[i];
+        r = said->opt->once && !said->why ? vr_config_apply(to, said->opt, said->value, err) : 0;
+    }
+    return r;
+}
+
 /* The settings that came, but of each option that @changes has those; names of files made absolute,
  * as those that came are. */
 static int in_config(const char *text, size_t len, const struct vireo_config *changes,
@@ -23,6 +35,7 @@ static int in_config(const char *text, size_t len, const struct vireo_config *ch
     struct vireo_config *base = NULL, *over = NULL;
     int r = vireo_config_load(text, len, &base, err);
     r = r < 0 ? r : vr_config_copy(changes, &over, err);
+    r = r < 0 ? r : in_once(changes, over, err);
     r = r < 0 ? r : vr_config_override(base, over, ret_config, err);
     vireo_config_destroy(base);
     vireo_config_destroy(over);

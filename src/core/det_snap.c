@@ -16,7 +16,7 @@
 enum { DET_TIMERS_MAX = 4096 };
 
 struct det_state {
-    uint64_t steps, beat, random, hash_at, slice, waits;
+    uint64_t steps, beat, seed, random, hash_at, slice, waits;
     uint32_t hash_nr, at, timers;
     bool mid, ran;
 };
@@ -25,6 +25,7 @@ struct det_state {
 static const struct vr_field det_state_fields[] = {
     VR_STATE(steps, "steps since power-on"),
     VR_STATE(beat, "number of the beat"),
+    VR_STATE(seed, "of the guest's entropy"),
     VR_STATE(random, "blocks of entropy that were given"),
     VR_STATE(hash_at, "steps at which the next state hash is due"),
     VR_STATE(slice, "steps left of the slice", .max = DET_SLICE_ALONE),
@@ -50,6 +51,7 @@ static struct det_state det_state(const struct vr_det *d)
 {
     struct det_state s = {.steps = d->steps,
                           .beat = d->beat,
+                          .seed = d->seed,
                           .random = d->random,
                           .hash_at = d->hash_at,
                           .hash_nr = d->hash_nr,
@@ -132,6 +134,7 @@ int det_get(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
     }
     d->steps = s.steps;
     d->beat = s.beat;
+    d->seed = d->tape ? d->seed : s.seed; /* a tape has its own */
     d->random = s.random;
     d->hash_at = s.hash_at;
     d->hash_nr = s.hash_nr;

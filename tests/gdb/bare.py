@@ -2,6 +2,7 @@
 """GDB at bare-metal guests: breakpoints, watchpoints, steps, registers and memory of several harts, on each engine;
 beginnings and ends; hostile packets."""
 
+import json
 import os
 import pathlib
 import random
@@ -272,6 +273,32 @@ with tap.test("hostile packets: answered, refused, or ignored; the machine lives
             qmp.ask("quit")
         assert m.process.wait(LONG_S) == 0
         assert rss < 1 << 30, rss
+
+with tap.test("where a debugger may come does not travel: not with snapshots, nor with clones"):
+    saved = tmp / "debugged.vsnap"
+
+    def listens(name):
+        return socket_path(name).with_suffix(".gdb").exists()
+
+    with Machine("--name", "box", "--gdb", "auto", GUEST, says=b"go\n") as m:
+        assert vireo("snapshot", "save", "box", "--to", saved)[0] == 0
+        code, out, err = vireo("fork", "box", "--json", "--overlays", tmp)
+        assert code == 0, err
+        clone = json.loads(out)["clones"][0]["name"]
+        with Qmp(socket_path(clone)) as qmp:
+            assert qmp.ask("query-status")["running"] and listens("box") and not listens(clone)
+            qmp.ask("quit")
+        with Qmp(socket_path("box")) as qmp:
+            qmp.ask("quit")
+        m.ended()
+    for args in ((), ("--gdb", "auto")):
+        with Machine("--name", "again", *args, saved, says=None, run=("run", "-q")) as m:
+            with Qmp(socket_path("again")) as qmp:
+                while not qmp.ask("query-status")["running"]:  # it is being made
+                    os.sched_yield()
+                assert listens("again") == bool(args)
+                qmp.ask("quit")
+            m.ended()
 
 with tap.test("what cannot be is refused"):
     for address in ("", "7", "tcp:", "tcp:0.0.0.0:1", "tcp:127.0.0.1:70000", "unix:", "tcp:::1:5"):
