@@ -34,7 +34,10 @@ struct vr_snapfile_source {
     const uint8_t *(*read)(void *opaque, uint64_t off, size_t len, struct vr_error *err);
     int clone_fd; /* a file of the same bytes at the same places, to share blocks with; -1: none */
     const uint64_t *base; /* hashes of the parent's grains (vr_snapfile_hashes); NULL: all is new */
-    bool flat;            /* lay it out as it is in memory, so that it can be mapped; not packed */
+    /* With @base: a bit for each grain, clear where it is known to be as the parent has it, so that
+     * it need not be looked at; NULL: nothing is known. */
+    const uint64_t *may_differ;
+    bool flat; /* lay it out as it is in memory, so that it can be mapped; not packed */
     void *opaque;
 };
 
@@ -49,6 +52,7 @@ int vr_snapfile_put_image(struct vr_snapfile_writer *w, const char *name,
                           const struct vr_snapfile_source *source,
                           void (*done)(void *opaque, uint64_t bytes), void *opaque,
                           struct vr_error *err) VR_MUST;
+const uint8_t *vr_snapfile_writer_id(const struct vr_snapfile_writer *w); /* the file's number */
 /* Write what is missing, have all on the medium, and let it appear. Ends @w, also on failure. */
 int vr_snapfile_commit(struct vr_snapfile_writer *w, struct vr_error *err) VR_MUST;
 void vr_snapfile_abort(struct vr_snapfile_writer *w); /* NULL is fine */

@@ -207,9 +207,18 @@ static int write_data(struct write_image *im, uint64_t at, const uint8_t *data, 
 
 enum write_class { WRITE_SAME, WRITE_ZERO, WRITE_DATA };
 
+static bool write_known(const struct vr_snapfile_source *s, uint64_t at)
+{
+    uint64_t g = at / s->grain_bytes;
+    return s->may_differ && !(s->may_differ[g / 64] >> g % 64 & 1);
+}
+
 static enum write_class write_look(const struct vr_snapfile_source *s, uint64_t at,
                                    const uint8_t *p, size_t len, uint64_t *ret_hash)
 {
+    if (write_known(s, at)) {
+        return WRITE_SAME;
+    }
     *ret_hash = vr_is_zero(p, len) ? 0 : snapfile_grain_hash(p, len);
     if (*ret_hash == (s->base ? s->base[at / s->grain_bytes] : 0)) {
         return WRITE_SAME;
@@ -261,6 +270,17 @@ static bool write_was_zero(const struct vr_snapfile_source *s, uint64_t at, size
     return true;
 }
 
+/* Is all of a window known to be as the parent has it? */
+static bool write_all_known(const struct vr_snapfile_source *s, uint64_t at, size_t len)
+{
+    for (uint64_t end = at + len; at < end; at += s->grain_bytes) {
+        if (!write_known(s, at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int write_pieces(struct write_image *im, void (*done)(void *opaque, uint64_t bytes),
                         void *opaque)
 {
@@ -270,8 +290,9 @@ static int write_pieces(struct write_image *im, void (*done)(void *opaque, uint6
     for (uint64_t at = 0; r == 0 && at < s->len_bytes; at += VR_SNAPFILE_PIECE) {
         uint64_t left = s->len_bytes - at;
         size_t len = left < VR_SNAPFILE_PIECE ? (size_t)left : VR_SNAPFILE_PIECE;
-        next = next <= at ? s->next(s->opaque, at) : next;
-        if (next < at + len || !write_was_zero(s, at, len)) {
+        bool known = write_all_known(s, at, len);
+        next = next <= at && !known ? s->next(s->opaque, at) : next;
+        if (!known && (next < at + len || !write_was_zero(s, at, len))) {
             const uint8_t *p = s->read(s->opaque, at, len, im->err);
             r = p ? write_window(im, at, p, len) : im->err ? im->err->code : -EIO;
         }
@@ -314,6 +335,11 @@ int vr_snapfile_put_image(struct vr_snapfile_writer *w, const char *name,
 }
 
 /* ---- The end ---- */
+
+const uint8_t *vr_snapfile_writer_id(const struct vr_snapfile_writer *w)
+{
+    return w->id;
+}
 
 int vr_snapfile_commit(struct vr_snapfile_writer *w, struct vr_error *err)
 {

@@ -24,6 +24,8 @@ struct snapshot_save {
     struct vr_snapshot *parent;                   /* with its chain; NULL: none */
     uint64_t *ram_base, *base[VR_SNAPSHOT_DISKS]; /* hashes of the parent; NULL: all is new */
     struct vr_snapshot_ends ends;                 /* the machine's disks */
+    uint64_t *may_differ; /* pages that were written since the parent; NULL: any may be */
+    uint64_t turn;
     uint64_t done, total, guest_ns, now_ns;
     bool running;
 };
@@ -59,6 +61,7 @@ static int save_ram(struct snapshot_save *s, struct vr_error *err)
                                       .read = save_ram_read,
                                       .clone_fd = -1,
                                       .base = s->ram_base,
+                                      .may_differ = s->may_differ,
                                       .flat = !s->parent && !s->how->compress,
                                       .opaque = ram};
     return vr_snapfile_put_image(s->w, name, &from, save_progress, s, err);
@@ -87,6 +90,10 @@ static int save_standing(void *opaque, struct vr_error *err)
     s->guest_ns = vr_clock_now(vr_machine_clock(s->vm->machine));
     s->now_ns = vireo_realtime_ns();
     s->total = s->vm->memory_bytes;
+    _Static_assert((int)VR_SNAPSHOT_GRAIN_RAM == (int)VR_PAGE_SIZE, "a bit is for both");
+    if (s->parent) {
+        s->may_differ = vr_snapshot_since_take(s->vm, vr_snapfile_id(s->parent->file), &s->turn);
+    }
     int r = save_note_disks(s, err);
     r = r < 0 ? r : save_ram(s, err);
     for (unsigned i = 0; r == 0 && i < s->ends.count; i++) {
@@ -142,6 +149,9 @@ static int save_info(struct snapshot_save *s, struct vr_error *err)
                   vr_machine_vcpu(vm->machine, 0)->ops->engine, "disks", disks);
     if (info && s->parent) {
         json_object_set_new(info, "parent", save_info_parent(s));
+        json_object_set_new(
+            info, "compared_bytes",
+            json_integer((json_int_t)vr_snapshot_since_bytes(s->vm, s->may_differ)));
     }
     char *text = info ? json_dumps(info, JSON_PRESERVE_ORDER) : NULL;
     int r = text ? vr_snapfile_put(s->w, "info", text, strlen(text), err)
@@ -190,7 +200,13 @@ static int save_file(struct snapshot_save *s, struct vr_error *err)
         vr_snapfile_abort(s->w);
         return r;
     }
-    return vr_snapfile_commit(s->w, err);
+    uint8_t id[VR_SNAPFILE_ID];
+    memcpy(id, vr_snapfile_writer_id(s->w), sizeof(id));
+    r = vr_snapfile_commit(s->w, err);
+    if (r == 0 && s->parent) {
+        vr_snapshot_since_saved(s->vm, id, s->turn);
+    }
+    return r;
 }
 
 int vireo_vm_snapshot_save(struct vireo_vm *vm, const struct vireo_snapshot_how *how,
@@ -210,6 +226,7 @@ int vireo_vm_snapshot_save(struct vireo_vm *vm, const struct vireo_snapshot_how 
     r = r < 0 ? r : save_file(&s, err);
     vr_hotplug_release(vm->hotplug);
     free(s.ram_base);
+    free(s.may_differ);
     for (unsigned i = 0; i < VR_SNAPSHOT_DISKS; i++) {
         free(s.base[i]);
     }

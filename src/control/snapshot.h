@@ -4,6 +4,7 @@
 
 #include "control/config.h"
 #include "control/snapfile.h"
+#include "platform/lock.h"
 #include "vireo/snapshot.h"
 
 #include <jansson.h>
@@ -78,6 +79,25 @@ int vr_snapshot_disk_get(struct vr_snapshot *s, unsigned index, struct vr_blk *b
  * the value of "snapshot-disks". */
 int vr_snapshot_disk_files(struct vr_snapshot *s, struct vireo_config *config, const char *how,
                            struct vr_error *err) VR_MUST;
+
+/* ---- What was written since the last one of a chain (snapshot_since.c) ---- */
+
+struct vr_dirty;
+struct vr_snapshot_since {
+    struct vr_mutex lock;
+    struct vr_dirty *dirty; /* counts since the moment of the last child; NULL: none was saved */
+    bool known;             /* that one is there, and its number is */
+    uint8_t id[VR_SNAPFILE_ID];
+    uint64_t turn; /* moments so far */
+};
+/* The machine stands still, and a child of snapshot number @parent is saved now: pages that may be
+ * other than there, a bit each (the caller's); NULL: any. Begins to count, if nobody did.
+ * *ret_turn: for vr_snapshot_since_saved. */
+uint64_t *vr_snapshot_since_take(struct vireo_vm *vm, const uint8_t *parent, uint64_t *ret_turn);
+/* That child is there, and has number @id. */
+void vr_snapshot_since_saved(struct vireo_vm *vm, const uint8_t *id, uint64_t turn);
+/* How much memory @bits tell of; NULL: all. */
+uint64_t vr_snapshot_since_bytes(const struct vireo_vm *vm, const uint64_t *bits);
 
 /* ---- Continuing one in a new process (snapshot.c) ---- */
 

@@ -7,6 +7,7 @@
 #include "control/rundir.h"
 #include "control/server.h"
 #include "control/vm_priv.h"
+#include "core/dirty.h"
 #include "platform/file.h"
 #include "platform/random.h"
 #include "vireo/host_time.h"
@@ -89,6 +90,7 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     if (!vm) {
         return vr_err(err, -ENOMEM, "no memory for a machine");
     }
+    vr_mutex_init(&vm->since.lock);
     const bool idle = how == VM_IDLE;
     vm->begun_ns = vireo_monotonic_ns();
     vm->idle = idle;
@@ -197,6 +199,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
         vr_fork_end_leases(vm);
     }
     vr_gdb_destroy(vm->gdb);
+    vr_dirty_stop(vm->since.dirty);
     vr_virt_destroy(vm->virt);
     vr_file_close(vm->lease);
     vr_events_destroy(vm->events);
@@ -211,6 +214,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     if (vm->jit_dump) {
         (void)fclose(vm->jit_dump);
     }
+    vr_mutex_fini(&vm->since.lock);
     free(vm);
 }
 

@@ -25,6 +25,7 @@ struct vireo_vm {
     struct vr_snapshot *snapshot; /* to be continued at the start; NULL: none */
     bool snapshot_viewed;         /* RAM is a view of it */
     bool snapshot_late;           /* which is checked while it runs */
+    struct vr_snapshot_since since;
     struct vr_log log;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);
     void *log_opaque;

@@ -260,6 +260,16 @@ uint64_t vr_dirty_take(struct vr_dirty *d, unsigned i, uint64_t *page, uint64_t 
     return n;
 }
 
+void vr_dirty_take_all(struct vr_dirty *d, unsigned i, uint64_t *bits)
+{
+    vr_assert(i < d->count);
+    size_t bytes = (d->ram[i].pages + WORD_BITS - 1) / WORD_BITS * sizeof(*bits);
+    vr_mutex_lock(&d->m->dirty_lock);
+    memcpy(bits, d->ram[i].bits, bytes);
+    memset(d->ram[i].bits, 0, bytes);
+    vr_mutex_unlock(&d->m->dirty_lock);
+}
+
 void vr_dirty_add(struct vr_dirty *d, unsigned i, uint64_t page, uint64_t count)
 {
     vr_assert(i < d->count && vr_in_range(page, count, d->ram[i].pages));

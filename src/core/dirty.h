@@ -53,6 +53,8 @@ uint64_t vr_dirty_count(struct vr_dirty *d);
 /* Take the first run of pages in the account at or after *page of memory @i out of it: *page
  * becomes its first, and how many there are (at most @max) is returned; 0: there is none. */
 uint64_t vr_dirty_take(struct vr_dirty *d, unsigned i, uint64_t *page, uint64_t max);
+/* Take all of memory @i out of the account: a bit for each page, whole words, becomes @bits. */
+void vr_dirty_take_all(struct vr_dirty *d, unsigned i, uint64_t *bits);
 /* Put [page, page + count) of memory @i into the account. */
 void vr_dirty_add(struct vr_dirty *d, unsigned i, uint64_t page, uint64_t count);
 /* Nobody wants to see what [off, off + len) of @ram held at the owner's last fetch, or when it

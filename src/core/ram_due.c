@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum due_state { DUE_WAITS, DUE_BUSY, DUE_GOOD, DUE_BAD };
+enum due_state { DUE_WAITS, DUE_GOOD, DUE_BAD };
 
 struct vr_ram_due {
     struct vr_ram *ram;
@@ -19,8 +19,9 @@ struct vr_ram_due {
     uint64_t *end;
     _Atomic uint8_t *state; /* of parts: enum due_state */
     atomic_bool stop, any_bad, told;
-    struct vr_mutex lock; /* for those who wait until a part is no more BUSY */
-    struct vr_cond changed;
+    struct vr_mutex lock;
+    struct vr_cond left;
+    unsigned users; /* in how.check, but for the thread; under the lock */
     struct vireo_thread *thread;
 };
 
@@ -49,22 +50,28 @@ static void due_check(struct vr_ram_due *d, size_t i)
             d->how.bad(d->how.opaque, &err);
         }
     }
-    vr_mutex_lock(&d->lock);
     atomic_store(&d->state[i], r < 0 ? DUE_BAD : DUE_GOOD);
-    vr_cond_broadcast(&d->changed);
-    vr_mutex_unlock(&d->lock);
 }
 
-/* Part @i is checked when this returns; is it good? */
+static bool due_waits(const struct vr_ram_due *d, size_t i)
+{
+    return atomic_load(&d->state[i]) == DUE_WAITS;
+}
+
+/* Part @i is checked when this returns; is it good? Nobody waits for the thread, which a busy host
+ * may not let run for long: what it is at may be checked twice. */
 static bool due_settle(struct vr_ram_due *d, size_t i)
 {
-    uint8_t state = DUE_WAITS;
-    if (atomic_compare_exchange_strong(&d->state[i], &state, DUE_BUSY)) {
-        due_check(d, i);
-    } else if (state == DUE_BUSY) {
+    if (due_waits(d, i)) {
         vr_mutex_lock(&d->lock);
-        while (atomic_load(&d->state[i]) == DUE_BUSY) {
-            vr_cond_wait(&d->changed, &d->lock);
+        d->users++;
+        vr_mutex_unlock(&d->lock);
+        if (due_waits(d, i)) { /* then the thread has not come to its end, and waits for us there */
+            due_check(d, i);
+        }
+        vr_mutex_lock(&d->lock);
+        if (--d->users == 0) {
+            vr_cond_broadcast(&d->left);
         }
         vr_mutex_unlock(&d->lock);
     }
@@ -93,18 +100,25 @@ static void due_main(void *opaque)
     struct vr_ram_due *d = opaque;
     (void)!vireo_priority_self(VIREO_PRIORITY_LOW, NULL); /* else at the usual one */
     for (size_t i = 0; i < d->how.count && !atomic_load(&d->stop); i++) {
-        (void)due_settle(d, i);
+        if (due_waits(d, i)) {
+            due_check(d, i);
+        }
     }
     if (!atomic_load(&d->stop) && !atomic_load(&d->any_bad)) {
         /* Nobody looks any more; who does so just now finds that all is good. */
         atomic_store(&d->ram->due, NULL);
     }
+    vr_mutex_lock(&d->lock);
+    while (d->users) {
+        vr_cond_wait(&d->left, &d->lock);
+    }
+    vr_mutex_unlock(&d->lock);
     d->how.done(d->how.opaque);
 }
 
 static void due_free(struct vr_ram_due *d)
 {
-    vr_cond_fini(&d->changed);
+    vr_cond_fini(&d->left);
     vr_mutex_fini(&d->lock);
     free(d->end);
     free((void *)d->state);
@@ -123,7 +137,7 @@ int vr_ram_due_begin(struct vr_ram *ram, const struct vr_ram_due_how *how, struc
     d->end = vr_zalloc_array(how->count, sizeof(*d->end));
     d->state = vr_zalloc_array(how->count, sizeof(*d->state));
     vr_mutex_init(&d->lock);
-    vr_cond_init(&d->changed);
+    vr_cond_init(&d->left);
     if (!d->end || !d->state) {
         due_free(d);
         return vr_err(err, -ENOMEM, "no memory to check memory");

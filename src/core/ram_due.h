@@ -2,11 +2,11 @@
  * Guest RAM whose contents are still to be checked: a view of a snapshot's file, of a machine that
  * runs already.
  *
- * RAM is divided into parts. Each is checked once, by a thread of its own at low priority, or by
+ * RAM is divided into parts. Each is checked, by a thread of its own at low priority, or by
  * whoever needs it before that thread came to it: a CPU that is about to note where a page is, a
- * device that is about to reach it (vr_ram_ready). So no byte is used before it was checked, and
- * none is waited for that nobody uses. A part that is bad stays so: for CPUs and devices there is
- * no memory at that place (an access fault, -EFAULT).
+ * device that is about to reach it (vr_ram_ready), who do not wait for that thread. So no byte is
+ * used before it was checked, and none is waited for that nobody uses. A part that is bad stays so:
+ * for CPUs and devices there is no memory at that place (an access fault, -EFAULT).
  *
  * What is checked is where the contents come from, not RAM itself: the guest may write a part
  * before it was checked.

@@ -24,7 +24,9 @@ struct rig {
     struct vr_region region;
     bool bad[PARTS];
     atomic_uint checked[PARTS], told, done;
-    struct vr_mutex gate; /* held: checks wait */
+    struct vr_mutex gate; /* held: checks wait, */
+    uint64_t main;        /* but for this thread's; 0: all */
+    atomic_uint waiting;
     char why[256];
 };
 
@@ -34,8 +36,11 @@ static const uint64_t ends[PARTS] = {P, 3 * P, 4 * P, 9 * P, 16 * P, 17 * P, 30 
 static int rig_check(void *opaque, size_t i, struct vr_error *err)
 {
     struct rig *g = opaque;
-    vr_mutex_lock(&g->gate);
-    vr_mutex_unlock(&g->gate);
+    if (!g->main || vireo_thread_host_id() != g->main) {
+        atomic_fetch_add(&g->waiting, 1);
+        vr_mutex_lock(&g->gate);
+        vr_mutex_unlock(&g->gate);
+    }
     atomic_fetch_add(&g->checked[i], 1);
     if (g->bad[i]) {
         return vr_err(err, -EPROTO, "part %zu", i);
@@ -86,12 +91,13 @@ static void rig_end(struct rig *g)
     vr_mutex_fini(&g->gate);
 }
 
-static unsigned rig_checks(struct rig *g)
+/* How many parts were checked, each at most @most times. */
+static unsigned rig_checked(struct rig *g, unsigned most)
 {
     unsigned sum = 0;
     for (unsigned i = 0; i < PARTS; i++) {
-        sum += g->checked[i];
-        assert_true(g->checked[i] <= 1);
+        sum += g->checked[i] > 0;
+        assert_true(g->checked[i] <= most);
     }
     return sum;
 }
@@ -106,22 +112,22 @@ static void what_is_used_is_checked_before(void **state)
     rig_begin(&g);
     assert_int_equal(vr_space_read(g.s, &g.c, AT + 3 * P, 4, &val), 0);
     assert_int_equal(val, 0x03030303);
-    assert_int_equal(rig_checks(&g), 1);
+    assert_int_equal(rig_checked(&g, 1), 1);
     /* From the last byte of one to the first of the next. */
     assert_int_equal(vr_dma_read(g.s, &g.c, AT + 9 * P - 1, buf, 2), 0);
     assert_true(buf[0] == 4 && buf[1] == 5);
-    assert_int_equal(rig_checks(&g), 3);
+    assert_int_equal(rig_checked(&g, 1), 3);
     assert_int_equal(vr_dma_map(g.s, &g.c, AT + 16 * P, P, true, iov, 4), 1);
     assert_int_equal(*(uint8_t *)iov[0].iov_base, 6);
     assert_int_equal(*(uint8_t *)vr_dma_ptr(g.s, &g.c, AT, 8, true), 1);
-    assert_int_equal(rig_checks(&g), 5);
+    assert_int_equal(rig_checked(&g, 1), 5);
     /* Overwriting needs nothing. */
     memset(buf, 0x77, sizeof(buf));
     assert_int_equal(vr_dma_write(g.s, &g.c, AT + 20 * P, buf, sizeof(buf)), 0);
     assert_int_equal(vr_space_write(g.s, &g.c, AT + 31 * P, 8, 1), 0);
-    assert_int_equal(rig_checks(&g), 5);
+    assert_int_equal(rig_checked(&g, 1), 5);
     assert_int_equal(vr_ram_due_all(g.ram, NULL), 0);
-    assert_int_equal(rig_checks(&g), PARTS);
+    assert_int_equal(rig_checked(&g, 1), PARTS);
     rig_end(&g);
 }
 
@@ -144,7 +150,7 @@ static void what_is_bad_is_no_memory(void **state)
     assert_int_equal(vr_dma_read(g.s, &g.c, AT + 9 * P, buf, 2), 0);
     assert_int_equal(vr_ram_due_all(g.ram, &err), -EPROTO);
     assert_int_equal(g.told, 1);
-    assert_int_equal(rig_checks(&g), 6); /* up to the bad one, and what was asked for */
+    assert_int_equal(rig_checked(&g, 1), 6); /* up to the bad one, and what was asked for */
     assert_int_equal(vr_ram_due_run(g.ram, &err), 0);
     rig_end(&g); /* whether the thread got to its end or not */
     assert_int_equal(g.told, 1);
@@ -199,9 +205,30 @@ static void many_at_once(void **state)
             assert_int_equal(r[i].bad, 0);
         }
         assert_int_equal(vr_ram_due_all(g.ram, &err), 0);
-        assert_int_equal(rig_checks(&g), PARTS);
+        assert_int_equal(rig_checked(&g, VR_COUNT(r) + 2), PARTS);
         rig_end(&g);
     }
+}
+
+/* The thread is stuck in a part, as on a host that is too busy to let it run: nobody waits for it.
+ */
+static void nobody_waits_for_the_thread(void **state)
+{
+    struct rig g;
+    struct vr_error err = {0};
+    uint64_t val;
+    (void)state;
+    rig_begin(&g);
+    vr_mutex_lock(&g.gate);
+    g.main = vireo_thread_host_id();
+    assert_int_equal(vr_ram_due_run(g.ram, &err), 0);
+    while (!g.waiting) {
+        vireo_thread_yield();
+    }
+    assert_int_equal(vr_space_read(g.s, &g.c, AT, 8, &val), 0);
+    assert_int_equal(vr_ram_due_all(g.ram, &err), 0);
+    vr_mutex_unlock(&g.gate);
+    rig_end(&g);
 }
 
 static void ended_before_it_was_checked(void **state)
@@ -222,6 +249,7 @@ int main(void)
         cmocka_unit_test(what_is_used_is_checked_before),
         cmocka_unit_test(what_is_bad_is_no_memory),
         cmocka_unit_test(many_at_once),
+        cmocka_unit_test(nobody_waits_for_the_thread),
         cmocka_unit_test(ended_before_it_was_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
