@@ -13,7 +13,7 @@ enum { DISK = 1 << 20, BLOCKS = DISK / 512, DISC = 64 * 2048 };
 enum { OK = 0, OVERRUN = 1, ABORTED = 2, BAD_TARGET = 3, RESET = 4, SUCCEEDED = 10, REJECTED = 11 };
 enum { INCORRECT_LUN = 12 };
 enum { GOOD = 0, CHECK = 2 };
-enum { F_HOTPLUG = 2, F_CHANGE = 4 };
+enum { F_HOTPLUG = 2 };
 enum { RESPONSE = 108 };
 #define SENSE(key, asc, ascq) ((unsigned)(key) << 16 | (asc) << 8 | (ascq))
 

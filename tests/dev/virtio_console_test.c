@@ -324,6 +324,35 @@ static void control_messages_wait(void **state)
     expect(f, in, 1, PORT_OPEN, 1, "");
 }
 
+/* A driver that says twice that it is there hears once of each port (5.3.6.2.1), also if half of
+ * them had to wait, and after a restore. */
+static void ports_are_added_once(void **state)
+{
+    struct fixture *f = *state;
+    struct vd *d = &f->d;
+    vd_start(d, F_MULTIPORT, 32);
+    tell(f, 0, DEVICE_READY, 1);
+    struct vd_buf in = post(d, CRX, 64);
+    vd_kick(d, CRX);
+    expect(f, in, 0, DEVICE_ADD, 0, "");
+    tell(f, 0, DEVICE_READY, 1);
+    in = post(d, CRX, 64);
+    vd_kick(d, CRX);
+    expect(f, in, 1, DEVICE_ADD, 0, "");
+    in = post(d, CRX, 64);
+    vd_kick(d, CRX);
+    tell(f, 0, DEVICE_READY, 1);
+    assert_false(vd_used(d, CRX, NULL, NULL));
+    assert_int_equal(rig_copy(f->dev, f->dev), 0);
+    tell(f, 0, DEVICE_READY, 1);
+    assert_false(vd_used(d, CRX, NULL, NULL));
+    vd_start(d, F_MULTIPORT, 32); /* another driver has to hear of them */
+    tell(f, 0, DEVICE_READY, 1);
+    in = post(d, CRX, 64);
+    vd_kick(d, CRX);
+    expect(f, in, 0, DEVICE_ADD, 0, "");
+}
+
 static void bad_messages_are_counted(void **state)
 {
     struct fixture *f = *state;
@@ -598,6 +627,7 @@ int main(void)
         T(two_ports),
         T(input_waits_until_the_guest_opens),
         T(control_messages_wait),
+        T(ports_are_added_once),
         T(bad_messages_are_counted),
         T(size_by_configuration),
         T(size_by_message),

@@ -329,6 +329,69 @@ static void row_8_share_reset_with_requests_in_flight(void **state)
     assert_int_equal(f->dev->guest_errors, 0);
 }
 
+/* A server that is slow with everything that is not urgent. */
+struct slow_fs {
+    struct vr_fs fs;
+    struct vr_job *held;
+    unsigned held_count;
+};
+
+static void slow_submit(struct vr_fs *fs, struct vr_fs_req *req)
+{
+    struct slow_fs *s = (struct slow_fs *)fs;
+    if (req->urgent) {
+        vr_fs_complete(fs, req, 0);
+    } else {
+        req->job.next = s->held;
+        s->held = &req->job;
+        s->held_count++;
+    }
+}
+
+static void slow_reset(struct vr_fs *fs)
+{
+    (void)fs;
+}
+
+/* The high priority queue goes on, whatever the other one does (5.11.6.2). */
+static void the_urgent_do_not_wait(void **state)
+{
+    static const struct vr_fs_ops ops = {
+        .name = "slow", .submit = slow_submit, .reset = slow_reset};
+    struct fixture *f = *state;
+    struct slow_fs slow = {.held = NULL};
+    const uint64_t lookups[1] = {1};
+    unplug(f);
+    assert_int_equal(vr_fs_init(&slow.fs, &ops, f->loop, NULL), 0);
+    f->dev = rig_dev(&f->rig, &vr_virtio_fs_mmio_class, VD_OPTS ",tag=source");
+    vr_virtio_fs_attach(f->dev, &slow.fs);
+    vd_init(&f->d, &f->rig, f->dev);
+    vd_start(&f->d, 0, 128);
+    struct vd_buf out = message(f, FUSE_GETATTR, 1, "", 0, "", 0), in = vd_in(&f->d, 64);
+    const struct vd_buf bufs[] = {out, in};
+    for (unsigned i = 0; i < 64; i++) { /* as many as there is room for */
+        vd_add(&f->d, 1, bufs, 2);
+    }
+    vd_kick(&f->d, 1);
+    for (unsigned i = 0; i < 300; i++) {
+        struct vd_buf forget = message(f, FUSE_FORGET, 1, lookups, sizeof(lookups), "", 0);
+        vd_add(&f->d, 0, &forget, 1);
+        vd_kick(&f->d, 0);
+        assert_int_equal(wait_used(f, 0), 0);
+    }
+    assert_false(vd_used(&f->d, 1, NULL, NULL));
+    assert_int_equal(slow.held_count, 64);
+    while (slow.held) {
+        struct vr_job *job = slow.held;
+        slow.held = job->next;
+        vr_fs_complete(&slow.fs, vr_fs_req_of(job), 0);
+        (void)wait_used(f, 1);
+    }
+    vr_dev_destroy(f->dev);
+    vr_fs_fini(&slow.fs);
+    plug(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(row_5_messages_without_a_header, setup, teardown),
         cmocka_unit_test_setup_teardown(without_a_server_it_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(row_8_share_reset_with_requests_in_flight, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_urgent_do_not_wait, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,7 @@ static void dir_submit(struct vr_fs *fs, struct vr_fs_req *req)
     }
     vr_mutex_unlock(&d->lock);
     if (s) {
-        vr_pool_submit(d->pool, &req->job);
+        vr_pool_submit(req->urgent ? d->urgent : d->pool, &req->job);
     } else {
         vr_fs_complete(fs, req, 0);
     }
@@ -131,6 +131,7 @@ static void dir_close(struct vr_fs *fs)
     struct dir_fs *d = dir_of(fs);
     fs_locks_fini(d);
     vr_pool_destroy(d->pool);
+    vr_pool_destroy(d->urgent);
     vr_mutex_lock(&d->lock);
     fs_session_unref_locked(d->session);
     vr_mutex_unlock(&d->lock);
@@ -201,6 +202,7 @@ int vr_fs_open_dir(const struct vr_fs_dir_opts *o, struct vr_loop *loop, struct 
                        : vr_err(err, -ENOMEM, "share %s: no memory", o->path);
     }
     r = r < 0 ? r : vr_pool_create("vireo-share", FS_THREADS, dir_run, d, &d->pool, err);
+    r = r < 0 ? r : vr_pool_create("vireo-share", 1, dir_run, d, &d->urgent, err);
     if (r < 0) {
         dir_close(&d->fs);
         return r;

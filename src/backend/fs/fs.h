@@ -24,6 +24,7 @@ struct vr_fs_req {
     /* @len bytes of @out were written; 0: there is no reply to this one, or no room for it. */
     void (*done)(struct vr_fs_req *req, uint32_t len);
     void *opaque;      /* the caller's */
+    bool urgent;       /* waits for none that is not, whatever those do */
     struct vr_job job; /* the backend's */
     void *session;     /* the same */
 };

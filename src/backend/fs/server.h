@@ -135,7 +135,7 @@ struct fs_call {
 struct dir_fs {
     struct vr_fs fs;
     struct vr_jail *jail;
-    struct vr_pool *pool;
+    struct vr_pool *pool, *urgent; /* the second one for what must not wait for the first */
     struct vr_log *log;
     char *path;
     enum vr_fs_cache cache;

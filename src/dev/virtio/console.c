@@ -72,7 +72,7 @@ struct console {
     bool resize_rows_first;
     uint32_t tx_done[PORTS]; /* state, from here on */
     uint8_t pending[PORTS];
-    bool ready[PORTS], guest_open[PORTS], told_open[PORTS];
+    bool added[PORTS], ready[PORTS], guest_open[PORTS], told_open[PORTS];
     struct console_end end[PORTS]; /* host, from here on */
     unsigned port_count;
     struct vr_virtio_pci pci; /* of the PCI class only */
@@ -167,7 +167,7 @@ static void console_control(struct console *s)
     bool room = console_multiport(s);
     for (unsigned port = 0; port < s->port_count && room; port++) {
         if (s->pending[port] & 1 << DEVICE_ADD) {
-            room = console_tell(s, port, DEVICE_ADD);
+            room = s->added[port] = console_tell(s, port, DEVICE_ADD);
             s->pending[port] &= (uint8_t) ~(room << DEVICE_ADD);
         }
         for (unsigned i = 0; i < VR_COUNT(order) && room && s->ready[port]; i++) {
@@ -195,7 +195,7 @@ static void console_hear(struct console *s, const uint8_t *msg)
     uint16_t event = vr_load_le16(msg + 4), value = vr_load_le16(msg + 6);
     if (event == DEVICE_READY) { /* its port number means nothing */
         for (unsigned i = 0; i < s->port_count && value == 1; i++) {
-            s->pending[i] |= 1 << DEVICE_ADD;
+            s->pending[i] |= s->added[i] ? 0 : 1 << DEVICE_ADD; /* 5.3.6.2.1: not again */
         }
         return;
     }
@@ -434,7 +434,8 @@ static int console_loaded(struct vr_dev *d, struct vr_error *err)
     struct console *s = CONSOLE(d);
     int r = vr_virtio_loaded(d, err);
     for (unsigned i = 0; i < PORTS && r == 0; i++) {
-        bool some = s->pending[i] || s->ready[i] || s->guest_open[i] || s->told_open[i];
+        bool some =
+            s->pending[i] || s->added[i] || s->ready[i] || s->guest_open[i] || s->told_open[i];
         if (i >= s->port_count && some) {
             return vr_err(err, -ERANGE, "port %u: there are %u here", i, s->port_count);
         }
@@ -509,12 +510,13 @@ void vr_virtio_console_attach(struct vr_dev *dev, unsigned port, struct vr_chr *
         VR_CONFIG(resize_rows_first, "in resize messages, for kernels that read them so"),   \
         VR_STATE_ARRAY(tx_done, "bytes of the next chain that have gone out already"),       \
         VR_STATE_ARRAY(pending, "control messages to send, a bit each"),                     \
+        VR_STATE_ARRAY(added, "the driver knows of the port", .since = 2),                   \
         VR_STATE_ARRAY(ready, "the driver set the port up"),                                 \
         VR_STATE_ARRAY(guest_open, "a program in the guest has the port open"),              \
         VR_STATE_ARRAY(told_open, "the driver was told that the host end is open"),          \
         VR_HOST(end, "host ends, attached by the board, and names"),                         \
         VR_HOST(port_count, "from the option")
 
-VR_VIRTIO_CLASSES(console, "virtio console with one port or several", 1, CONSOLE_ROWS,
+VR_VIRTIO_CLASSES(console, "virtio console with one port or several", 2, CONSOLE_ROWS,
                   .init = console_init, .reset = vr_virtio_reset, .loaded = console_loaded,
                   .quiesce = vr_virtio_quiesce, .fini = console_fini, .counts = vr_virtio_counts);

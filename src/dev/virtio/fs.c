@@ -132,6 +132,7 @@ static void fs_begin(struct fs *s, unsigned queue, const struct vr_chain *chain)
         .out_count = chain->write_count,
         .done = fs_done,
         .opaque = r,
+        .urgent = queue == Q_HIPRIO, /* 5.11.6.2 */
     };
     s->in_flight[queue]++;
     s->requests++;

@@ -290,7 +290,7 @@ static bool scsi_queue_busy(struct vr_dev *d, unsigned queue)
 static uint64_t scsi_features(struct vr_dev *d)
 {
     (void)d;
-    return SCSI_F_HOTPLUG | SCSI_F_CHANGE;
+    return SCSI_F_HOTPLUG; /* what CHANGE would tell of does not change while a disk is plugged */
 }
 
 static void scsi_config_read(struct vr_dev *d, uint8_t *config)
@@ -453,7 +453,7 @@ int vr_virtio_scsi_medium(struct vr_dev *dev, unsigned target, unsigned lun, str
     }
     vr_dev_lock(dev);
     vr_scsi_lun_medium(&s->lun[i], blk);
-    scsi_tell_changed(s, (unsigned)i, 0x28, 0x00);
+    /* The unit attention alone tells: of an MMC device no event may (5.6.6.3). */
     vr_dev_unlock(dev);
     return 0;
 }

@@ -12,7 +12,7 @@ enum {
     SCSI_LUN_BYTES = 8,
 };
 enum { SCSI_Q_CONTROL, SCSI_Q_EVENT, SCSI_Q_REQUEST };
-enum { SCSI_F_HOTPLUG = 1 << 1, SCSI_F_CHANGE = 1 << 2 };
+enum { SCSI_F_HOTPLUG = 1 << 1 };
 
 /* Responses (5.6.6.1, 5.6.6.2). */
 enum {
@@ -85,6 +85,5 @@ void scsi_control(struct scsi *s);
 void scsi_task_ended(struct scsi *s, struct scsi_tmf *tmf);
 void scsi_event_missed(struct scsi *s); /* the driver put buffers there: tell it, if so */
 void scsi_tell_plugged(struct scsi *s, unsigned unit, bool here);
-void scsi_tell_changed(struct scsi *s, unsigned unit, unsigned asc, unsigned ascq);
 
 #endif

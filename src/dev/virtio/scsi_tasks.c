@@ -19,7 +19,7 @@ enum {
     QUERY_TASK_SET = 7,
 };
 enum { TMF_BYTES = 24, AN_BYTES = 16, AN_ANSWER = 5 };
-enum { E_NONE = 0, E_TRANSPORT_RESET = 1, E_PARAM_CHANGE = 3, EVENT_BYTES = 16 };
+enum { E_NONE = 0, E_TRANSPORT_RESET = 1, EVENT_BYTES = 16 };
 #define E_MISSED UINT32_C(0x80000000)
 enum { REASON_RESCAN = 1, REASON_REMOVED = 2 };
 
@@ -215,12 +215,5 @@ void scsi_tell_plugged(struct scsi *s, unsigned unit, bool here)
     }
     if (event_wanted(s, SCSI_F_HOTPLUG)) {
         event_send(s, E_TRANSPORT_RESET, &s->unit[unit], here ? REASON_RESCAN : REASON_REMOVED);
-    }
-}
-
-void scsi_tell_changed(struct scsi *s, unsigned unit, unsigned asc, unsigned ascq)
-{
-    if (event_wanted(s, SCSI_F_CHANGE)) {
-        event_send(s, E_PARAM_CHANGE, &s->unit[unit], asc | ascq << 8);
     }
 }
