@@ -157,14 +157,17 @@ static void row_2_packed_tables_do_not_nest(void **state)
     uint64_t table = vd_alloc(&v.d, 32, 16);
     vd_desc_at(&v.d, table, 0, in.gpa, 32, 0xffff, 0xffff);
     vd_desc_at(&v.d, table, 1, in.gpa + 32, 32, 0xffff, 0xffff);
-    v.d.q[0].descs[5] = 1;
-    vd_packed_put(&v.d, 0, table, 32, VD_INDIRECT, 5);
-    vd_kick(&v.d, 0);
-    uint16_t id;
-    uint32_t len;
-    assert_true(vd_used(&v.d, 0, &id, &len));
-    assert_int_equal(id, 5);
-    assert_int_equal(len, 64);
+    for (uint16_t i = 0; i < 2; i++) {
+        uint16_t id;
+        uint32_t len;
+        v.d.q[0].descs[5 + i] = 1;
+        vd_packed_put(&v.d, 0, table, 32, (uint16_t)(VD_INDIRECT | (i ? VD_WRITE : 0)),
+                      (uint16_t)(5 + i));
+        vd_kick(&v.d, 0);
+        assert_true(vd_used(&v.d, 0, &id, &len));
+        assert_int_equal(id, 5 + i);
+        assert_int_equal(len, 64);
+    }
     victim_fini(&v);
 }
 

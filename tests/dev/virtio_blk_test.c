@@ -285,6 +285,21 @@ static void drivers_without_flush_write_through(void **state)
     mem_blk_release(&f->disk, 1);
     assert_true(done(f, NULL, NULL));
     assert_int_equal(*vd_hva(&f->d, bufs[2].gpa), S_OK);
+    /* Zeroes are written, too: all of them, and then they are made stable. */
+    uint8_t two[32] = {[0] = 4, [8] = 1, [16] = 9, [24] = 2};
+    vd_start(&f->d, F_WRITE_ZEROES, 64);
+    bufs[0] = header(&f->d, T_WRITE_ZEROES, 0);
+    bufs[1] = vd_out(&f->d, two, sizeof(two));
+    bufs[2] = vd_in(&f->d, 1);
+    vd_add(&f->d, 0, bufs, 3);
+    vd_kick(&f->d, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(done(f, NULL, NULL));
+        assert_int_equal(f->disk.last_op, i < 2 ? VR_BLK_WRITE_ZEROES : VR_BLK_FLUSH);
+        mem_blk_release(&f->disk, 1);
+    }
+    assert_true(done(f, NULL, NULL));
+    assert_int_equal(*vd_hva(&f->d, bufs[2].gpa), S_OK);
     f->disk.hold = false;
 }
 

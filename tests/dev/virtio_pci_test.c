@@ -226,6 +226,14 @@ static void messages_are_those_that_the_driver_chose(void **state)
     vr_dev_unlock(w->dev);
     assert_int_equal(pci_messages(r, &last), 2);
     assert_int_equal(last, 0x100);
+    assert_int_equal(pci_peek(r, REGS + VR_VIRTIO_PCI_ISR, 1), VR_VIRTIO_ISR_CONFIG);
+    set(w, 0x10, 2, 0xffff); /* no message for configuration changes */
+    vr_dev_lock(w->dev);
+    vr_virtio_config_changed(vr_virtio_of(w->dev));
+    vr_dev_unlock(w->dev);
+    assert_int_equal(pci_messages(r, NULL), 2);
+    assert_int_equal(pci_peek(r, REGS + VR_VIRTIO_PCI_ISR, 1), VR_VIRTIO_ISR_CONFIG);
+    assert_int_equal(pci_peek(r, REGS + VR_VIRTIO_PCI_ISR, 1), 0);
     set(w, 0x16, 2, 0);
     set(w, 0x1a, 2, 0xffff); /* no message for this queue */
     vd_want_irq(&w->d, 0, true);

@@ -318,6 +318,9 @@ static void a_queue_is_reset_alone(void **state)
     struct vd *d = &f->d;
     for (unsigned m = 0; m < VR_COUNT(vd_modes); m++) {
         uint64_t seed = m, errors = f->dev->guest_errors;
+        assert_true(vd_negotiate(d, vd_modes[m].features | VR_VIRTIO_F_RING_RESET));
+        vd_set(d, VD_QUEUE_SEL, 1);
+        uint32_t size = vd_get(d, VD_QUEUE_SIZE_MAX);
         vd_start(d, vd_modes[m].features | VR_VIRTIO_F_RING_RESET, 16);
         struct vd_buf in = vd_in(d, 4);
         for (unsigned i = 0; i < 5; i++) {
@@ -342,6 +345,13 @@ static void a_queue_is_reset_alone(void **state)
         assert_int_equal(vd_isr(d), 0);
         assert_false(vd_used(d, 1, NULL, NULL));
         assert_int_equal(vd_get(d, VD_QUEUE_RESET), 0);
+        if (vd_over_pci()) { /* where it can be read: as at first */
+            assert_int_not_equal(size, 16);
+            assert_int_equal(vd_get(d, VD_QUEUE_SIZE), size);
+            for (unsigned i = 0; i < 6; i++) {
+                assert_int_equal(vd_get(d, VD_DESC + 16 * (i / 2) + 4 * (i % 2)), 0);
+            }
+        }
         vd_queue(d, 1, 8); /* another size, and another place */
         assert_int_equal(vd_get(d, VD_QUEUE_READY), 1);
         assert_int_equal(vd_get(d, VD_QUEUE_RESET), 0);

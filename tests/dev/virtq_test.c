@@ -156,13 +156,16 @@ static void interrupts_by_flag(void **state)
     struct vd *d = &f->d;
     vd_start(d, 0, 8);
     struct vd_buf in = vd_in(d, 4);
+    uint8_t *used_event = vd_hva(d, d->q[0].avail) + 4 + 2 * 8; /* means nothing here */
     vd_want_irq(d, 0, true);
+    vr_store_le16(used_event, 100);
     vd_do(d, 0, &in, 1);
     assert_true(d->irq.level);
     assert_int_equal(vd_isr(d), VR_VIRTIO_ISR_USED);
     assert_false(d->irq.level);
     vd_want_irq(d, 0, false);
     for (unsigned i = 0; i < 20; i++) {
+        vr_store_le16(used_event, d->q[0].used_idx);
         vd_do(d, 0, &in, 1);
         assert_false(d->irq.level);
     }
@@ -181,6 +184,7 @@ static void interrupts_by_event_index(void **state)
     for (unsigned start = 0; start < 66000; start += 4) { /* across the wrap */
         uint16_t now = d->q[0].used_idx;
         vr_store_le16(used_event, (uint16_t)(now + 2));
+        vr_store_le16(vd_hva(d, d->q[0].avail), start / 4 % 2); /* the flag means nothing here */
         for (unsigned i = 0; i < 4; i++) {
             vd_do(d, 0, &in, 1);
             assert_int_equal(vd_isr(d), i == 2 ? VR_VIRTIO_ISR_USED : 0);
