@@ -100,3 +100,34 @@ class Qmp:
             got = self.hear()
             assert got is not None, f"it left without {name}"
             self.events.append(got)
+
+
+class Console:
+    """Commands for the shell on a machine's console, by `vireo console`'s command."""
+
+    def __init__(self, name):
+        self.qmp = Qmp(socket_path(name))
+        self.qmp.send(json.dumps({"execute": "x-vireo-console", "arguments": {"index": 0}}).encode())
+        assert "return" in self.qmp.hear()
+        self.text = ""
+
+    def send(self, line):
+        self.line = line
+        self.qmp.send(line.encode() + b"\n")
+
+    def answer(self):
+        """What the line that was sent last printed."""
+        end = f"done: {self.line}\n"
+        while end not in self.text:
+            data = self.qmp.file.read1(65536)
+            assert data, f"the machine is gone:\n{self.text[-2000:]}"
+            self.text += data.decode(errors="replace").replace("\r", "")
+        text, _, self.text = self.text.partition(end)
+        return text
+
+    def run(self, line):
+        self.send(line)
+        return self.answer()
+
+    def close(self):
+        self.qmp.close()

@@ -167,6 +167,16 @@ static int fork_check(struct vireo_vm *vm, struct vr_error *err)
                       "a machine with --flash-vars and no --flash cannot be forked: its clones "
                       "would have no flash");
     }
+    for (unsigned i = 0; i < c->device_count; i++) {
+        const struct vr_config_device *d = &c->device[i];
+        if (d->end == VR_VIRT_END_DISK && !d->disk.read_only) {
+            return vr_err(
+                err, -ENOTSUP,
+                "machine '%s' cannot be forked: device '%s' has disk %s, and overlays are "
+                "made for those of --disk and for read-only ones",
+                vr_vm_name(vm), d->id, d->disk.path);
+        }
+    }
     return 0;
 }
 
