@@ -20,6 +20,7 @@
 #: make soak-snapshots  a Debian saved at MOMENTS=50 moments of boot and of work, 1000 cycles; SEED=1
 #: make soak-migration  a Debian at work moves ROUNDS=20 times, MEMORY=1G, with a connection and a ping that go on
 #: make hotplug    every class of devices plugged in and out 100 times, with a kernel built for it: ROUNDS=100
+#: make races      devices, I/O threads, the control socket and a guest under ThreadSanitizer: minutes
 #: make test-kernel  build that kernel: 10 minutes, once
 #: make bench-runtime   how fast a running machine obeys, next to QEMU
 #: make bench-platform  the platform layer next to bare system calls, as ratios
@@ -33,7 +34,7 @@
 export MIRROR KERNEL INITRD APPEND MEM SMP ARGS PREFIX
 BUILD = build
 
-.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots soak-migration hotplug forks test-kernel install clean help
+.PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots soak-migration hotplug races forks test-kernel install clean help
 build:
 	@tools/deps.sh run
 	@tools/build.sh $(BUILD)
@@ -100,6 +101,10 @@ test-kernel:
 hotplug: build
 	@tools/deps.sh test
 	@PYTHONPATH=tests:tests/guest tests/stress/hotplug.py --rounds $(or $(ROUNDS),100)
+
+races:
+	@tools/deps.sh test
+	@PYTHONPATH=tests tests/stress/races.py
 
 bench-runtime: build
 	@tools/deps.sh test

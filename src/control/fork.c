@@ -29,7 +29,6 @@ struct vr_fork_lease {
     uv_poll_t *poll;
     struct vr_thaw disk[VR_VIRT_DISKS];
     uint32_t ram;
-    int result; /* of opening it */
 };
 
 /* ---- Leases; on the I/O thread ---- */
@@ -63,11 +62,18 @@ static void lease_on_close(uv_poll_t *poll, int status, int events)
     lease_end(poll->data);
 }
 
+/* Once it is begun it is the loop's alone. */
+struct lease_call {
+    struct vr_fork_lease *lease;
+    int result;
+};
+
 static void lease_begin(void *arg)
 {
-    struct vr_fork_lease *l = arg;
-    l->result = uv_poll_init(vr_loop_uv(vr_machine_loop(l->vm->machine)), l->poll, l->fd);
-    if (l->result == 0) {
+    struct lease_call *call = arg;
+    struct vr_fork_lease *l = call->lease;
+    call->result = uv_poll_init(vr_loop_uv(vr_machine_loop(l->vm->machine)), l->poll, l->fd);
+    if (call->result == 0) {
         l->poll->data = l;
         l->next = l->vm->leases;
         l->vm->leases = l;
@@ -105,20 +111,23 @@ static int lease_open(struct vireo_vm *vm, struct vireo_fork *f, struct vr_error
     l->vm = vm;
     l->fd = ends[0];
     f->lease = ends[1];
-    vr_loop_call(vr_machine_loop(vm->machine), lease_begin, l);
-    if (l->result < 0) {
-        r = vr_err(err, l->result, "watching a fork: %s", uv_strerror(l->result));
-        vr_file_close(l->fd);
-        free(l->poll);
-        free(l);
-        return r;
-    }
-    /* Nobody closes the other end before this has returned it. */
     l->ram = f->ram->moment;
     for (unsigned i = 0; i < VR_COUNT(f->disk); i++) {
         if (f->disk[i]) {
             vr_frozen_take_thaw(f->disk[i], &l->disk[i]);
         }
+    }
+    struct lease_call call = {.lease = l};
+    vr_loop_call(vr_machine_loop(vm->machine), lease_begin, &call);
+    if (call.result < 0) {
+        r = vr_err(err, call.result, "watching a fork: %s", uv_strerror(call.result));
+        for (unsigned i = 0; i < VR_COUNT(l->disk); i++) {
+            vr_frozen_thaw(&l->disk[i]);
+        }
+        vr_file_close(l->fd);
+        free(l->poll);
+        free(l);
+        return r;
     }
     return 0;
 }
@@ -167,14 +176,20 @@ static int fork_check(struct vireo_vm *vm, struct vr_error *err)
                       "a machine with --flash-vars and no --flash cannot be forked: its clones "
                       "would have no flash");
     }
+    return 0;
+}
+
+/* No device comes or goes meanwhile. */
+static int fork_check_devices(const struct vireo_config *c, struct vr_error *err)
+{
     for (unsigned i = 0; i < c->device_count; i++) {
         const struct vr_config_device *d = &c->device[i];
         if (d->end == VR_VIRT_END_DISK && !d->disk.read_only) {
             return vr_err(
                 err, -ENOTSUP,
-                "machine '%s' cannot be forked: device '%s' has disk %s, and overlays are "
-                "made for those of --disk and for read-only ones",
-                vr_vm_name(vm), d->id, d->disk.path);
+                "device '%s' has disk %s: clones get overlays of the disks of --disk, and "
+                "share read-only ones",
+                d->id, d->disk.path);
         }
     }
     return 0;
@@ -198,7 +213,8 @@ int vireo_vm_fork(struct vireo_vm *vm, const char *dir, struct vireo_fork **ret_
     vr_snap_init(&f->state);
     vr_hotplug_hold(vm->hotplug);
     vr_snapshot_ends(vm, &ends);
-    r = vr_config_copy(vm->config, &f->config, err);
+    r = fork_check_devices(vm->config, err);
+    r = r < 0 ? r : vr_config_copy(vm->config, &f->config, err);
     if (r == 0) {
         uint64_t begin_ns = vireo_monotonic_ns();
         r = vr_machine_save_state(vm->machine, &f->state, fork_freeze, &x, err);
