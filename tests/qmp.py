@@ -74,10 +74,14 @@ class Qmp:
         return json.loads(line) if line else None
 
     def ask(self, command, **args):
+        return self.ask_raw(command, {key.replace("_", "-"): value for key, value in args.items()})
+
+    def ask_raw(self, command, args):
+        """Where names of arguments have underscores of their own."""
         self.ids += 1
         message = {"execute": command, "id": self.ids}
         if args:
-            message["arguments"] = {key.replace("_", "-"): value for key, value in args.items()}
+            message["arguments"] = args
         self.send(json.dumps(message).encode() + b"\n")
         while True:
             got = self.hear()

@@ -272,6 +272,17 @@ struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk, const char **ret_i
     return NULL;
 }
 
+struct vr_net *vr_virt_net(struct vr_virt *v, const char *name)
+{
+    for (const struct virt_end *end = v->ends; *name && end; end = end->next) {
+        if (end->kind == VR_VIRT_END_NET &&
+            (strcmp(end->user, name) == 0 || strcmp(end->name, name) == 0)) {
+            return end->host.net;
+        }
+    }
+    return NULL;
+}
+
 /* Call fn for each open image, until it fails or *left, which counts down, is 0. */
 static int ends_each_disk(struct vr_virt *v, unsigned *left,
                           int (*fn)(struct vr_blk *blk, void *opaque, struct vr_error *err),

@@ -503,7 +503,11 @@ const struct cli_verb cli_verbs[] = {
      .help = "change a machine while it runs",
      .about =
          "balloon=SIZE: leave the guest SIZE of memory, as its driver can; log=error|warn|info|"
-         "debug: what the machine says on standard error."},
+         "debug: what the machine says on standard error; net0.link=up|down: the cable of a "
+         "network "
+         "card; disk0.bps=SIZE, disk0.iops=N: what a disk may do in a second, 0: as it likes, also "
+         "bps_rd, bps_wr, iops_rd, iops_wr. Links and limits are of this run: snapshots and clones "
+         "begin without."},
     {.name = "gdb",
      .args = "NAME [PROGRAM]",
      .min_args = 1,

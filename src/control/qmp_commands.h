@@ -45,6 +45,9 @@ int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_stats(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_hash(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_det(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_set_link(struct vr_qmp_call *call, struct vr_error *err); /* qmp_limits.c */
+int vr_qmp_set_io_throttle(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_x_limits(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_past_events(struct vr_qmp_call *call, struct vr_error *err);
 
 /* Snapshots and jobs (qmp_snapshot.c). */

@@ -139,13 +139,20 @@ int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
     for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i, &id)); i++) {
         json_t *image = json_pack("{s:o, s:s, s:o}", "filename", vr_qmp_text(blk->path), "format",
                                   blk->ops->name, "virtual-size", vr_qmp_number(blk->size_bytes));
+        struct vr_blk_limits limits;
+        vr_blk_get_limits(blk, &limits);
+        const uint64_t *bps = limits.bytes_s, *iops = limits.requests_s;
         json_t *inserted = json_pack(
-            "{s:o, s:b, s:s, s:i, s:b, s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:b, s:b, s:b}, "
+            "{s:o, s:b, s:s, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:b, s:b}, "
             "s:i}",
             "file", vr_qmp_text(blk->path), "ro", blk->read_only, "drv", blk->ops->name,
-            "backing_file_depth", 0, "encrypted", 0, "detect_zeroes", "off", "bps", 0, "bps_rd", 0,
-            "bps_wr", 0, "iops", 0, "iops_rd", 0, "iops_wr", 0, "image", image, "cache",
-            "writeback", 1, "direct", 0, "no-flush", 0, "write_threshold", 0);
+            "backing_file_depth", 0, "encrypted", 0, "detect_zeroes", "off", "bps",
+            vr_qmp_number(bps[VR_BLK_LIMIT_ALL]), "bps_rd", vr_qmp_number(bps[VR_BLK_LIMIT_READ]),
+            "bps_wr", vr_qmp_number(bps[VR_BLK_LIMIT_WRITE]), "iops",
+            vr_qmp_number(iops[VR_BLK_LIMIT_ALL]), "iops_rd",
+            vr_qmp_number(iops[VR_BLK_LIMIT_READ]), "iops_wr",
+            vr_qmp_number(iops[VR_BLK_LIMIT_WRITE]), "image", image, "cache", "writeback", 1,
+            "direct", 0, "no-flush", 0, "write_threshold", 0);
         (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b, s:o}", "device", id,
                                                     "qdev", id, "type", "unknown", "removable", 0,
                                                     "locked", 0, "inserted", inserted));

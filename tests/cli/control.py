@@ -393,6 +393,44 @@ with tap.test("vireo set: what it says, and what it refuses"):
         assert code != 0 and "there are error, warn, info, debug" in err, err
         code, _, err = vireo("set", "box", "balloon=64M")
         assert code != 0 and "no balloon" in err, err
+        says_no(2, "set", "box", "net0.link=sideways", says="expected up or down")
+        says_no(2, "set", "box", "disk0.iosp=1", says="did you mean disk0.iops=")
+        says_no(2, "set", "box", "disk0.iops=many", says="expected requests a second")
+        for what in ("net7.link=up", "disk0.iops=1"):
+            code, _, err = vireo("set", "box", what)
+            assert code != 0 and "not found" in err, err
+
+with tap.test("limits of disks are set, asked for, and refused as QEMU does"):
+    image = tmp / "limited.img"
+    image.write_bytes(bytes(1 << 20))
+    none = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"), 0)
+
+    def are(qmp):
+        inserted = qmp.ask("query-block")[0]["inserted"]
+        return {key: inserted[key] for key in none}
+
+    def refused_limits(qmp, cls, says, **args):
+        try:
+            qmp.ask_raw("block_set_io_throttle", args)
+        except Refused as no:
+            assert no.cls == cls and says in no.desc, no
+        else:
+            raise AssertionError(args)
+
+    with Machine("--name", "box", "--disk", image, IDLE) as m, Qmp(socket_path("box")) as qmp:
+        assert are(qmp) == none
+        assert vireo("set", "box", "disk0.iops=100", "disk0.bps_rd=2M") == (0, "", "")
+        assert are(qmp) == none | {"iops": 100, "bps_rd": 2 << 20}
+        qmp.ask_raw("block_set_io_throttle", none | {"id": "disk0", "iops_wr": 7})
+        assert are(qmp) == none | {"iops_wr": 7}
+        qmp.ask_raw("block_set_io_throttle", none | {"device": "disk0"})
+        assert are(qmp) == none
+        refused_limits(qmp, "GenericError", "cannot be used at the same time", **none | {"id": "disk0", "bps": 1, "bps_rd": 1})
+        refused_limits(qmp, "GenericError", "must be 0 or more", **none | {"id": "disk0", "bps": -1})
+        refused_limits(qmp, "GenericError", "exactly one", **none)
+        refused_limits(qmp, "GenericError", "'iops_max' is not here", **none | {"id": "disk0", "iops_max": 5})
+        refused_limits(qmp, "DeviceNotFound", "'disk9' not found", **none | {"id": "disk9"})
+        assert are(qmp) == none
 
 with tap.test("a machine that crashes leaves a core of facts, and its clients say where"):
     with Machine("--name", "box", IDLE) as m:

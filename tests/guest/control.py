@@ -38,6 +38,38 @@ with shell("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
             assert after[f"{kind}_total_time_ns"] > before[f"{kind}_total_time_ns"], (kind, after)
         assert after["failed_rd_operations"] == 0
 
+    with tap.test("a limit of a disk is kept by the guest's clock, and goes again"):
+        def took(count):
+            """Guest seconds for as many reads of 4 KiB, none of which is had before."""
+            out = guest.run(f"cut -d' ' -f1 /proc/uptime; dd if=/dev/vda of=/dev/null bs=4k count={count} iflag=direct "
+                            "2>/dev/null; cut -d' ' -f1 /proc/uptime")
+            begin, end = map(float, out.split())
+            return end - begin
+
+        vm.vireo("set", "box", "disk0.iops=100")
+        limited = took(150)
+        vm.vireo("set", "box", "disk0.iops=0")
+        free = took(150)
+        assert limited >= 1.35 and free < limited / 2, (limited, free)  # 150 reads, 11 of them at once
+
+    with tap.test("the cable of a card is pulled out and plugged in again: the guest's carrier follows"):
+        carrier = "/sys/class/net/eth0/carrier"
+        guest.run("modprobe virtio_net; netup")
+        assert guest.run(f"cat {carrier}") == "1\n"
+        reach = "wget -q -T 2 -O - http://10.0.2.2:1/ 2>&1"
+        assert "refused" in guest.run(reach)
+        vm.vireo("set", "box", "net0.link=down")
+        assert guest.run(f"while [ $(cat {carrier}) = 1 ]; do :; done; cat {carrier}") == "0\n"
+        assert "refused" not in guest.run(reach)
+        qmp.ask("set_link", name="net0", up=True)
+        assert guest.run(f"while [ $(cat {carrier}) = 0 ]; do :; done; cat {carrier}") == "1\n"
+        assert "refused" in guest.run(reach)
+        try:
+            qmp.ask("set_link", name="net9", up=True)
+            raise AssertionError("a card that is not there")
+        except Refused as no:
+            assert no.cls == "DeviceNotFound", no
+
     with tap.test("the boot profile: made, loaded, the kernel, its first words, user space"):
         boot = {s["name"]: s["value"] for s in qmp.ask("x-vireo-stats", group="boot")}
         assert set(boot) == {"create_ns", "load_ns", "supervisor_ns", "console_ns", "user_ns"}, boot

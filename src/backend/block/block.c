@@ -41,6 +41,8 @@ int vr_blk_init(struct vr_blk *blk, const struct vr_blk_ops *ops, const char *pa
 void vr_blk_fini(struct vr_blk *blk)
 {
     vr_det_remove(&blk->src);
+    vr_blk_limits_destroy(atomic_load(&blk->throttle));
+    atomic_store(&blk->throttle, NULL);
     vr_flight_destroy(blk->flight);
     free(blk->path);
     blk->flight = NULL;
@@ -120,7 +122,8 @@ static int block_check(const struct vr_blk *blk, const struct vr_blk_req *req)
 
 int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req)
 {
-    if (blk->src.det || !blk->ops->try || req->len_bytes > TRY_MAX || block_check(blk, req) < 0) {
+    if (blk->src.det || !blk->ops->try || req->len_bytes > TRY_MAX || block_check(blk, req) < 0 ||
+        vr_blk_limits_on(atomic_load(&blk->throttle))) {
         return -EAGAIN;
     }
     req->begin_ns = vireo_monotonic_ns();
@@ -131,13 +134,17 @@ int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req)
     return r;
 }
 
-static void block_submit(struct vr_blk *blk, struct vr_blk_req *req,
-                         void (*done)(struct vr_job *job, int result))
+static void block_enter(struct vr_blk *blk, struct vr_blk_req *req,
+                        void (*done)(struct vr_job *job, int result))
 {
     vr_flight_begin(blk->flight);
     req->next = NULL;
     req->job.done = done;
     req->begin_ns = vireo_monotonic_ns();
+}
+
+void vr_blk_begin(struct vr_blk *blk, struct vr_blk_req *req)
+{
     int r = block_check(blk, req);
     if (r < 0) {
         vr_blk_complete(blk, req, r);
@@ -155,7 +162,8 @@ static void block_done_here(struct vr_job *job, int result)
 /* And wait for what it comes to; done() of the request's is not called. */
 static int block_do(struct vr_blk *blk, struct vr_blk_req *req)
 {
-    block_submit(blk, req, block_done_here);
+    block_enter(blk, req, block_done_here);
+    vr_blk_begin(blk, req);
     vr_blk_drain(blk);
     return req->job.result;
 }
@@ -215,13 +223,45 @@ void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req)
         req->det_op.run = block_det_run;
         vr_det_soon(blk->src.det, &req->det_op);
     } else {
-        block_submit(blk, req, block_done);
+        block_enter(blk, req, block_done);
+        if (!vr_blk_limits_hold(atomic_load(&blk->throttle), req)) {
+            vr_blk_begin(blk, req);
+        }
     }
 }
 
 void vr_blk_drain(struct vr_blk *blk)
 {
+    struct vr_blk_throttle *t = atomic_load(&blk->throttle);
+    vr_blk_limits_drain(t, true);
     vr_flight_drain(blk->flight);
+    vr_blk_limits_drain(t, false);
+}
+
+int vr_blk_set_limits(struct vr_blk *blk, struct vr_clock *clock,
+                      const struct vr_blk_limits *limits, struct vr_error *err)
+{
+    struct vr_blk_throttle *t = atomic_load(&blk->throttle);
+    if (blk->src.det) {
+        return vr_err(err, -ENOTSUP,
+                      "disk %s: the machine is deterministic: its disks take the time that they "
+                      "take",
+                      blk->path);
+    }
+    if (!t) {
+        int r = vr_blk_limits_create(blk, clock, &t, err);
+        if (r < 0) {
+            return r;
+        }
+        atomic_store(&blk->throttle, t);
+    }
+    vr_blk_limits_set(t, limits);
+    return 0;
+}
+
+void vr_blk_get_limits(const struct vr_blk *blk, struct vr_blk_limits *ret_limits)
+{
+    vr_blk_limits_get(atomic_load(&blk->throttle), ret_limits);
 }
 
 void vr_blk_close(struct vr_blk *blk)

@@ -20,6 +20,8 @@
 #include <sys/uio.h>
 
 struct vr_blk;
+struct vr_blk_throttle; /* limits.c */
+struct vr_clock;
 struct vr_frozen;
 
 enum vr_blk_op {
@@ -52,6 +54,12 @@ struct vr_blk_count {
     uint64_t count, failed, bytes, ns; /* bytes of good ones; ns from submission on, summed */
 };
 
+/* What a disk may do in a second; 0: as it likes. */
+enum { VR_BLK_LIMIT_ALL, VR_BLK_LIMIT_READ, VR_BLK_LIMIT_WRITE, VR_BLK_LIMITED };
+struct vr_blk_limits {
+    uint64_t bytes_s[VR_BLK_LIMITED], requests_s[VR_BLK_LIMITED];
+};
+
 struct vr_blk_ops {
     const char *name; /* "raw" */
     void (*submit)(struct vr_blk *blk, struct vr_blk_req *req);
@@ -76,9 +84,10 @@ struct vr_blk {
     bool read_only, discard; /* discard: VR_BLK_DISCARD does something */
     struct {
         _Atomic uint64_t count, failed, bytes, ns;
-    } done[VR_BLK_OPS];       /* struct vr_blk_count as it is counted */
-    struct vr_flight *flight; /* block.c's: what is in flight */
-    struct vr_det_src src;    /* deterministic mode: where it is done in turn */
+    } done[VR_BLK_OPS];                       /* struct vr_blk_count as it is counted */
+    struct vr_flight *flight;                 /* block.c's: what is in flight */
+    struct vr_blk_throttle *_Atomic throttle; /* NULL: never limited */
+    struct vr_det_src src;                    /* deterministic mode: where it is done in turn */
 };
 
 struct vr_blk_opts {
@@ -128,6 +137,13 @@ void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req);
 int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req);
 /* What was done so far, by enum vr_blk_op; each number by itself is right. Any thread. */
 void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BLK_OPS]);
+/* Limit the disk from now on, in time of @clock, which outlives it; requests that have to wait are
+ * in flight meanwhile. Of flushes nothing waits; DISCARD and WRITE_ZEROES are writes of no bytes.
+ * One caller at a time. -ENOTSUP: in deterministic mode; -ENOMEM. */
+int vr_blk_set_limits(struct vr_blk *blk, struct vr_clock *clock,
+                      const struct vr_blk_limits *limits, struct vr_error *err) VR_MUST;
+/* Any thread. */
+void vr_blk_get_limits(const struct vr_blk *blk, struct vr_blk_limits *ret_limits);
 /* Wait until nothing is in flight; done has been called for all. No device lock held. On the loop's
  * thread, or where the loop has none, done is called from here. */
 void vr_blk_drain(struct vr_blk *blk);

@@ -85,16 +85,58 @@ void vr_net_close(struct vr_net *net)
     }
 }
 
+/* --- The cable --- */
+
+static bool net_frame(void *opaque, const uint8_t *frame, size_t len)
+{
+    struct vr_net *net = opaque;
+    if (atomic_load(&net->down)) {
+        vr_net_count_rx(net, 0, 0, 1);
+        return true;
+    }
+    return net->src.det ? net_det_frame(net, frame, len)
+                        : net->device.on_frame(net->device.opaque, frame, len);
+}
+
+static void net_tell_link(struct vr_net *net)
+{
+    if (net->device.on_link) {
+        net->device.on_link(net->device.opaque, net->backend_up && !atomic_load(&net->down));
+    }
+}
+
+static void net_link(void *opaque, bool up)
+{
+    struct vr_net *net = opaque;
+    net->backend_up = up;
+    net_tell_link(net);
+}
+
+struct net_cable {
+    struct vr_net *net;
+    bool up;
+};
+
+static void net_set_link_here(void *arg)
+{
+    const struct net_cable *c = arg;
+    atomic_store(&c->net->down, !c->up);
+    net_tell_link(c->net);
+}
+
+void vr_net_set_link(struct vr_net *net, bool up)
+{
+    struct net_cable cable = {.net = net, .up = up};
+    vr_loop_call(net->loop, net_set_link_here, &cable);
+}
+
 void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)
 {
-    net->user = user ? *user : (struct vr_net_user){0};
-    if (net->src.det) {
-        net->device = net->user;
-        net->user = (struct vr_net_user){.on_frame = user ? net_det_frame : NULL, .opaque = net};
-    }
-    if (user && user->on_link) {
-        user->on_link(user->opaque, true);
-    }
+    net->device = user ? *user : (struct vr_net_user){0};
+    net->user =
+        user ? (struct vr_net_user){.on_frame = net_frame, .on_link = net_link, .opaque = net}
+             : (struct vr_net_user){0};
+    net_link(net, true);
     if (user) {
         net->ops->resume(net);
     }
@@ -102,7 +144,9 @@ void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)
 
 void vr_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len)
 {
-    if (net && !(net->src.det && vr_det_muted(net->src.det))) {
+    if (net && atomic_load(&net->down)) {
+        vr_net_count_tx(net, 0, 0, 1);
+    } else if (net && !(net->src.det && vr_det_muted(net->src.det))) {
         net->ops->send(net, iov, count, len);
     }
 }

@@ -14,6 +14,7 @@
 #include "core/det.h"
 #include "core/loop.h"
 #include "platform/lock.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,9 +46,11 @@ struct vr_net {
     const struct vr_net_ops *ops;
     bool takes_large; /* packets of up to 64 KiB, whatever the link's MTU: nobody need cut them */
     struct vr_loop *loop;
-    struct vr_net_user user;   /* loop's thread */
-    struct vr_det_src src;     /* deterministic mode: frames wait until it is asked, */
-    struct vr_net_user device; /* and go there; user is net.c's then */
+    struct vr_net_user user;   /* net.c's, once a device is attached; loop's thread */
+    struct vr_net_user device; /* the device's */
+    bool backend_up;           /* what the backend last said of the link */
+    _Atomic bool down;         /* somebody pulled the cable: vr_net_set_link */
+    struct vr_det_src src;     /* deterministic mode: frames wait until it is asked */
     struct vr_frameq waiting;
     bool full;                  /* of them; the backend keeps more */
     struct vr_mutex stats_lock; /* of stats */
@@ -84,6 +87,9 @@ void vr_net_close(struct vr_net *net); /* not from one of its own callbacks; NUL
 /* Attach the device (or detach: NULL). With the loop's thread quiet or from it; on_link tells the
  * state. */
 void vr_net_attach(struct vr_net *net, const struct vr_net_user *user);
+/* Pull the cable out, or plug it in again: while it is out the device's link is down, and frames of
+ * either way are dropped and counted. Any thread but one that holds the device's lock. */
+void vr_net_set_link(struct vr_net *net, bool up);
 /* @len: the iovecs' sum. NULL net: swallowed. */
 void vr_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len);
 void vr_net_resume(struct vr_net *net);
