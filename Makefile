@@ -18,7 +18,8 @@
 #: make forks      200 clones (CLONES=) of one running Debian kernel, a job each: minutes, 8 GB of memory
 #: make stress     Debian at work on 1, 2 and 4 harts, every result checked: MINUTES=30 of each, ENGINE=jit SEED=1
 #: make soak-snapshots  a Debian saved at MOMENTS=50 moments of boot and of work, 1000 cycles; SEED=1
-#: make soak-migration  a Debian at work moves ROUNDS=20 times, MEMORY=1G, with a connection and a ping that go on
+#: make soak-migration  a Debian at work moves ROUNDS=20 times, MEMORY=1G, with a connection and a ping that go on;
+#:                   then KILLS=30 times kill -9 of source, target or client, SEED=1
 #: make hotplug    every class of devices plugged in and out 100 times, with a kernel built for it: ROUNDS=100
 #: make races      devices, I/O threads, the control socket and a guest under ThreadSanitizer: minutes
 #: make test-kernel  build that kernel: 10 minutes, once
@@ -93,6 +94,8 @@ soak-migration: build
 	@tools/deps.sh test
 	@ROUNDS=$(or $(ROUNDS),20) MEMORY=$(or $(MEMORY),1G) VIREO=$(CURDIR)/$(BUILD)/vireo PYTHONPATH=tests:tests/guest \
 	    tests/guest/migrate.py
+	@KILLS=$(or $(KILLS),30) SEED=$(or $(SEED),1) VIREO=$(CURDIR)/$(BUILD)/vireo PYTHONPATH=tests:tests/guest \
+	    tests/guest/migrate_kill.py
 
 test-kernel:
 	@tools/deps.sh test
