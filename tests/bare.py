@@ -156,9 +156,9 @@ def echo_program():
     return p
 
 
-def writer_program(mib):
-    """Writes @mib MiB over and over, a number a page, each by one larger than the last. Echoes what it receives, but
-    "?" with "+" if memory holds what it wrote, or "-"; "q" powers off."""
+def writer_program(mib, turns=0):
+    """Writes @mib MiB over and over, a number a page, each by one larger than the last, with @turns of an empty loop
+    between two. Echoes what it receives, but "?" with "+" if memory holds what it wrote, or "-"; "q" powers off."""
     at, base, size, page, number, want, here = 8, 9, 18, 19, 20, 21, 22
     p = Program()
     p.auipc(base, 0x100)
@@ -183,6 +183,13 @@ def writer_program(mib):
     p.sd(number, 0, here)
     p.addi(number, number, 1)
     p.add(at, at, page)
+    if turns:
+        p.li(T3, turns)
+        p.label("turn")
+        p.addi(T3, T3, -1)
+        p.beq(T3, ZERO, "turned")
+        p.jump("turn")
+        p.label("turned")
     p.lbu(T1, 5, T0)
     p.andi(T1, T1, 1)
     p.beq(T1, ZERO, "again")

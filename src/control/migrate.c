@@ -30,6 +30,7 @@ enum {
     MIG_ANSWER_MS = 60000, /* the other side reads kernels, and maps memory */
     MIG_ABORT_MS = 1000,
     MIG_PERIOD_MS = 10,  /* of slowing down */
+    MIG_HOLD_MS = 1000,  /* at a time */
     MIG_BAD_ROUNDS = 2,  /* without progress, before it is slowed down (more) */
     MIG_LAST_ROUNDS = 8, /* slowed down as far as may be, before it is given up */
     MIG_LINGER_S = 3,
@@ -40,7 +41,7 @@ enum {
 
 struct vr_migrate {
     struct vireo_vm *vm;
-    struct vr_mutex lock; /* guards info, thread, busy */
+    struct vr_mutex lock; /* guards info, thread, busy, opts */
     struct vr_cond wake;  /* cancelled, or done with slowing down */
     struct vireo_thread *thread;
     bool busy;
@@ -53,7 +54,10 @@ struct vr_migrate {
     struct vr_mig_link link;
     struct vr_dirty *dirty;
     uint64_t round_ns, round_sent; /* when the round began, and what was sent before */
+    uint64_t pace_ns, pace_sent;   /* the same since the bandwidth is what it is: */
+    uint64_t pace_bytes;
     struct vireo_thread *slow;
+    uint64_t slow_ran_ns; /* that thread's: since when the guest runs */
     atomic_uint throttle; /* percent */
     atomic_bool slow_end;
     struct vr_snap snap;
@@ -93,26 +97,37 @@ static bool mig_sleep(struct vr_migrate *mg, const atomic_bool *end, uint64_t un
     return !atomic_load(end);
 }
 
-/* ---- Slowing the guest down ---- */
-
-static uint64_t mig_hold_ns(const struct vr_migrate *mg)
+/* They may change while it is under way. */
+static struct vireo_migrate_opts mig_opts(struct vr_migrate *mg)
 {
-    return MIG_PERIOD_MS * MIG_MS * atomic_load(&mg->throttle) / 100;
+    vr_mutex_lock(&mg->lock);
+    struct vireo_migrate_opts o = mg->opts;
+    vr_mutex_unlock(&mg->lock);
+    return o;
 }
 
+/* ---- Slowing the guest down ---- */
+
+/* A busy host wakes us late, and the guest ran longer than it was to: it stands as much longer. */
 static void mig_hold_up(void *opaque)
 {
     struct vr_migrate *mg = opaque;
-    (void)mig_sleep(mg, &mg->slow_end, vireo_monotonic_ns() + mig_hold_ns(mg));
+    const uint64_t now = vireo_monotonic_ns(), part = atomic_load(&mg->throttle);
+    uint64_t hold = (now - mg->slow_ran_ns) * part / (100 - part);
+    hold = hold < MIG_HOLD_MS * MIG_MS ? hold : MIG_HOLD_MS * MIG_MS;
+    (void)mig_sleep(mg, &mg->slow_end, now + hold);
 }
 
 static void mig_slow_main(void *opaque)
 {
     struct vr_migrate *mg = opaque;
+    mg->slow_ran_ns = vireo_monotonic_ns();
     while (!atomic_load(&mg->slow_end)) {
-        vr_machine_still(mg->vm->machine, mig_hold_up, mg);
+        uint64_t part = atomic_load(&mg->throttle);
         (void)mig_sleep(mg, &mg->slow_end,
-                        vireo_monotonic_ns() + MIG_PERIOD_MS * MIG_MS - mig_hold_ns(mg));
+                        mg->slow_ran_ns + MIG_PERIOD_MS * MIG_MS * (100 - part) / 100);
+        vr_machine_still(mg->vm->machine, mig_hold_up, mg);
+        mg->slow_ran_ns = vireo_monotonic_ns();
     }
 }
 
@@ -139,8 +154,9 @@ static int mig_slow_start(struct vr_migrate *mg, struct vr_error *err)
 /* False: it is as slow as may be. */
 static bool mig_slow_down(struct vr_migrate *mg)
 {
-    unsigned old = atomic_load(&mg->throttle), max = mg->opts.throttle_max;
-    unsigned want = old ? old + mg->opts.throttle_step : mg->opts.throttle_initial;
+    const struct vireo_migrate_opts o = mig_opts(mg);
+    unsigned old = atomic_load(&mg->throttle), max = o.throttle_max;
+    unsigned want = old ? old + o.throttle_step : o.throttle_initial;
     want = want < max ? want : max;
     atomic_store(&mg->throttle, want);
     vr_mutex_lock(&mg->lock);
@@ -154,9 +170,15 @@ static bool mig_slow_down(struct vr_migrate *mg)
 /* Keep to the bandwidth that is allowed. */
 static int mig_pace(struct vr_migrate *mg, struct vr_error *err)
 {
-    uint64_t sent = mg->link.sent_bytes - mg->round_sent, limit = mg->opts.bandwidth_bytes;
+    uint64_t limit = mig_opts(mg).bandwidth_bytes;
+    if (limit != mg->pace_bytes) { /* from here on */
+        mg->pace_bytes = limit;
+        mg->pace_ns = vireo_monotonic_ns();
+        mg->pace_sent = mg->link.sent_bytes;
+    }
+    uint64_t sent = mg->link.sent_bytes - mg->pace_sent;
     uint64_t due =
-        limit ? mg->round_ns + (uint64_t)((double)sent / (double)limit * (double)MIG_S) : 0;
+        limit ? mg->pace_ns + (uint64_t)((double)sent / (double)limit * (double)MIG_S) : 0;
     if (due > vireo_monotonic_ns() && !mig_sleep(mg, &mg->cancel, due)) {
         return vr_err(err, -ECANCELED, "called off");
     }
@@ -289,6 +311,8 @@ static void mig_begin_round(struct vr_migrate *mg)
     uint64_t left = vr_dirty_count(mg->dirty) << VR_PAGE_SHIFT;
     mg->round_ns = vireo_monotonic_ns();
     mg->round_sent = mg->link.sent_bytes;
+    mg->pace_ns = mg->round_ns;
+    mg->pace_sent = mg->round_sent;
     vr_mutex_lock(&mg->lock);
     mg->info.left_bytes = left;
     vr_mutex_unlock(&mg->lock);
@@ -339,7 +363,7 @@ static int mig_rounds(struct vr_migrate *mg, struct vr_error *err)
             return r;
         }
         const struct vireo_migration *i = &mg->info; /* written by this thread alone */
-        if (i->expected_ns <= mg->opts.downtime_ns) {
+        if (i->expected_ns <= mig_opts(mg).downtime_ns) {
             return 0;
         }
         bad += i->left_bytes > (mg->link.sent_bytes - before) / 2;
@@ -557,6 +581,15 @@ void vr_migrate_defaults(struct vireo_migrate_opts *o)
     o->throttle_initial = o->throttle_initial ? o->throttle_initial : 20;
     o->throttle_step = o->throttle_step ? o->throttle_step : 10;
     o->throttle_max = o->throttle_max ? o->throttle_max : 99;
+}
+
+void vr_migrate_tune(struct vr_migrate *mg, const struct vireo_migrate_opts *opts)
+{
+    vr_mutex_lock(&mg->lock);
+    bool end = mg->opts.end;
+    mg->opts = *opts;
+    mg->opts.end = end;
+    vr_mutex_unlock(&mg->lock);
 }
 
 static int mig_check_opts(const struct vireo_migrate_opts *o, struct vr_error *err)

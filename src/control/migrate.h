@@ -15,6 +15,9 @@ int vr_migrate_create(struct vireo_vm *vm, struct vr_migrate **ret_migrate,
 void vr_migrate_destroy(struct vr_migrate *mg);
 /* What is 0 in @o becomes the default that vireo/vm.h tells. */
 void vr_migrate_defaults(struct vireo_migrate_opts *o);
+/* For the one that is under way, if one is: what it may use from here on; opts->end does not count.
+ */
+void vr_migrate_tune(struct vr_migrate *mg, const struct vireo_migrate_opts *opts);
 /* The name of a status as QMP has it. */
 const char *vr_migrate_status(enum vireo_migrate_status status);
 

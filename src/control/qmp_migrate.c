@@ -1,5 +1,6 @@
 /* Commands of the control protocol about migration (QEMU, qapi/migration.json, as far as it has a
  * meaning here). On the I/O thread. */
+#include "control/migrate.h"
 #include "control/qmp_commands.h"
 #include "control/vm_priv.h"
 
@@ -104,6 +105,7 @@ int vr_qmp_migrate_set(struct vr_qmp_call *call, struct vr_error *err)
         }
     }
     call->vm->migrate_opts = o;
+    vr_migrate_tune(call->vm->migrate, &o);
     return 0;
 }
 

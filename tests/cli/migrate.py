@@ -15,7 +15,7 @@ import threading
 import time
 
 import bare
-from command import LONG_S, read_until, refused, start, vireo
+from command import LONG_S, Terminal, read_until, refused, start, vireo
 from machine import Machine
 from qmp import Qmp, Refused, socket_path
 from tap import Tap
@@ -25,6 +25,7 @@ folder = tempfile.TemporaryDirectory()
 tmp = pathlib.Path(folder.name)
 MIB = 24
 WRITER = bare.writer_program(MIB).write(tmp / "writer.elf")
+SLOWER = bare.writer_program(6, 10000).write(tmp / "slower.elf")  # than memory, but faster than the line of a test
 MOVES = int(os.environ.get("MOVES", "6"))
 KILLS = int(os.environ.get("KILLS", "6"))
 FLIPS = int(os.environ.get("FLIPS", "12"))
@@ -42,8 +43,8 @@ class Side(Machine):
         return os.read(self.process.stdout.fileno(), 1) == b"+"
 
 
-def source(*args, name="box"):
-    return Side("--name", name, "-m", "64M", *args, WRITER, says=b"ready\n")
+def source(*args, name="box", program=WRITER):
+    return Side("--name", name, "-m", "64M", *args, program, says=b"ready\n")
 
 
 @contextlib.contextmanager
@@ -193,15 +194,54 @@ with tap.test("it is called off while memory is copied, twice; one at a time"):
 
 with tap.test("a guest that writes faster than can be copied is slowed down, then given up, with figures"):
     with source() as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
-        qmp.ask("migrate-set-parameters", downtime_limit=1, max_bandwidth=100 << 20, cpu_throttle_initial=60,
-                cpu_throttle_increment=39)
+        qmp.ask("migrate-set-parameters", downtime_limit=1, max_bandwidth=100 << 20, cpu_throttle_initial=40,
+                cpu_throttle_increment=20, max_cpu_throttle=60)
         qmp.ask("migrate", uri=uri)
         seen = 0
         while (info := qmp.ask("query-migrate"))["status"] in ("setup", "active"):
             seen = max(seen, info.get("cpu-throttle-percentage", 0))
-        assert seen == 99, seen
-        assert info["status"] == "failed" and "slowed down by 99 %" in info["error-desc"], info
+        assert seen == 60, seen
+        assert info["status"] == "failed" and "slowed down by 60 %" in info["error-desc"], info
         assert here.answers()
+
+with tap.test("a guest that writes faster than the line carries is slowed down until it moves; limits hold, and change meanwhile"):
+    with source(program=SLOWER) as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
+        slow = 4 << 20
+        qmp.ask("migrate-set-parameters", max_bandwidth=slow, downtime_limit=60)
+        begin = time.monotonic()
+        qmp.ask("migrate", uri=uri)
+        while (info := qmp.ask("query-migrate")).get("ram", {}).get("transferred", 0) < 3 << 20:
+            assert info["status"] in ("setup", "active"), info
+            assert info.get("ram", {}).get("transferred", 0) <= slow * (time.monotonic() - begin) + (1 << 20), info
+        ram = info["ram"]
+        assert info["status"] == "active" and 0 < ram["remaining"] < ram["total"] == 64 << 20, info
+        assert ram["normal-bytes"] == ram["normal"] * ram["page-size"] <= ram["transferred"], info
+        assert ram["dirty-sync-count"] == 0 and "downtime" not in info, info
+        qmp.ask("migrate-set-parameters", max_bandwidth=20 << 20)
+        slowed, expected = set(), []
+        while (info := qmp.ask("query-migrate"))["status"] == "active":
+            slowed.add(info["cpu-throttle-percentage"])
+            if info.get("expected-downtime") not in (None, *expected[-1:]):
+                expected.append(info["expected-downtime"])
+                assert info["ram"]["mbps"] > 0 and info["ram"]["dirty-pages-rate"] > 0, info
+        info = wait_status(qmp, "completed", "failed")
+        assert info["status"] == "completed", info
+        print(f"# slowed down by {sorted(slowed)} %, expected {expected} ms, stood still for {info['downtime']} ms, "
+              f"{info['ram']['dirty-sync-count']} rounds, {info['ram']['transferred'] >> 20} MiB")
+        assert max(slowed) >= 20 and expected[0] > 60, (slowed, expected)
+        assert info["ram"]["dirty-sync-count"] >= 3 and info["ram"]["remaining"] == 0, info
+        assert info["setup-time"] + info["downtime"] <= info["total-time"], info
+        assert there.answers()
+
+with tap.test("on a terminal it is shown how far it is; Ctrl-C calls it off"):
+    with source() as here, target() as (there, uri), Terminal("migrate", "box", uri, "--bandwidth", "4M") as shown:
+        for what in (b"active: ", b" %, ", b" MB/s, ", b" MiB left"):
+            shown.expect(what)
+        shown.type(b"\x03")
+        shown.expect(b"the migration was called off; the machine goes on")
+        assert shown.wait() == 5
+        shown.check_restored()
+        assert there.process.wait(LONG_S) != 0 and here.answers()
 
 
 class Proxy:
