@@ -50,6 +50,9 @@ int vr_jail_root(const struct vr_jail *jail); /* the directory's handle; the jai
 bool vr_jail_read_only(const struct vr_jail *jail);
 /* Does the host keep user.* attributes here? */
 bool vr_jail_has_xattrs(const struct vr_jail *jail);
+/* Does whatever is changed of a file, attributes too, change its st_ctim, for all who see it? Known
+ * of local file systems. */
+bool vr_jail_has_ctimes(const struct vr_jail *jail);
 
 bool vr_jail_name_ok(const char *name);
 /* The handle of @name in @dir, and what it is. The caller closes it (vr_file_close). */

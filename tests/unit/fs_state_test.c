@@ -3,6 +3,7 @@
 #include "fuse_client.h"
 
 #include "base/bits.h"
+#include "vireo/host_time.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -227,6 +228,42 @@ static void what_the_host_says_about_owners_is_checked(void **state)
     assert_int_equal(setxattr(fc_path(c, "f"), "user.vireo.stat", longest, sizeof(longest), 0), 0);
     assert_int_equal(fc_getattr(c, n, &a), 0);
     assert_int_equal(a.uid, 0);
+}
+
+/* Looked at again and again, until the server may know it by heart; true: the group was @gid
+ * always. */
+static bool stays(struct fc *c, uint32_t gid)
+{
+    struct fuse_entry_out e;
+    uint64_t until = vireo_monotonic_ns() + UINT64_C(150000000);
+    do {
+        if (fc_lookup(c, FUSE_ROOT_ID, "f", &e) != 0 || e.attr.gid != gid) {
+            return false;
+        }
+    } while (vireo_monotonic_ns() < until);
+    return true;
+}
+
+/* The server keeps what it knows of owners: a change on the host is seen at once all the same. */
+static void changes_of_owners_on_the_host_are_seen(void **state)
+{
+    struct fc *c = *state;
+    needs_xattrs(c);
+    fc_file(c, "f", "");
+    assert_true(stays(c, 0));
+    for (unsigned i = 1; i < 4; i++) {
+        const char text[] = {'7', ' ', (char)('0' + i), ' ', '1', '0', '0', '6', '0', '0',
+                             ' ', '0'};
+        assert_int_equal(setxattr(fc_path(c, "f"), "user.vireo.stat", text, sizeof(text), 0), 0);
+        assert_true(stays(c, i));
+    }
+    assert_int_equal(removexattr(fc_path(c, "f"), "user.vireo.stat"), 0);
+    assert_true(stays(c, 0));
+    assert_int_equal(setxattr(fc_path(c, "f"), "user.vireo.stat", "7 8 100600 0", 12, 0), 0);
+    assert_true(stays(c, 8));
+    assert_int_equal(unlink(fc_path(c, "f")), 0); /* another one, perhaps in its place on disk */
+    fc_file(c, "f", "");
+    assert_true(stays(c, 0));
 }
 
 static void our_user_may_be_another_in_the_guest(void **state)
@@ -574,6 +611,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(symbolic_links_have_owners, setup, teardown),
         cmocka_unit_test_setup_teardown(what_the_host_says_about_owners_is_checked, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(changes_of_owners_on_the_host_are_seen, setup, teardown),
         cmocka_unit_test_setup_teardown(our_user_may_be_another_in_the_guest, setup, teardown),
         cmocka_unit_test(an_ordinary_user_shares),
         cmocka_unit_test_setup_teardown(locks_are_the_hosts, setup, teardown),

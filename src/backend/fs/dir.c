@@ -136,6 +136,7 @@ static void dir_close(struct vr_fs *fs)
     fs_session_unref_locked(d->session);
     vr_mutex_unlock(&d->lock);
     vr_assert(d->fds == 0 && d->nodes == 0);
+    fs_owners_destroy(d->owners);
     vr_jail_close(d->jail);
     if (d->fs.flight) {
         vr_fs_fini(&d->fs);
@@ -197,6 +198,7 @@ int vr_fs_open_dir(const struct vr_fs_dir_opts *o, struct vr_loop *loop, struct 
     }
     if (r == 0) {
         d->dev = st.st_dev;
+        d->owners = fs_owners_create(d->jail);
         d->session = fs_session_create(d);
         r = d->session ? fs_locks_init(d, err)
                        : vr_err(err, -ENOMEM, "share %s: no memory", o->path);

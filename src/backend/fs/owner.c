@@ -12,12 +12,15 @@
  * Attributes that only root may set are kept under user.vireo.x.: security.*, trusted.*.
  */
 #include "backend/fs/server.h"
+#include "base/alloc.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define OWNER_XATTR "user.vireo.stat"
 #define OWNER_OURS  "user.vireo."
@@ -66,16 +69,91 @@ static bool owner_may_have_xattr(const struct stat *st)
     return S_ISREG(st->st_mode) || S_ISDIR(st->st_mode);
 }
 
+/*
+ * Reading an attribute costs more than all else that is asked of a file. So what was read is kept,
+ * for the file and the time of its last change (ctime), which changes with its attributes, and
+ * which no guest can set. Where time goes in ticks, a change may leave a ctime as it is, if the
+ * last one was a moment ago: only what has been still for a while is kept.
+ */
+enum { OWNERS_KEPT = 1 << 14 };
+#define OWNERS_STILL_NS INT64_C(100000000)
+
+struct fs_owners {
+    struct vr_mutex lock;
+    struct owner_kept {
+        ino_t ino; /* 0: nothing */
+        struct timespec ctime;
+        struct fs_owner owner;
+    } kept[OWNERS_KEPT];
+};
+
+struct fs_owners *fs_owners_create(const struct vr_jail *jail)
+{
+    struct fs_owners *o = vr_jail_has_ctimes(jail) ? vr_zalloc(sizeof(*o)) : NULL;
+    if (o) {
+        vr_mutex_init(&o->lock);
+    }
+    return o;
+}
+
+void fs_owners_destroy(struct fs_owners *o)
+{
+    if (o) {
+        vr_mutex_fini(&o->lock);
+        free(o);
+    }
+}
+
+static struct owner_kept *owner_place(struct fs_owners *o, ino_t ino)
+{
+    return &o->kept[(uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) >> 50];
+}
+
+static bool owner_known(const struct dir_fs *d, const struct stat *st, struct fs_owner *ret_owner)
+{
+    if (!d->owners || st->st_dev != d->dev) {
+        return false;
+    }
+    vr_mutex_lock(&d->owners->lock);
+    const struct owner_kept *k = owner_place(d->owners, st->st_ino);
+    bool known = k->ino == st->st_ino && k->ctime.tv_sec == st->st_ctim.tv_sec &&
+                 k->ctime.tv_nsec == st->st_ctim.tv_nsec;
+    if (known) {
+        *ret_owner = k->owner;
+    }
+    vr_mutex_unlock(&d->owners->lock);
+    return known;
+}
+
+/* @owner was read after @st. */
+static void owner_keep(const struct dir_fs *d, const struct stat *st, const struct fs_owner *owner)
+{
+    struct timespec now;
+    if (!d->owners || st->st_dev != d->dev || clock_gettime(CLOCK_REALTIME, &now) < 0 ||
+        (now.tv_sec - st->st_ctim.tv_sec) * INT64_C(1000000000) + now.tv_nsec -
+                st->st_ctim.tv_nsec <
+            OWNERS_STILL_NS) {
+        return;
+    }
+    vr_mutex_lock(&d->owners->lock);
+    *owner_place(d->owners, st->st_ino) =
+        (struct owner_kept){.ino = st->st_ino, .ctime = st->st_ctim, .owner = *owner};
+    vr_mutex_unlock(&d->owners->lock);
+}
+
 void fs_owner_get(const struct dir_fs *d, int handle, const struct stat *st,
                   struct fs_owner *ret_owner)
 {
     char text[OWNER_TEXT];
     owner_plain(d, st, ret_owner);
-    if (owner_may_have_xattr(st)) {
+    if (owner_may_have_xattr(st) && !owner_known(d, st, ret_owner)) {
         ssize_t len = vr_jail_xattr_get(handle, OWNER_XATTR, text, sizeof(text) - 1);
         if (len > 0) {
             text[len] = '\0';
             (void)owner_parse(text, st, ret_owner); /* damaged: as if it were not there */
+        }
+        if (len >= 0 || len == -ENODATA || len == -EOPNOTSUPP) {
+            owner_keep(d, st, ret_owner);
         }
     }
 }

@@ -116,6 +116,14 @@ bool vr_jail_has_xattrs(const struct vr_jail *jail)
     return jail->xattrs;
 }
 
+bool vr_jail_has_ctimes(const struct vr_jail *jail)
+{
+    struct statfs fs;
+    return fstatfs(jail->root, &fs) == 0 &&
+           (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
+            fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC);
+}
+
 /* One name, below @dir, not followed. */
 static int jail_openat(struct vr_jail *jail, int dir, const char *name, int flags, mode_t mode)
 {
