@@ -5,6 +5,7 @@ MOVES, KILLS and FLIPS set how often, SEED which moments."""
 
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import random
@@ -242,6 +243,54 @@ with tap.test("on a terminal it is shown how far it is; Ctrl-C calls it off"):
         assert shown.wait() == 5
         shown.check_restored()
         assert there.process.wait(LONG_S) != 0 and here.answers()
+
+
+def moves(*args, to=()):
+    """One with @args moves to a process that was told @to: its number of devices here, and there."""
+    with source(*args) as here, target(None, *to) as (there, uri):
+        before = vireo("device", "list", "box", "--json")[1]
+        code, _, err = migrate("box", uri)
+        assert code == 0 and there.answers(), (args, to, code, err)
+        after = vireo("device", "list", "box2", "--json")[1]
+        return [d["id"] for d in json.loads(before)], [d["id"] for d in json.loads(after)]
+
+
+with tap.test("machines of all kinds of parts move; what cannot is told before the guest stops"):
+    (tmp / "share").mkdir()
+    for name in ("iso", "scsi", "code", "vars"):
+        (tmp / name).write_bytes(bytes(1 << 20))
+    for args, to in (
+            (["--engine", "interp"], ["--engine", "jit"]), (["--engine", "jit"], ["--engine", "interp"]),
+            (["--mirror", "off"], ["--engine", "lockstep"]), (["--io-threads", "3"], ["--io-threads", "1"]),
+            ([], ["--io-threads", "3"]), (["--net", "user,iothread=1", "--io-threads", "2"], []),
+            (["--net", "user", "--net", "user,sriov_pf=net0"], []), (["--share", f"{tmp}/share"], []),
+            (["--balloon", "on", "--watchdog", "i6300esb", "--power-button"], []), (["--mmu", "sv48"], []),
+            (["--disk", f"{tmp}/scsi,bus=scsi", "--cdrom", f"{tmp}/iso"], []), (["--cdrom", "none"], []),
+            (["--virtio-console", "mem,name=a", "--virtio-console", "pty"], []),
+            (["--machine", "virt,aia=aplic-imsic"], []), (["--gdb", "auto"], []),
+            (["--device", "virtio-rng-pci,id=second", "--device", f"virtio-blk-pci,path={tmp}/scsi"], [])):
+        was, has = moves(*args, to=to)
+        assert was == has, (args, was, has)
+    for args, says in ((["--deterministic"], "is deterministic"),
+                       (["--flash", tmp / "code", "--flash-vars", tmp / "vars"], "--flash-vars cannot be migrated")):
+        with source(*args) as here, target() as (there, uri):
+            code, _, err = migrate("box", uri)
+            assert code == 5 and says in err, (args, code, err)
+            assert here.answers()
+            with Qmp(socket_path("box")) as qmp:
+                assert qmp.ask("query-status")["status"] == "running"
+
+with tap.test("devices that were plugged in go along in their slots, and those that left do not"):
+    with source("--machine", "virt,slots=3") as here, target() as (there, uri):
+        for text in (f"virtio-blk-pci,path={tmp}/scsi,id=one", f"virtio-fs-pci,path={tmp}/share,id=two",
+                     "virtio-rng-pci,id=three"):
+            assert vireo("device", "add", "box", text)[0] == 0
+        assert vireo("device", "del", "box", "two", "--force")[0] == 0
+        code, _, err = migrate("box", uri)
+        assert code == 0 and there.answers(), err
+        there_are = {d["id"]: d for d in json.loads(vireo("device", "list", "box2", "--json")[1])}
+        assert "one" in there_are and "three" in there_are and "two" not in there_are, there_are
+        assert locked(tmp / "scsi")
 
 
 class Proxy:
