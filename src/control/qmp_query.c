@@ -105,6 +105,33 @@ int vr_qmp_query_target(struct vr_qmp_call *call, struct vr_error *err)
     return vr_qmp_done(call, json_pack("{s:s}", "arch", vr_catalog_machine(0)->arch), err);
 }
 
+int vr_qmp_query_machines(struct vr_qmp_call *call, struct vr_error *err)
+{
+    const struct vr_catalog_machine *m;
+    json_t *list = json_array();
+    for (unsigned i = 0; list && (m = vr_catalog_machine(i)); i++) {
+        json_t *one = json_pack("{s:s, s:i, s:b, s:b, s:b, s:b}", "name", m->name, "cpu-max",
+                                (int)m->cpus_max, "hotpluggable-cpus", 0, "numa-mem-supported", 0,
+                                "deprecated", 0, "acpi", 0);
+        if (one && i == 0) {
+            (void)json_object_set_new(one, "is-default", json_true());
+        }
+        (void)json_array_append_new(list, one);
+    }
+    return vr_qmp_done(call, list, err);
+}
+
+int vr_qmp_query_current_machine(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return vr_qmp_done(call, json_pack("{s:b}", "wakeup-suspend-support", 0), err);
+}
+
+/* None of QEMU's is here; what a migration does is told by its parameters. */
+int vr_qmp_query_migrate_capabilities(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return vr_qmp_done(call, json_array(), err);
+}
+
 int vr_qmp_query_kvm(struct vr_qmp_call *call, struct vr_error *err)
 {
     return vr_qmp_done(call, json_pack("{s:b, s:b}", "enabled", 0, "present", 0), err);

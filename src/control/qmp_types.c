@@ -16,6 +16,9 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"StatusInfo", "running:bool, status:RunState"},
     {"SysEmuTarget", .values = "riscv64"},
     {"TargetInfo", "arch:SysEmuTarget"},
+    {"MachineInfo", "name:str, is-default?:bool, cpu-max:int, hotpluggable-cpus:bool, "
+                    "numa-mem-supported:bool, deprecated:bool, acpi:bool"},
+    {"CurrentMachineParams", "wakeup-suspend-support:bool"},
     {"KvmInfo", "enabled:bool, present:bool"},
     {"CpuInfoFast", "cpu-index:int, qom-path:str, thread-id:int, target:SysEmuTarget"},
     {"MemoryInfo", "base-memory:int"},
@@ -48,6 +51,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
      "status:MigrationStatus, ram?:MigrationStats, total-time?:int, setup-time?:int, "
      "downtime?:int, expected-downtime?:int, cpu-throttle-percentage?:int, error-desc?:str, "
      "x-vireo-unknown?:bool"},
+    {"MigrationCapabilityStatus", "capability:str, state:bool"},
     {"MigrationParameters",
      "max-bandwidth:int, downtime-limit:int, cpu-throttle-initial:int, cpu-throttle-increment:int, "
      "max-cpu-throttle:int"},

@@ -202,6 +202,10 @@ with tap.test("every answer and event is as query-qmp-schema says"):
             check_shape(types, command["ret-type"], qmp.ask(name, **WITH.get(name, {})), name)
         all_of_it = qmp.ask("query-memory-size-summary")["base-memory"]
         assert qmp.ask("query-balloon") == {"actual": all_of_it} and qmp.ask("balloon", value=all_of_it // 2) == {}
+        machine, = qmp.ask("query-machines")
+        assert machine["name"] == "virt" and machine["is-default"] and machine["cpu-max"] == 64, machine
+        assert qmp.ask("query-current-machine") == {"wakeup-suspend-support": False}
+        assert qmp.ask("query-migrate-capabilities") == []
         block, = qmp.ask("query-block")
         assert block["inserted"]["file"] == str(disk) and block["inserted"]["image"]["virtual-size"] == 1 << 20
         assert [c["cpu-index"] for c in qmp.ask("query-cpus-fast")] == [0, 1]
