@@ -46,7 +46,8 @@ def busy_guest(path):
 # Snapshots: a guest of so many MiB that has touched USED of them.
 SNAP_MIB, USED_MIB = 1024, 100
 SNAP_GOALS = {"restore": 20}  # milliseconds at most, of Vireo's median
-SNAP_HELP = {"save": "save, running on", "restore": "new process to first instruction"}
+SNAP_HELP = {"save": "save, running on", "restore": "new process to first instruction",
+             "checked": "the same, all memory read first"}
 
 
 def touching_guest(path):
@@ -111,9 +112,20 @@ def measure_snapshots(peer, folder, guest, samples, running):
         samples["save"].append((time.perf_counter_ns() - begin) / 1e6)
     process.kill()
     process.wait()
+    if vireo:
+        argv = [peer.program, "run", "-q", "--control", f"unix:{path}", str(snap)]
+        samples["restore"].append(measure_restore(argv, path, vireo, running))
+        samples["checked"].append(measure_restore([*argv, "--snapshot-verify"], path, vireo, running))
+    else:  # which always reads all
+        argv = who.arguments(peer.start, peer, {"off": guest, "mem": SNAP_MIB}) + control(peer, path) + ["-incoming", f"file:{snap}"]
+        samples["restore"].append(measure_restore(argv, path, vireo, running))
+        samples["checked"].append(samples["restore"][-1])
+    snap.unlink()
+
+
+def measure_restore(argv, path, vireo, running):
+    """Milliseconds from the command to the guest's first instruction."""
     path.unlink(missing_ok=True)
-    argv = [peer.program, "run", "-q", "--control", f"unix:{path}", str(snap)] if vireo else \
-        who.arguments(peer.start, peer, {"off": guest, "mem": SNAP_MIB}) + control(peer, path) + ["-incoming", f"file:{snap}"]
     begin = time.time_ns()
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     running.append(process)
@@ -124,10 +136,9 @@ def measure_snapshots(peer, folder, guest, samples, running):
         if vireo:  # it says when
             stamp = next(e["timestamp"] for e in qmp.ask("x-vireo-events") if e["event"] == "RESUME")
             end = stamp["seconds"] * 10**9 + stamp["microseconds"] * 1000
-        samples["restore"].append((end - begin) / 1e6)
     process.kill()
     process.wait()
-    snap.unlink()
+    return (end - begin) / 1e6
 
 
 def snapshot_table(chosen, samples):
@@ -136,7 +147,8 @@ def snapshot_table(chosen, samples):
           "   ratio   goal")
     for kind, text in SNAP_HELP.items():
         medians = [statistics.median(samples[peer.name][kind]) for peer in chosen]
-        row = f"{text:34}" + "".join(f"{m:14.1f}{USED_MIB / m * 1000:9.0f}" for m in medians)
+        moved = [f"{USED_MIB / m * 1000:9.0f}" if kind != "restore" else f"{'-':>9}" for m in medians]
+        row = f"{text:34}" + "".join(f"{m:14.1f}{rate}" for m, rate in zip(medians, moved))
         row += f"{medians[0] / medians[1]:8.2f}" if len(medians) > 1 else ""
         print(row + (f"{SNAP_GOALS[kind]:7}" if kind in SNAP_GOALS else ""))
         good = good and medians[0] <= SNAP_GOALS.get(kind, medians[0])
