@@ -116,6 +116,7 @@ static void mig_hold_up(void *opaque)
     uint64_t hold = (now - mg->slow_ran_ns) * part / (100 - part);
     hold = hold < MIG_HOLD_MS * MIG_MS ? hold : MIG_HOLD_MS * MIG_MS;
     (void)mig_sleep(mg, &mg->slow_end, now + hold);
+    mg->slow_ran_ns = vireo_monotonic_ns(); /* here: it may run before we do */
 }
 
 static void mig_slow_main(void *opaque)
@@ -127,7 +128,6 @@ static void mig_slow_main(void *opaque)
         (void)mig_sleep(mg, &mg->slow_end,
                         mg->slow_ran_ns + MIG_PERIOD_MS * MIG_MS * (100 - part) / 100);
         vr_machine_still(mg->vm->machine, mig_hold_up, mg);
-        mg->slow_ran_ns = vireo_monotonic_ns();
     }
 }
 
@@ -276,8 +276,10 @@ static int mig_answer(struct vr_migrate *mg, enum vr_mig_type want, int timeout_
         return r;
     }
     if (f.type == VR_MIG_FAILED) {
-        return vr_err(err, -EREMOTEIO, "the other side: %.*s", f.len < 200 ? (int)f.len : 200,
-                      (const char *)f.data);
+        char why[200];
+        snprintf(why, sizeof(why), "%.*s", (int)f.len, (const char *)f.data);
+        vr_mig_plain(why);
+        return vr_err(err, -EREMOTEIO, "the other side: %s", why);
     }
     return f.type == want ? 0 : vr_err(err, -EPROTO, "the other side answers nonsense");
 }

@@ -117,6 +117,7 @@ int vireo_vm_receive(const struct vireo_config *changes, const char *uri,
         r = rx.runs ? vr_machine_resume(in.vm->machine) : 0;
         vr_assert(r == 0);
     } else {
+        vr_mig_plain(why.msg);
         (void)!vr_mig_send(&link, VR_MIG_FAILED, NULL, 0, why.msg, (uint32_t)strlen(why.msg), 1000,
                            NULL);
         vr_err(err, r, "no machine came to %s: %s", uri, why.msg);

@@ -74,6 +74,13 @@ int vr_mig_check(const uint8_t *head, const uint8_t *payload, struct vr_mig_fram
     return 0;
 }
 
+void vr_mig_plain(char *text)
+{
+    for (; *text; text++) {
+        *text = *text >= 0x20 && *text < 0x7f ? *text : '?';
+    }
+}
+
 /* ---- Links ---- */
 
 int vr_mig_link_init(struct vr_mig_link *link, int fd, const atomic_bool *cancel,

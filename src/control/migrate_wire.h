@@ -78,6 +78,10 @@ int vr_mig_check_head(const uint8_t *head, uint32_t number, uint32_t *ret_len,
 int vr_mig_check(const uint8_t *head, const uint8_t *payload, struct vr_mig_frame *ret_frame,
                  struct vr_error *err) VR_MUST;
 
+/* @text is the other side's, or quotes it, and will be shown on a terminal: only plain ASCII stays.
+ */
+void vr_mig_plain(char *text);
+
 /* A socket by "unix:PATH" or "tcp:HOST:PORT". -EINVAL: neither, which can be asked before. */
 int vr_mig_check_uri(const char *uri, struct vr_error *err) VR_MUST;
 bool vr_mig_is_unix(const char *uri);

@@ -14,6 +14,7 @@ import struct
 import tempfile
 import threading
 import time
+import zlib
 
 import bare
 from command import LONG_S, Terminal, read_until, refused, start, vireo
@@ -26,7 +27,7 @@ folder = tempfile.TemporaryDirectory()
 tmp = pathlib.Path(folder.name)
 MIB = 24
 WRITER = bare.writer_program(MIB).write(tmp / "writer.elf")
-SLOWER = bare.writer_program(6, 10000).write(tmp / "slower.elf")  # than memory, but faster than the line of a test
+SLOWER = bare.writer_program(6, 30000).write(tmp / "slower.elf")  # than memory, but faster than the line of a test
 MOVES = int(os.environ.get("MOVES", "6"))
 KILLS = int(os.environ.get("KILLS", "6"))
 FLIPS = int(os.environ.get("FLIPS", "12"))
@@ -291,6 +292,42 @@ with tap.test("devices that were plugged in go along in their slots, and those t
         there_are = {d["id"]: d for d in json.loads(vireo("device", "list", "box2", "--json")[1])}
         assert "one" in there_are and "three" in there_are and "two" not in there_are, there_are
         assert locked(tmp / "scsi")
+
+def frame(kind, number, payload):
+    """As src/control/migrate_wire.h has it."""
+    head = struct.pack("<IHHII", 0x766d5256, 1, kind, len(payload), number)
+    return head + struct.pack("<I", zlib.crc32(head + payload)) + payload
+
+
+with tap.test("what a hostile side says does not reach the terminal as it is: as source, and as target"):
+    hello = struct.pack("<IQ", 1, 64 << 20) + b"vireo-config 1\n"
+    for sent in (frame(1, 0, hello + b"\x1b[2J\x07\x9b=1\n"), frame(1, 0, hello + b"kernel=/no/\\x1b[2J\n"),
+                 frame(7, 0, b"\x1b[2Jgone\r\nvireo: fine\xff")):
+        with target() as (there, uri), socket.socket(socket.AF_UNIX) as s:
+            s.connect(uri.partition(":")[2])
+            s.sendall(sent)
+            assert there.process.wait(LONG_S) == 5
+            said = read_until(there.process.stderr.fileno(), b"no machine came to") + there.process.stderr.read()
+            said = said[said.index(b"no machine came to"):]
+            assert said.count(b"\n") == 1, said
+            assert all(0x20 <= c < 0x7f or c == 0x0a for c in said), said
+    with source() as here, socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(tmp / "bad.sock"))
+        s.listen()
+
+        def refuse():
+            peer, _ = s.accept()
+            with peer:
+                peer.recv(1 << 20)
+                peer.sendall(frame(36, 0, b"\x1b]0;mine\x07\nvireo: it moved"))
+                peer.recv(1 << 20)
+
+        bad = threading.Thread(target=refuse, daemon=True)
+        bad.start()
+        code, _, err = migrate("box", f"unix:{tmp}/bad.sock")
+        assert code == 5 and err.count("\n") == 1 and "\x1b" not in err and "\x07" not in err, err
+        bad.join(LONG_S)
+        assert here.answers()
 
 
 class Proxy:
