@@ -47,8 +47,9 @@ with tempfile.TemporaryDirectory(prefix="vireo-efi.") as tmp:
     disk = debian.sparse(tmp, "disk.img", 64 << 20)
     debian.run("mkfs.vfat", "-F", "32", disk)
     debian.run("mcopy", "-i", disk, *(tmp / name for name in ("startup.nsh", "hello.txt", "big.bin")), "::")
-    with vm.Vm("--flash", firmware / "RISCV_VIRT_CODE.fd", "--flash-vars", tmp / "vars.fd", "--disk", disk, "--net",
-               "user", deadline_s=240) as guest:
+    with vm.Vm("--flash", firmware / "RISCV_VIRT_CODE.fd", "--flash-vars", tmp / "vars.fd", "--net", "none",
+               *vm.BRIDGES, "--device", f"virtio-blk-pci,bus=inner,addr=3,path={disk}", "--device", "virtio-net-pci,bus=down0",
+               deadline_s=240) as guest:
         with tap.test("EDK2 starts, and its menu leads to its shell"):
             at = guest.expect("Press ESCAPE")
             guest.send("\x1b")

@@ -64,7 +64,8 @@ base = ["--firmware", firmware / "fw_dynamic.bin", "--kernel", firmware / "u-boo
 with debian.scratch() as tmp:
     disk = debian.copy(tmp)
     raw = debian.sparse(tmp, "raw.img", 1 << 20)
-    with vm.Vm(*base, "--disk", disk, "--disk", raw, "--net", "user", "-c", 2) as guest:
+    with vm.Vm(*base, "--disk", disk, "--net", "none", *vm.BRIDGES, "--device", f"virtio-blk-pci,bus=inner,addr=3,path={raw}",
+               "--device", "virtio-net-pci,bus=down0", "-c", 2) as guest:
         with tap.test("OpenSBI starts U-Boot"):
             uboot = Uboot(guest)
             assert "OpenSBI v" in guest.text and "Platform HART Count         : 2" in guest.text, guest.text
@@ -81,12 +82,12 @@ with debian.scratch() as tmp:
             assert f"{len(body)} bytes read" in uboot("load virtio 0 84000000 /etc/mime.types")
             assert f"==> {zlib.crc32(body):08x}" in uboot("crc32 84000000 $filesize")
 
-        with tap.test("U-Boot: sectors of another disk"):
+        with tap.test("U-Boot: sectors of another disk, behind a switch and two bridges"):
             uboot("virtio dev 1; mw.b 84000000 5a 400; virtio write 84000000 10 2; virtio read 85000000 f 4")
             assert "were the same" in uboot("cmp.b 84000000 85000200 400")
             assert raw.read_bytes() == bytes(16 * 512) + b"Z" * 1024 + bytes((2048 - 18) * 512)
 
-        with tap.test("U-Boot: the network"):
+        with tap.test("U-Boot: the network, behind a switch"):
             assert "bound to address 10.0.2.15" in uboot("setenv autoload no; dhcp")
             assert "host 10.0.2.2 is alive" in uboot("ping 10.0.2.2")
 

@@ -15,6 +15,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 VIREO = os.environ.get("VIREO", str(ROOT / "build/vireo"))
 FETCH = ROOT / "tools/guest/fetch.sh"
 INITRAMFS = ROOT / "tools/guest/initramfs.py"
+# A switch with a free port, down0, and, behind its other port, a bridge behind a bridge: inner.
+BRIDGES = [word for device in ("pci-upstream-port,id=switch,bus=port0", "pci-downstream-port,id=down0,bus=switch",
+                               "pci-downstream-port,id=down1,bus=switch", "pci-bridge,id=outer,bus=down1",
+                               "pci-bridge,id=inner,bus=outer") for word in ("--device", device)]
 
 
 def fetched(*what):
