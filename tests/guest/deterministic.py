@@ -34,8 +34,8 @@ def ended(guest):
     return found.groups()
 
 
-def life(*args):
-    with vm.Vm(*base, *args, "-a", "quiet " + vm.run_arg(SCRIPT), deadline_s=400, stdin=False) as guest:
+def life(*args, script=SCRIPT):
+    with vm.Vm(*base, *args, "-a", "quiet " + vm.run_arg(script), deadline_s=400, stdin=False) as guest:
         assert guest.wait() == 0, guest.errors() + guest.text[-1000:]
         assert "\nslept\n" in guest.text, guest.text[-1000:]
         return ended(guest), guest.text
@@ -54,9 +54,11 @@ with tap.test("twice the same, and another seed is another life"):
     assert life("--deterministic=seed=5", "--engine", engine)[0][2] != first[0][2]
 
 with tap.test("a snapshot taken anywhere is continued to the same end, 2 harts"):
-    # While it boots, and while it works.
-    args = ["-c", 2, "--deterministic", "--engine", engines[-1], "-a", "quiet " + vm.run_arg(SCRIPT)]
-    whole = life(*args[:-2])
+    # While it boots, and while it works, for a second or so.
+    work = SCRIPT.replace("; date", "; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; date", 1)
+    args = ["-c", 2, "--deterministic", "--engine", engines[-1]]
+    whole = life(*args, script=work)
+    args += ["-a", "quiet " + vm.run_arg(work)]
     for nr, when in enumerate(("", "harts 2\n")):
         saved = home / f"{nr}.vsnap"
         with vm.Vm(*base, *args, "--name", "det", deadline_s=400, stdin=False) as guest:
