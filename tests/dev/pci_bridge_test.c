@@ -512,6 +512,7 @@ static void row_18_bus_numbers_that_make_no_sense(void **state)
     /* One by one: its own bus, the one above, backwards, and two with the same. */
     number_all(w);
     set(w, INNER, PRIMARY, 4, w->bus[INNER] << 16 | w->bus[INNER] << 8 | w->bus[INNER]);
+    assert_int_equal(pci_cfg(&w->r, w->bus[INNER], tree[C].dev << 3, 0, 4), UINT32_MAX);
     assert_int_equal(get(w, C, 0, 4), UINT32_MAX);
     number_all(w);
     set(w, INNER, PRIMARY, 4, 0xff0000);
