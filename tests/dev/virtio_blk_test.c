@@ -503,6 +503,48 @@ static void reset_orphans_what_is_in_flight(void **state)
     f->disk.hold = false;
 }
 
+/* The device status, when @count requests that were held have ended. */
+static uint32_t status_after(struct fixture *f, unsigned count)
+{
+    mem_blk_release(&f->disk, count);
+    for (unsigned turns = 0; turns < 40; turns++) {
+        vr_loop_turn(f->loop, 0);
+    }
+    return vd_get(&f->d, VD_STATUS);
+}
+
+/* A driver that waits, as 2.4.2 wants it, has its memory for itself afterwards. */
+static void reset_is_complete_when_nothing_is_in_flight(void **state)
+{
+    struct fixture *f = *state;
+    struct vd *d = &f->d;
+    f->disk.hold = true;
+    vd_start(d, F_FLUSH, 64);
+    vd_set(d, VD_STATUS, 0);
+    assert_int_equal(vd_get(d, VD_STATUS), 0);
+    vd_start(d, F_FLUSH, 64);
+    for (unsigned i = 0; i < 2; i++) {
+        struct vd_buf bufs[] = {header(d, T_IN, i), vd_in(d, 512), vd_in(d, 1)};
+        vd_add(d, 0, bufs, 3);
+    }
+    vd_kick(d, 0);
+    vd_set(d, VD_STATUS, 0);
+    assert_int_not_equal(vd_get(d, VD_STATUS), 0);
+    assert_int_not_equal(status_after(f, 1), 0);
+    assert_int_equal(status_after(f, 1), 0);
+    /* One that does not wait is told what it wrote. */
+    vd_start(d, F_FLUSH, 64);
+    struct vd_buf bufs[] = {header(d, T_IN, 1), vd_in(d, 512), vd_in(d, 1)};
+    vd_add(d, 0, bufs, 3);
+    vd_kick(d, 0);
+    vd_set(d, VD_STATUS, 0);
+    vd_set(d, VD_STATUS, VR_VIRTIO_ACKNOWLEDGE);
+    assert_int_equal(status_after(f, 0), VR_VIRTIO_ACKNOWLEDGE);
+    assert_int_equal(status_after(f, 1), VR_VIRTIO_ACKNOWLEDGE);
+    assert_int_equal(f->dev->guest_errors, 0);
+    f->disk.hold = false;
+}
+
 static void quiesced_and_restored_it_goes_on(void **state)
 {
     struct fixture *f = *state;
@@ -583,6 +625,7 @@ int main(void)
         T(many_are_in_flight_and_end_in_any_order),
         T(what_is_at_hand_is_answered_at_once),
         T(reset_orphans_what_is_in_flight),
+        T(reset_is_complete_when_nothing_is_in_flight),
         T(quiesced_and_restored_it_goes_on),
         T(without_a_disk_it_answers),
     };

@@ -90,7 +90,8 @@ static int consent(const char *key, const char *value, const char *folder, const
 }
 
 static const struct {
-    const char *key, *format;
+    const char *key;
+    char format[40];
 } settings[] = {
     {"kernel", "%s"},
     {"initrd", "%s"},

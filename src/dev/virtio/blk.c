@@ -9,7 +9,8 @@
  *
  * With the writeback field 0, or a driver that does not know flushes, a write is followed by a
  * flush before it is reported (5.2.6.2). A request that is in flight when the driver resets the
- * device ends without touching the ring; a read may still arrive in its buffers then.
+ * device ends without touching the ring; a read may still arrive in its buffers then, and as long
+ * as that the device status does not read 0.
  *
  * All queues stand under the device's lock; several of them spare a guest with several CPUs its own
  * locks, and give each an interrupt.

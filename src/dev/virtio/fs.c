@@ -6,9 +6,10 @@
  * them: the server gets iovecs into guest RAM, and many at once.
  *
  * A request that is in flight when the driver resets the device ends without touching the ring; it
- * may still write to its buffers until then. A snapshot holds the server's session, which finds
- * the guest's open files again by their paths; what cannot be found again is not saved, but
- * refused.
+ * may still write to its buffers until then, and as long as that the device status does not read 0.
+ *
+ * A snapshot holds the server's session, which finds the guest's open files again by their paths;
+ * what cannot be found again is not saved, but refused.
  *
  * Left out: DAX windows (SETUPMAPPING), the notification queue: no driver in Linux uses it.
  * Specification: VIRTIO 1.3, section 5.11.

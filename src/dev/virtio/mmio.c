@@ -180,7 +180,7 @@ static void mmio_ack(struct vr_dev *d, unsigned index, uint64_t val)
 static uint64_t mmio_status(struct vr_dev *d, unsigned index)
 {
     (void)index;
-    return vr_virtio_of(d)->status;
+    return vr_virtio_status_read(vr_virtio_of(d));
 }
 
 static void mmio_set_status(struct vr_dev *d, unsigned index, uint64_t val)

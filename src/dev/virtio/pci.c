@@ -154,7 +154,7 @@ static uint64_t vpci_num_queues(struct vr_dev *d, unsigned index)
 static uint64_t vpci_status(struct vr_dev *d, unsigned index)
 {
     (void)index;
-    return vr_virtio_of(d)->status;
+    return vr_virtio_status_read(vr_virtio_of(d));
 }
 
 static void vpci_set_status(struct vr_dev *d, unsigned index, uint64_t val)

@@ -214,6 +214,21 @@ static void virtio_restart(struct vr_virtio *v)
     virtio_reset(v);
 }
 
+static bool virtio_busy(const struct vr_virtio *v, unsigned queue)
+{
+    return v->host.cls->queue_busy && v->host.cls->queue_busy(v->host.dev, queue);
+}
+
+uint8_t vr_virtio_status_read(const struct vr_virtio *v)
+{
+    for (unsigned i = 0; v->status == 0 && i < v->host.queue_count; i++) {
+        if (virtio_busy(v, i)) {
+            return VR_VIRTIO_NEEDS_RESET;
+        }
+    }
+    return v->status;
+}
+
 void vr_virtio_status_write(struct vr_virtio *v, uint8_t val)
 {
     struct vr_dev *dev = v->host.dev;
@@ -306,7 +321,7 @@ static void virtio_stop_queue(struct vr_virtio *v, unsigned queue)
 static bool virtio_resetting(struct vr_virtio *v, unsigned queue)
 {
     struct vr_virtq *q = &v->host.vq[queue];
-    if (q->resetting && !(v->host.cls->queue_busy && v->host.cls->queue_busy(v->host.dev, queue))) {
+    if (q->resetting && !virtio_busy(v, queue)) {
         q->resetting = false;
     }
     return q->resetting;

@@ -57,7 +57,7 @@ struct vr_virtio_class {
     void (*handle)(struct vr_dev *dev, unsigned queue);
     void (*queue_stopped)(struct vr_dev *dev, unsigned queue); /* by the driver. May be NULL */
     /* Are requests of @queue in flight that may still touch the driver's memory? A queue's reset
-     * takes as long as that. May be NULL: never. */
+     * takes as long as that, and the device's. May be NULL: never. */
     bool (*queue_busy)(struct vr_dev *dev, unsigned queue);
     void (*reset)(struct vr_dev *dev); /* STATE fields are at their defaults. May be NULL */
 };
@@ -183,6 +183,9 @@ uint32_t
 vr_virtio_features_read(struct vr_virtio *v); /* the word that device_features_sel selects */
 void vr_virtio_features_write(struct vr_virtio *v, uint32_t val);
 void vr_virtio_status_write(struct vr_virtio *v, uint8_t val);
+/* After a reset: 0 when no request is left that may touch the driver's memory (2.4.2: until then,
+ * it is not complete). */
+uint8_t vr_virtio_status_read(const struct vr_virtio *v);
 /* The queue that queue_sel selects, or NULL where there is none (counted if @write). */
 struct vr_virtq *vr_virtio_selected(struct vr_virtio *v, bool write);
 void vr_virtio_queue_size_write(struct vr_virtio *v, uint32_t val);
