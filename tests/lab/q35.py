@@ -259,7 +259,7 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE), f"{EXAMPLE}:
         platform(host, "vfio", "bind", "1:10.0")
         assert shown()[0]["owner"] == "vfio"
         platform(host, "vfio", "unbind", "1:10.0")
-        host.run("vireo platform vfio hold 1:10.0 >/tmp/held 2>&1 & until grep -q 'is attached' /tmp/held; do usleep 5000; done")
+        host.run("vireo platform vfio hold 1:10.0 >/tmp/held 2>&1 & until grep -qs 'is attached' /tmp/held; do usleep 5000; done")
         assert shown()[0]["owner"] == "guest" and shown()[1]["owner"] == "host", shown()
         refused(host, "sriov", "delete", IGB, says="unbind it first")
         platform(host, "sriov", "delete", IGB, "--force")

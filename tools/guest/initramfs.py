@@ -4,12 +4,14 @@ busybox, an init, and kernel modules with what they depend on, loadable with mod
 
   initramfs.py [-o FILE] [-k KERNELDIR] [-m MODULE,...] [-f SRC:DST]... [-i INIT] [--gzip]
 
-KERNELDIR is what `fetch.sh kernel` prints. Nothing is written when FILE is newer than all inputs and
-was made with the same arguments. Not compressed by default: unpacking costs the guest more than reading.
+KERNELDIR is what `fetch.sh kernel` prints. FILE's default is a name in there that only the same arguments
+have: others may use theirs meanwhile. Nothing is written when FILE was made from the same inputs. Not
+compressed by default: unpacking costs the guest more than reading.
 File systems are not among the default modules (ext4 alone is 7 MB): -m virtio_mmio,virtio_blk,ext4."""
 
 import argparse
 import gzip
+import hashlib
 import json
 import lzma
 import os
@@ -165,7 +167,7 @@ def build(args, kernel):
 
 def main():
     parser = argparse.ArgumentParser(description="makes the guest's initramfs")
-    parser.add_argument("-o", "--out", type=pathlib.Path, help="default: KERNELDIR/initramfs.cpio")
+    parser.add_argument("-o", "--out", type=pathlib.Path, help="default: in KERNELDIR, named by the other arguments")
     parser.add_argument("-k", "--kernel", type=pathlib.Path, help="default: from fetch.sh")
     parser.add_argument("-m", "--modules", default=MODULES, help=f"default: {MODULES}")
     parser.add_argument("-f", "--file", action="append", default=[], metavar="SRC:DST")
@@ -179,13 +181,14 @@ def main():
         if fetched.returncode:
             sys.exit(fetched.returncode)
         kernel = pathlib.Path(fetched.stdout.strip())
-    out = args.out or kernel / "initramfs.cpio"
+    asked = [str(args.init), args.modules, args.file, args.gzip]
+    name = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
+    out = args.out or kernel / f"initramfs-{name}.cpio"
 
     stamp = out.with_name(out.name + ".inputs")
     inputs = [args.init, HERE / "netup", HERE / "initramfs.py", kernel / "version",
               *(pathlib.Path(pair.partition(":")[0]) for pair in args.file)]
-    said = json.dumps([str(kernel), str(args.init), args.modules, args.file, args.gzip,
-                       [file.stat().st_mtime_ns for file in inputs]])
+    said = json.dumps([str(kernel), asked, [file.stat().st_mtime_ns for file in inputs]])
     if not (out.exists() and stamp.exists() and stamp.read_text() == said):
         print("guest: initramfs", file=sys.stderr)
         data = build(args, kernel)
