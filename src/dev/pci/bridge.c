@@ -87,30 +87,17 @@ static const struct vr_field bridge_fields[] = {
     VR_FIELD_END,
 };
 
-const struct vr_dev_class vr_pci_upstream_port_class = {
-    .name = "pci-upstream-port",
-    .help = "PCI Express switch: its upstream port (bus=ID of a root port)",
-    .size = sizeof(struct bridge),
-    .pci = offsetof(struct bridge, pci),
-    .version = 1,
-    .fields = bridge_fields,
-    .windows = {VR_PCI_CONFIG_WINDOW},
-    .init = upstream_port_init,
-    .reset = bridge_reset,
-    .loaded = bridge_loaded,
-    .fini = vr_pci_fini,
-};
+#define BRIDGE_CLASS(what, text, ready)                                             \
+    {                                                                               \
+        .name = (what), .help = (text), .size = sizeof(struct bridge),              \
+        .pci = offsetof(struct bridge, pci), .version = 1, .fields = bridge_fields, \
+        .windows = {VR_PCI_CONFIG_WINDOW}, .init = (ready), .reset = bridge_reset,  \
+        .loaded = bridge_loaded, .fini = vr_pci_fini,                               \
+    }
 
-const struct vr_dev_class vr_pci_bridge_class = {
-    .name = "pci-bridge",
-    .help = "bridge to a conventional PCI bus of 32 devices",
-    .size = sizeof(struct bridge),
-    .pci = offsetof(struct bridge, pci),
-    .version = 1,
-    .fields = bridge_fields,
-    .windows = {VR_PCI_CONFIG_WINDOW},
-    .init = bridge_init,
-    .reset = bridge_reset,
-    .loaded = bridge_loaded,
-    .fini = vr_pci_fini,
-};
+const struct vr_dev_class vr_pci_upstream_port_class = BRIDGE_CLASS(
+    "pci-upstream-port", "PCI Express switch: its upstream port (bus=ID of a root port)",
+    upstream_port_init);
+
+const struct vr_dev_class vr_pci_bridge_class =
+    BRIDGE_CLASS("pci-bridge", "bridge to a conventional PCI bus of 32 devices", bridge_init);

@@ -398,30 +398,17 @@ static const struct vr_field port_fields[] = {
     VR_FIELD_END,
 };
 
-const struct vr_dev_class vr_pci_root_port_class = {
-    .name = "pci-root-port",
-    .help = "PCI Express root port, with a slot",
-    .size = sizeof(struct port),
-    .pci = offsetof(struct port, pci),
-    .version = 1,
-    .fields = port_fields,
-    .windows = {VR_PCI_CONFIG_WINDOW},
-    .init = port_init,
-    .reset = port_reset,
-    .loaded = port_loaded,
-    .fini = vr_pci_fini,
-};
+#define PORT_CLASS(what, text)                                                     \
+    {                                                                              \
+        .name = (what), .help = (text), .size = sizeof(struct port),               \
+        .pci = offsetof(struct port, pci), .version = 1, .fields = port_fields,    \
+        .windows = {VR_PCI_CONFIG_WINDOW}, .init = port_init, .reset = port_reset, \
+        .loaded = port_loaded, .fini = vr_pci_fini,                                \
+    }
 
-const struct vr_dev_class vr_pci_downstream_port_class = {
-    .name = "pci-downstream-port",
-    .help = "PCI Express switch: a downstream port, with a slot (bus=ID of the upstream port)",
-    .size = sizeof(struct port),
-    .pci = offsetof(struct port, pci),
-    .version = 1,
-    .fields = port_fields,
-    .windows = {VR_PCI_CONFIG_WINDOW},
-    .init = port_init,
-    .reset = port_reset,
-    .loaded = port_loaded,
-    .fini = vr_pci_fini,
-};
+const struct vr_dev_class vr_pci_root_port_class =
+    PORT_CLASS("pci-root-port", "PCI Express root port, with a slot");
+
+const struct vr_dev_class vr_pci_downstream_port_class =
+    PORT_CLASS("pci-downstream-port",
+               "PCI Express switch: a downstream port, with a slot (bus=ID of the upstream port)");
