@@ -14,6 +14,7 @@
 #include "backend/net/net_impl.h"
 #include "base/alloc.h"
 #include "base/bits.h"
+#include "core/iov.h"
 #include "platform/unixsock.h"
 
 #include <errno.h>
@@ -238,16 +239,10 @@ static void stream_output(void *arg)
 static size_t stream_frame_locked(struct net_stream *s, const struct iovec *iov, unsigned count,
                                   size_t len)
 {
-    size_t at = STREAM_HEAD;
     vr_store_be32(s->frame, (uint32_t)len);
-    for (unsigned i = 0; i < count; i++) {
-        if (iov[i].iov_len) {
-            memcpy(s->frame + at, iov[i].iov_base, iov[i].iov_len);
-            at += iov[i].iov_len;
-        }
-    }
-    vr_assert(at == STREAM_HEAD + len);
-    return at;
+    size_t got = vr_iov_get(iov, count, 0, s->frame + STREAM_HEAD, len);
+    vr_assert(got == len);
+    return STREAM_HEAD + len;
 }
 
 static void stream_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len)
