@@ -13,6 +13,7 @@
  */
 #include "backend/fs/server.h"
 #include "base/alloc.h"
+#include "vireo/host_time.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -128,11 +129,9 @@ static bool owner_known(const struct dir_fs *d, const struct stat *st, struct fs
 /* @owner was read after @st. */
 static void owner_keep(const struct dir_fs *d, const struct stat *st, const struct fs_owner *owner)
 {
-    struct timespec now;
-    if (!d->owners || st->st_dev != d->dev || clock_gettime(CLOCK_REALTIME, &now) < 0 ||
-        (now.tv_sec - st->st_ctim.tv_sec) * INT64_C(1000000000) + now.tv_nsec -
-                st->st_ctim.tv_nsec <
-            OWNERS_STILL_NS) {
+    int64_t changed_ns = st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;
+    if (!d->owners || st->st_dev != d->dev ||
+        (int64_t)vireo_realtime_ns() - changed_ns < OWNERS_STILL_NS) {
         return;
     }
     vr_mutex_lock(&d->owners->lock);
