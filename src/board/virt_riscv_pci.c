@@ -90,22 +90,23 @@ int virt_add_to_pci(struct vr_virt *v, const struct virt_pci_at *at, const struc
     }
     struct vr_dev *dev;
     r = virt_new(v, cls, id, opts, &dev, err);
-    if (r < 0) {
-        return r;
-    }
-    r = vr_pci_plug(bus, devfn, vr_pci_of(dev), err);
-    if (r < 0) {
-        virt_discard(v, dev);
-        return r;
-    }
-    *ret_dev = dev;
-    return 0;
+    return r < 0 ? r : virt_settle(v, dev, vr_pci_plug(bus, devfn, vr_pci_of(dev), err), ret_dev);
 }
 
 void virt_discard(struct vr_virt *v, struct vr_dev *dev)
 {
     vr_machine_remove_dev(v->machine, dev);
     vr_dev_destroy(dev);
+}
+
+int virt_settle(struct vr_virt *v, struct vr_dev *dev, int r, struct vr_dev **ret_dev)
+{
+    if (r < 0) {
+        virt_discard(v, dev);
+    } else {
+        *ret_dev = dev;
+    }
+    return r;
 }
 
 int virt_add_mmio(struct vr_virt *v, const struct vr_dev_class *cls, const char *id,

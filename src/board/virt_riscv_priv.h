@@ -176,6 +176,9 @@ int virt_add_to_pci(struct vr_virt *v, const struct virt_pci_at *at, const struc
                     struct vr_error *err) VR_MUST;
 /* take a device out of the machine again, and destroy it; */
 void virt_discard(struct vr_virt *v, struct vr_dev *dev);
+/* a new device stays, as *ret_dev, or is discarded: @r, which is returned, is what plugging it in
+ * came to; */
+int virt_settle(struct vr_virt *v, struct vr_dev *dev, int r, struct vr_dev **ret_dev) VR_MUST;
 /* where a function is, for people: "port0/00.0"; the host bridge's lock is held; */
 void virt_pci_place(const struct vr_pci *pci, char *ret_place, size_t size);
 /* a virtio device ("blk", "net", ...) on PCI or MMIO, as the machine has it. */

@@ -103,14 +103,7 @@ int virt_add_vf(struct vr_virt *v, const struct vr_dev_class *cls, const char *i
             id, pf_id, SRIOV_ROOT_VFS);
     }
     int r = virt_new(v, cls, id, opts, &dev, err);
-    if (r < 0) {
-        return r;
-    }
-    r = vr_pci_sriov_attach(pf, index, vr_pci_of(dev), err);
-    if (r < 0) {
-        virt_discard(v, dev);
-        return r;
-    }
-    *ret_dev = dev;
-    return 0;
+    return r < 0
+               ? r
+               : virt_settle(v, dev, vr_pci_sriov_attach(pf, index, vr_pci_of(dev), err), ret_dev);
 }
