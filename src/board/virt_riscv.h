@@ -265,10 +265,11 @@ struct vr_virt_pci_bar {
     bool io, wide, prefetch;
 };
 
-/* A PCI function: function @i, false past the end. Any thread, devices held. */
 struct vr_virt_pci_window {
     uint64_t first, last; /* first > last: none */
 };
+
+/* A PCI function: function @i, false past the end. Any thread, devices held. */
 struct vr_virt_pci {
     struct vr_dev *dev, *above; /* above: the bridge that it is behind; NULL: on the root bus */
     char place[48]; /* "01.0": device and function on the root bus; "port0/00.0": behind a port */

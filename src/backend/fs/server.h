@@ -219,11 +219,11 @@ void fs_handles_fini(struct fs_session *s); /* the lock held */
 struct fs_owner {
     uint32_t uid, gid, mode, rdev; /* mode with the type */
 };
-/* What the guest sees of the file that @handle is. */
 /* Owners that were looked up before; without memory, or where ctimes tell nothing, there are none.
  */
 struct fs_owners *fs_owners_create(const struct vr_jail *jail);
 void fs_owners_destroy(struct fs_owners *owners); /* NULL is fine */
+/* What the guest sees of the file that @handle is. */
 void fs_owner_get(const struct dir_fs *d, int handle, const struct stat *st,
                   struct fs_owner *ret_owner);
 /* Make it so. @fresh: the file was just made for the guest: what cannot be kept may be lost. */

@@ -23,7 +23,9 @@
  * whoever listens has to know which is which. After the round (STOP) the driver keeps its pages,
  * whose contents may change under it, until nothing of the kind can happen any more (DONE): the
  * machine goes on elsewhere, or here after all. Page poison does not matter there: what a driver
- * fills pages with it fills them with when it lets them go. Specification: VIRTIO 1.3, section 5.5.
+ * fills pages with it fills them with when it lets them go.
+ *
+ * Specification: VIRTIO 1.3, section 5.5.
  */
 #include "dev/virtio/balloon.h"
 
