@@ -532,8 +532,8 @@ static void mig_main(void *opaque)
                        : r == -EINPROGRESS ? VIREO_MIGRATE_UNKNOWN
                        : r == -ECANCELED   ? VIREO_MIGRATE_CANCELLED
                                            : VIREO_MIGRATE_FAILED);
-    bool end = r == 0 && mg->opts.end;
     vr_mutex_lock(&mg->lock);
+    bool end = r == 0 && mg->opts.end;
     mg->busy = false;
     vr_mutex_unlock(&mg->lock);
     if (end) { /* whoever watches wants to ask how it went */
@@ -601,6 +601,14 @@ static int mig_check_opts(const struct vireo_migrate_opts *o, struct vr_error *e
                : 0;
 }
 
+static int mig_check_here(struct vireo_vm *vm, struct vr_error *err)
+{
+    return vm->incoming || vr_machine_state(vm->machine) == VR_STATE_STOPPED ||
+                   vr_machine_moved(vm->machine)
+               ? vr_err(err, -EINVAL, "machine '%s' does not run here", vr_vm_name(vm))
+               : 0;
+}
+
 int vireo_vm_migrate(struct vireo_vm *vm, const char *uri, const struct vireo_migrate_opts *opts,
                      struct vr_error *err)
 {
@@ -612,10 +620,7 @@ int vireo_vm_migrate(struct vireo_vm *vm, const char *uri, const struct vireo_mi
     if (r == 0 && strlen(uri) >= MIG_URI_MAX) {
         r = vr_err(err, -EINVAL, "'%.80s...': at most %d characters", uri, MIG_URI_MAX - 1);
     }
-    if (r == 0 && (vm->incoming || vr_machine_state(vm->machine) == VR_STATE_STOPPED ||
-                   vr_machine_moved(vm->machine))) {
-        r = vr_err(err, -EINVAL, "machine '%s' does not run here", vr_vm_name(vm));
-    }
+    r = r < 0 ? r : mig_check_here(vm, err);
     r = r < 0 ? r : vr_virt_can_move(vm->virt, err);
     if (r < 0) {
         return r;
@@ -623,8 +628,12 @@ int vireo_vm_migrate(struct vireo_vm *vm, const char *uri, const struct vireo_mi
     vr_mutex_lock(&mg->lock);
     if (mg->busy) {
         r = vr_err(err, -EBUSY, "machine '%s' is being migrated already", vr_vm_name(vm));
-    } else {
-        vireo_thread_join(mg->thread); /* it is at its end */
+    }
+    /* It may have moved since we looked. Then the last thread lingers, with this lock: we must not
+     * wait for it. Otherwise it is at its end. */
+    r = r < 0 ? r : mig_check_here(vm, err);
+    if (r == 0) {
+        vireo_thread_join(mg->thread);
         mg->thread = NULL;
         mg->info = (struct vireo_migration){.status = VIREO_MIGRATE_SETUP,
                                             .memory_bytes = vm->memory_bytes};

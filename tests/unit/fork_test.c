@@ -309,9 +309,18 @@ static void migrations_have_what_a_fork_put_aside(void **state)
     while (!rx.listening && !rx.ended) {
         vr_cond_wait(&rx.changed, &rx.lock);
     }
+    bool listening = rx.listening;
     vr_mutex_unlock(&rx.lock);
-    if (!rx.ended && vireo_vm_migrate(m.vm, uri, NULL, &err) < 0) {
-        fail_msg("%s", err.msg);
+    if (listening) {
+        const struct vireo_migrate_opts opts = {.end = true};
+        if (vireo_vm_migrate(m.vm, uri, &opts, &err) < 0) {
+            fail_msg("%s", err.msg);
+        }
+        /* Another one is refused at any moment, also while this one lingers. */
+        int again;
+        while ((again = vireo_vm_migrate(m.vm, uri, NULL, &err)) == -EBUSY) {
+        }
+        assert_int_equal(again, -EINVAL);
     }
     vireo_thread_join(thread);
     if (!rx.vm) {
