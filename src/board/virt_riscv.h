@@ -173,6 +173,8 @@ struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none 
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
 /* The image of disk @disk, and the id of its device; NULL past the end. Devices are held. */
 struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk, const char **ret_id);
+/* The image of the disk whose device is @id; NULL: none. Devices are held. */
+struct vr_blk *vr_virt_find_disk(struct vr_virt *virt, const char *id);
 /* The network that @name is, or that a device called so has; NULL: none. Devices are held. */
 struct vr_net *vr_virt_net(struct vr_virt *virt, const char *name);
 struct vr_blk *vr_virt_scsi_disk(struct vr_virt *virt, unsigned target); /* NULL: none */

@@ -272,6 +272,15 @@ struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk, const char **ret_i
     return NULL;
 }
 
+struct vr_blk *vr_virt_find_disk(struct vr_virt *v, const char *id)
+{
+    const char *is;
+    struct vr_blk *blk;
+    for (unsigned i = 0; (blk = vr_virt_disk(v, i, &is)) && strcmp(is, id) != 0; i++) {
+    }
+    return blk;
+}
+
 struct vr_net *vr_virt_net(struct vr_virt *v, const char *name)
 {
     for (const struct virt_end *end = v->ends; *name && end; end = end->next) {

@@ -53,24 +53,12 @@ static int limits_take(const json_t *args, struct vr_blk_limits *limits, struct 
     return 0;
 }
 
-static struct vr_blk *limits_disk(struct vireo_vm *vm, const char *name)
-{
-    struct vr_blk *blk;
-    const char *id;
-    for (unsigned i = 0; (blk = vr_virt_disk(vm->virt, i, &id)); i++) {
-        if (strcmp(id, name) == 0) {
-            return blk;
-        }
-    }
-    return NULL;
-}
-
 /* @keep: what is not given stays. */
 static int limits_set(struct vr_qmp_call *call, const char *name, bool keep, struct vr_error *err)
 {
     struct vr_blk_limits limits = {0};
     vr_machine_hold_devs(call->vm->machine);
-    struct vr_blk *blk = limits_disk(call->vm, name);
+    struct vr_blk *blk = vr_virt_find_disk(call->vm->virt, name);
     int r = blk ? 0 : vr_err(err, -ENODEV, "Device '%.80s' not found", name);
     if (r == 0 && keep) {
         vr_blk_get_limits(blk, &limits);

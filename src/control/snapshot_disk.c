@@ -34,18 +34,6 @@ static bool disk_is_listed(const struct vr_snapshot_ends *e, const char *id)
     return false;
 }
 
-static struct vr_blk *disk_find(struct vireo_vm *vm, const char *id)
-{
-    const char *is;
-    struct vr_blk *blk;
-    for (unsigned i = 0; (blk = vr_virt_disk(vm->virt, i, &is)); i++) {
-        if (strcmp(is, id) == 0) {
-            return blk;
-        }
-    }
-    return NULL;
-}
-
 void vr_snapshot_ends(struct vireo_vm *vm, struct vr_snapshot_ends *e)
 {
     unsigned plain = 0, scsi = 0;
@@ -56,7 +44,7 @@ void vr_snapshot_ends(struct vireo_vm *vm, struct vr_snapshot_ends *e)
     for (unsigned i = 0; i < vm->config->disk_count; i++) {
         bool on_scsi = vm->config->disk[i].scsi;
         snprintf(id, sizeof(id), on_scsi ? "scsi0.%u" : "disk%u", on_scsi ? scsi : plain);
-        blk = on_scsi ? vr_virt_scsi_disk(vm->virt, scsi++) : disk_find(vm, id);
+        blk = on_scsi ? vr_virt_scsi_disk(vm->virt, scsi++) : vr_virt_find_disk(vm->virt, id);
         plain += !on_scsi;
         disk_end(e, blk, id, false);
     }
