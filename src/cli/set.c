@@ -7,88 +7,61 @@
 #include <errno.h>
 #include <string.h>
 
-static json_t *set_balloon(const char *value)
+struct set_key {
+    const char *name, *word, *expected, *command;
+    json_t *(*args)(const struct set_key *key, const char *value); /* NULL: not such a value */
+    const char *arg;    /* what the value is called in the command */
+    const char *device; /* "DEVICE.name=": the argument that is the device; NULL: of the machine */
+};
+
+static json_t *set_text(const struct set_key *key, const char *value)
 {
-    uint64_t bytes;
-    bool good = vr_parse_size(value, &bytes) == 0 && bytes && bytes <= INT64_MAX;
-    return good ? json_pack("{s:I}", "value", (json_int_t)bytes) : NULL;
+    return *value ? json_pack("{s:s}", key->arg, value) : NULL;
 }
 
-static json_t *set_log(const char *value)
-{
-    return *value ? json_pack("{s:s}", "log-level", value) : NULL;
-}
-
-static json_t *set_link(const char *value)
+static json_t *set_link(const struct set_key *key, const char *value)
 {
     bool up = strcmp(value, "up") == 0 || strcmp(value, "on") == 0;
     bool down = strcmp(value, "down") == 0 || strcmp(value, "off") == 0;
-    return up || down ? json_pack("{s:b}", "up", up) : NULL;
+    return up || down ? json_pack("{s:b}", key->arg, up) : NULL;
 }
 
-static json_t *set_size(const char *key, const char *value)
-{
-    uint64_t n;
-    bool none = strcmp(value, "0") == 0;
-    bool good = none || (vr_parse_size(value, &n) == 0 && n <= INT64_MAX);
-    return good ? json_pack("{s:I}", key, (json_int_t)(none ? 0 : n)) : NULL;
-}
-
-static json_t *set_bps(const char *value)
-{
-    return set_size("bps", value);
-}
-
-static json_t *set_bps_rd(const char *value)
-{
-    return set_size("bps_rd", value);
-}
-
-static json_t *set_bps_wr(const char *value)
-{
-    return set_size("bps_wr", value);
-}
-
-static json_t *set_number(const char *key, const char *value)
+static json_t *set_number(const struct set_key *key, const char *value)
 {
     uint64_t n;
     bool good = vr_parse_u64(value, &n) == 0 && n <= INT64_MAX;
-    return good ? json_pack("{s:I}", key, (json_int_t)n) : NULL;
+    return good ? json_pack("{s:I}", key->arg, (json_int_t)n) : NULL;
 }
 
-static json_t *set_iops(const char *value)
+static json_t *set_size(const struct set_key *key, const char *value)
 {
-    return set_number("iops", value);
+    uint64_t bytes;
+    bool good = vr_parse_size(value, &bytes) == 0 && bytes <= INT64_MAX;
+    return good ? json_pack("{s:I}", key->arg, (json_int_t)bytes) : NULL;
 }
 
-static json_t *set_iops_rd(const char *value)
+static json_t *set_some(const struct set_key *key, const char *value)
 {
-    return set_number("iops_rd", value);
+    uint64_t bytes;
+    return vr_parse_size(value, &bytes) == 0 && bytes ? set_size(key, value) : NULL;
 }
 
-static json_t *set_iops_wr(const char *value)
-{
-    return set_number("iops_wr", value);
-}
+#define SET_LIMIT(key, fn, what)                                                            \
+    {                                                                                       \
+        .name = #key, .word = "disk0." #key "=", .expected = what " a second; 0: no limit", \
+        .command = "x-vireo-limits", .args = fn, .arg = #key, .device = "device"            \
+    }
 
-static const struct {
-    const char *name, *word, *expected, *command;
-    json_t *(*args)(const char *value); /* NULL: not such a value */
-    const char *device; /* "DEVICE.name=": the argument that is the device; NULL: of the machine */
-} set_keys[] = {
-    {"balloon", "balloon=", "a size, such as 512M", "balloon", set_balloon, NULL},
-    {"log", "log=", "error, warn, info or debug", "x-vireo-set", set_log, NULL},
-    {"link", "net0.link=", "up or down", "set_link", set_link, "name"},
-    {"bps", "disk0.bps=", "bytes a second; 0: no limit", "x-vireo-limits", set_bps, "device"},
-    {"bps_rd", "disk0.bps_rd=", "bytes a second; 0: no limit", "x-vireo-limits", set_bps_rd,
-     "device"},
-    {"bps_wr", "disk0.bps_wr=", "bytes a second; 0: no limit", "x-vireo-limits", set_bps_wr,
-     "device"},
-    {"iops", "disk0.iops=", "requests a second; 0: no limit", "x-vireo-limits", set_iops, "device"},
-    {"iops_rd", "disk0.iops_rd=", "requests a second; 0: no limit", "x-vireo-limits", set_iops_rd,
-     "device"},
-    {"iops_wr", "disk0.iops_wr=", "requests a second; 0: no limit", "x-vireo-limits", set_iops_wr,
-     "device"},
+static const struct set_key set_keys[] = {
+    {"balloon", "balloon=", "a size, such as 512M", "balloon", set_some, "value", NULL},
+    {"log", "log=", "error, warn, info or debug", "x-vireo-set", set_text, "log-level", NULL},
+    {"link", "net0.link=", "up or down", "set_link", set_link, "up", "name"},
+    SET_LIMIT(bps, set_size, "bytes"),
+    SET_LIMIT(bps_rd, set_size, "bytes"),
+    SET_LIMIT(bps_wr, set_size, "bytes"),
+    SET_LIMIT(iops, set_number, "requests"),
+    SET_LIMIT(iops_rd, set_number, "requests"),
+    SET_LIMIT(iops_wr, set_number, "requests"),
 };
 
 const char *cli_set_word(unsigned i)
@@ -122,7 +95,7 @@ static int set_parse(const char *text, const char **ret_command, json_t **ret_ar
             strncmp(text + at, set_keys[i].name, len - at) != 0) {
             continue;
         }
-        *ret_args = set_keys[i].args(text + len + 1);
+        *ret_args = set_keys[i].args(&set_keys[i], text + len + 1);
         *ret_command = set_keys[i].command;
         if (!*ret_args) {
             cli_say("set: %s: expected %s", text, set_keys[i].expected);
