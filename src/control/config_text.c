@@ -98,11 +98,8 @@ static size_t text_before_path(const struct vr_opt *opt, const char *value)
             return strlen(heads[i]);
         }
     }
-    if (opt->apply == vr_config_net) {
-        static const char stream[] = "stream,path=";
-        return strncmp(value, stream, strlen(stream)) == 0 ? strlen(stream) : SIZE_MAX;
-    }
-    const char *path = opt->apply == vr_config_device ? strstr(value, ",path=") : NULL;
+    bool keys = opt->apply == vr_config_device || opt->apply == vr_config_net;
+    const char *path = keys ? strstr(value, ",path=") : NULL;
     if (!path) {
         return SIZE_MAX;
     }

@@ -305,6 +305,27 @@ static void test_order(void **state)
     vireo_config_destroy(c);
 }
 
+/* A socket's name is made absolute wherever it stands among the keys. */
+static void test_stream(void **state)
+{
+    static const char *const values[] = {"stream,path=sock",
+                                         "stream,mac=52:54:00:11:22:33,path=sock"};
+    (void)state;
+    for (unsigned i = 0; i < VR_COUNT(values); i++) {
+        struct vireo_config *c, *back;
+        struct vr_error err;
+        assert_int_equal(vireo_config_create(&c, &err), 0);
+        assert_int_equal(vireo_config_set(c, "net", values[i], &err), 0);
+        assert_int_equal(vr_config_copy(c, &back, &err), 0);
+        static const char head[] = "stream,path=";
+        assert_memory_equal(back->net[0].backend, head, strlen(head));
+        text_same_path("sock", back->net[0].backend + strlen(head));
+        text_same(c->net[0].opts, back->net[0].opts);
+        vireo_config_destroy(back);
+        vireo_config_destroy(c);
+    }
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -379,7 +400,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each),     cmocka_unit_test(test_once),
         cmocka_unit_test(test_override), cmocka_unit_test(test_order),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_stream),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests_name("config_text", tests, NULL, NULL);
 }
