@@ -74,22 +74,11 @@ static void text_put_escaped(struct text_out *out, const char *s)
     }
 }
 
-static bool text_is_word(const struct vr_opt *opt, const char *value)
-{
-    size_t len = strlen(value);
-    for (const char *w = opt->words; w && *w; w += strcspn(w, " ") + (w[strcspn(w, " ")] == ' ')) {
-        if (strcspn(w, " ") == len && strncmp(w, value, len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* How much of @value stands before the name of a file; SIZE_MAX: there is none. */
 static size_t text_before_path(const struct vr_opt *opt, const char *value)
 {
     static const char *const heads[] = {"file:", "unix:"};
-    if (opt->kind == VR_OPT_FILE && !text_is_word(opt, value)) {
+    if (opt->kind == VR_OPT_FILE && !vr_opt_is_word(opt, value)) {
         return opt->keys && strncmp(value, "path=", 5) == 0 ? 5 : 0;
     }
     for (unsigned i = 0; opt->kind == VR_OPT_TEXT && i < 2; i++) {

@@ -10,7 +10,6 @@
  */
 #include "control/migrate_rx.h"
 
-#include "base/bits.h"
 #include "control/config.h"
 
 #include <errno.h>
@@ -121,6 +120,20 @@ static int consent_device(struct consent *k, const struct vr_config_device *d)
     return 0;
 }
 
+/* Options whose value is the name of a file, and no more. */
+static int consent_plain(struct consent *k, const struct vireo_config *c)
+{
+    int r = 0;
+    for (const struct vr_opt *o = vr_config_opts; r == 0 && o->name; o++) {
+        char *path;
+        if (o->kind == VR_OPT_FILE && !o->apply) {
+            memcpy(&path, (const char *)c + o->offset, sizeof(path));
+            r = path && vr_opt_is_word(o, path) ? 0 : consent_file(k, o->name, path);
+        }
+    }
+    return r;
+}
+
 int vr_mig_consent(const struct vireo_config *c, const struct vireo_config *mine, bool unix_socket,
                    struct vr_error *err)
 {
@@ -128,23 +141,8 @@ int vr_mig_consent(const struct vireo_config *c, const struct vireo_config *mine
     if (unix_socket && !vr_config_given(mine, VR_CONFIG_INCOMING_FILES)) {
         return 0;
     }
-    const struct {
-        const char *name, *path;
-    } files[] = {
-        {"kernel", c->kernel},
-        {"initrd", c->initrd},
-        {"root", c->root.path},
-        {"flash", c->flash},
-        {"record", c->record},
-        {"replay", c->replay},
-        {"flash-vars", c->flash_vars},
-        {"trace-insn", c->trace_insn},
-        {"firmware", c->firmware && strcmp(c->firmware, "none") != 0 ? c->firmware : NULL},
-    };
-    int r = 0;
-    for (unsigned i = 0; r == 0 && i < VR_COUNT(files); i++) {
-        r = consent_file(&k, files[i].name, files[i].path);
-    }
+    int r = consent_plain(&k, c);
+    r = r < 0 ? r : consent_file(&k, "root", c->root.path);
     r = r < 0 ? r : consent_spec(&k, "console", c->console);
     r = r < 0 ? r : consent_spec(&k, "control", c->control);
     r = r < 0 ? r : consent_spec(&k, "gdb", c->gdb);

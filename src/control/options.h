@@ -34,7 +34,8 @@ struct vr_opt {
     const char *def, *cmd_def, *why; /* the library's default, the command's where it differs, and
                                         the reason; NULL def: none */
     const char *help, *group;
-    const char *words;             /* values that completion offers, blanks between; may be NULL */
+    const char *words; /* values that completion offers, blanks between; of a FILE, those that name
+                          no file; may be NULL */
     const struct vr_opt_key *keys; /* of a compound value, until a NULL name; or NULL */
     const char *cls;               /* a device class whose options are keys too; or NULL */
     bool repeat;                   /* each one adds */
@@ -51,6 +52,8 @@ struct vr_opt {
 
 const struct vr_opt *vr_opt_find(const struct vr_opt *table, const char *name);
 const struct vr_opt *vr_opt_letter(const struct vr_opt *table, char letter);
+/* Is @value one of the row's words? */
+bool vr_opt_is_word(const struct vr_opt *opt, const char *value);
 /* Check and store @value (flags: on/off) into @target. The message does not name the option: the
  * caller does. -EINVAL, -ERANGE, -ENOMEM. */
 int vr_opt_apply(const struct vr_opt *opt, void *target, const char *value,

@@ -141,6 +141,37 @@ static void every_setting_that_names_a_file_needs_consent(void **state)
     }
 }
 
+/* Help that speaks of the name of something in a value, or a word that begins one. */
+static bool names_a_file(const struct vr_opt *opt)
+{
+    static const char *const marks[] = {"PATH", "FILE", "DIR", "SPEC", "unix:", "file:"};
+    struct vr_opt_key key;
+    bool does = opt->kind == VR_OPT_FILE || opt->apply == vr_config_device;
+    for (unsigned m = 0; m < VR_COUNT(marks); m++) {
+        does |= opt->value && strstr(opt->value, marks[m]);
+        does |= opt->words && strstr(opt->words, marks[m]);
+        for (unsigned i = 0; vr_config_key(opt, i, &key); i++) {
+            does |= key.value && strstr(key.value, marks[m]);
+        }
+    }
+    return does;
+}
+
+/* A new option cannot be forgotten: it is about one start, and does not come, or it is above. */
+static void each_option_that_names_a_file_is_tried(void **state)
+{
+    (void)state;
+    for (const struct vr_opt *o = vr_config_opts; o->name; o++) {
+        bool tried = o->once;
+        for (unsigned i = 0; i < VR_COUNT(settings); i++) {
+            tried |= strcmp(settings[i].key, o->name) == 0;
+        }
+        if (!tried && names_a_file(o)) {
+            fail_msg("'%s' may name a file: does migrate_consent.c know? Add it here", o->name);
+        }
+    }
+}
+
 static void names_that_lead_out_are_seen_through(void **state)
 {
     const struct fixture *f = *state;
@@ -199,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(every_setting_that_names_a_file_needs_consent),
+        TEST(each_option_that_names_a_file_is_tried),
         TEST(names_that_lead_out_are_seen_through),
         TEST(what_names_no_file_needs_none),
         TEST(what_comes_gives_itself_no_consent),
