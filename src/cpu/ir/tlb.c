@@ -59,7 +59,9 @@ void vr_tlb_flush(struct vr_cpu *cpu)
         for (unsigned i = 0; tlb->used; i++, tlb->used >>= 1) {
             if (tlb->used & 1) {
                 memset(&tlb->entry[i * TLB_PART], 0, TLB_PART * sizeof(tlb->entry[0]));
-                memset(&tlb->walked[i * TLB_PART], 0, TLB_PART * sizeof(tlb->walked[0]));
+                if (cpu->steps) { /* else there is nothing */
+                    memset(&tlb->walked[i * TLB_PART], 0, TLB_PART * sizeof(tlb->walked[0]));
+                }
             }
         }
         memset(tlb->victim, 0, sizeof(tlb->victim));
