@@ -48,9 +48,7 @@ struct hash_ask {
 static void hash_machine(void *arg)
 {
     struct hash_ask *ask = arg;
-    if (!ask->m->env.det) { /* there nothing is in flight between beats */
-        vr_machine_quiesce(ask->m);
-    }
+    vr_machine_quiesce(ask->m);
     ask->result = det_hash_state(ask->m, &ask->state, ask->err);
     if (ask->result == 0) {
         det_hash_all(ask->m, ask->state, &ask->all);

@@ -263,7 +263,7 @@ uint64_t vr_dirty_take(struct vr_dirty *d, unsigned i, uint64_t *page, uint64_t 
 void vr_dirty_take_all(struct vr_dirty *d, unsigned i, uint64_t *bits)
 {
     vr_assert(i < d->count);
-    size_t bytes = (d->ram[i].pages + WORD_BITS - 1) / WORD_BITS * sizeof(*bits);
+    size_t bytes = dirty_words(&d->ram[i]) * sizeof(*bits);
     vr_mutex_lock(&d->m->dirty_lock);
     memcpy(bits, d->ram[i].bits, bytes);
     memset(d->ram[i].bits, 0, bytes);
