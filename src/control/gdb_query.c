@@ -122,7 +122,7 @@ static void gdb_supported(struct vr_gdb_session *s, const char *args)
              "PacketSize=%x;QStartNoAckMode+;vContSupported+;qXfer:features:read+;"
              "qXfer:threads:read+;qXfer:memory-map:read+%s",
              VR_GDB_PACKET,
-             vr_det_goes_back(vr_machine_det(s->machine)) ? ";ReverseStep+;ReverseContinue+" : "");
+             vr_det_replaying(vr_machine_det(s->machine)) ? ";ReverseStep+;ReverseContinue+" : "");
     vr_gdb_say(s, text);
 }
 

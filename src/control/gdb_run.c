@@ -36,7 +36,7 @@ static void gdb_stop_packet(struct vr_gdb_session *s, int signum, const struct v
 static const char *gdb_history(struct vr_gdb_session *s)
 {
     struct vr_det_status status;
-    if (!vr_det_goes_back(vr_machine_det(s->machine))) {
+    if (!vr_det_replaying(vr_machine_det(s->machine))) {
         return NULL;
     }
     vr_det_status(s->machine, &status);
@@ -294,6 +294,10 @@ static void gdb_why(struct vr_gdb_session *s, const char *args)
 static void gdb_back(struct vr_gdb_session *s, const struct vr_det_found *found,
                      const struct vr_error *err, int r)
 {
+    if (r == -ENOTSUP) { /* it does not replay: no such packet */
+        vr_gdb_say(s, "");
+        return;
+    }
     if (r < 0) {
         vr_log(vr_machine_env(s->machine)->log, VR_WARN, "debugger", "%s", err->msg);
         vr_gdb_error(s, r);
@@ -310,10 +314,6 @@ static void gdb_back_step(struct vr_gdb_session *s, const char *args)
     struct vr_det_found found = {.vcpu = s->resumed_one ? s->resumed : s->general};
     struct vr_error err = {0};
     (void)args;
-    if (!vr_det_goes_back(vr_machine_det(s->machine))) {
-        vr_gdb_say(s, "");
-        return;
-    }
     int r = vr_det_back_step(s->machine, found.vcpu, &found.begin, &err);
     gdb_back(s, &found, &err, r);
 }
@@ -323,10 +323,6 @@ static void gdb_back_continue(struct vr_gdb_session *s, const char *args)
     struct vr_det_found found = {.begin = false};
     struct vr_error err = {0};
     (void)args;
-    if (!vr_det_goes_back(vr_machine_det(s->machine))) {
-        vr_gdb_say(s, "");
-        return;
-    }
     int r = vr_det_back_continue(s->machine, &found, &err);
     gdb_back(s, &found, &err, r);
 }

@@ -80,9 +80,9 @@ bool vr_det_taped(const struct vr_det *det);
 /* --- Ways back, of a replay --- */
 /* Not on the machine's threads; the machine is paused afterwards. -ENOTSUP: it does not replay;
  * -EINVAL: it has ended; -EIO: it came to an end on the way. On other failures too, it stands
- * somewhere else than it did. */
-bool vr_det_goes_back(const struct vr_det *det); /* can it? NULL: no */
-/* To the moment after step @steps. -ERANGE: not in the recording. */
+ * somewhere else than it did.
+ *
+ * To the moment after step @steps. -ERANGE: not in the recording. */
 int vr_det_goto(struct vr_machine *m, uint64_t steps, struct vr_error *err) VR_MUST;
 /* To the moment before the last step of @vcpu; *ret_begin: it had made none, this is the begin. */
 int vr_det_back_step(struct vr_machine *m, unsigned vcpu, bool *ret_begin,
@@ -153,7 +153,8 @@ void vr_det_input(struct vr_det_src *src, enum vr_det_kind kind, const void *buf
 void vr_det_woke(struct vr_det_src *src);
 /* The device can take more. */
 void vr_det_resume(struct vr_det_src *src);
-/* A replay needs no host ends: what they say is not heard, what is sent to them goes nowhere. */
+/* NULL: no. A replay needs no host ends: what they say is not heard, what is sent to them goes
+ * nowhere. */
 bool vr_det_replaying(const struct vr_det *det);
 /* What the guest says now was said before: the machine went back. */
 bool vr_det_muted(const struct vr_det *det);

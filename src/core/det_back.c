@@ -67,21 +67,13 @@ static void back_unref(struct vr_det *d, struct back_page *p)
     }
 }
 
-static bool back_zero(const uint8_t *page)
-{
-    return page[0] == 0 && memcmp(page, page + 1, VR_PAGE_SIZE - 1) == 0;
-}
-
-/* The page as it is now, as @older (or NULL) has it if that is the same. */
+/* The page as it is now (not all zeroes), as @older (or NULL) has it if that is the same. */
 static bool back_keep(struct vr_det *d, const uint8_t *now, struct back_page *older,
                       struct back_page **ret_page)
 {
     if (older && memcmp(older->bytes, now, VR_PAGE_SIZE) == 0) {
         older->refs++;
         *ret_page = older;
-        return true;
-    }
-    if (back_zero(now)) {
         return true;
     }
     struct back_page *p = malloc(sizeof(*p));
@@ -191,19 +183,21 @@ static struct det_mark *back_mark(const struct vr_det *d, uint64_t steps)
     return found;
 }
 
-/* Is it time for one behind @older (or NULL)? */
+/* Is it time for one behind @older (or NULL), if ever at this beat? */
 static bool back_due(const struct vr_det *d, const struct det_mark *older)
 {
     bool near = d->stop_at != UINT64_MAX && d->stop_at - d->steps < d->mark_first;
-    return d->steps >= d->hash_at &&
-           (!older || d->steps - older->steps >= (near ? d->hash_steps : d->mark_every));
+    return !older || d->steps - older->steps >= (near ? d->hash_steps : d->mark_every);
 }
 
 void det_back_beat(struct vr_det *d)
 {
     struct vr_error err = {0};
+    if (!d->replaying || d->steps < d->hash_at) {
+        return; /* nearly always: before the marks are walked */
+    }
     struct det_mark *older = back_mark(d, d->steps);
-    if (!d->replaying || !back_due(d, older)) {
+    if (!back_due(d, older)) {
         return;
     }
     struct det_mark *k = vr_zalloc(sizeof(*k));
@@ -448,7 +442,7 @@ static int back_goto(struct vr_det *d, uint64_t steps, struct vr_error *err)
 static int back_enter(struct vr_machine *m, struct vr_error *err)
 {
     struct vr_det *d = m->env.det;
-    if (!vr_det_goes_back(d)) {
+    if (!vr_det_replaying(d)) {
         return vr_err(err, -ENOTSUP,
                       "only a machine that replays a recording (--replay) can go back in it");
     }
@@ -475,14 +469,8 @@ bool vr_det_taped(const struct vr_det *d)
     return d && (d->recording || d->replaying);
 }
 
-bool vr_det_goes_back(const struct vr_det *d)
-{
-    return d && d->replaying;
-}
-
 int vr_det_goto(struct vr_machine *m, uint64_t steps, struct vr_error *err)
 {
-    struct vr_debug *debug = m->debug;
     int r = back_enter(m, err);
     if (r < 0) {
         return r;
@@ -490,7 +478,7 @@ int vr_det_goto(struct vr_machine *m, uint64_t steps, struct vr_error *err)
     struct vr_det *d = m->env.det;
     struct vr_tape_rec rec;
     bool any = vr_tape_get(d->tape, vr_tape_count(d->tape) - 1, &rec);
-    d->searching = debug; /* points are passed */
+    d->searching = true; /* points are passed */
     if (!any || steps > rec.steps) {
         r = vr_err(err, -ERANGE, "step %" PRIu64 " is beyond the recording, which ends at %" PRIu64,
                    steps, any ? rec.steps : 0);
