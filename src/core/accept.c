@@ -1,3 +1,4 @@
+/* Taking in clients; see accept.h. */
 #include "core/accept.h"
 #include "base/alloc.h"
 
