@@ -113,7 +113,7 @@ bool vr_det_crowded(const struct vr_det *det);
 /* --- Sources --- */
 enum vr_det_kind {                  /* on tapes: numbers stay */
                    VR_DET_DATA = 1, /* bytes typed; a frame */
-                   VR_DET_OPEN = 2, /* somebody is at the host end: 1 byte */
+                   VR_DET_OPEN = 2, /* somebody is at the host end; a link is up: 1 byte */
                    VR_DET_SIZE = 3, /* of a screen: columns, rows, 16 bits each */
                    VR_DET_DISK = 4, /* a request is done: result, 32 bits; what was read */
                    /* No source's: */

@@ -8,6 +8,18 @@
 
 enum { NET_WAITING_MAX = 1 << 20 }; /* bytes */
 
+static bool net_is_up(const struct vr_net *net)
+{
+    return net->backend_up && !atomic_load(&net->down);
+}
+
+static void net_tell_device(const struct vr_net *net, bool up)
+{
+    if (net->device.on_link) {
+        net->device.on_link(net->device.opaque, up);
+    }
+}
+
 /* --- Deterministic mode (core/det.h) --- */
 
 static bool net_det_frame(void *opaque, const uint8_t *frame, size_t len)
@@ -22,6 +34,9 @@ static bool net_det_frame(void *opaque, const uint8_t *frame, size_t len)
 static size_t net_det_take(void *opaque, enum vr_det_kind kind, const uint8_t *buf, size_t len)
 {
     struct vr_net *net = opaque;
+    if (kind == VR_DET_OPEN) {
+        net_tell_device(net, buf[0] != 0);
+    }
     bool took = kind != VR_DET_DATA || len > VR_NET_FRAME_MAX || !net->device.on_frame ||
                 net->device.on_frame(net->device.opaque, buf, len);
     return took ? len : 0;
@@ -30,8 +45,12 @@ static size_t net_det_take(void *opaque, enum vr_det_kind kind, const uint8_t *b
 static void net_det_poll(void *opaque)
 {
     struct vr_net *net = opaque;
-    const uint8_t *frame;
+    const uint8_t *frame, up = net_is_up(net);
     size_t len;
+    if (up != net->told_up && !vr_det_replaying(net->src.det)) {
+        net->told_up = up;
+        vr_det_input(&net->src, VR_DET_OPEN, &up, 1);
+    }
     while (!net->src.held && (frame = vr_frameq_front(&net->waiting, &len)) != NULL) {
         vr_det_input(&net->src, VR_DET_DATA, frame, len);
         vr_frameq_pop(&net->waiting);
@@ -98,10 +117,13 @@ static bool net_frame(void *opaque, const uint8_t *frame, size_t len)
                         : net->device.on_frame(net->device.opaque, frame, len);
 }
 
+/* An input, as frames are: a deterministic machine asks for it at its next beat. */
 static void net_tell_link(struct vr_net *net)
 {
-    if (net->device.on_link) {
-        net->device.on_link(net->device.opaque, net->backend_up && !atomic_load(&net->down));
+    if (net->src.det) {
+        vr_det_woke(&net->src);
+    } else {
+        net_tell_device(net, net_is_up(net));
     }
 }
 
@@ -136,7 +158,9 @@ void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)
     net->user =
         user ? (struct vr_net_user){.on_frame = net_frame, .on_link = net_link, .opaque = net}
              : (struct vr_net_user){0};
-    net_link(net, true);
+    net->backend_up = true;
+    net->told_up = net_is_up(net);
+    net_tell_device(net, net->told_up);
     if (user) {
         net->ops->resume(net);
     }

@@ -50,7 +50,8 @@ struct vr_net {
     struct vr_net_user device; /* the device's */
     bool backend_up;           /* what the backend last said of the link */
     _Atomic bool down;         /* somebody pulled the cable: vr_net_set_link */
-    struct vr_det_src src;     /* deterministic mode: frames wait until it is asked */
+    struct vr_det_src src;     /* deterministic mode: frames wait until it is asked; */
+    bool told_up;              /* what the device knows of the link */
     struct vr_frameq waiting;
     bool full;                  /* of them; the backend keeps more */
     struct vr_mutex stats_lock; /* of stats */
