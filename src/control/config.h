@@ -132,6 +132,8 @@ int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_
 /* iothread=N: *ret_io_thread is 1 + N. */
 int vr_config_io_thread(const char *value, unsigned *ret_io_thread, struct vr_error *err) VR_MUST;
 int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err) VR_MUST;
+/* *text, which is owned, becomes a copy of @value. */
+int vr_config_put(char **text, const char *value, struct vr_error *err) VR_MUST;
 /* Put @sep and @more behind *text, which is owned. */
 int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err) VR_MUST;
 /* Put ",key=value" behind *list, with commas in them doubled; @value NULL: none. */
@@ -164,12 +166,24 @@ int vr_config_device_drop(struct vireo_config *config, const char *id,
                           struct vr_error *err) VR_MUST;
 int vr_config_device(void *target, const struct vr_opt *opt, const char *text,
                      struct vr_error *err);
-/* --machine, --watchdog (config_machine.c). */
+/* --machine, --watchdog, --balloon, --rng (config_machine.c). */
 int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,
                        struct vr_error *err);
-extern const struct vr_opt_key vr_config_machine_keys[];
+extern const struct vr_opt_key vr_config_machine_keys[], vr_config_balloon_keys[];
 int vr_config_machine(void *target, const struct vr_opt *opt, const char *text,
                       struct vr_error *err);
+int vr_config_balloon(void *target, const struct vr_opt *opt, const char *text,
+                      struct vr_error *err);
+int vr_config_rng(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+/* --huge-pages, --numa-node, --pin (config_host.c). */
+int vr_config_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+int vr_config_node(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+int vr_config_pin(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
+/* --console, --virtio-console (config_console.c). */
+extern const struct vr_opt_key vr_config_port_keys[];
+int vr_config_console(void *target, const struct vr_opt *opt, const char *text,
+                      struct vr_error *err);
+int vr_config_port(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err);
 
 /* --engine, --mirror, --mmu, --jit (config_engine.c). */
 int vr_config_engine(void *target, const struct vr_opt *opt, const char *text,

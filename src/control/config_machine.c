@@ -1,6 +1,5 @@
 /* --machine virt,aia=none|aplic|aplic-imsic,virtio=pci|mmio,slots=N: the kind of machine, and its
- * variants;
- * --watchdog. */
+ * variants; --watchdog, --balloon and --rng: devices that it may have. */
 #include "base/bits.h"
 #include "base/text.h"
 #include "board/catalog.h"
@@ -108,4 +107,75 @@ int vr_config_watchdog(void *target, const struct vr_opt *opt, const char *text,
         }
     }
     return vr_config_device(target, opt, text, err);
+}
+
+/* ---- --balloon on|off|KEY[=VALUE],... ---- */
+
+const struct vr_opt_key vr_config_balloon_keys[] = {
+    {"take", "SIZE", "memory that the guest shall keep in it from the start"},
+    {NULL, NULL, NULL},
+};
+
+static int machine_balloon_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
+                               const char *value, struct vr_error *err)
+{
+    if (strcmp(key, "take") == 0) {
+        return value && vr_parse_size(value, &c->balloon_bytes) == 0
+                   ? 0
+                   : vr_err(err, -EINVAL, "take=%s: expected a size such as 256M",
+                            value ? value : "");
+    }
+    int r = vr_config_of_class(opt, key, value, &c->balloon_opts, err);
+    return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
+}
+
+int vr_config_balloon(void *target, const struct vr_opt *opt, const char *text,
+                      struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    bool on;
+    free(c->balloon_opts);
+    c->balloon_opts = NULL;
+    c->balloon_bytes = 0;
+    if (vr_parse_bool(text, &on) == 0) {
+        c->balloon = on;
+        return 0;
+    }
+    char *key, *value;
+    int r;
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        r = machine_balloon_key(c, opt, key, value, err);
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    c->balloon = r == 0;
+    return r;
+}
+
+/* ---- --rng on|off|KEY=VALUE,... ---- */
+
+int vr_config_rng(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
+{
+    struct vireo_config *c = target;
+    char *key, *value;
+    bool on = true;
+    int r;
+    free(c->rng_opts);
+    c->rng_opts = NULL;
+    if (vr_parse_bool(text, &on) == 0) {
+        c->no_rng = !on;
+        return 0;
+    }
+    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
+        r = vr_config_of_class(opt, key, value, &c->rng_opts, err);
+        r = r == 0 ? vr_config_unknown_key(opt, key, err) : r;
+        free(key);
+        if (r < 0) {
+            break;
+        }
+    }
+    c->no_rng = r < 0;
+    return r;
 }

@@ -1,100 +1,15 @@
-/* The option table of machines: one row an option, and what the compound ones do. */
-#include "base/alloc.h"
+/* The option table of machines: one row an option, and what the simple ones do. The others are in
+ * the files beside (config_console.c, config_devices.c, ...). */
 #include "base/bits.h"
 #include "base/text.h"
-#include "board/catalog.h"
 #include "control/config.h"
 #include "control/gdb.h"
 #include "control/rundir.h"
-#include "core/dev.h"
 #include "platform/file.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-
-int vr_config_join(char **text, const char *sep, const char *more, struct vr_error *err)
-{
-    size_t old = *text ? strlen(*text) : 0;
-    char *both = realloc(*text, old + strlen(sep) + strlen(more) + 1);
-    if (!both) {
-        return vr_err(err, -ENOMEM, "no memory");
-    }
-    sprintf(both + old, "%s%s", old || *sep != ' ' ? sep : "", more);
-    *text = both;
-    return 0;
-}
-
-bool vr_config_key(const struct vr_opt *opt, unsigned i, struct vr_opt_key *ret_key)
-{
-    const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
-    for (const struct vr_opt_key *k = opt->keys; k && k->name; k++) {
-        if (i-- == 0) {
-            *ret_key = *k;
-            return true;
-        }
-    }
-    for (const struct vr_field *f = cls ? cls->fields : NULL; f && f->name; f++) {
-        if (f->role == VR_ROLE_CONFIG && i-- == 0) {
-            *ret_key = (struct vr_opt_key){.name = f->name,
-                                           .value = f->type == VR_BOOL  ? NULL
-                                                    : f->type == VR_STR ? "TEXT"
-                                                                        : "NUMBER",
-                                           .help = f->help};
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "unknown key 'x'": with the nearest of those there are. */
-int vr_config_unknown_key(const struct vr_opt *opt, const char *key, struct vr_error *err)
-{
-    enum { KEYS = 48 };
-    struct vr_opt_key k;
-    const char *names[KEYS];
-    char all[160] = "";
-    size_t count = 0, len = 0;
-    while (count < KEYS && vr_config_key(opt, (unsigned)count, &k)) {
-        names[count++] = k.name;
-        if (len < sizeof(all)) {
-            len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len ? ", " : "", k.name);
-        }
-    }
-    const char *near = vr_nearest(key, names, count);
-    return near ? vr_err(err, -EINVAL, "unknown key '%s': did you mean '%s'?", key, near)
-                : vr_err(err, -EINVAL, "unknown key '%s': there are %s", key, all);
-}
-
-int vr_config_of_class(const struct vr_opt *opt, const char *key, const char *value, char **opts,
-                       struct vr_error *err)
-{
-    const struct vr_dev_class *cls = opt->cls ? vr_catalog_find_class(opt->cls) : NULL;
-    const struct vr_field *f = cls ? vr_field_find(cls->fields, key) : NULL;
-    if (!f || f->role != VR_ROLE_CONFIG) {
-        return 0;
-    }
-    if (value && strchr(value, ',')) {
-        return vr_err(err, -EINVAL, "%s: no commas here", key);
-    }
-    int r = vr_config_join(opts, *opts ? "," : "", key, err);
-    if (r == 0 && value) {
-        r = vr_config_join(opts, "=", value, err);
-    }
-    return r < 0 ? r : 1;
-}
-
-int vr_config_bool(const char *key, const char *value, bool *ret_val, struct vr_error *err)
-{
-    *ret_val = true;
-    if (value && vr_parse_bool(value, ret_val) < 0) {
-        return vr_err(err, -EINVAL, "%s=%s: expected on or off", key, value);
-    }
-    return 0;
-}
-
-/* ---- the others ---- */
 
 static int opts_append(void *target, const struct vr_opt *opt, const char *text,
                        struct vr_error *err)
@@ -139,104 +54,6 @@ static int opts_memory(void *target, const struct vr_opt *opt, const char *text,
     return 0;
 }
 
-int vr_config_chr_check(const char *spec, struct vr_error *err)
-{
-    static const char *const plain[] = {"stdio", "null", "pty", "mem", "file:PATH", "unix:PATH"};
-    if (vr_word(spec, plain, 4) >= 0) {
-        return 0;
-    }
-    if ((strncmp(spec, "file:", 5) == 0 || strncmp(spec, "unix:", 5) == 0) && spec[5]) {
-        return 0;
-    }
-    const char *near = vr_nearest(spec, plain, VR_COUNT(plain));
-    return vr_err(err, -EINVAL, "expected stdio, null, pty, mem, file:PATH or unix:PATH%s%s%s",
-                  near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
-}
-
-static int opts_console(void *target, const struct vr_opt *opt, const char *text,
-                        struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    (void)opt;
-    int r = vr_config_chr_check(text, err);
-    char *copy = r < 0 ? NULL : strdup(text);
-    if (copy) {
-        free(c->console);
-        c->console = copy;
-    }
-    return r < 0 || copy ? r : vr_err(err, -ENOMEM, "no memory");
-}
-
-/* ---- --virtio-console SPEC[,name=NAME] ---- */
-
-static int opts_port_name(const struct vireo_config *c, const char *name, struct vr_error *err)
-{
-    enum { NAME_MAX_LEN = 31 };
-    if (!name || !*name || strlen(name) > NAME_MAX_LEN || strpbrk(name, "/,")) {
-        return vr_err(err, -EINVAL, "name=%s: expected up to %d characters, no / and no comma",
-                      name ? name : "", NAME_MAX_LEN);
-    }
-    for (unsigned i = 0; i < c->port_count; i++) {
-        if (c->port_name[i] && strcmp(c->port_name[i], name) == 0) {
-            return vr_err(err, -EEXIST, "name=%s: another port has this name", name);
-        }
-    }
-    return 0;
-}
-
-static int opts_port(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    char *spec = NULL, *name = NULL, *key, *value;
-    int r;
-    if (c->port_count == VR_VIRT_PORTS) {
-        return vr_err(err, -ERANGE, "at most %d ports", VR_VIRT_PORTS);
-    }
-    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        if (!spec) {
-            if (value) {
-                value[-1] = '='; /* a path with this sign in it */
-            }
-            r = vr_config_chr_check(key, err);
-            spec = r < 0 ? NULL : strdup(key);
-            r = r < 0 || spec ? r : vr_err(err, -ENOMEM, "no memory");
-        } else if (strcmp(key, "name") == 0) {
-            free(name);
-            r = opts_port_name(c, value, err);
-            name = r < 0 ? NULL : strdup(value);
-            r = r < 0 || name ? r : vr_err(err, -ENOMEM, "no memory");
-        } else {
-            r = vr_config_unknown_key(opt, key, err);
-        }
-        free(key);
-        if (r < 0) {
-            break;
-        }
-    }
-    if (r == 0 && !spec) {
-        r = vr_config_chr_check("", err);
-    }
-    if (r < 0) {
-        free(spec);
-        free(name);
-        return r;
-    }
-    c->port[c->port_count] = spec;
-    c->port_name[c->port_count++] = name;
-    return 0;
-}
-
-static int opts_copy(char **text, const char *value, struct vr_error *err)
-{
-    char *copy = strdup(value);
-    if (!copy) {
-        return vr_err(err, -ENOMEM, "no memory");
-    }
-    free(*text);
-    *text = copy;
-    return 0;
-}
-
 static int opts_name(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     (void)opt;
@@ -246,7 +63,7 @@ static int opts_name(void *target, const struct vr_opt *opt, const char *text, s
             "expected up to %d letters, digits, '.', '_' and '-', a letter or digit first",
             VR_NAME_MAX);
     }
-    return opts_copy(&((struct vireo_config *)target)->name, text, err);
+    return vr_config_put(&((struct vireo_config *)target)->name, text, err);
 }
 
 static int opts_control(void *target, const struct vr_opt *opt, const char *text,
@@ -257,160 +74,15 @@ static int opts_control(void *target, const struct vr_opt *opt, const char *text
         (strncmp(text, "unix:", 5) != 0 || !text[5])) {
         return vr_err(err, -EINVAL, "expected auto, none or unix:PATH");
     }
-    return opts_copy(&((struct vireo_config *)target)->control, text, err);
+    return vr_config_put(&((struct vireo_config *)target)->control, text, err);
 }
 
 static int opts_gdb(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
 {
     int r = vr_gdb_check(text, err);
     (void)opt;
-    return r < 0 ? r : opts_copy(&((struct vireo_config *)target)->gdb, text, err);
+    return r < 0 ? r : vr_config_put(&((struct vireo_config *)target)->gdb, text, err);
 }
-
-/* ---- --balloon on|off|KEY[=VALUE],... ---- */
-
-static int opts_balloon_key(struct vireo_config *c, const struct vr_opt *opt, const char *key,
-                            const char *value, struct vr_error *err)
-{
-    if (strcmp(key, "take") == 0) {
-        return value && vr_parse_size(value, &c->balloon_bytes) == 0
-                   ? 0
-                   : vr_err(err, -EINVAL, "take=%s: expected a size such as 256M",
-                            value ? value : "");
-    }
-    int r = vr_config_of_class(opt, key, value, &c->balloon_opts, err);
-    return r < 0 ? r : r == 1 ? 0 : vr_config_unknown_key(opt, key, err);
-}
-
-static int opts_balloon(void *target, const struct vr_opt *opt, const char *text,
-                        struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    bool on;
-    free(c->balloon_opts);
-    c->balloon_opts = NULL;
-    c->balloon_bytes = 0;
-    if (vr_parse_bool(text, &on) == 0) {
-        c->balloon = on;
-        return 0;
-    }
-    char *key, *value;
-    int r;
-    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        r = opts_balloon_key(c, opt, key, value, err);
-        free(key);
-        if (r < 0) {
-            break;
-        }
-    }
-    c->balloon = r == 0;
-    return r;
-}
-
-/* ---- --rng on|off|KEY=VALUE,... ---- */
-
-static int opts_rng(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    char *key, *value;
-    bool on = true;
-    int r;
-    free(c->rng_opts);
-    c->rng_opts = NULL;
-    if (vr_parse_bool(text, &on) == 0) {
-        c->no_rng = !on;
-        return 0;
-    }
-    while ((r = vr_opt_piece(&text, &key, &value, err)) == 1) {
-        r = vr_config_of_class(opt, key, value, &c->rng_opts, err);
-        r = r == 0 ? vr_config_unknown_key(opt, key, err) : r;
-        free(key);
-        if (r < 0) {
-            break;
-        }
-    }
-    c->no_rng = r < 0;
-    return r;
-}
-
-static int opts_huge(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    uint64_t bytes = 0;
-    (void)opt;
-    if (strcmp(text, "off") != 0 &&
-        (vr_parse_size(text, &bytes) < 0 || bytes < 4096 || !vr_is_pow2(bytes))) {
-        return vr_err(err, -EINVAL, "expected a page size such as 2M or 1G, or off");
-    }
-    c->use.huge_bytes = bytes;
-    return 0;
-}
-
-static int opts_node(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    uint64_t node;
-    (void)opt;
-    if (strcmp(text, "any") == 0) {
-        c->use.node = VIREO_NODE_ANY;
-        return 0;
-    }
-    if (vr_parse_u64(text, &node) < 0 || node > INT16_MAX) {
-        return vr_err(err, -EINVAL, "expected the number of a node, or any");
-    }
-    c->use.node = (int)node;
-    return 0;
-}
-
-static const char *const opts_policies[] = {
-    [VIREO_PLACE_NONE] = "none",
-    [VIREO_PLACE_LOCAL] = "local",
-    [VIREO_PLACE_SPREAD] = "spread",
-    [VIREO_PLACE_COMPACT] = "compact",
-};
-
-static int opts_pin(void *target, const struct vr_opt *opt, const char *text, struct vr_error *err)
-{
-    struct vireo_config *c = target;
-    int i = vr_word(text, opts_policies, VR_COUNT(opts_policies));
-    (void)opt;
-    if (i >= 0) {
-        c->use.policy = (enum vireo_place_policy)i;
-        return 0;
-    }
-    const char *near = vr_nearest(text, opts_policies, VR_COUNT(opts_policies));
-    return vr_err(err, -EINVAL, "expected none, local, spread or compact%s%s%s",
-                  near ? ": did you mean " : "", near ? near : "", near ? "?" : "");
-}
-
-/* As if the user had said it, so that it is explained like that. */
-int vireo_config_use_host(struct vireo_config *c, const struct vireo_host_use *use,
-                          struct vr_error *err)
-{
-    char huge[32] = "off", node[16] = "any";
-    if ((unsigned)use->policy >= VR_COUNT(opts_policies)) {
-        return vr_err(err, -EINVAL, "host use: unknown policy %d", (int)use->policy);
-    }
-    if (use->huge_bytes) {
-        snprintf(huge, sizeof(huge), "%" PRIu64, use->huge_bytes);
-    }
-    if (use->node != VIREO_NODE_ANY) {
-        snprintf(node, sizeof(node), "%d", use->node);
-    }
-    int r = vireo_config_set(c, "huge-pages", huge, err);
-    r = r < 0 ? r : vireo_config_set(c, "numa-node", node, err);
-    return r < 0 ? r : vireo_config_set(c, "pin", opts_policies[use->policy], err);
-}
-
-static const struct vr_opt_key opts_port_keys[] = {
-    {"name", "NAME", "a port of this name for programs in the guest, not a console"},
-    {NULL, NULL, NULL},
-};
-
-static const struct vr_opt_key opts_balloon_keys[] = {
-    {"take", "SIZE", "memory that the guest shall keep in it from the start"},
-    {NULL, NULL, NULL},
-};
 
 #define OPTS_MACHINE "Machine"
 #define OPTS_START   "What to start"
@@ -568,7 +240,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "SIZE|off",
      .def = "off",
      .group = OPTS_MACHINE,
-     .apply = opts_huge,
+     .apply = vr_config_huge,
      .words = "off 2M 1G",
      .why = "the host has to set them aside first",
      .help = "take guest memory from the host's huge pages of this size, all of it at the start"},
@@ -577,7 +249,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "NODE|any",
      .def = "any",
      .group = OPTS_MACHINE,
-     .apply = opts_node,
+     .apply = vr_config_node,
      .words = "any 0 1",
      .why = "the host places memory near who touches it",
      .help = "take guest memory from this NUMA node of the host only"},
@@ -586,7 +258,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "POLICY",
      .def = "none",
      .group = OPTS_MACHINE,
-     .apply = opts_pin,
+     .apply = vr_config_pin,
      .words = "none local spread compact",
      .why = "the host moves threads to where there is room",
      .help = "which processors of the host harts run on: none, as the host likes; local, those of "
@@ -677,7 +349,7 @@ const struct vr_opt vr_config_opts[] = {
      .value = "on|off|KEY=VALUE,...",
      .def = "on",
      .group = OPTS_MACHINE,
-     .apply = opts_rng,
+     .apply = vr_config_rng,
      .cls = "virtio-rng-pci",
      .words = "on off rate=64K",
      .why = "a guest without it waits for randomness when it starts",
@@ -691,8 +363,8 @@ const struct vr_opt vr_config_opts[] = {
      .kind = VR_OPT_TEXT,
      .value = "on|off|KEY[=VALUE],...",
      .group = OPTS_MACHINE,
-     .apply = opts_balloon,
-     .keys = opts_balloon_keys,
+     .apply = vr_config_balloon,
+     .keys = vr_config_balloon_keys,
      .cls = "virtio-balloon-pci",
      .words = "on off",
      .help = "a memory balloon (virtio-balloon): what the guest frees goes back to the host, and "
@@ -809,7 +481,7 @@ const struct vr_opt vr_config_opts[] = {
      .def = "mem",
      .cmd_def = "stdio",
      .group = OPTS_CONSOLE,
-     .apply = opts_console,
+     .apply = vr_config_console,
      .words = "stdio null pty file: unix:",
      .why = "the terminal, or the pipe, that vireo was started with",
      .help = "where the serial port leads: stdio, null, pty, file:PATH, unix:PATH"},
@@ -818,8 +490,8 @@ const struct vr_opt vr_config_opts[] = {
      .value = "SPEC[,name=NAME]",
      .repeat = true,
      .group = OPTS_CONSOLE,
-     .apply = opts_port,
-     .keys = opts_port_keys,
+     .apply = vr_config_port,
+     .keys = vr_config_port_keys,
      .words = "stdio null pty file: unix:",
      .help = "a virtio console as well (hvc0, hvc1, ...), or, with a name, a port for programs "
              "(/dev/virtio-ports/NAME); SPEC as for --console, a comma in its path is written "
