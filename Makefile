@@ -38,7 +38,7 @@ BUILD = build
 .PHONY: build run test lint fuzz coverage cputest cpuproof lab bench bench-history bench-runtime bench-platform bench-virtio stress soak-snapshots soak-migration hotplug races forks test-kernel install clean help
 build:
 	@tools/deps.sh run
-	@tools/build.sh $(BUILD)
+	@tools/build.sh $(BUILD) products
 	@echo "build: $(BUILD)/vireo is ready"
 
 run:
@@ -123,7 +123,7 @@ bench-virtio: build
 
 install: build
 	@test -z "$(PREFIX)" || meson configure $(BUILD) --prefix "$(PREFIX)" </dev/null
-	@tools/build.sh $(BUILD)
+	@tools/build.sh $(BUILD) products
 	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild </dev/null
 
 clean:
