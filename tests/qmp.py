@@ -26,6 +26,11 @@ def pci_functions(qmp):
     return [d for bus in qmp.ask("query-pci") for d in walk(bus["devices"])]
 
 
+def pci_place(function):
+    """The name that a Linux guest gives to it."""
+    return f"0000:{function['bus']:02x}:{function['slot']:02x}.{function['function']}"
+
+
 class Refused(Exception):
     """The machine answered with an error: .cls and .desc."""
 

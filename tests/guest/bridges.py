@@ -10,7 +10,7 @@ import re
 import debian
 import pci_tools
 import vm
-from qmp import Qmp, pci_functions
+from qmp import Qmp, pci_functions, pci_place
 from tap import Tap
 
 # A disk behind a bridge behind a root port; a switch with a network card, a disk behind two bridges, one behind the
@@ -94,18 +94,14 @@ read word
 USUAL = ("Memory resource size exceeds max for 32 bits", "EXT4-fs", "random: crng", "hw perfevents", "cacheinfo")
 
 
-def place(d):
-    return f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"
-
-
 def check_tree(guest, told):
     """What the guest's kernel found is what query-pci tells, which is what was asked for."""
     by_id = {d["qdev_id"]: d for d in told}
     parents = {line.split()[0]: line.split()[1] for line in guest.splitlines()}
-    assert set(parents) == {place(d) for d in told}, (guest, told)
+    assert set(parents) == {pci_place(d) for d in told}, (guest, told)
     for name, above in ABOVE.items():
-        where = parents[place(by_id[name])]
-        assert where == (place(by_id[above]) if above else "pci0000:00"), (name, where, guest)
+        where = parents[pci_place(by_id[name])]
+        assert where == (pci_place(by_id[above]) if above else "pci0000:00"), (name, where, guest)
     assert by_id["disk"]["slot"] == 0x1e and by_id["down1"]["slot"] == 7 and by_id["deep"]["slot"] == 2
     for d in told:
         if "pci_bridge" in d:
@@ -124,7 +120,7 @@ def check_lspci(text, by_id, msix):
     functions = {f.split()[0]: f for f in re.split(r"^(?=[0-9a-f]{2}:[0-9a-f]{2}\.)", text, flags=re.M)[1:]}
     for word in ("lspci:", "unassigned", "!!!", "access denied", "invalid", "<TAbort+", "<MAbort+", ">SERR+", "<PERR+"):
         assert word not in text, f"{word}:\n{text}"
-    said = {name: functions[place(by_id[name])[5:]] for name in ABOVE}
+    said = {name: functions[pci_place(by_id[name])[5:]] for name in ABOVE}
     for name, words in dict(root="Root Port", switch="Upstream Port", down0="Downstream Port", bridge="PCI-Express to PCI",
                             outer="PCI-Express to PCI", card="Express (v2) Endpoint").items():
         assert words in said[name], said[name]

@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import vm
-from qmp import Qmp, Refused, pci_functions, socket_path
+from qmp import Qmp, Refused, pci_functions, pci_place, socket_path
 from tap import Tap
 
 tap = Tap()
@@ -59,10 +59,10 @@ with shell("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
         reach = "wget -q -T 2 -O - http://10.0.2.2:1/ 2>&1"
         assert "refused" in guest.run(reach)
         vm.vireo("set", "box", "net0.link=down")
-        assert guest.run(f"while [ $(cat {carrier}) = 1 ]; do :; done; cat {carrier}") == "0\n"
+        vm.until(guest, f"[ $(cat {carrier}) = 0 ]")
         assert "refused" not in guest.run(reach)
         qmp.ask("set_link", name="net0", up=True)
-        assert guest.run(f"while [ $(cat {carrier}) = 0 ]; do :; done; cat {carrier}") == "1\n"
+        vm.until(guest, f"[ $(cat {carrier}) = 1 ]")
         assert "refused" in guest.run(reach)
         try:
             qmp.ask("set_link", name="net9", up=True)
@@ -85,7 +85,7 @@ with shell("--disk", disk) as guest, Qmp(socket_path("box")) as qmp:
         told = pci_functions(qmp)
         assert len(told) == len(found) > 2, (told, found)
         for d in told:
-            vendor, device, cls, starts = found[f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"]
+            vendor, device, cls, starts = found[pci_place(d)]
             assert (d["id"]["vendor"], d["id"]["device"], d["class_info"]["class"]) == (vendor, device, cls), d
             assert {r["address"] for r in d["regions"] if r["address"] >= 0} <= starts, (d, starts)
         assert {"disk0", "rng"} <= {d["qdev_id"] for d in told}

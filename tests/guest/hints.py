@@ -30,17 +30,6 @@ def build(folder):
     return out
 
 
-class There(vm.Shell):
-    """The other process: its guest comes."""
-
-    def __init__(self, uri, name):
-        vm.Vm.__init__(self, "--incoming", uri, "--name", name)
-
-    def ready(self):
-        while "may come to" not in self.errors():
-            assert self.process.poll() is None, self.errors()
-
-
 def rounds(guest):
     """How often the program has looked at its memory; fails if it found something."""
     said = guest.run("cat /tmp/memory").strip()
@@ -63,14 +52,14 @@ def moves(tmp, append, memory, balloon, times=MOVES):
                                              "--balloon", balloon, "--name", f"{name}.0", append=f"quiet {append}"))
         guest.run("modprobe virtio_balloon")
         free = free_mib(guest)
-        guest.run(f"memory {memory} /tmp/memory & until [ -e /tmp/memory ]; do :; done")
+        guest.run(f"memory {memory} /tmp/memory &")
+        vm.until(guest, "[ -e /tmp/memory ]")
         for i in range(times):
             before, until = rounds(guest), time.monotonic() + SECONDS
             while rounds(guest) < before + 3 or time.monotonic() < until:
                 pass
             uri = f"unix:{tmp}/{i}.sock"
-            there = stack.enter_context(There(uri, f"{name}.{i + 1}"))
-            there.ready()
+            there = stack.enter_context(vm.Incoming(uri, "--name", f"{name}.{i + 1}"))
             done = vm.vireo("migrate", "--bandwidth", "100M", "--json", f"{name}.{i}", uri, code=None)
             assert done.returncode == 0, (done.stderr, there.errors())
             infos.append(json.loads(done.stdout))
@@ -81,7 +70,8 @@ def moves(tmp, append, memory, balloon, times=MOVES):
             while rounds(guest) < after + 2:
                 pass
         # The driver has let its pages go.
-        guest.run("touch /tmp/memory.end; while pidof memory >/dev/null; do :; done")
+        guest.run("touch /tmp/memory.end")
+        vm.until(guest, "! pidof memory >/dev/null")
         assert guest.run("cat /tmp/memory").strip().endswith("ended well"), guest.text[-500:]
         assert free_mib(guest) > free - 40, (free_mib(guest), free)
         said = guest.run("dmesg | grep -iE 'corrupt|bad page|BUG|WARNING|oom' || echo quiet").strip()

@@ -4,12 +4,11 @@ devices when it is told to, and takes them out of the kernel before they go by f
 does both by itself. i6300esb is not here: this kernel has no driver for it."""
 
 import os
-import subprocess
 import tempfile
 
 import vm
 from plug import Plugged
-from qmp import pci_functions
+from qmp import pci_functions, pci_place
 from tap import Tap
 
 CLASSES = "blk scsi net console rng balloon fs input".split()
@@ -17,9 +16,8 @@ MODULES = "virtio_blk,virtio_scsi,sd_mod,virtio_net,virtio_rng,virtio_balloon,vi
 ROUNDS = 3
 
 
-def device(sock, *words):
-    done = subprocess.run([vm.VIREO, "device", *words[:1], str(sock), *words[1:]], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+def device(sock, verb, *words):
+    done = vm.vireo("device", verb, sock, *words, code=None)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -49,8 +47,8 @@ with tempfile.TemporaryDirectory() as tmp:
             code, out, err = device(sock, "del", "blk", "--timeout", "1")
             assert code != 0 and "has no driver for its slot" in err, (code, err)
             assert "leaving" in device(sock, "list")[1]
-            place, = [d for d in pci_functions(machine.qmp) if d["qdev_id"] == "blk"]
-            machine.tell(f"drop 0000:{place['bus']:02x}:00.0")
+            blk, = [d for d in pci_functions(machine.qmp) if d["qdev_id"] == "blk"]
+            machine.tell(f"drop {pci_place(blk)}")
             assert device(sock, "del", "--force", "blk") == (0, "", "")
             assert "\nblk " not in device(sock, "list")[1]
             code, out, err = device(sock, "del", "disk0")

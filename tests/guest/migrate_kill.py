@@ -69,18 +69,16 @@ def moving(victim, moment_s, bandwidth):
     here = guests.enter_context(vm.Shell(snap, "--name", "box", "--snapshot-disks", "revert", boot=False))
     with Qmp(socket_path("box")) as qmp:
         qmp.ask("migrate-set-parameters", max_bandwidth=bandwidth)
-    there = guests.enter_context(vm.Vm("--name", "box2", "--incoming", URI))
-    while "may come to" not in there.errors():
-        assert there.process.poll() is None, there.errors()
-        os.sched_yield()
+    there = guests.enter_context(vm.Incoming(URI, "--name", "box2"))
     client = subprocess.Popen([vm.VIREO, "migrate", "box", URI], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + moment_s
         while time.monotonic() < until:  # the moment is what is random
             os.sched_yield()
-        {"source": here.process, "target": there.process, "client": client}[victim].kill()
-        {"source": here.process, "target": there.process, "client": client}[victim].wait()
+        process = {"source": here.process, "target": there.process, "client": client}[victim]
+        process.kill()
+        process.wait()
         return here, there, who_goes_on(here, there)
     finally:
         client.kill()
@@ -90,7 +88,7 @@ def moving(victim, moment_s, bandwidth):
 disk = new_disk(tmp / "disk.img")
 snap = tmp / "begin.vsnap"
 with vm.Shell("--kernel", FOLDER / "Image", "--initrd", vm.initramfs(FOLDER, "-m", "virtio_blk"), "-m", "128M", "--name",
-              "box", "--disk", disk, before=WORK + DISK_THERE) as guest:
+              "box", "--disk", disk, before=WORK, needs=DISK_THERE) as guest:
     guest.send(f"work {TURNS}\n")
     guest.expect("turn 1\n")
     vm.vireo("snapshot", "save", "box", "--to", snap)

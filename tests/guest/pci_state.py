@@ -20,8 +20,6 @@ DISKS = ("pf", "vf", "deep")
 GUEST = r"""
 by() { for d in /sys/block/vd*; do [ "$(cat $d/serial)" = $1 ] && echo /dev/${d##*/}; done; }
 for d in /sys/bus/pci/devices/*; do [ -e $d/sriov_totalvfs ] && echo 1 >$d/sriov_numvfs; done
-until [ -n "$(by vf)" ] && [ -n "$(by deep)" ] && [ -e /sys/class/net/eth2 ]; do :; done
-P=$(by pf) V=$(by vf) D=$(by deep)
 work() {
     echo begin >/tmp/sum; i=0
     while [ $i -lt $1 ]; do
@@ -37,12 +35,11 @@ work() {
     echo "sum $(cut -c1-64 /tmp/sum)"
 }
 up() { ifconfig $1 10.0.2.15 up; ping -c 1 -W 9 10.0.2.2 >/dev/null && echo $1 answers; ifconfig $1 0.0.0.0 down; }
-again() { # virtual functions go and come back
+again() {
     for v in /sys/bus/pci/devices/*/virtfn0; do
         f=${v%/*}
         echo 0 >$f/sriov_numvfs; [ ! -e $f/virtfn0 ] && echo 1 >$f/sriov_numvfs && [ -e $f/virtfn0 ] && echo came back
     done
-    until [ -n "$(by vf)" ] && [ -e /sys/class/net/eth1 ]; do :; done
 }
 """
 
@@ -74,8 +71,15 @@ def start(forked=False):
                    "pci-bridge,id=outer,bus=down", "pci-bridge,id=inner,bus=outer",
                    f"virtio-blk-pci,bus=inner,addr=3,path={tmp}/deep,serial=deep" + ",ro" * forked, "virtio-net-pci,bus=outer"):
         args += ["--device", device]
-    return vm.Shell("--name", "box", "--kernel", KERNEL / "Image", "--initrd", RAM, *args,
-                    before=". /test/main; ")
+    return vm.Shell("--name", "box", "--kernel", KERNEL / "Image", "--initrd", RAM, *args, before=". /test/main; ",
+                    needs='P=$(by pf) V=$(by vf) D=$(by deep); [ -n "$V" ] && [ -n "$D" ] && [ -e /sys/class/net/eth2 ]')
+
+
+def again(shell):
+    """The virtual functions of both cards go and come back."""
+    said = shell.run("again")
+    assert said.count("came back") == 2, said
+    vm.until(shell, '[ -n "$(by vf)" ] && [ -e /sys/class/net/eth1 ]')
 
 
 def cards(guest):
@@ -112,7 +116,7 @@ with start() as guest:
         vm.vireo("snapshot", "restore", "box", "mark")
         guest.expect("turn ", guest.at)
         assert done(guest)[-1:] == expected and digests() == expected_disks
-        assert guest.run("again").count("came back") == 2, guest.text[-500:]
+        again(guest)
         cards(guest)
 for engine in ("jit", "interp"):
     with tap.test(f"continued by {engine} in another process: the same sums"):
@@ -120,7 +124,7 @@ for engine in ("jit", "interp"):
             guest.at = 0
             assert done(guest)[-1:] == expected, (guest.text, guest.errors())
             assert digests() == expected_disks
-            assert guest.run("again").count("came back") == 2, guest.text[-500:]
+            again(guest)
             cards(guest)
 
 with start(forked=True) as guest:
@@ -131,7 +135,7 @@ with start(forked=True) as guest:
         for name in ("eth0", "eth1", "eth2"):
             assert f"{name} answers" in clone.run(f"up {name}"), name
         clone.run("dd if=$D of=$V bs=64k 2>/dev/null; sync")
-        assert clone.run("again").count("came back") == 2
+        again(clone)
         deep, pf = (clone.run(f"sha256sum <${x}").split()[0] for x in "DP")
         assert [clone.run("sha256sum <$V").split()[0], guest.run("sha256sum <$V").split()[0]] == [deep, pf]
         assert digests() == [pf, pf, deep]

@@ -6,7 +6,7 @@ import pathlib
 import re
 
 import vm
-from qmp import Qmp, pci_functions
+from qmp import Qmp, pci_functions, pci_place
 
 MIB = 1 << 20
 
@@ -107,8 +107,7 @@ class Plugged:
         """Ask the guest for each, all at once, and hear that they have gone."""
         self.qmp.events.clear()
         if not self.native:
-            places = {d["qdev_id"]: f"0000:{d['bus']:02x}:{d['slot']:02x}.{d['function']}"
-                      for d in pci_functions(self.qmp)}
+            places = {d["qdev_id"]: pci_place(d) for d in pci_functions(self.qmp)}
             self.tell("drop " + " ".join(places[name] for name in classes))
         for name in classes:
             self.qmp.ask("device_del", **{"id": name, "x-vireo-force": not self.native})

@@ -32,7 +32,7 @@ def cli(*args):
 def guest_of(*args, boot=True):
     """A guest whose shell takes lines; @args of `vireo run`."""
     machine = ["--kernel", FOLDER / "Image", "--initrd", RAM, "-m", "128M"] if boot else []
-    return vm.Shell(*machine, *args, before=WORK + (DISK_THERE if "--disk" in args else ""), boot=boot)
+    return vm.Shell(*machine, *args, before=WORK, needs=DISK_THERE if boot and "--disk" in args else None, boot=boot)
 
 
 TURNS = 30

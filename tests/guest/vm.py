@@ -4,6 +4,7 @@ Nothing here sleeps to synchronise: a guest's console is read until what is wait
 passes, which is a failure."""
 
 import base64
+import contextlib
 import os
 import pathlib
 import selectors
@@ -62,9 +63,15 @@ class Vm:
         self.process = subprocess.Popen(command or [VIREO, "run", *map(str, args)],
                                         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=self.log)
-        try:
+        with self.kept():
             self.at = self.expect(until) if until else 0
-        except BaseException:  # nobody else would end it
+
+    @contextlib.contextmanager
+    def kept(self):
+        """For constructors: what fails in it ends the process, as nobody else would."""
+        try:
+            yield
+        except BaseException:
             self.__exit__()
             raise
 
@@ -101,6 +108,16 @@ class Vm:
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
 
+    def run(self, line):
+        """What @line printed, where a shell takes lines."""
+        self.send(line + "\n")
+        begin, self.at = self.at, self.expect(f"done: {line}\n", self.at)
+        return self.text[begin:self.at - len(f"done: {line}\n")]
+
+    def up_again(self):
+        """Wait until a shell takes lines after a reset."""
+        self.at = self.expect(UP, self.at)
+
     def errors(self):
         self.log.seek(0)
         return self.log.read().decode(errors="replace")
@@ -123,21 +140,33 @@ UP = "guest: up\n"
 
 
 class Shell(Vm):
-    """A guest whose shell takes lines, when it has done @before; or, where @boot is False, a snapshot of one."""
+    """A guest whose shell takes lines, when it has done @before, and where @needs is true (a command: that a disk is
+    there, which the kernel finds in its own time); or, where @boot is False, a snapshot of one."""
 
-    def __init__(self, *args, before="", append="quiet", boot=True, **kw):
+    def __init__(self, *args, before="", needs=None, append="quiet", boot=True, **kw):
         more = ["-a", f"{append} {run_arg(before + SHELL)}"] if boot else []
         super().__init__("-q", *args, *more, until=UP if boot else None, **kw)
+        with self.kept():
+            if needs:
+                until(self, needs)
 
-    def run(self, line):
-        """What @line printed."""
-        self.send(line + "\n")
-        begin, self.at = self.at, self.expect(f"done: {line}\n", self.at)
-        return self.text[begin:self.at - len(f"done: {line}\n")]
 
-    def up_again(self):
-        """Wait until a shell takes lines after a reset."""
-        self.at = self.expect(UP, self.at)
+class Incoming(Vm):
+    """A process that waits for a machine to come to @uri."""
+
+    def __init__(self, uri, *args, **kw):
+        super().__init__("--incoming", uri, *args, **kw)
+        with self.kept():
+            while "may come to" not in self.errors():
+                assert self.process.poll() is None and time.monotonic() < self.deadline, self.errors()
+                os.sched_yield()
+
+
+def until(shell, condition, patience_s=120):
+    """Have @shell (a guest's, or qmp.Console) try @condition, a command, until it is true."""
+    deadline = time.monotonic() + patience_s
+    while "it is true\n" not in shell.run(f"{condition} && echo it is true"):
+        assert time.monotonic() < deadline, f"in {patience_s} s this did not become true: {condition}"
 
 
 def booted(*args, script, append="quiet", **kw):

@@ -63,11 +63,12 @@ def send(host, port, state):
             number += 1
         if not sent:
             break
-        assert block(sock, back)[HEAD.size:] == sent.pop(0), f"block {back} came back changed"
+        came = block(sock, back)
+        assert came[HEAD.size:] == sent.pop(0), f"block {back} came back changed"
         now = time.monotonic()
         worst, last = max(worst, now - last), now
         back += 1
-        total += HEAD.size + length
+        total += len(came)
         with open(state + ".new", "w") as f:
             f.write(f"{back} {total} {worst * 1000:.0f}\n")
         os.replace(state + ".new", state)
