@@ -65,7 +65,7 @@ reset() { # all that is behind the bridge in port root: its configuration is los
     echo bus >$disk/reset_method
     echo 1 >$disk/reset
     echo $name >/sys/bus/pci/drivers/virtio-pci/bind
-    for i in $(seq 100); do [ -n "$(by_serial disk)" ] && break; sleep 0.05; done
+    await disk '[ -n "$(by_serial disk)" ]'
     dd if=$(by_serial disk) bs=1M iflag=direct status=none | sha256sum
 }
 again() { # the switch goes with all that is behind it, and is found again, its windows perhaps elsewhere
@@ -74,7 +74,7 @@ again() { # the switch goes with all that is behind it, and is found again, its 
     echo 1 >$switch/remove
     [ ! -e /sys/class/net/eth0 ]; [ -z "$(by_serial deep)" ]
     echo 1 >/sys/bus/pci/rescan
-    for i in $(seq 100); do [ -n "$(by_serial deep)" ] && [ -e /sys/class/net/eth0 ] && break; sleep 0.05; done
+    await "disk or card" '[ -n "$(by_serial deep)" ] && [ -e /sys/class/net/eth0 ]'
     dd if=$(by_serial deep) bs=1M iflag=direct status=none | sha256sum
     ip link set eth0 up
     ip addr add 10.0.2.15/24 dev eth0

@@ -37,7 +37,7 @@ again() { # gone, and found again
     [ ! -e /dev/vdb ] && [ ! -e $dev ]
     echo 1 >/sys/bus/pci/rescan
     [ -e $dev ]
-    for i in $(seq 100); do [ -e /dev/vdb ] && break; sleep 0.1; done
+    await /dev/vdb "[ -e /dev/vdb ]"
     dd if=/dev/vdb bs=1M count=4 iflag=direct status=none | sha256sum
 }
 reset() { # function-level, with the driver away

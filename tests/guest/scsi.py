@@ -19,11 +19,11 @@ SCRIPT = r"""
 . /test/lib.sh
 modprobe -a sd_mod sr_mod isofs ext4
 name() { # of the block device at target $1; found in a thread of its own, and named as it comes
-    while ! ls /sys/bus/scsi/devices/0:0:$1:0/block 2>/dev/null | grep .; do :; done
+    await "block device at target $1" "ls /sys/bus/scsi/devices/0:0:$1:0/block 2>/dev/null | grep ."
 }
 A=$(name 0) B=$(name 1) C=$(name 2) R=$(name 3)
 for one in $A $B $C $R; do
-    while [ ! -e /dev/$one ]; do :; done
+    await /dev/$one "[ -e /dev/$one ]"
 done
 units() {
     for d in $A $B $C $R; do

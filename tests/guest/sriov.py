@@ -73,7 +73,7 @@ behind_a_port() { # more than seven: function numbers that the port forwards by 
     cat $R/sriov_totalvfs
     echo 9 >$R/sriov_numvfs
     for i in 0 6 7 8; do basename $(readlink $R/virtfn$i); done
-    for i in $(seq 100); do [ $(ls -d $R/virtfn*/driver | wc -l) = 9 ] && break; sleep 0.05; done
+    await "drivers of 9 functions" '[ $(ls -d $R/virtfn*/driver | wc -l) = 9 ]'
     list=$(cat /sys/class/misc/hw_random/rng_available)
     last=${list% none}; last=${last##* }
     echo $last >/sys/class/misc/hw_random/rng_current

@@ -24,6 +24,8 @@ TESTS = """unit/loop unit/work unit/chr unit/machine unit/vm unit/qmp unit/net_u
     unit/rv_smp unit/dirty unit/clock unit/space unit/blk_raw unit/fs_ops unit/panic_watch dev/hotplug dev/virtio_blk
     dev/virtio_blk_queues dev/virtio_net_queues dev/virtio_scsi dev/virtio_fs dev/virtio_console dev/sriov""".split()
 SCRIPT = r"""
+. /test/lib.sh
+await disks "[ -b /dev/vda ] && [ -b /dev/vdb ]"
 ifconfig eth0 10.0.2.15 up
 for round in 1 2; do
     dd if=/dev/vda of=/dev/vdb bs=64k count=16 oflag=direct 2>/dev/null &
