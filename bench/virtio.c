@@ -141,6 +141,7 @@ static void start(struct bench *b, const struct vr_dev_class *cls, const char *o
     b->blk.size_bytes = DISK_BYTES;
     b->blk.sector_bytes = 512;
     b->net = (struct vr_net){.ops = &null_net_ops, .loop = b->env.loop, .takes_large = true};
+    vr_mutex_init(&b->net.stats_lock);
     if (cls == &vr_virtio_blk_mmio_class) {
         vr_virtio_blk_attach(b->dev, &b->blk);
     } else if (cls == &vr_virtio_net_mmio_class) {
@@ -170,6 +171,7 @@ static void stop(struct bench *b)
 {
     vr_assert(vr_dev_read(b->dev, 0, R_STATUS, 4) == 15 && b->dev->guest_errors == 0);
     vr_dev_destroy(b->dev);
+    vr_mutex_fini(&b->net.stats_lock);
     vr_blk_fini(&b->blk);
     vr_loop_destroy(b->env.loop);
     vr_space_remove(b->env.mem, &b->region);

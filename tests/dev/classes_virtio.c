@@ -327,6 +327,7 @@ static void cable_resume(struct vr_net *net)
 
 static void cable_close(struct vr_net *net)
 {
+    vr_mutex_fini(&net->stats_lock);
     free(net);
 }
 
@@ -338,6 +339,7 @@ static void cable_plug(struct dut *dut)
     struct vr_net *net = calloc(1, sizeof(*net));
     assert_non_null(net);
     *net = (struct vr_net){.ops = &cable_ops, .loop = dut->loop};
+    vr_mutex_init(&net->stats_lock);
     dut->host = net;
     vr_virtio_net_attach(dut->dev, net);
 }

@@ -176,6 +176,7 @@ static const struct vr_net_ops fake_net_ops = {
 void fake_net_init(struct fake_net *f, struct vr_loop *loop)
 {
     *f = (struct fake_net){.net = {.ops = &fake_net_ops, .loop = loop}};
+    vr_mutex_init(&f->net.stats_lock);
 }
 
 bool fake_net_offer(struct fake_net *f, const void *frame, size_t len)
@@ -193,6 +194,7 @@ void fake_net_forget(struct fake_net *f)
 void fake_net_fini(struct fake_net *f)
 {
     fake_net_forget(f);
+    vr_mutex_fini(&f->net.stats_lock);
 }
 
 static void fake_fs_check(const struct fake_fs *f, const struct iovec *iov, unsigned count)

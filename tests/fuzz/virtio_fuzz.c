@@ -423,6 +423,7 @@ static void fuzz_init(struct fuzz *f)
     f->blk.blk.sector_bytes = 512;
     f->blk.blk.discard = true;
     f->net = (struct vr_net){.ops = &fuzz_net_ops, .loop = f->env.loop};
+    vr_mutex_init(&f->net.stats_lock);
     if (f->kind == 0) {
         vr_virtio_blk_attach(f->dev, &f->blk.blk);
     } else if (f->kind == 1) {
@@ -448,6 +449,7 @@ static void fuzz_fini(struct fuzz *f)
     vr_assert(vr_dev_read(f->dev, 0, 0x70, 4) == 15);
     fuzz_blk_release(&f->blk);
     vr_dev_destroy(f->dev);
+    vr_mutex_fini(&f->net.stats_lock);
     for (unsigned i = 0; i < PORTS; i++) {
         vr_chr_close(f->chr[i]);
     }

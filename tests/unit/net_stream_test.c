@@ -294,6 +294,41 @@ static void frames_too_short_for_a_header_are_dropped(void **state)
     assert_int_equal(stats.rx_dropped, 2);
 }
 
+/* A frame is counted once, as what became of it. */
+static void frames_are_dropped_while_the_cable_is_out(void **state)
+{
+    struct world *w = *state;
+    struct vr_net_stats stats = {0};
+    uint8_t buf[4 + LEN], frame[LEN];
+    const struct iovec iov = {.iov_base = frame, .iov_len = frame_len(0)};
+    size_t len = stream_of(buf, 0, 1), at = 0;
+    make_frame(frame, 0);
+    vr_net_set_link(w->net, false);
+    assert_false(w->link);
+    vr_net_send(w->net, &iov, 1, frame_len(0));
+    peer_put(w, buf, len, &at);
+    for (unsigned i = 0; i < TURNS && !stats.rx_dropped; i++) {
+        vr_loop_turn(w->loop, 10);
+        vr_net_stats(w->net, &stats);
+    }
+    assert_int_equal(stats.rx_dropped, 1);
+    assert_int_equal(stats.rx_frames, 0);
+    assert_int_equal(stats.rx_bytes, 0);
+    assert_int_equal(stats.tx_dropped, 1);
+    assert_int_equal(stats.tx_frames, 0);
+    vr_net_set_link(w->net, true);
+    assert_true(w->link);
+    at = 0;
+    peer_put(w, buf, len, &at);
+    for (unsigned i = 0; i < TURNS && !w->got; i++) {
+        vr_loop_turn(w->loop, 10);
+    }
+    vr_net_stats(w->net, &stats);
+    assert_int_equal(w->got, 1);
+    assert_int_equal(stats.rx_frames, 1);
+    assert_int_equal(stats.rx_dropped, 1);
+}
+
 static void nobody_there_is_said(void **state)
 {
     struct world *w = *state;
@@ -315,6 +350,7 @@ int main(void)
         TEST(the_other_side_leaves_and_comes_back),
         TEST(lengths_that_no_frame_has_end_the_connection),
         TEST(frames_too_short_for_a_header_are_dropped),
+        TEST(frames_are_dropped_while_the_cable_is_out),
         TEST(nobody_there_is_said),
     };
     return cmocka_run_group_tests_name("net_stream", tests, NULL, NULL);

@@ -113,8 +113,12 @@ static bool net_frame(void *opaque, const uint8_t *frame, size_t len)
         vr_net_count_rx(net, 0, 0, 1);
         return true;
     }
-    return net->src.det ? net_det_frame(net, frame, len)
-                        : net->device.on_frame(net->device.opaque, frame, len);
+    bool took = net->src.det ? net_det_frame(net, frame, len)
+                             : net->device.on_frame(net->device.opaque, frame, len);
+    if (took) {
+        vr_net_count_rx(net, 1, len, 0);
+    }
+    return took;
 }
 
 /* An input, as frames are: a deterministic machine asks for it at its next beat. */

@@ -112,12 +112,12 @@ static bool stream_give(struct net_stream *s)
             break;
         }
         const struct vr_net_user *user = &s->net.user;
-        bool drop = !user->on_frame || len < STREAM_FRAME_MIN;
-        if (!drop && !user->on_frame(user->opaque, s->in + at + STREAM_HEAD, len)) {
+        if (!user->on_frame || len < STREAM_FRAME_MIN) {
+            vr_net_count_rx(&s->net, 0, 0, 1);
+        } else if (!user->on_frame(user->opaque, s->in + at + STREAM_HEAD, len)) {
             s->full = true;
             break;
         }
-        vr_net_count_rx(&s->net, !drop, drop ? 0 : len, drop);
         at += STREAM_HEAD + len;
     }
     s->in_len -= at;

@@ -62,7 +62,6 @@ static ssize_t user_send_packet(const void *buf, size_t len, void *opaque)
     }
     u->active_ns = vireo_monotonic_ns();
     if (user->on_frame && u->rx.count == 0 && user->on_frame(user->opaque, buf, len)) {
-        vr_net_count_rx(&u->net, 1, len, 0);
         return (ssize_t)len;
     }
     struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
@@ -156,7 +155,6 @@ static void user_resumed(void *arg)
     size_t len;
     while (!u->closing && u->net.user.on_frame && (frame = vr_frameq_front(&u->rx, &len)) &&
            u->net.user.on_frame(u->net.user.opaque, frame, len)) {
-        vr_net_count_rx(&u->net, 1, len, 0);
         vr_frameq_pop(&u->rx);
     }
     if (!u->closing && u->rx.count == 0) {
