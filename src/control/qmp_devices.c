@@ -3,6 +3,7 @@
  * char.json). What they say in JSON is put into words as --device has them; there it is checked.
  */
 #include "base/bits.h"
+#include "base/text.h"
 #include "control/hotplug.h"
 #include "control/qmp_commands.h"
 
@@ -95,11 +96,7 @@ static int devices_stream(char **text, const json_t *args, struct vr_error *err)
     json_t *value;
     json_object_foreach((json_t *)args, key, value)
     {
-        bool found = false;
-        for (unsigned i = 0; i < VR_COUNT(known); i++) {
-            found = found || strcmp(key, known[i]) == 0;
-        }
-        if (!found) {
+        if (vr_word(key, known, VR_COUNT(known)) < 0) {
             return vr_err(err, -EINVAL, "Parameter '%.40s' is unexpected", key);
         }
     }
@@ -113,45 +110,41 @@ static int devices_stream(char **text, const json_t *args, struct vr_error *err)
     return vr_config_join_piece(text, "path", devices_str(addr, "path"), err);
 }
 
-/* A network by name; @text is freed. */
-static int devices_net_end(struct vr_qmp_call *call, char *text, struct vr_error *err)
+static int devices_user(char **text, const json_t *args, struct vr_error *err)
 {
-    int r = vr_hotplug_end_add(call->vm->hotplug, VR_VIRT_END_NET, devices_str(call->args, "id"),
-                               text ? text : "", err);
-    free(text);
+    const char *key;
+    json_t *value;
+    int r = 0;
+    json_object_foreach((json_t *)args, key, value)
+    {
+        if (r < 0 || strcmp(key, "type") == 0 || strcmp(key, "id") == 0) {
+            continue;
+        }
+        r = strcmp(key, "hostfwd") == 0 && json_is_array(value)
+                ? devices_forwards(text, value, err)
+                : devices_put(text, key, value, err);
+    }
     return r;
 }
 
 int vr_qmp_netdev_add(struct vr_qmp_call *call, struct vr_error *err)
 {
     char *text = NULL;
-    const char *key;
-    json_t *value;
-    int r = 0;
+    int r;
     const char *type = devices_str(call->args, "type");
     if (strcmp(type, "stream") == 0) {
         r = devices_stream(&text, call->args, err);
-        return r < 0 ? r : devices_net_end(call, text, err);
+    } else if (strcmp(type, "user") == 0) {
+        r = devices_user(&text, call->args, err);
+    } else {
+        r = vr_err(err, -EINVAL,
+                   "Parameter 'type' does not accept value '%.40s'; there are: user, stream", type);
     }
-    if (strcmp(type, "user") != 0) {
-        return vr_err(err, -EINVAL,
-                      "Parameter 'type' does not accept value '%.40s'; there are: user, stream",
-                      type);
-    }
-    json_object_foreach((json_t *)call->args, key, value)
-    {
-        if (r < 0 || strcmp(key, "type") == 0 || strcmp(key, "id") == 0) {
-            continue;
-        }
-        r = strcmp(key, "hostfwd") == 0 && json_is_array(value)
-                ? devices_forwards(&text, value, err)
-                : devices_put(&text, key, value, err);
-    }
-    if (r < 0) {
-        free(text);
-        return r;
-    }
-    return devices_net_end(call, text, err);
+    r = r < 0 ? r
+              : vr_hotplug_end_add(call->vm->hotplug, VR_VIRT_END_NET,
+                                   devices_str(call->args, "id"), text ? text : "", err);
+    free(text);
+    return r;
 }
 
 int vr_qmp_netdev_del(struct vr_qmp_call *call, struct vr_error *err)
