@@ -424,9 +424,18 @@ static void late_done(void *opaque)
     free(l);
 }
 
-static int late_begin(struct snapshot_late *l, struct vr_snapfile *file, struct vr_ram *ram,
+/* Unless an earlier try to start the machine did: its checks go on. */
+static int late_begin(struct vireo_vm *vm, struct vr_snapfile *file, struct vr_ram *ram,
                       struct vr_error *err)
 {
+    if (vm->snapshot_checks) {
+        return 0;
+    }
+    struct snapshot_late *l = vr_zalloc(sizeof(*l));
+    if (!l) {
+        return vr_err(err, -ENOMEM, "snapshot: no memory");
+    }
+    l->vm = vm;
     int r = vr_snapfile_checks(file, "ram", &l->checks, err);
     size_t count = r < 0 ? 0 : vr_snapfile_checks_count(l->checks);
     uint64_t *end = vr_zalloc_array(count, sizeof(*end));
@@ -444,7 +453,12 @@ static int late_begin(struct snapshot_late *l, struct vr_snapfile *file, struct 
                                        .opaque = l};
     r = r < 0 ? r : vr_ram_due_begin(ram, &how, err);
     free(end);
-    return r;
+    if (r < 0) {
+        late_done(l);
+        return r;
+    }
+    vm->snapshot_checks = l;
+    return 0;
 }
 
 int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed, bool late,
@@ -452,27 +466,18 @@ int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed
 {
     struct snapshot_fill fill = {.s = s, .vm = vm, .fresh = true};
     struct vr_ram *ram = vr_machine_ram(vm->machine, 0, NULL);
-    struct snapshot_late *l = NULL;
     int fd, r = 0;
     uint64_t off;
     struct vr_snapfile *have = viewed ? vr_snapfile_flat(s->file, "ram", &fd, &off) : NULL;
     fill.have = have;
     if (have && late) {
-        l = vr_zalloc(sizeof(*l));
-        if (!l) {
-            return vr_err(err, -ENOMEM, "snapshot: no memory");
-        }
-        l->vm = vm;
-        r = late_begin(l, have, ram, err);
-        if (r < 0) {
-            late_done(l);
-            return r;
-        }
+        r = late_begin(vm, have, ram, err);
     }
-    r = snapshot_load(&fill, err);
+    r = r < 0 ? r : snapshot_load(&fill, err);
     if (r < 0) {
         return r;
     }
+    struct snapshot_late *l = vm->snapshot_checks;
     if (!l) {
         vr_snapshot_close(s);
         return 0;
@@ -481,6 +486,8 @@ int vr_snapshot_continue(struct vr_snapshot *s, struct vireo_vm *vm, bool viewed
     r = vr_ram_due_run(ram, err);
     if (r < 0) {
         l->s = NULL;
+    } else { /* l is the thread's */
+        vm->snapshot_checks = NULL;
     }
     return r;
 }

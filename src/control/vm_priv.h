@@ -21,10 +21,11 @@ struct vm_listener {
 struct vireo_vm {
     struct vr_virt *virt;
     struct vr_machine *machine;
-    struct vireo_config *config;  /* what it was made from; a copy of our own */
-    struct vr_snapshot *snapshot; /* to be continued at the start; NULL: none */
-    bool snapshot_viewed;         /* RAM is a view of it */
-    bool snapshot_late;           /* which is checked while it runs */
+    struct vireo_config *config;           /* what it was made from; a copy of our own */
+    struct vr_snapshot *snapshot;          /* to be continued at the start; NULL: none */
+    bool snapshot_viewed;                  /* RAM is a view of it */
+    bool snapshot_late;                    /* which is checked while it runs: */
+    struct snapshot_late *snapshot_checks; /* of a start that failed, until another; or NULL */
     struct vr_snapshot_since since;
     struct vr_log log;
     void (*log_fn)(void *opaque, enum vireo_log_level level, const char *who, const char *line);

@@ -259,6 +259,35 @@ static void snapshots_have_what_a_fork_put_aside(void **state)
     place_remove(&place);
 }
 
+/* Of a snapshot that does not fit: as often as it is tried. */
+static void what_cannot_be_continued_can_be_tried_again(void **state)
+{
+    struct place place;
+    struct machine m;
+    struct vr_error err = {0};
+    struct vireo_config *config;
+    struct vireo_vm *vm;
+    char path[96];
+    (void)state;
+    begin(&place, &m, NULL);
+    assert_int_equal(next(&m), 'A');
+    snprintf(path, sizeof(path), "%s/snapshot", place.dir);
+    const struct vireo_snapshot_how how = {.path = path};
+    if (vireo_vm_snapshot_save(m.vm, &how, &err) < 0 || vireo_vm_config(m.vm, &config, &err) < 0 ||
+        vireo_config_set(config, "snapshot", path, &err) < 0 ||
+        vireo_config_set(config, "cpus", "2", &err) < 0 || vireo_vm_create(config, &vm, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    vireo_config_destroy(config);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(vireo_vm_start(vm, &err), -EPROTO);
+    }
+    vireo_vm_destroy(vm);
+    assert_int_equal(unlink(path), 0);
+    end(&m);
+    place_remove(&place);
+}
+
 struct receiver {
     const char *uri;
     struct vr_mutex lock;
@@ -507,6 +536,7 @@ int main(void)
         cmocka_unit_test(clones_go_on_where_the_machine_was),
         cmocka_unit_test(hashes_have_what_a_fork_put_aside),
         cmocka_unit_test(snapshots_have_what_a_fork_put_aside),
+        cmocka_unit_test(what_cannot_be_continued_can_be_tried_again),
         cmocka_unit_test(migrations_have_what_a_fork_put_aside),
         cmocka_unit_test(forking_for_ever_does_not_grow),
         cmocka_unit_test(what_is_handed_on_is_checked),
