@@ -281,8 +281,8 @@ static void stream_resumed(void *arg)
     s->resume_posted = false;
     vr_mutex_unlock(&s->lock);
     if (!s->closing && s->stream.kind == VR_STREAM_NONE) {
-        stream_tell_link(s, false); /* who has just been attached thinks otherwise */
-    } else if (!s->closing) {
+        stream_tell_link(s, false);      /* who has just been attached thinks otherwise */
+    } else if (!s->closing && s->full) { /* else what comes is waited for already */
         stream_input(s);
     }
     stream_unref(s);
