@@ -310,19 +310,21 @@ void vr_timer_fini(struct vr_timer *t)
 
 unsigned vr_clock_armed(struct vr_clock *c, struct vr_clock_due *ret_due, unsigned max)
 {
-    unsigned count = 0, all = 0;
+    unsigned count = 0, armed = 0;
     vr_mutex_lock(&c->lock);
     for (const struct vr_timer *t = c->timers; t; t = t->next) {
-        all += t->node.queued;
+        count++;
+        armed += t->node.queued;
     }
+    unsigned left = armed;
     for (const struct vr_timer *t = c->timers; t; t = t->next) {
-        if (t->node.queued && all - 1 - count < max) {
-            ret_due[all - 1 - count] = (struct vr_clock_due){t->rank, t->node.at};
+        count--;
+        if (t->node.queued && --left < max) {
+            ret_due[left] = (struct vr_clock_due){count, t->node.at};
         }
-        count += t->node.queued;
     }
     vr_mutex_unlock(&c->lock);
-    return all;
+    return armed;
 }
 
 void vr_clock_cancel_all(struct vr_clock *c)
@@ -336,10 +338,13 @@ void vr_clock_cancel_all(struct vr_clock *c)
 
 bool vr_clock_arm_rank(struct vr_clock *c, uint64_t rank, uint64_t at_ns)
 {
+    uint64_t count = 0;
     vr_mutex_lock(&c->lock);
-    struct vr_timer *t = c->timers;
-    while (t && t->rank != rank) {
-        t = t->next;
+    for (const struct vr_timer *t = c->timers; t; t = t->next) {
+        count++;
+    }
+    struct vr_timer *t = rank < count ? c->timers : NULL;
+    for (; t && --count > rank; t = t->next) {
     }
     vr_mutex_unlock(&c->lock);
     if (t) {

@@ -56,10 +56,11 @@ void vr_timer_init(struct vr_timer *t, struct vr_clock *clock, struct vr_mutex *
  * or in the next vr_clock_step, a step of 0 included; never inside this call. */
 void vr_timer_arm(struct vr_timer *t, uint64_t at_ns);
 void vr_timer_cancel(struct vr_timer *t); /* fine on a timer that is zeroed or not armed */
-/* Deadlines that are armed, by the order in which timers were initialised: the same in each machine
- * that is built alike. Every one, and none (time stands still). */
+/* Deadlines that are armed, by the order in which the timers there are were initialised: the same
+ * in each machine that has the same parts, also if others came and went before. Every one, and none
+ * (time stands still). */
 struct vr_clock_due {
-    uint64_t rank, at_ns;
+    uint64_t rank, at_ns; /* rank: so many are older */
 };
 unsigned vr_clock_armed(struct vr_clock *clock, struct vr_clock_due *ret_due, unsigned max);
 void vr_clock_cancel_all(struct vr_clock *clock);

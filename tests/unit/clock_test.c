@@ -112,6 +112,42 @@ static void fire_may_arm_and_cancel(void **state)
     vr_clock_destroy(c);
 }
 
+/* From a clock whose second timer of four is gone to one that never had it. */
+static void deadlines_move_to_a_clock_with_the_same_timers(void **state)
+{
+    struct vr_clock *from = new_clock(VR_CLOCK_STEPPED), *to = new_clock(VR_CLOCK_STEPPED);
+    struct note was[4], is[3];
+    struct vr_clock_due due[3];
+    unsigned count = 0;
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        note_init(&was[i], from, &count);
+        vr_timer_arm(&was[i].timer, 40 - i * 10);
+    }
+    vr_timer_fini(&was[1].timer);
+    vr_timer_cancel(&was[2].timer);
+    assert_int_equal(vr_clock_armed(from, due, 3), 2);
+    assert_true(due[0].rank == 0 && due[0].at_ns == 40 && due[1].rank == 2 && due[1].at_ns == 10);
+    assert_int_equal(vr_clock_armed(from, due, 1), 2);
+    assert_true(due[0].rank == 0 && due[0].at_ns == 40);
+    for (unsigned i = 0; i < 3; i++) {
+        note_init(&is[i], to, &count);
+    }
+    assert_true(vr_clock_arm_rank(to, 0, 40));
+    assert_true(vr_clock_arm_rank(to, 2, 10));
+    assert_false(vr_clock_arm_rank(to, 3, 10));
+    assert_false(vr_clock_arm_rank(to, UINT64_MAX, 10));
+    vr_clock_step(to, 10);
+    assert_true(is[2].times == 1 && is[0].times == 0);
+    vr_clock_step(to, 30);
+    assert_true(is[0].times == 1 && is[1].times == 0 && is[2].times == 1);
+    for (unsigned i = 0; i < 4; i++) {
+        vr_timer_fini(&was[i].timer);
+    }
+    vr_clock_destroy(from);
+    vr_clock_destroy(to);
+}
+
 static void zeroed_timers_are_harmless(void **state)
 {
     struct vr_timer t = {0};
@@ -389,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_order_at_their_time),
         cmocka_unit_test(fire_may_arm_and_cancel),
+        cmocka_unit_test(deadlines_move_to_a_clock_with_the_same_timers),
         cmocka_unit_test(zeroed_timers_are_harmless),
         cmocka_unit_test(time_ends_without_wrapping),
         cmocka_unit_test(random_timers_match_a_list),
