@@ -83,23 +83,11 @@ static int clone_jit(struct vireo_config *c, const char *value, struct vr_error 
     return r;
 }
 
-/* Settings that a clone does not have, besides those about how its parent started. */
-static bool clone_leaves_out(const char *name)
-{
-    static const char *const names[] = {"name", "publish", "trace-insn"};
-    for (unsigned i = 0; i < VR_COUNT(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int clone_setting(struct vireo_config *c, const struct vr_config_said *said,
                          struct vr_error *err)
 {
     const char *name = said->opt->name, *value = said->value;
-    if (said->opt->once || clone_leaves_out(name)) {
+    if (said->opt->once || said->opt->alone) {
         return 0;
     }
     if (strcmp(name, "net") == 0) {
