@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "core/det.h"
 #include "core/machine_priv.h"
+#include "core/ram_due.h"
 #include "core/ram_fork.h"
 #include "vireo/host_memory.h"
 
@@ -92,6 +93,10 @@ void vr_machine_destroy(struct vr_machine *m)
         m->owned = owned->next;
         owned->fn(owned->opaque);
         free(owned);
+    }
+    /* Who still checks memory tells of damage with the clock's time, on a loop. */
+    for (struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
+        vr_ram_due_destroy(ram->ram);
     }
     while (m->io_count) {
         vr_loop_destroy(m->io[--m->io_count]);

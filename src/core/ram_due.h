@@ -36,6 +36,8 @@ int vr_ram_due_begin(struct vr_ram *ram, const struct vr_ram_due_how *how,
 int vr_ram_due_run(struct vr_ram *ram, struct vr_error *err) VR_MUST;
 /* Wait until all of @ram was checked, and help. -EPROTO: some of it is bad. */
 int vr_ram_due_all(struct vr_ram *ram, struct vr_error *err) VR_MUST;
-void vr_ram_due_destroy(struct vr_ram *ram); /* for ram.c: nobody uses @ram any more */
+/* For machine.c and ram.c: nobody uses @ram any more. Checks are over when it returns; once more is
+ * fine. */
+void vr_ram_due_destroy(struct vr_ram *ram);
 
 #endif

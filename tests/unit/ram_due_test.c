@@ -3,6 +3,8 @@
 #include "test.h"
 
 #include "base/bits.h"
+#include "core/clock.h"
+#include "core/machine.h"
 #include "core/ram_due.h"
 #include "platform/lock.h"
 #include "vireo/host_thread.h"
@@ -243,6 +245,74 @@ static void ended_before_it_was_checked(void **state)
     rig_end(&g); /* at any moment */
 }
 
+/* What checks use of their machine: in the real world, to tell of damage. */
+struct owner {
+    struct vr_machine *m;
+    struct vr_mutex gate;
+    atomic_bool done;
+};
+
+static int owner_check(void *opaque, size_t i, struct vr_error *err)
+{
+    struct owner *o = opaque;
+    (void)i;
+    (void)err;
+    vr_mutex_lock(&o->gate);
+    vr_mutex_unlock(&o->gate);
+    (void)vr_clock_now(vr_machine_clock(o->m));
+    return 0;
+}
+
+static void owner_nothing_bad(void *opaque, const struct vr_error *why)
+{
+    (void)opaque;
+    fail_msg("%s", why->msg);
+}
+
+static void owner_done(void *opaque)
+{
+    struct owner *o = opaque;
+    (void)vr_clock_now(vr_machine_clock(o->m));
+    atomic_store(&o->done, true);
+}
+
+/* Its devices are gone, its clock and its loops are not yet. */
+static void owner_half_gone(void *opaque)
+{
+    struct owner *o = opaque;
+    vr_mutex_unlock(&o->gate);
+}
+
+static void a_machine_ends_while_it_is_checked(void **state)
+{
+    enum { MANY = 16384 };
+    static uint64_t end[MANY];
+    struct owner o = {.m = NULL};
+    struct vr_ram *ram;
+    struct vr_error err = {0};
+    (void)state;
+    vr_mutex_init(&o.gate);
+    for (unsigned i = 0; i < MANY; i++) {
+        end[i] = (i + UINT64_C(1)) * P;
+    }
+    assert_int_equal(vr_machine_create("test", VR_CLOCK_REAL, true, NULL, &o.m, &err), 0);
+    assert_int_equal(
+        vr_machine_add_ram(o.m, "ram", AT, (uint64_t)MANY * P, VR_REGION_RAM, &ram, &err), 0);
+    assert_int_equal(vr_machine_own(o.m, owner_half_gone, &o, &err), 0);
+    const struct vr_ram_due_how how = {.count = MANY,
+                                       .end = end,
+                                       .check = owner_check,
+                                       .bad = owner_nothing_bad,
+                                       .done = owner_done,
+                                       .opaque = &o};
+    assert_int_equal(vr_ram_due_begin(ram, &how, &err), 0);
+    vr_mutex_lock(&o.gate);
+    assert_int_equal(vr_ram_due_run(ram, &err), 0);
+    vr_machine_destroy(o.m);
+    assert_true(o.done);
+    vr_mutex_fini(&o.gate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +321,7 @@ int main(void)
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(nobody_waits_for_the_thread),
         cmocka_unit_test(ended_before_it_was_checked),
+        cmocka_unit_test(a_machine_ends_while_it_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
