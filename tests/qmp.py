@@ -99,6 +99,13 @@ class Qmp:
                     raise Refused(got["error"])
                 return got["return"]
 
+    def wait_state(self, state):
+        """Ask until query-status says @state."""
+        deadline = time.monotonic() + LONG_S
+        while (told := self.ask("query-status"))["status"] != state:
+            assert time.monotonic() < deadline, f"it did not come to {state}: {told}"
+            os.sched_yield()
+
     def wait_event(self, name):
         """The next event of that name, which may have come already."""
         while True:
@@ -109,6 +116,20 @@ class Qmp:
             got = self.hear()
             assert got is not None, f"it left without {name}"
             self.events.append(got)
+
+
+def asked(name, command):
+    """What the machine answers; None: there is no such machine, or it is just ending."""
+    try:
+        with Qmp(socket_path(name), patience_s=0) as qmp:
+            return qmp.ask(command)
+    except (AssertionError, OSError, Refused, ValueError):  # ValueError: half an answer
+        return None
+
+
+def runs(name):
+    """Is there such a machine, and does it run?"""
+    return bool((asked(name, "query-status") or {}).get("running"))
 
 
 class Console:

@@ -147,10 +147,7 @@ tape = tmp / "tape"
 
 def held(qmp):
     """How far it has come, when it stands."""
-    deadline = time.monotonic() + LONG_S
-    while qmp.ask("query-status")["running"]:
-        assert time.monotonic() < deadline
-    assert qmp.ask("query-status")["status"] == "paused"
+    qmp.wait_state("paused")
     return qmp.ask("x-vireo-query-deterministic")
 
 

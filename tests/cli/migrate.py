@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import select
 import socket
 import struct
 import tempfile
@@ -19,7 +20,7 @@ import zlib
 import bare
 from command import LONG_S, Terminal, read_until, refused, start, vireo
 from machine import Machine
-from qmp import Qmp, Refused, socket_path
+from qmp import Qmp, Refused, runs, socket_path
 from tap import Tap
 
 tap = Tap()
@@ -42,6 +43,7 @@ class Side(Machine):
     def answers(self):
         """It runs, and memory holds what the guest wrote."""
         self.type(b"?")
+        assert select.select([self.process.stdout], [], [], LONG_S)[0], "the guest does not answer"
         return os.read(self.process.stdout.fileno(), 1) == b"+"
 
 
@@ -408,14 +410,6 @@ with tap.test(f"{FLIPS} streams with a changed byte, or cut, in either direction
         assert not proxy.thread.is_alive(), "the connection does not end"
     print(f"# {changed} changed; went on: {went}")
     assert changed == FLIPS
-
-def runs(name):
-    """Is there such a machine, and does it run?"""
-    try:
-        with Qmp(socket_path(name), patience_s=0) as qmp:
-            return qmp.ask("query-status")["status"] == "running"
-    except (AssertionError, OSError):
-        return False
 
 
 def until(test, what):

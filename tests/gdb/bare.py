@@ -294,8 +294,7 @@ with tap.test("where a debugger may come does not travel: not with snapshots, no
     for args in ((), ("--gdb", "auto")):
         with Machine("--name", "again", *args, saved, says=None, run=("run", "-q")) as m:
             with Qmp(socket_path("again")) as qmp:
-                while not qmp.ask("query-status")["running"]:  # it is being made
-                    os.sched_yield()
+                qmp.wait_state("running")
                 assert listens("again") == bool(args)
                 qmp.ask("quit")
             m.ended()

@@ -2,7 +2,6 @@
 """GDB goes back in a recorded life of a stock kernel with two harts: to who wrote a variable last, over breakpoints, step by
 step, to the very beginning and forth again."""
 
-import os
 import pathlib
 import sys
 import tempfile
@@ -45,8 +44,7 @@ def back(engine):
                deadline_s=300) as guest:
         target = socket_path("box").with_suffix(".gdb")
         with Qmp(socket_path("box")) as qmp:
-            while qmp.ask("query-status")["status"] != "paused":  # it is being made
-                os.sched_yield()
+            qmp.wait_state("paused")
             text = gdb(
                 target, "tbreak *&version_proc_show", "continue", show(broke="$pc"),
                 "watch *(int *)&panic_on_oops", "reverse-continue",

@@ -62,8 +62,7 @@ with tap.test("a snapshot taken anywhere is continued to the same end, 2 harts")
     for nr, when in enumerate(("", "harts 2\n")):
         saved = home / f"{nr}.vsnap"
         with vm.Vm(*base, *args, "--name", "det", deadline_s=400, stdin=False) as guest, Qmp(socket_path("det")) as qmp:
-            while qmp.ask("query-status")["status"] == "prelaunch":  # it is being made
-                os.sched_yield()
+            qmp.wait_state("running")
             guest.expect(when)
             if when:  # at once: it does not work for long
                 qmp.ask("stop")

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 import vm
-from qmp import Qmp, Refused, socket_path
+from qmp import Qmp, asked, runs, socket_path
 from tap import Tap
 from work import DISK_THERE, WORK, facts, new_disk
 
@@ -29,19 +29,6 @@ FOLDER = vm.kernel_folder()
 folder = tempfile.TemporaryDirectory()
 tmp = pathlib.Path(folder.name)
 URI = f"unix:{tmp}/to.sock"
-
-
-def asked(name, command):
-    """The machine's answer; None: there is no such machine, or it is just ending."""
-    try:
-        with Qmp(socket_path(name), patience_s=0) as qmp:
-            return qmp.ask(command)
-    except (AssertionError, OSError, Refused, TypeError):
-        return None
-
-
-def runs(name):
-    return bool((asked(name, "query-status") or {}).get("running"))
 
 
 def who_goes_on(here, there):

@@ -209,8 +209,7 @@ class Soak:
 def running_since():
     """When the machine that was started just now began to run: now."""
     with Qmp(socket_path("soak")) as qmp:  # it listens, and is about to be started
-        while not qmp.ask("query-status")["running"]:
-            pass
+        qmp.wait_state("running")
     return time.monotonic()
 
 
