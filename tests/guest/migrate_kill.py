@@ -66,7 +66,11 @@ def moving(victim, moment_s, bandwidth):
         process = {"source": here.process, "target": there.process, "client": client}[victim]
         process.kill()
         process.wait()
-        return here, there, who_goes_on(here, there)
+        who = who_goes_on(here, there)
+        if who is there:  # what the machine says begins here: it may have finished before it moved
+            here.wait()
+            there.text = here.text
+        return here, there, who
     finally:
         client.kill()
         client.wait()
