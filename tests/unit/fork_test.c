@@ -265,7 +265,7 @@ static void what_cannot_be_continued_can_be_tried_again(void **state)
     struct place place;
     struct machine m;
     struct vr_error err = {0};
-    struct vireo_config *config;
+    struct vireo_config *config = NULL;
     struct vireo_vm *vm;
     char path[96];
     (void)state;
