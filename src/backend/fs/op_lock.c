@@ -274,8 +274,11 @@ void fs_locks_interrupt(struct dir_fs *d, const struct fs_session *s)
 int op_interrupt(struct fs_call *c)
 {
     const struct fuse_interrupt_in *in = (const void *)c->arg;
-    lock_finish(lock_take(c->d, c->s, in->unique, false), -EINTR);
-    return 0;
+    struct fs_call *waiting = lock_take(c->d, c->s, in->unique, false);
+    lock_finish(waiting, -EINTR);
+    /* It may be on its way here, or just be tried again: the client is to say it once more (Linux's
+     * filesystems/fuse/fuse.rst, "Interrupting filesystem operations"). */
+    return waiting ? 0 : -EAGAIN;
 }
 
 /* Try them all again. */

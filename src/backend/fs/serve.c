@@ -54,7 +54,7 @@ static const struct serve_op serve_ops[FUSE_OPS] = {
     [FUSE_SETLKW] = {OP(setlk), ARG(lk_in)},
     [FUSE_ACCESS] = {OP(access), ARG(access_in)},
     [FUSE_CREATE] = {OP_NAME(create), ARG(create_in)},
-    [FUSE_INTERRUPT] = {OP(interrupt), ARG(interrupt_in), .no_reply = true},
+    [FUSE_INTERRUPT] = {OP(interrupt), ARG(interrupt_in)},
     [FUSE_DESTROY] = {OP(destroy), .early = true},
     [FUSE_BATCH_FORGET] = {OP(batch_forget), ARG(batch_forget_in), .data = true, .no_reply = true},
     [FUSE_FALLOCATE] = {OP(fallocate), ARG(fallocate_in)},

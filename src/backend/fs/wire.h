@@ -48,7 +48,7 @@ enum fuse_op {
     FUSE_SETLKW = 33,
     FUSE_ACCESS = 34,
     FUSE_CREATE = 35,
-    FUSE_INTERRUPT = 36, /* no reply */
+    FUSE_INTERRUPT = 36,
     FUSE_DESTROY = 38,
     FUSE_BATCH_FORGET = 42, /* no reply */
     FUSE_FALLOCATE = 43,
