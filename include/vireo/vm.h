@@ -425,6 +425,7 @@ struct vireo_migration {
     uint64_t memory_bytes;       /* guest RAM */
     uint64_t left_bytes;         /* of it, to be copied still */
     uint64_t sent_bytes;         /* over the connection */
+    uint64_t still_bytes;        /* of them, while the guest stood still */
     uint64_t pages, zero_pages;  /* copied; told of as holding nothing */
     uint64_t hinted_pages;       /* not copied: the guest said that it does not use them */
     uint64_t rounds;             /* how often it was asked what the guest had written */

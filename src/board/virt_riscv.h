@@ -160,6 +160,7 @@ struct vr_virt_opts {
 };
 
 #define VR_VIRT_RAM_MIN (UINT64_C(16) << 20)
+enum { VR_VIRT_ID_LEN = 32 }; /* of devices and host ends, with its zero */
 
 struct vr_virt;
 
@@ -173,7 +174,17 @@ struct vr_chr *vr_virt_serial(struct vr_virt *virt);              /* NULL: none 
 struct vr_chr *vr_virt_port(struct vr_virt *virt, unsigned port); /* NULL: none */
 /* The image of disk @disk, and the id of its device; NULL past the end. Devices are held. */
 struct vr_blk *vr_virt_disk(struct vr_virt *virt, unsigned disk, const char **ret_id);
-/* The image of the disk whose device is @id; NULL: none. Devices are held. */
+/* An open image, whether a device has it or not. */
+struct vr_virt_node {
+    struct vr_blk *blk;
+    char name[VR_VIRT_ID_LEN + 1]; /* "#" and @id where it has none of its own */
+    char id[VR_VIRT_ID_LEN];       /* the device, "scsi0.TARGET" where that has none; "": nobody */
+    bool removable;                /* a disc in a drive */
+};
+/* Image @i; false past the end. Devices are held. */
+bool vr_virt_node(struct vr_virt *virt, unsigned i, struct vr_virt_node *ret_node);
+/* The image of the disk whose device is @id, as vr_virt_node has it; NULL: none. Devices are held.
+ */
 struct vr_blk *vr_virt_find_disk(struct vr_virt *virt, const char *id);
 /* The network that @name is, or that a device called so has; NULL: none. Devices are held. */
 struct vr_net *vr_virt_net(struct vr_virt *virt, const char *name);
@@ -232,7 +243,6 @@ bool vr_virt_map_row(struct vr_virt *virt, unsigned i, const char **ret_name, ui
  * unplugged; -ENOSPC: no slot is free; -EBUSY: this one is not; -EEXIST, -EINVAL; and what opening
  * a host end may say.
  */
-enum { VR_VIRT_ID_LEN = 32 };
 int vr_virt_plug(struct vr_virt *virt, const struct vr_virt_device *device,
                  char ret_id[VR_VIRT_ID_LEN], struct vr_error *err) VR_MUST;
 int vr_virt_unplug_ask(struct vr_virt *virt, const char *id, struct vr_error *err) VR_MUST;
@@ -243,6 +253,9 @@ void vr_virt_on_answer(struct vr_virt *virt, void (*fn)(void *opaque, const char
 /* A host end for devices to come: -EEXIST. And away: -EBUSY, -ENOENT. */
 int vr_virt_end_add(struct vr_virt *virt, const struct vr_virt_end *end, const char *name,
                     struct vr_error *err) VR_MUST;
+/* Where the console's end @name is to be reached (vr_chr_path); NULL: there is none. Devices are
+ * held. */
+const char *vr_virt_end_chr_path(struct vr_virt *virt, const char *name);
 int vr_virt_end_del(struct vr_virt *virt, enum vr_virt_end_kind kind, const char *name,
                     struct vr_error *err) VR_MUST;
 /* Which kind of host end devices of a class have. */

@@ -247,6 +247,12 @@ int vr_virt_end_add(struct vr_virt *v, const struct vr_virt_end *o, const char *
     return virt_end_open(v, o, name, &end, err);
 }
 
+const char *vr_virt_end_chr_path(struct vr_virt *v, const char *name)
+{
+    const struct virt_end *end = virt_end_find(v, name);
+    return end && end->kind == VR_VIRT_END_CHR ? vr_chr_path(end->host.chr) : NULL;
+}
+
 int vr_virt_end_del(struct vr_virt *v, enum vr_virt_end_kind kind, const char *name,
                     struct vr_error *err)
 {
@@ -272,13 +278,53 @@ struct vr_blk *vr_virt_disk(struct vr_virt *v, unsigned disk, const char **ret_i
     return NULL;
 }
 
+static bool end_is_drive(const struct vr_virt *v, const struct virt_end *end)
+{
+    for (const struct virt_plug *p = v->plugs; p; p = p->next) {
+        if (p->end == end) {
+            return p->cdrom;
+        }
+    }
+    return false;
+}
+
+bool vr_virt_node(struct vr_virt *v, unsigned i, struct vr_virt_node *ret_node)
+{
+    struct vr_virt_node node = {.blk = NULL};
+    for (const struct virt_end *end = v->ends; end && !node.blk; end = end->next) {
+        if (end->kind == VR_VIRT_END_DISK && i-- == 0) {
+            node.blk = end->host.blk;
+            node.removable = end_is_drive(v, end);
+            snprintf(node.id, sizeof(node.id), "%s", end->user);
+            snprintf(node.name, sizeof(node.name), "%s", end->name);
+        }
+    }
+    for (unsigned k = 0; k < VR_VIRTIO_SCSI_UNITS && !node.blk; k++) {
+        if (v->scsi_blk[k] && i-- == 0) {
+            node.blk = v->scsi_blk[k];
+            node.removable = v->scsi_drive[k];
+            snprintf(node.id, sizeof(node.id), "%.16s.%u", v->scsi->id, k);
+        }
+    }
+    if (!node.blk) {
+        return false;
+    }
+    if (!*node.name) {
+        snprintf(node.name, sizeof(node.name), "#%s", node.id);
+    }
+    *ret_node = node;
+    return true;
+}
+
 struct vr_blk *vr_virt_find_disk(struct vr_virt *v, const char *id)
 {
-    const char *is;
-    struct vr_blk *blk;
-    for (unsigned i = 0; (blk = vr_virt_disk(v, i, &is)) && strcmp(is, id) != 0; i++) {
+    struct vr_virt_node node;
+    for (unsigned i = 0; *id && vr_virt_node(v, i, &node); i++) {
+        if (strcmp(node.id, id) == 0) {
+            return node.blk;
+        }
     }
-    return blk;
+    return NULL;
 }
 
 struct vr_net *vr_virt_net(struct vr_virt *v, const char *name)

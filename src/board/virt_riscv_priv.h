@@ -118,6 +118,7 @@ struct vr_virt {
     struct vr_timer press;                         /* of it, by a watchdog */
     struct vr_dev *scsi;                           /* the same */
     struct vr_blk *scsi_blk[VR_VIRTIO_SCSI_UNITS]; /* by target */
+    bool scsi_drive[VR_VIRTIO_SCSI_UNITS];         /* a CD-ROM drive */
     struct vr_chr *serial, *port[VR_VIRT_PORTS];
     struct virt_end *ends;
     unsigned io_next; /* I/O thread of the next end that names none */

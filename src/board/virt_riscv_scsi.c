@@ -61,6 +61,7 @@ static int scsi_plug(struct vr_virt *v, const struct vr_virt_disk *disk, int tar
         return r;
     }
     v->scsi_blk[at] = blk;
+    v->scsi_drive[at] = disk->cdrom;
     *ret_target = at;
     return 0;
 }

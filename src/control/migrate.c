@@ -466,11 +466,13 @@ static int mig_hand_over(struct vr_migrate *mg, struct vr_error *err)
 {
     mig_slow_stop(mg);
     mig_set_status(mg, VIREO_MIGRATE_DEVICE);
-    uint64_t begin = vireo_monotonic_ns();
+    uint64_t begin = vireo_monotonic_ns(), sent = mg->link.sent_bytes;
     vr_snap_init(&mg->snap);
     int r = vr_machine_hand_over(mg->vm->machine, &mg->snap, mig_give, mg, err);
     vr_snap_fini(&mg->snap);
     vr_mutex_lock(&mg->lock);
+    mg->info.sent_bytes = mg->link.sent_bytes;
+    mg->info.still_bytes = mg->link.sent_bytes - sent;
     mg->info.downtime_ns = vireo_monotonic_ns() - begin;
     vr_mutex_unlock(&mg->lock);
     return r;

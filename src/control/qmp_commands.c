@@ -172,6 +172,10 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"query-block", NULL, "[BlockInfo]", 0, vr_qmp_query_block, "the disks"},
     {"query-blockstats", "query-nodes?:bool", "[BlockStats]", 0, vr_qmp_query_blockstats,
      "what was read and written"},
+    {"query-named-block-nodes", "flat?:bool", "[BlockDeviceInfo]", 0, vr_qmp_query_named_nodes,
+     "the images that are open, of disks and of disks to come"},
+    {"query-iothreads", NULL, "[IOThreadInfo]", 0, vr_qmp_query_iothreads,
+     "the threads that serve host ends (--io-threads)"},
     {"query-chardev", NULL, "[ChardevInfo]", 0, vr_qmp_query_chardev, "where the consoles lead"},
     {"query-pci", NULL, "[PciInfo]", 0, vr_qmp_query_pci,
      "the PCI functions; what is behind a bridge is in it"},
@@ -197,7 +201,8 @@ const struct vr_qmp_command vr_qmp_commands[] = {
     {"qom-list", "path:str", "[ObjectPropertyInfo]", 0, vr_qmp_qom_list,
      "what is at a path of the object model: the machine, its CPUs and devices"},
     {"qom-get", "path:str, property:str", "any", 0, vr_qmp_qom_get, "a property of it"},
-    {"migrate", "uri:str, detach?:bool, x-vireo-end?:bool", NULL, 0, vr_qmp_migrate,
+    {"migrate", "uri:str, detach?:bool, blk?:bool, inc?:bool, resume?:bool, x-vireo-end?:bool",
+     NULL, 0, vr_qmp_migrate,
      "move the machine to another Vireo, live; x-vireo-end: end here when it goes on there"},
     {"migrate_cancel", NULL, NULL, 0, vr_qmp_migrate_cancel, "call a migration off"},
     {"query-migrate", NULL, "MigrationInfo", 0, vr_qmp_query_migrate, "how a migration goes"},
@@ -213,22 +218,31 @@ const struct vr_qmp_command vr_qmp_commands[] = {
      "plug a device into a slot"},
     {"device_del", "id:str, x-vireo-force?:bool, x-vireo-timeout-ms?:int", NULL, VR_QMP_SLOW,
      vr_qmp_device_del, "ask the guest to let a device go; the event DEVICE_DELETED tells"},
-    {"netdev_add", "type:str, id:str, *?:any", NULL, VR_QMP_SLOW, vr_qmp_netdev_add,
-     "open a network for a card to come"},
+    {"netdev_add",
+     "type:NetClientDriver, id:str, addr?:SocketAddress, server?:bool, hostfwd?:[any], "
+     "restrict?:bool, net?:str, host?:str, dns?:str, dhcpstart?:str, ipv6?:bool, hostname?:str, "
+     "x-vireo-iothread?:int",
+     NULL, VR_QMP_SLOW, vr_qmp_netdev_add, "open a network for a card to come"},
     {"netdev_del", "id:str", NULL, VR_QMP_SLOW, vr_qmp_netdev_del, "close it"},
-    {"blockdev-add", "driver:str, node-name:str, *?:any", NULL, VR_QMP_SLOW, vr_qmp_blockdev_add,
-     "open an image for a disk to come"},
+    {"blockdev-add",
+     "driver:BlockdevDriver, node-name?:str, filename?:str, read-only?:bool, "
+     "auto-read-only?:bool, file?:any, cache?:BlockdevCacheOptions, "
+     "discard?:BlockdevDiscardOptions, detect-zeroes?:BlockdevDetectZeroesOptions, "
+     "aio?:BlockdevAioOptions, locking?:OnOffAuto, force-share?:bool",
+     NULL, VR_QMP_SLOW, vr_qmp_blockdev_add, "open an image for a disk to come"},
     {"blockdev-del", "node-name:str", NULL, VR_QMP_SLOW, vr_qmp_blockdev_del, "close it"},
     {"set_link", "name:str, up:bool", NULL, VR_QMP_SLOW, vr_qmp_set_link,
      "pull the cable of a network card (its id, or its network's) out, or plug it in again"},
     {"block_set_io_throttle",
      "device?:str, id?:str, bps:int, bps_rd:int, bps_wr:int, iops:int, iops_rd:int, iops_wr:int, "
      "bps_max?:int, bps_rd_max?:int, bps_wr_max?:int, iops_max?:int, iops_rd_max?:int, "
-     "iops_wr_max?:int, iops_size?:int, group?:str",
+     "iops_wr_max?:int, bps_max_length?:int, bps_rd_max_length?:int, bps_wr_max_length?:int, "
+     "iops_max_length?:int, iops_rd_max_length?:int, iops_wr_max_length?:int, iops_size?:int, "
+     "group?:str",
      NULL, VR_QMP_SLOW, vr_qmp_set_io_throttle,
      "limit a disk: bytes and requests a second, 0: none; the same of reads and of writes"},
-    {"chardev-add", "id:str, backend:ChardevBackend", NULL, VR_QMP_SLOW, vr_qmp_chardev_add,
-     "open the host end of a console to come"},
+    {"chardev-add", "id:str, backend:ChardevBackend", "ChardevReturn", VR_QMP_SLOW,
+     vr_qmp_chardev_add, "open the host end of a console to come"},
     {"chardev-remove", "id:str", NULL, VR_QMP_SLOW, vr_qmp_chardev_remove, "close it"},
     {"x-vireo-devices", NULL, "[x-vireo-Device]", 0, vr_qmp_devices, "the devices there are"},
     {"x-vireo-device-add", "device:str", "x-vireo-Device", VR_QMP_SLOW, vr_qmp_x_device_add,

@@ -27,6 +27,8 @@ int vr_qmp_query_kvm(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_cpus(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_memory(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_named_nodes(struct vr_qmp_call *call, struct vr_error *err);
+int vr_qmp_query_iothreads(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_chardev(struct vr_qmp_call *call, struct vr_error *err);
 int vr_qmp_query_pci(struct vr_qmp_call *call, struct vr_error *err);

@@ -87,10 +87,17 @@ static int devices_forwards(char **text, const json_t *list, struct vr_error *er
     return r;
 }
 
+/* x-vireo-iothread, which all networks have. */
+static int devices_io_thread(char **text, const json_t *args, struct vr_error *err)
+{
+    const json_t *value = json_object_get(args, "x-vireo-iothread");
+    return value ? devices_put(text, "iothread", value, err) : 0;
+}
+
 /* {"addr": {"type": "unix", "path": PATH}}, and that we are the client. */
 static int devices_stream(char **text, const json_t *args, struct vr_error *err)
 {
-    static const char *const known[] = {"type", "id", "addr", "server"};
+    static const char *const known[] = {"type", "id", "addr", "server", "x-vireo-iothread"};
     const json_t *addr = json_object_get(args, "addr");
     const char *key;
     json_t *value;
@@ -117,8 +124,12 @@ static int devices_user(char **text, const json_t *args, struct vr_error *err)
     int r = 0;
     json_object_foreach((json_t *)args, key, value)
     {
-        if (r < 0 || strcmp(key, "type") == 0 || strcmp(key, "id") == 0) {
+        if (r < 0 || strcmp(key, "type") == 0 || strcmp(key, "id") == 0 ||
+            strcmp(key, "x-vireo-iothread") == 0) {
             continue;
+        }
+        if (strcmp(key, "addr") == 0 || strcmp(key, "server") == 0) {
+            return vr_err(err, -EINVAL, "Parameter '%s' is unexpected", key);
         }
         r = strcmp(key, "hostfwd") == 0 && json_is_array(value)
                 ? devices_forwards(text, value, err)
@@ -131,15 +142,12 @@ int vr_qmp_netdev_add(struct vr_qmp_call *call, struct vr_error *err)
 {
     char *text = NULL;
     int r;
-    const char *type = devices_str(call->args, "type");
-    if (strcmp(type, "stream") == 0) {
+    if (strcmp(devices_str(call->args, "type"), "stream") == 0) {
         r = devices_stream(&text, call->args, err);
-    } else if (strcmp(type, "user") == 0) {
-        r = devices_user(&text, call->args, err);
     } else {
-        r = vr_err(err, -EINVAL,
-                   "Parameter 'type' does not accept value '%.40s'; there are: user, stream", type);
+        r = devices_user(&text, call->args, err);
     }
+    r = r < 0 ? r : devices_io_thread(&text, call->args, err);
     r = r < 0 ? r
               : vr_hotplug_end_add(call->vm->hotplug, VR_VIRT_END_NET,
                                    devices_str(call->args, "id"), text ? text : "", err);
@@ -155,19 +163,54 @@ int vr_qmp_netdev_del(struct vr_qmp_call *call, struct vr_error *err)
 
 /* ---- blockdev-add, blockdev-del ---- */
 
+/* What says how an image is used has to say how ours are. */
+static int devices_node_use(const char *key, const json_t *value, bool *ret_known,
+                            struct vr_error *err)
+{
+    static const struct {
+        const char *key, *values, *is;
+    } use[] = {
+        {"auto-read-only", "true false", ""}, /* it may be opened so; it is not */
+        {"force-share", "false", "images are locked"},
+        {"locking", "auto on", "images are locked"},
+        {"discard", "unmap", "what the guest discards is given back to the host"},
+        {"detect-zeroes", "off", "zeroes that are written are written"},
+        {"aio", "threads", "threads read and write"},
+        {"direct", "false", "the host's cache is used"},
+        {"no-flush", "false", "flushes reach the medium"},
+    };
+    const char *text =
+        json_is_boolean(value) ? json_is_true(value) ? "true" : "false" : json_string_value(value);
+    *ret_known = true;
+    for (unsigned i = 0; i < VR_COUNT(use); i++) {
+        if (strcmp(key, use[i].key) == 0) {
+            size_t len = text ? strlen(text) : 0;
+            const char *at = len ? strstr(use[i].values, text) : NULL;
+            return at && (at[len] == 0 || at[len] == ' ') && (at == use[i].values || at[-1] == ' ')
+                       ? 0
+                       : vr_err(err, -EINVAL, "Parameter '%s' does not accept value '%.40s': %s",
+                                key, text ? text : "", use[i].is);
+        }
+    }
+    *ret_known = false;
+    return 0;
+}
+
 /* What is known of a node; others are refused rather than forgotten. */
 static int devices_node(const json_t *node, const char **ret_path, bool *ret_read_only,
                         struct vr_error *err)
 {
     const char *key;
     json_t *value;
+    bool known;
     json_object_foreach((json_t *)node, key, value)
     {
         if (strcmp(key, "filename") == 0) {
             *ret_path = json_string_value(value);
         } else if (strcmp(key, "read-only") == 0) {
             *ret_read_only |= json_is_true(value);
-        } else if (strcmp(key, "file") == 0 && json_is_object(value)) {
+        } else if ((strcmp(key, "file") == 0 || strcmp(key, "cache") == 0) &&
+                   json_is_object(value)) {
             int r = devices_node(value, ret_path, ret_read_only, err);
             if (r < 0) {
                 return r;
@@ -182,7 +225,10 @@ static int devices_node(const json_t *node, const char **ret_path, bool *ret_rea
                               driver ? driver : "");
             }
         } else if (strcmp(key, "node-name") != 0) {
-            return vr_err(err, -EINVAL, "Parameter '%.40s' is unexpected", key);
+            int r = devices_node_use(key, value, &known, err);
+            if (r < 0 || !known) {
+                return r < 0 ? r : vr_err(err, -EINVAL, "Parameter '%.40s' is unexpected", key);
+            }
         }
     }
     return 0;
@@ -193,7 +239,9 @@ int vr_qmp_blockdev_add(struct vr_qmp_call *call, struct vr_error *err)
     const char *path = NULL;
     bool read_only = false;
     char *text = NULL;
-    int r = devices_node(call->args, &path, &read_only, err);
+    int r = json_object_get(call->args, "node-name")
+                ? devices_node(call->args, &path, &read_only, err)
+                : vr_err(err, -EINVAL, "'node-name' must be specified for the root node");
     if (r == 0 && (!path || !*path)) {
         r = vr_err(err, -EINVAL, "Parameter 'filename' is missing");
     }
@@ -216,6 +264,16 @@ int vr_qmp_blockdev_del(struct vr_qmp_call *call, struct vr_error *err)
 
 /* ---- chardev-add, chardev-remove ---- */
 
+/* Where the pty is that came as @id. */
+static int devices_pty(struct vr_qmp_call *call, const char *id, struct vr_error *err)
+{
+    vr_machine_hold_devs(call->vm->machine);
+    const char *path = vr_virt_end_chr_path(call->vm->virt, id);
+    json_t *ret = path ? json_pack("{s:o}", "pty", vr_qmp_text(path)) : json_object();
+    vr_machine_release_devs(call->vm->machine);
+    return vr_qmp_done(call, ret, err);
+}
+
 int vr_qmp_chardev_add(struct vr_qmp_call *call, struct vr_error *err)
 {
     const json_t *backend = json_object_get(call->args, "backend");
@@ -226,12 +284,17 @@ int vr_qmp_chardev_add(struct vr_qmp_call *call, struct vr_error *err)
     if (strcmp(type, "socket") == 0) {
         file = devices_str(addr, "path");
         head = "unix:";
+        if (json_is_false(json_object_get(data, "server")) || !*file) {
+            return vr_err(err, -EINVAL,
+                          "Parameter 'backend' expects {\"addr\": {\"type\": \"unix\", \"data\": "
+                          "{\"path\": ...}}}, where we listen");
+        }
     } else if (strcmp(type, "file") == 0) {
         head = "file:";
     } else if (strcmp(type, "null") == 0 || strcmp(type, "pty") == 0) {
         head = type;
         file = "";
-    } else {
+    } else { /* the row does not look into backend */
         return vr_err(err, -EINVAL,
                       "Parameter 'type' does not accept value '%.40s'; there are: null, pty, file, "
                       "socket",
@@ -243,6 +306,8 @@ int vr_qmp_chardev_add(struct vr_qmp_call *call, struct vr_error *err)
     r = r < 0 ? r
               : vr_hotplug_end_add(call->vm->hotplug, VR_VIRT_END_CHR,
                                    devices_str(call->args, "id"), text, err);
+    r = r == 0 && strcmp(type, "pty") == 0 ? devices_pty(call, devices_str(call->args, "id"), err)
+                                           : r;
     free(spec);
     free(text);
     return r;

@@ -71,19 +71,36 @@ static int limits_set(struct vr_qmp_call *call, const char *name, bool keep, str
 
 int vr_qmp_set_io_throttle(struct vr_qmp_call *call, struct vr_error *err)
 {
-    static const char *const more[] = {"bps_max",     "bps_rd_max",  "bps_wr_max", "iops_max",
-                                       "iops_rd_max", "iops_wr_max", "iops_size",  "group"};
+    static const struct {
+        const char *name;
+        json_int_t none; /* what says the same as leaving it out */
+    } more[] = {
+        {"bps_max", 0},
+        {"bps_rd_max", 0},
+        {"bps_wr_max", 0},
+        {"iops_max", 0},
+        {"iops_rd_max", 0},
+        {"iops_wr_max", 0},
+        {"bps_max_length", 1},
+        {"bps_rd_max_length", 1},
+        {"bps_wr_max_length", 1},
+        {"iops_max_length", 1},
+        {"iops_rd_max_length", 1},
+        {"iops_wr_max_length", 1},
+        {"iops_size", 0},
+        {"group", 0},
+    };
     const char *id = vr_qmp_arg(call, "id"), *device = vr_qmp_arg(call, "device");
     if (!id == !device) {
         return vr_err(err, -EINVAL, "Need exactly one of 'device' and 'id'");
     }
     for (unsigned i = 0; i < VR_COUNT(more); i++) {
-        const json_t *value = json_object_get(call->args, more[i]);
-        if (json_is_string(value) || json_integer_value(value) != 0) {
+        const json_t *value = json_object_get(call->args, more[i].name);
+        if (value && (json_is_string(value) || json_integer_value(value) != more[i].none)) {
             return vr_err(err, -EINVAL,
                           "'%s' is not here: a disk has a tenth of a second's worth at once, and "
                           "limits of its own",
-                          more[i]);
+                          more[i].name);
         }
     }
     return limits_set(call, id ? id : device, false, err);

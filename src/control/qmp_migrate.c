@@ -1,5 +1,6 @@
 /* Commands of the control protocol about migration (QEMU, qapi/migration.json, as far as it has a
  * meaning here). On the I/O thread. */
+#include "base/bits.h"
 #include "control/migrate.h"
 #include "control/qmp_commands.h"
 #include "control/vm_priv.h"
@@ -17,7 +18,20 @@ static struct vireo_migrate_opts qmig_opts(const struct vireo_vm *vm)
 
 int vr_qmp_migrate(struct vr_qmp_call *call, struct vr_error *err)
 {
+    static const struct {
+        const char *name, *why;
+    } not_here[] = {
+        {"blk", "disks are not copied: both sides open the same file"},
+        {"inc", "disks are not copied: both sides open the same file"},
+        {"resume", "a migration that failed begins anew"},
+    };
     struct vireo_migrate_opts o = qmig_opts(call->vm);
+    for (unsigned i = 0; i < VR_COUNT(not_here); i++) {
+        if (json_is_true(json_object_get(call->args, not_here[i].name))) {
+            return vr_err(err, -EINVAL, "Parameter '%s' is not here: %s", not_here[i].name,
+                          not_here[i].why);
+        }
+    }
     o.end = json_is_true(json_object_get(call->args, "x-vireo-end"));
     return vireo_vm_migrate(call->vm, vr_qmp_arg(call, "uri"), &o, err);
 }
@@ -37,17 +51,22 @@ int vr_qmp_query_migrate(struct vr_qmp_call *call, struct vr_error *err)
     if (ret && m.status != VIREO_MIGRATE_NONE) {
         (void)json_object_update_new(
             ret,
-            json_pack(
-                "{s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:f, s:I, s:i, s:I}}",
-                "total-time", (json_int_t)(m.total_ns / QMIG_MS), "setup-time",
-                (json_int_t)(m.setup_ns / QMIG_MS), "cpu-throttle-percentage",
-                (json_int_t)m.throttle, "ram", "transferred", (json_int_t)m.sent_bytes, "remaining",
-                (json_int_t)m.left_bytes, "total", (json_int_t)m.memory_bytes, "duplicate",
-                (json_int_t)m.zero_pages, "skipped", 0, "normal", (json_int_t)m.pages,
-                "normal-bytes", (json_int_t)(m.pages * VR_PAGE_SIZE), "dirty-pages-rate",
-                (json_int_t)m.dirty_rate, "mbps", (double)m.rate_bytes * 8 / 1e6,
-                "dirty-sync-count", (json_int_t)m.rounds, "page-size", VR_PAGE_SIZE,
-                "x-vireo-hinted", (json_int_t)m.hinted_pages));
+            json_pack("{s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:f, s:I, s:i, "
+                      "s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I}}",
+                      "total-time", (json_int_t)(m.total_ns / QMIG_MS), "setup-time",
+                      (json_int_t)(m.setup_ns / QMIG_MS), "cpu-throttle-percentage",
+                      (json_int_t)m.throttle, "ram", "transferred", (json_int_t)m.sent_bytes,
+                      "remaining", (json_int_t)m.left_bytes, "total", (json_int_t)m.memory_bytes,
+                      "duplicate", (json_int_t)m.zero_pages, "skipped", 0, "normal",
+                      (json_int_t)m.pages, "normal-bytes", (json_int_t)(m.pages * VR_PAGE_SIZE),
+                      "dirty-pages-rate", (json_int_t)m.dirty_rate, "mbps",
+                      (double)m.rate_bytes * 8 / 1e6, "dirty-sync-count", (json_int_t)m.rounds,
+                      "page-size", VR_PAGE_SIZE, "pages-per-second",
+                      (json_int_t)(m.rate_bytes / VR_PAGE_SIZE), "precopy-bytes",
+                      (json_int_t)(m.sent_bytes - m.still_bytes), "downtime-bytes",
+                      (json_int_t)m.still_bytes, "postcopy-bytes", 0, "postcopy-requests", 0,
+                      "multifd-bytes", 0, "dirty-sync-missed-zero-copy", 0, "x-vireo-hinted",
+                      (json_int_t)m.hinted_pages));
         if (m.status == VIREO_MIGRATE_COMPLETED) {
             (void)json_object_set_new(ret, "downtime",
                                       json_integer((json_int_t)(m.downtime_ns / QMIG_MS)));

@@ -1,5 +1,6 @@
 /* Commands of the control protocol that ask. */
 #include "backend/block/block.h"
+#include "base/bits.h"
 #include "board/catalog.h"
 #include "control/qmp_commands.h"
 #include "control/rundir.h"
@@ -85,9 +86,10 @@ static const char *query_state(struct vireo_vm *vm)
 int vr_qmp_query_status(struct vr_qmp_call *call, struct vr_error *err)
 {
     const char *state = query_state(call->vm);
-    return vr_qmp_done(
-        call, json_pack("{s:b, s:s}", "running", strcmp(state, "running") == 0, "status", state),
-        err);
+    return vr_qmp_done(call,
+                       json_pack("{s:b, s:b, s:s}", "running", strcmp(state, "running") == 0,
+                                 "singlestep", 0, "status", state),
+                       err);
 }
 
 int vr_qmp_query_name(struct vr_qmp_call *call, struct vr_error *err)
@@ -157,75 +159,127 @@ int vr_qmp_query_memory(struct vr_qmp_call *call, struct vr_error *err)
         call, json_pack("{s:o}", "base-memory", vr_qmp_number(call->vm->memory_bytes)), err);
 }
 
-int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
+static json_t *query_block_info(const struct vr_virt_node *node)
+{
+    const struct vr_blk *blk = node->blk;
+    struct vr_blk_limits limits;
+    vr_blk_get_limits(blk, &limits);
+    const uint64_t *bps = limits.bytes_s, *iops = limits.requests_s;
+    json_t *image = json_pack("{s:o, s:s, s:o}", "filename", vr_qmp_text(blk->path), "format",
+                              blk->ops->name, "virtual-size", vr_qmp_number(blk->size_bytes));
+    return json_pack(
+        "{s:o, s:s, s:b, s:s, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:b, s:b}, "
+        "s:i}",
+        "file", vr_qmp_text(blk->path), "node-name", node->name, "ro", blk->read_only, "drv",
+        blk->ops->name, "backing_file_depth", 0, "encrypted", 0, "detect_zeroes", "off", "bps",
+        vr_qmp_number(bps[VR_BLK_LIMIT_ALL]), "bps_rd", vr_qmp_number(bps[VR_BLK_LIMIT_READ]),
+        "bps_wr", vr_qmp_number(bps[VR_BLK_LIMIT_WRITE]), "iops",
+        vr_qmp_number(iops[VR_BLK_LIMIT_ALL]), "iops_rd", vr_qmp_number(iops[VR_BLK_LIMIT_READ]),
+        "iops_wr", vr_qmp_number(iops[VR_BLK_LIMIT_WRITE]), "image", image, "cache", "writeback", 1,
+        "direct", 0, "no-flush", 0, "write_threshold", 0);
+}
+
+/* What @one makes of each image (NULL: nothing), as a list. */
+static int query_nodes(struct vr_qmp_call *call, json_t *(*one)(const struct vr_virt_node *node),
+                       struct vr_error *err)
 {
     json_t *list = json_array();
-    const struct vr_blk *blk;
-    const char *id;
+    struct vr_virt_node node;
     vr_machine_hold_devs(call->vm->machine);
-    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i, &id)); i++) {
-        json_t *image = json_pack("{s:o, s:s, s:o}", "filename", vr_qmp_text(blk->path), "format",
-                                  blk->ops->name, "virtual-size", vr_qmp_number(blk->size_bytes));
-        struct vr_blk_limits limits;
-        vr_blk_get_limits(blk, &limits);
-        const uint64_t *bps = limits.bytes_s, *iops = limits.requests_s;
-        json_t *inserted = json_pack(
-            "{s:o, s:b, s:s, s:i, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:b, s:b}, "
-            "s:i}",
-            "file", vr_qmp_text(blk->path), "ro", blk->read_only, "drv", blk->ops->name,
-            "backing_file_depth", 0, "encrypted", 0, "detect_zeroes", "off", "bps",
-            vr_qmp_number(bps[VR_BLK_LIMIT_ALL]), "bps_rd", vr_qmp_number(bps[VR_BLK_LIMIT_READ]),
-            "bps_wr", vr_qmp_number(bps[VR_BLK_LIMIT_WRITE]), "iops",
-            vr_qmp_number(iops[VR_BLK_LIMIT_ALL]), "iops_rd",
-            vr_qmp_number(iops[VR_BLK_LIMIT_READ]), "iops_wr",
-            vr_qmp_number(iops[VR_BLK_LIMIT_WRITE]), "image", image, "cache", "writeback", 1,
-            "direct", 0, "no-flush", 0, "write_threshold", 0);
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b, s:o}", "device", id,
-                                                    "qdev", id, "type", "unknown", "removable", 0,
-                                                    "locked", 0, "inserted", inserted));
+    for (unsigned i = 0; list && vr_virt_node(call->vm->virt, i, &node); i++) {
+        json_t *info = one(&node);
+        if (info) {
+            (void)json_array_append_new(list, info);
+        }
     }
     vr_machine_release_devs(call->vm->machine);
     return vr_qmp_done(call, list, err);
 }
 
+static json_t *query_disk(const struct vr_virt_node *node)
+{
+    return !*node->id ? NULL
+                      : json_pack("{s:s, s:s, s:s, s:b, s:b, s:o}", "device", node->id, "qdev",
+                                  node->id, "type", "unknown", "removable", node->removable,
+                                  "locked", 0, "inserted", query_block_info(node));
+}
+
+int vr_qmp_query_block(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_nodes(call, query_disk, err);
+}
+
+int vr_qmp_query_named_nodes(struct vr_qmp_call *call, struct vr_error *err)
+{
+    return query_nodes(call, query_block_info, err); /* no image has others below it */
+}
+
+/* No requests are merged, and none are counted by intervals. */
 static json_t *query_blk_stats(const struct vr_blk *blk)
 {
     static const struct {
         enum vr_blk_op op;
-        const char *bytes, *count, *ns, *failed;
+        const char *bytes, *count, *ns, *failed, *invalid, *merged;
     } rows[] = {
-        {VR_BLK_READ, "rd_bytes", "rd_operations", "rd_total_time_ns", "failed_rd_operations"},
-        {VR_BLK_WRITE, "wr_bytes", "wr_operations", "wr_total_time_ns", "failed_wr_operations"},
-        {VR_BLK_FLUSH, NULL, "flush_operations", "flush_total_time_ns", "failed_flush_operations"},
+        {VR_BLK_READ, "rd_bytes", "rd_operations", "rd_total_time_ns", "failed_rd_operations",
+         "invalid_rd_operations", "rd_merged"},
+        {VR_BLK_WRITE, "wr_bytes", "wr_operations", "wr_total_time_ns", "failed_wr_operations",
+         "invalid_wr_operations", "wr_merged"},
+        {VR_BLK_FLUSH, NULL, "flush_operations", "flush_total_time_ns", "failed_flush_operations",
+         "invalid_flush_operations", NULL},
         {VR_BLK_DISCARD, "unmap_bytes", "unmap_operations", "unmap_total_time_ns",
-         "failed_unmap_operations"},
+         "failed_unmap_operations", "invalid_unmap_operations", "unmap_merged"},
     };
     struct vr_blk_count counts[VR_BLK_OPS];
-    json_t *stats = json_pack("{s:b, s:b}", "account_invalid", 1, "account_failed", 1);
+    json_t *stats = json_pack("{s:o, s:[], s:b, s:b}", "wr_highest_offset",
+                              vr_qmp_number(vr_blk_written_end(blk)), "timed_stats",
+                              "account_invalid", 1, "account_failed", 1);
     vr_blk_stats(blk, counts);
-    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (unsigned i = 0; i < VR_COUNT(rows); i++) {
         const struct vr_blk_count *c = &counts[rows[i].op];
         if (rows[i].bytes) {
             (void)json_object_set_new(stats, rows[i].bytes, vr_qmp_number(c->bytes));
         }
+        if (rows[i].merged) {
+            (void)json_object_set_new(stats, rows[i].merged, json_integer(0));
+        }
         (void)json_object_set_new(stats, rows[i].count, vr_qmp_number(c->count - c->failed));
         (void)json_object_set_new(stats, rows[i].ns, vr_qmp_number(c->ns));
-        (void)json_object_set_new(stats, rows[i].failed, vr_qmp_number(c->failed));
+        (void)json_object_set_new(stats, rows[i].failed, vr_qmp_number(c->failed - c->invalid));
+        (void)json_object_set_new(stats, rows[i].invalid, vr_qmp_number(c->invalid));
     }
     return stats;
 }
 
+static json_t *query_disk_stats(const struct vr_virt_node *node)
+{
+    return !*node->id ? NULL
+                      : json_pack("{s:s, s:s, s:s, s:o}", "device", node->id, "qdev", node->id,
+                                  "node-name", node->name, "stats", query_blk_stats(node->blk));
+}
+
+static json_t *query_node_stats(const struct vr_virt_node *node)
+{
+    return json_pack("{s:s, s:o}", "node-name", node->name, "stats", query_blk_stats(node->blk));
+}
+
 int vr_qmp_query_blockstats(struct vr_qmp_call *call, struct vr_error *err)
 {
+    bool nodes = json_is_true(json_object_get(call->args, "query-nodes"));
+    return query_nodes(call, nodes ? query_node_stats : query_disk_stats, err);
+}
+
+/* The I/O threads (--io-threads), by the numbers that iothread= has; none of them polls. */
+int vr_qmp_query_iothreads(struct vr_qmp_call *call, struct vr_error *err)
+{
     json_t *list = json_array();
-    const struct vr_blk *blk;
-    const char *id;
-    vr_machine_hold_devs(call->vm->machine);
-    for (unsigned i = 0; list && (blk = vr_virt_disk(call->vm->virt, i, &id)); i++) {
-        (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "device", id, "qdev", id,
-                                                    "stats", query_blk_stats(blk)));
+    const struct vr_loop *loop;
+    for (unsigned i = 0; list && (loop = vr_machine_io_loop(call->vm->machine, i)); i++) {
+        (void)json_array_append_new(
+            list, json_pack("{s:o, s:o, s:i, s:i, s:i, s:i}", "id", json_sprintf("iothread%u", i),
+                            "thread-id", vr_qmp_number(vr_loop_host_id(loop)), "poll-max-ns", 0,
+                            "poll-grow", 0, "poll-shrink", 0, "aio-max-batch", 0));
     }
-    vr_machine_release_devs(call->vm->machine);
     return vr_qmp_done(call, list, err);
 }
 

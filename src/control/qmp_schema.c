@@ -118,8 +118,9 @@ static int schema_check_member(const struct vr_qmp_member *m, const json_t *valu
                           kind);
         }
         if (!schema_value_known(m->type, v)) {
-            return vr_err(err, -EINVAL, "Parameter '%s' does not accept value '%.40s'", m->name,
-                          json_string_value(v));
+            return vr_err(err, -EINVAL,
+                          "Parameter '%s' does not accept value '%.40s'; there are: %s", m->name,
+                          json_string_value(v), schema_find(m->type)->values);
         }
     }
     return 0;

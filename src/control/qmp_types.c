@@ -13,7 +13,7 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"UuidInfo", "UUID:str"},
     {"RunState",
      .values = "prelaunch|running|paused|shutdown|guest-panicked|inmigrate|postmigrate"},
-    {"StatusInfo", "running:bool, status:RunState"},
+    {"StatusInfo", "running:bool, singlestep:bool, status:RunState"},
     {"SysEmuTarget", .values = "riscv64"},
     {"TargetInfo", "arch:SysEmuTarget"},
     {"MachineInfo", "name:str, is-default?:bool, cpu-max:int, hotpluggable-cpus:bool, "
@@ -26,7 +26,8 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"ImageInfo", "filename:str, format:str, virtual-size:int"},
     {"BlockdevCacheInfo", "writeback:bool, direct:bool, no-flush:bool"},
     {"BlockDeviceInfo",
-     "file:str, ro:bool, drv:str, backing_file_depth:int, encrypted:bool, detect_zeroes:str, "
+     "file:str, node-name:str, ro:bool, drv:str, backing_file_depth:int, encrypted:bool, "
+     "detect_zeroes:str, "
      "bps:int, bps_rd:int, bps_wr:int, iops:int, iops_rd:int, iops_wr:int, image:ImageInfo, "
      "cache:BlockdevCacheInfo, write_threshold:int"},
     {"BlockInfo", "device:str, qdev:str, type:str, removable:bool, locked:bool, "
@@ -36,8 +37,18 @@ const struct vr_qmp_type vr_qmp_types[] = {
      "flush_operations:int, unmap_operations:int, rd_total_time_ns:int, wr_total_time_ns:int, "
      "flush_total_time_ns:int, unmap_total_time_ns:int, failed_rd_operations:int, "
      "failed_wr_operations:int, failed_flush_operations:int, failed_unmap_operations:int, "
-     "account_invalid:bool, account_failed:bool"},
-    {"BlockStats", "device:str, qdev:str, stats:BlockDeviceStats"},
+     "invalid_rd_operations:int, invalid_wr_operations:int, invalid_flush_operations:int, "
+     "invalid_unmap_operations:int, rd_merged:int, wr_merged:int, unmap_merged:int, "
+     "wr_highest_offset:int, timed_stats:[BlockDeviceTimedStats], account_invalid:bool, "
+     "account_failed:bool"},
+    {"BlockDeviceTimedStats",
+     "interval_length:int, min_rd_latency_ns:int, max_rd_latency_ns:int, avg_rd_latency_ns:int, "
+     "min_wr_latency_ns:int, max_wr_latency_ns:int, avg_wr_latency_ns:int, "
+     "min_flush_latency_ns:int, max_flush_latency_ns:int, avg_flush_latency_ns:int, "
+     "avg_rd_queue_depth:number, avg_wr_queue_depth:number"},
+    {"BlockStats", "device?:str, qdev?:str, node-name:str, stats:BlockDeviceStats"},
+    {"IOThreadInfo", "id:str, thread-id:int, poll-max-ns:int, poll-grow:int, poll-shrink:int, "
+                     "aio-max-batch:int"},
     {"JobType", .values = "snapshot-save|snapshot-load|snapshot-delete"},
     {"JobStatus", .values = "created|running|waiting|pending|aborting|concluded|null"},
     {"JobInfo", "id:str, type:JobType, status:JobStatus, current-progress:int, total-progress:int, "
@@ -45,7 +56,9 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"MigrationStatus", .values = "none|setup|active|device|completed|failed|cancelled"},
     {"MigrationStats",
      "transferred:int, remaining:int, total:int, duplicate:int, skipped:int, normal:int, "
-     "normal-bytes:int, dirty-pages-rate:int, mbps:any, dirty-sync-count:int, page-size:int, "
+     "normal-bytes:int, dirty-pages-rate:int, mbps:number, dirty-sync-count:int, page-size:int, "
+     "postcopy-requests:int, multifd-bytes:int, pages-per-second:int, precopy-bytes:int, "
+     "downtime-bytes:int, postcopy-bytes:int, dirty-sync-missed-zero-copy:int, "
      "x-vireo-hinted:int"},
     {"MigrationInfo",
      "status:MigrationStatus, ram?:MigrationStats, total-time?:int, setup-time?:int, "
@@ -74,7 +87,19 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"PciInfo", "bus:int, devices:[PciDeviceInfo]"},
     {"BalloonInfo", "actual:int"},
     {"ObjectPropertyInfo", "name:str, type:str"},
-    {"ChardevBackend", "type:str, data:any"},
+    {"ChardevBackendKind", .values = "null|pty|file|socket"},
+    {"ChardevBackend", "type:ChardevBackendKind, data?:any"},
+    {"ChardevReturn", "pty?:str"},
+    {"BlockdevDriver", .values = "raw|file|host_device"},
+    {"BlockdevDiscardOptions", .values = "unmap"},
+    {"BlockdevDetectZeroesOptions", .values = "off"},
+    {"BlockdevAioOptions", .values = "threads"},
+    {"OnOffAuto", .values = "auto|on|off"},
+    {"BlockdevCacheOptions", "direct?:bool, no-flush?:bool"},
+    {"NetClientDriver", .values = "user|stream"},
+    {"String", "str:str"},
+    {"SocketAddressType", .values = "unix"},
+    {"SocketAddress", "type:SocketAddressType, path?:str"},
     {"x-vireo-DeviceState", .values = "attached|in-use|leaving|detached"},
     {"x-vireo-Device", "id:str, class:str, bus:str, place:str, host-end:str, "
                        "state:x-vireo-DeviceState, removable:bool"},

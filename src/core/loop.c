@@ -9,6 +9,7 @@
 #include "vireo/host_thread.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 struct loop_call {
@@ -28,6 +29,7 @@ struct vr_loop {
     uv_async_t async; /* posted work waits, or stop */
     uv_timer_t limit; /* ends a turn */
     struct vireo_thread *thread;
+    _Atomic uint64_t host_id; /* of the thread */
     struct vr_det *det;
     void (*body)(void *arg);
     void *body_arg;
@@ -124,6 +126,7 @@ int vr_loop_create(struct vr_loop **ret_loop, struct vr_error *err)
 static void loop_main(void *opaque)
 {
     struct vr_loop *l = opaque;
+    atomic_store(&l->host_id, vireo_thread_host_id());
     vr_mutex_lock(&l->lock); /* vr_loop_start has stored l->thread */
     bool stop = l->stop;
     vr_mutex_unlock(&l->lock);
@@ -167,6 +170,11 @@ void vr_loop_wake(struct vr_loop *l)
 uint64_t vr_loop_cpu_ns(struct vr_loop *l)
 {
     return l->thread ? vireo_thread_cpu_ns(l->thread) : 0;
+}
+
+uint64_t vr_loop_host_id(const struct vr_loop *l)
+{
+    return atomic_load(&l->host_id);
 }
 
 void vr_loop_set_det(struct vr_loop *l, struct vr_det *det)

@@ -46,6 +46,8 @@ void vr_loop_wake(struct vr_loop *loop);
 uint64_t vr_loop_posts(struct vr_loop *loop);
 /* What the loop's thread used of the host's processors, as vireo_thread_cpu_ns; 0: not started. */
 uint64_t vr_loop_cpu_ns(struct vr_loop *loop);
+/* What the host calls that thread (vireo_thread_host_id); 0: not started. Any thread. */
+uint64_t vr_loop_host_id(const struct vr_loop *loop);
 /* The deterministic machine whose loop this is (core/det.h); NULL: none. Set before anybody asks.
  */
 void vr_loop_set_det(struct vr_loop *loop, struct vr_det *det);

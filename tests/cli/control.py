@@ -59,7 +59,7 @@ with tap.test("what a killed machine left is no obstacle"):
         m.process.wait(LONG_S)
     assert socket_path("dead").exists()
     with Machine("--name", "dead", IDLE), Qmp(socket_path("dead")) as qmp:
-        assert qmp.ask("query-status") == {"running": True, "status": "running"}
+        assert qmp.ask("query-status") == {"running": True, "singlestep": False, "status": "running"}
 
 with tap.test("many at once who want the same names get different ones"):
     machines = [start(*RUN, IDLE) for _ in range(6)]
@@ -99,7 +99,7 @@ with tap.test("stop and cont: the guest stands still in between, everybody hears
         m.process.stdin.flush()
         read_until(m.process.stdout.fileno(), b"a")
         qmp.ask("stop")
-        assert qmp.ask("query-status") == {"running": False, "status": "paused"}
+        assert qmp.ask("query-status") == {"running": False, "singlestep": False, "status": "paused"}
         at = qmp.ask("x-vireo-machine")["uptime-ns"]
         m.process.stdin.write(b"b")
         m.process.stdin.flush()

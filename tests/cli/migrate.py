@@ -125,7 +125,7 @@ with tap.test("the control socket: parameters, events, progress, states; a pause
         assert info["ram"]["normal"] >= MIB * 256 and info["ram"]["total"] == 64 << 20, info
         assert [e["data"]["status"] for e in qmp.events if e["event"] == "MIGRATION"] in (
             ["setup", "active", "device", "completed"], ["setup", "active", "device"]), qmp.events
-        assert qmp.ask("query-status") == {"running": False, "status": "postmigrate"}
+        assert qmp.ask("query-status") == {"running": False, "singlestep": False, "status": "postmigrate"}
         for gone in ("cont",):
             try:
                 qmp.ask(gone)
@@ -133,7 +133,7 @@ with tap.test("the control socket: parameters, events, progress, states; a pause
             except Refused as no:
                 assert "goes on elsewhere" in no.desc, no
         with Qmp(socket_path("box2")) as other:
-            assert other.ask("query-status") == {"running": False, "status": "paused"}
+            assert other.ask("query-status") == {"running": False, "singlestep": False, "status": "paused"}
             other.ask("cont")
             assert there.answers()
         qmp.ask("quit")

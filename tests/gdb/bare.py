@@ -154,7 +154,7 @@ with tap.test("--paused: before the first instruction; vireo gdb says where; det
         with Qmp(socket_path()) as qmp:  # as soon as it listens
             code, out, err = vireo("gdb", "--address", "vm")
             assert (code, out, err) == (0, f"{TARGET}\n", ""), (code, out, err)
-            assert qmp.ask("query-status") == {"running": False, "status": "paused"}
+            assert qmp.ask("query-status") == {"running": False, "singlestep": False, "status": "paused"}
             text = gdb(TARGET, show(pc="$pc", ram="*(int *)0x1000 != 0"), program=GUEST)
             assert values(text) == {"pc": 0x1000, "ram": 1}, text
             m.expect(b"go\n")

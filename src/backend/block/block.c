@@ -58,6 +58,19 @@ static void block_count(struct vr_blk *blk, const struct vr_blk_req *req, int re
     atomic_fetch_add_explicit(&blk->done[req->op].bytes, bytes ? req->len_bytes : 0,
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&blk->done[req->op].ns, ns, memory_order_relaxed);
+    if (result >= 0 && (req->op == VR_BLK_WRITE || req->op == VR_BLK_WRITE_ZEROES)) {
+        uint64_t end = req->off_bytes + req->len_bytes;
+        uint64_t old = atomic_load_explicit(&blk->written_end, memory_order_relaxed);
+        while (old < end &&
+               !atomic_compare_exchange_weak_explicit(&blk->written_end, &old, end,
+                                                      memory_order_relaxed, memory_order_relaxed)) {
+        }
+    }
+}
+
+uint64_t vr_blk_written_end(const struct vr_blk *blk)
+{
+    return atomic_load_explicit(&blk->written_end, memory_order_relaxed);
 }
 
 void vr_blk_complete(struct vr_blk *blk, struct vr_blk_req *req, int result)
@@ -74,6 +87,7 @@ void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BL
             .failed = atomic_load_explicit(&blk->done[op].failed, memory_order_relaxed),
             .bytes = atomic_load_explicit(&blk->done[op].bytes, memory_order_relaxed),
             .ns = atomic_load_explicit(&blk->done[op].ns, memory_order_relaxed),
+            .invalid = atomic_load_explicit(&blk->done[op].invalid, memory_order_relaxed),
         };
     }
 }
@@ -147,6 +161,7 @@ void vr_blk_begin(struct vr_blk *blk, struct vr_blk_req *req)
 {
     int r = block_check(blk, req);
     if (r < 0) {
+        atomic_fetch_add_explicit(&blk->done[req->op].invalid, 1, memory_order_relaxed);
         vr_blk_complete(blk, req, r);
     } else {
         blk->ops->submit(blk, req);

@@ -52,6 +52,7 @@ enum { VR_BLK_OPS = VR_BLK_WRITE_ZEROES + 1 };
 /* Requests that were completed, of one kind. */
 struct vr_blk_count {
     uint64_t count, failed, bytes, ns; /* bytes of good ones; ns from submission on, summed */
+    uint64_t invalid;                  /* of the failed ones: they were no requests to this disk */
 };
 
 /* What a disk may do in a second; 0: as it likes. */
@@ -83,8 +84,9 @@ struct vr_blk {
     uint32_t optimal_bytes;  /* preferred alignment and size of requests; 0 unknown */
     bool read_only, discard; /* discard: VR_BLK_DISCARD does something */
     struct {
-        _Atomic uint64_t count, failed, bytes, ns;
+        _Atomic uint64_t count, failed, bytes, ns, invalid;
     } done[VR_BLK_OPS];                       /* struct vr_blk_count as it is counted */
+    _Atomic uint64_t written_end;             /* behind the last byte that was written */
     struct vr_flight *flight;                 /* block.c's: what is in flight */
     struct vr_blk_throttle *_Atomic throttle; /* NULL: never limited */
     struct vr_det_src src;                    /* deterministic mode: where it is done in turn */
@@ -137,6 +139,9 @@ void vr_blk_submit(struct vr_blk *blk, struct vr_blk_req *req);
 int vr_blk_try(struct vr_blk *blk, struct vr_blk_req *req);
 /* What was done so far, by enum vr_blk_op; each number by itself is right. Any thread. */
 void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BLK_OPS]);
+/* Where the last byte ends that was written since the image was opened, in bytes; 0: none was. Any
+ * thread. */
+uint64_t vr_blk_written_end(const struct vr_blk *blk);
 /* Limit the disk from now on, in time of @clock, which outlives it; requests that have to wait are
  * in flight meanwhile. Of flushes nothing waits; DISCARD and WRITE_ZEROES are writes of no bytes.
  * One caller at a time. -ENOTSUP: in deterministic mode; -ENOMEM. */
