@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 struct vireo_snapshot_how {
-    const char *path;   /* the file, which is replaced whole, or not at all */
+    const char *path;   /* the file; a snapshot that is there is replaced whole, or not at all */
     const char *tag;    /* a name for people; NULL: that of the file */
     const char *parent; /* hold what changed since this snapshot, which has to stay; NULL: all */
     bool compress;      /* with zstd: smaller, slower, and not mapped when it is continued */
@@ -49,9 +49,10 @@ struct vireo_snapshot_how {
  * Save @vm as it is, at any moment: running or paused. CPUs and guest time stand still while memory
  * and disks are written (to the host's cache; it runs on before they are on the medium), and
  * requests in flight are completed first. -EINVAL: it is stopped, so there is nothing to save;
- * -ENOSPC, -EACCES, ...: the file; -ENOTSUP: compression in a build without zstd; -EPROTO: @parent
- * is of another machine. After a failure the machine is as before, and what was at the path still
- * is. Not from a callback.
+ * -ENOSPC, -EACCES, ...: the file; -EEXIST: something that is no snapshot is there; -EBUSY: others
+ * in that folder were made of what is there, or this one is to be; -ENOTSUP: compression in a build
+ * without zstd; -EPROTO: @parent is of another machine. After a failure the machine is as before,
+ * and what was at the path still is. Not from a callback.
  */
 VIREO_API int vireo_vm_snapshot_save(struct vireo_vm *vm, const struct vireo_snapshot_how *how,
                                      struct vr_error *err);
@@ -78,7 +79,7 @@ VIREO_API int vireo_snapshot_info(const char *path, char **ret_json, struct vr_e
 /* Check every byte of the snapshot at @path and of those it is made of. */
 VIREO_API int vireo_snapshot_verify(const char *path, struct vr_error *err);
 /* Write what the snapshot at @path and its parents say into one file @to (which may be @path), that
- * needs no parent. */
+ * needs no parent. -EEXIST, -EBUSY: as vireo_vm_snapshot_save. */
 VIREO_API int vireo_snapshot_merge(const char *path, const char *to, bool compress,
                                    struct vr_error *err);
 /* Remove the snapshot at @path. -EBUSY: another one in its folder was made of it, and would be

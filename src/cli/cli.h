@@ -67,6 +67,8 @@ bool cli_shows_progress(const struct cli *cli);
 void cli_end_progress(void); /* that line is empty again */
 /* Print @err, return the exit code that fits it. */
 int cli_fail(const struct vr_error *err);
+/* The same where -ENOSPC and -EEXIST are of a file's: a full disk is nobody's misuse. */
+int cli_fail_file(const struct vr_error *err);
 /* The same for an option: "--memory 12X: ..." */
 int cli_fail_opt(const struct vr_error *err, const struct vr_opt *opt, const char *value);
 

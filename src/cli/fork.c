@@ -52,6 +52,16 @@ static void fork_on_signal(void *opaque, int signum)
     vr_vm_stop_as(opaque, 0, "host-signal");
 }
 
+/* It leaves what it knew, as every machine does. */
+static bool fork_on_crash(void *opaque, struct vireo_fault *fault)
+{
+    struct vireo_vm *const *vm = opaque;
+    if (*vm) {
+        vr_vm_crashed(*vm, fault);
+    }
+    return false;
+}
+
 /* Configure and make it, by the first name from its number on that is free. */
 static int fork_make(const struct fork_clone *c, struct vireo_vm **ret_vm, struct vr_error *err)
 {
@@ -93,7 +103,11 @@ static int fork_main(void *opaque)
     struct vireo_endsig *sig = NULL;
     enum vireo_end end = VIREO_END_STOP;
     unsigned code = 0;
-    int r = fork_make(c, &vm, &err);
+    int crash;
+    /* First, so that it is asked last: to the machine's engine faults are daily business. */
+    int r = vireo_fault_add(fork_on_crash, &vm, &crash, &err);
+    const bool watched = r == 0;
+    r = r < 0 ? r : fork_make(c, &vm, &err);
     r = r < 0 ? r : vireo_endsig_start(fork_on_signal, vm, &sig, &err);
     r = r < 0 ? r : vireo_vm_resume(vm, &err);
     told.running_ns = vireo_monotonic_ns();
@@ -112,6 +126,9 @@ static int fork_main(void *opaque)
         vireo_vm_wait(vm, UINT64_MAX, &end, &code);
     }
     vireo_endsig_stop(sig);
+    if (watched) {
+        vireo_fault_remove(crash);
+    }
     vireo_vm_destroy(vm);
     return r < 0 ? CLI_IO : end == VIREO_END_FAIL || end == VIREO_END_PANIC ? CLI_GUEST : (int)code;
 }

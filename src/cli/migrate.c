@@ -91,10 +91,10 @@ static int migrate_watch(struct migrate *mg, json_t **ret_info, struct vr_error 
 
 static void migrate_text(const json_t *info)
 {
-    printf("moved in %lld ms, stood still for %lld ms; %lld MiB sent in %lld rounds\n",
+    long long rounds = (long long)ram_int(info, "dirty-sync-count");
+    printf("moved in %lld ms, stood still for %lld ms; %lld MiB sent in %lld round%s\n",
            (long long)cli_json_int(info, "total-time"), (long long)cli_json_int(info, "downtime"),
-           (long long)(ram_int(info, "transferred") >> 20),
-           (long long)ram_int(info, "dirty-sync-count"));
+           (long long)(ram_int(info, "transferred") >> 20), rounds, rounds == 1 ? "" : "s");
     if (ram_int(info, "x-vireo-hinted")) {
         printf("%lld MiB were not sent: the guest does not use them\n",
                (long long)ram_int(info, "x-vireo-hinted") * 4 / 1024);

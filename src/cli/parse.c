@@ -63,6 +63,12 @@ int cli_fail(const struct vr_error *err)
     return cli_code_of(err->code);
 }
 
+int cli_fail_file(const struct vr_error *err)
+{
+    cli_say("%s", err->msg);
+    return err->code == -ENOSPC || err->code == -EEXIST ? CLI_IO : cli_code_of(err->code);
+}
+
 int cli_fail_opt(const struct vr_error *err, const struct vr_opt *opt, const char *value)
 {
     if (opt->kind == VR_OPT_FLAG) {

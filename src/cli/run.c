@@ -174,7 +174,8 @@ static int run_machine(struct cli *cli)
             : vireo_vm_create(cli->config, &run.vm, &err);
     if (r < 0) {
         vireo_fault_remove(crash);
-        return cli_fail(&err);
+        /* Of a snapshot, disks may have been written. */
+        return cli->config->snapshot ? cli_fail_file(&err) : cli_fail(&err);
     }
     snprintf(name, sizeof(name), "%s", vr_vm_name(run.vm));
     r = vireo_endsig_start(run_on_signal, &run, &sig, &err);

@@ -46,10 +46,10 @@ static void snapshot_list_text(const json_t *list)
     if (json_array_size(list) == 0) {
         return;
     }
-    printf("%-16s %-20s %-19s %10s  %s\n", "MACHINE", "TAG", "MADE", "MEMORY", "");
+    printf("%-16s %-20s %-19s %10s %10s  %s\n", "MACHINE", "TAG", "MADE", "MEMORY", "FILE", "");
     json_array_foreach((json_t *)list, i, s)
     {
-        char when[32], memory[32];
+        char when[32], memory[32], file[32];
         const char *damaged = cli_json_str(s, "damaged");
         if (*damaged) {
             printf("%s\n", damaged);
@@ -57,8 +57,10 @@ static void snapshot_list_text(const json_t *list)
         }
         snapshot_when(cli_json_int(s, "created_ns"), when, sizeof(when));
         snapshot_size((uint64_t)cli_json_int(s, "memory_bytes"), memory, sizeof(memory));
-        printf("%-16s %-20s %-19s %10s  %s%s\n", cli_json_str(s, "machine"), cli_json_str(s, "tag"),
-               when, memory, json_is_true(json_object_get(s, "compressed")) ? "compressed " : "",
+        snapshot_size((uint64_t)cli_json_int(s, "file_bytes"), file, sizeof(file));
+        printf("%-16s %-20s %-19s %10s %10s  %s%s\n", cli_json_str(s, "machine"),
+               cli_json_str(s, "tag"), when, memory, file,
+               json_is_true(json_object_get(s, "compressed")) ? "compressed " : "",
                json_object_get(s, "parent") ? "incremental" : "");
     }
 }
@@ -80,9 +82,9 @@ static void snapshot_info_text(const json_t *s)
            json_is_true(json_object_get(s, "running")) ? "running" : "paused",
            (double)cli_json_int(s, "guest_ns") / 1e9);
     printf("  number    %s\n", cli_json_str(s, "id"));
-    if (json_is_true(json_object_get(s, "compressed"))) {
-        printf("  packed    with zstd\n");
-    }
+    snapshot_size((uint64_t)cli_json_int(s, "file_bytes"), size, sizeof(size));
+    printf("  size      %s%s\n", size,
+           json_is_true(json_object_get(s, "compressed")) ? ", packed with zstd" : "");
     if (parent) {
         printf("  since     %s\n", cli_json_str(parent, "path"));
     }
@@ -202,25 +204,32 @@ static int snapshot_file(const char *machine, const char *text, char *ret_path, 
     return r;
 }
 
-/* What --to says of where, or a name by the time. */
-static int snapshot_target(struct cli *cli, const char *machine, char *ret_path, char *ret_tag,
+/* Whose folder of the user's snapshots @path is in; "": it is elsewhere. */
+static void snapshot_whose(const char *path, char *ret_machine, size_t size)
+{
+    char folder[SNAPSHOT_PATH];
+    *ret_machine = '\0';
+    if (vr_snapshot_folder(NULL, false, folder, sizeof(folder), NULL) == 0) {
+        size_t len = strlen(folder);
+        const char *of = path + len + 1;
+        if (strncmp(path, folder, len) == 0 && path[len] == '/' && strchr(of, '/') &&
+            (size_t)(strchr(of, '/') - of) < size) {
+            snprintf(ret_machine, size, "%.*s", (int)(strchr(of, '/') - of), of);
+        }
+    }
+}
+
+/* The file that --to, or @to without it, means, its tag, and the folder where names lead: there may
+ * be none yet. */
+static int snapshot_target(const char *machine, const char *to, char *ret_path, char *ret_tag,
                            struct vr_error *err)
 {
-    char now[VR_NAME_MAX + 1], folder[SNAPSHOT_PATH];
-    time_t s = time(NULL);
-    struct tm tm;
-    const char *to = cli->to;
-    if (!to) {
-        strftime(now, sizeof(now), "%Y%m%d-%H%M%S", localtime_r(&s, &tm));
-        to = now;
-    }
+    char whose[VR_NAME_MAX + 1], folder[SNAPSHOT_PATH];
     int r = snapshot_file(machine, to, ret_path, ret_tag, err);
-    /* Where names lead there may be no folder yet. */
-    if (r == 0 && vr_snapshot_folder(machine, false, folder, sizeof(folder), NULL) == 0 &&
-        strncmp(ret_path, folder, strlen(folder)) == 0) {
-        r = vr_snapshot_folder(machine, true, folder, sizeof(folder), err);
-    }
-    return r;
+    snapshot_whose(r < 0 ? "" : ret_path, whose, sizeof(whose));
+    return r == 0 && vr_name_good(whose, VR_NAME_MAX)
+               ? vr_snapshot_folder(whose, true, folder, sizeof(folder), err)
+               : r;
 }
 
 static int snapshot_print_info(struct cli *cli, const char *path, void (*text)(const json_t *))
@@ -250,7 +259,11 @@ static int snapshot_save(struct cli *cli)
         cli_say("--compress %s: expected none or zstd", cli->compress);
         return CLI_USAGE;
     }
-    int r = snapshot_target(cli, machine, path, tag, &err);
+    char now[VR_NAME_MAX + 1];
+    time_t s = time(NULL);
+    struct tm tm;
+    strftime(now, sizeof(now), "%Y%m%d-%H%M%S", localtime_r(&s, &tm));
+    int r = snapshot_target(machine, cli->to ? cli->to : now, path, tag, &err);
     if (r == 0 && cli->parent) {
         r = snapshot_file(machine, cli->parent, parent, none, &err);
     }
@@ -344,7 +357,7 @@ static int snapshot_delete(struct cli *cli)
 
 static int snapshot_merge(struct cli *cli)
 {
-    char path[SNAPSHOT_PATH], to[SNAPSHOT_PATH];
+    char path[SNAPSHOT_PATH], to[SNAPSHOT_PATH], tag[VR_NAME_MAX + 1], whose[VR_NAME_MAX + 1];
     struct vr_error err = {0};
     bool zstd = cli->compress && strcmp(cli->compress, "zstd") == 0;
     if (cli->compress && !zstd && strcmp(cli->compress, "none") != 0) {
@@ -352,10 +365,11 @@ static int snapshot_merge(struct cli *cli)
         return CLI_USAGE;
     }
     int r = vr_snapshot_path(NULL, cli->args[1], path, sizeof(path), &err);
-    r = r < 0 ? r : vr_snapshot_path(NULL, cli->to ? cli->to : path, to, sizeof(to), &err);
+    snapshot_whose(r < 0 ? "" : path, whose, sizeof(whose)); /* a TAG is one of the same machine */
+    r = r < 0 ? r : snapshot_target(*whose ? whose : NULL, cli->to ? cli->to : path, to, tag, &err);
     r = r < 0 ? r : vireo_snapshot_merge(path, to, zstd, &err);
     if (r < 0) {
-        return cli_fail(&err);
+        return cli_fail_file(&err);
     }
     return cli->quiet ? CLI_OK : snapshot_print_info(cli, to, snapshot_saved_text);
 }
@@ -367,35 +381,66 @@ static const struct {
     int (*run)(struct cli *cli);
     unsigned min, max; /* arguments behind it */
     const char *args;
+    const char *takes; /* options, a blank behind each */
 } snapshot_verbs[] = {
-    {"save", snapshot_save, 1, 1, "NAME"},
-    {"restore", snapshot_restore, 2, 2, "NAME SNAP"},
-    {"list", snapshot_list, 0, 1, "[NAME]"},
-    {"info", snapshot_info, 1, 1, "SNAP"},
-    {"verify", snapshot_verify, 1, CLI_ARGS - 1, "SNAP..."},
-    {"merge", snapshot_merge, 1, 1, "SNAP"},
-    {"delete", snapshot_delete, 1, CLI_ARGS - 1, "SNAP..."},
+    {"save", snapshot_save, 1, 1, "NAME", "to compress no-disks parent json quiet "},
+    {"restore", snapshot_restore, 2, 2, "NAME SNAP", "quiet "},
+    {"list", snapshot_list, 0, 1, "[NAME]", "json "},
+    {"info", snapshot_info, 1, 1, "SNAP", "json "},
+    {"verify", snapshot_verify, 1, CLI_ARGS - 1, "SNAP...", "json quiet "},
+    {"merge", snapshot_merge, 1, 1, "SNAP", "to compress json quiet "},
+    {"delete", snapshot_delete, 1, CLI_ARGS - 1, "SNAP...", "force quiet "},
 };
+enum { SNAPSHOT_VERBS = sizeof(snapshot_verbs) / sizeof(snapshot_verbs[0]) };
 
 const char *cli_snapshot_verb(unsigned i)
 {
-    return i < sizeof(snapshot_verbs) / sizeof(snapshot_verbs[0]) ? snapshot_verbs[i].name : NULL;
+    return i < SNAPSHOT_VERBS ? snapshot_verbs[i].name : NULL;
+}
+
+/* An option that was given and means nothing to it; NULL: none. */
+static const char *snapshot_stray(const struct cli *cli, const char *takes)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } opts[] = {
+        {"to ", cli->to},         {"compress ", cli->compress}, {"no-disks ", cli->no_disks},
+        {"parent ", cli->parent}, {"force ", cli->force},       {"json ", cli->json},
+        {"quiet ", cli->quiet}};
+    for (unsigned i = 0; i < sizeof(opts) / sizeof(opts[0]); i++) {
+        if (opts[i].given && !strstr(takes, opts[i].name)) {
+            return opts[i].name;
+        }
+    }
+    return NULL;
 }
 
 int cli_snapshot(struct cli *cli)
 {
-    for (unsigned i = 0; cli_snapshot_verb(i); i++) {
-        if (strcmp(cli->args[0], snapshot_verbs[i].name) != 0) {
-            continue;
-        }
-        unsigned count = cli->arg_count - 1;
-        if (count < snapshot_verbs[i].min || count > snapshot_verbs[i].max) {
-            cli_say("snapshot %s: expected %s", snapshot_verbs[i].name, snapshot_verbs[i].args);
-            return CLI_USAGE;
-        }
-        return snapshot_verbs[i].run(cli);
+    const char *names[SNAPSHOT_VERBS];
+    for (unsigned i = 0; i < SNAPSHOT_VERBS; i++) {
+        names[i] = snapshot_verbs[i].name;
     }
-    cli_say("snapshot %s: expected save, restore, list, info, verify, merge or delete",
-            cli->args[0]);
-    return CLI_USAGE;
+    int i = vr_word(cli->args[0], names, SNAPSHOT_VERBS);
+    if (i < 0) {
+        const char *near = vr_nearest(cli->args[0], names, SNAPSHOT_VERBS);
+        cli_say("snapshot %s: %s%s%s", cli->args[0],
+                near ? "did you mean '"
+                     : "expected save, restore, list, info, verify, merge or delete",
+                near ? near : "", near ? "'?" : "");
+        return CLI_USAGE;
+    }
+    unsigned count = cli->arg_count - 1;
+    if (count < snapshot_verbs[i].min || count > snapshot_verbs[i].max) {
+        cli_say("snapshot %s: expected %s", names[i], snapshot_verbs[i].args);
+        return CLI_USAGE;
+    }
+    const char *stray = snapshot_stray(cli, snapshot_verbs[i].takes);
+    if (stray) {
+        cli_say("snapshot %s: --%.*s says nothing to it; 'vireo help snapshot' tells what does",
+                names[i], (int)strcspn(stray, " "), stray);
+        return CLI_USAGE;
+    }
+    return snapshot_verbs[i].run(cli);
 }

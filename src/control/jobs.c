@@ -38,6 +38,7 @@ struct vr_qmp_job {
     uint64_t done, total;
     struct vr_error err; /* code 0: none */
     bool over;           /* the pool is done with it */
+    bool dismissed;      /* whoever did it waits until then */
     struct vr_qmp_job *next;
 };
 
@@ -147,6 +148,25 @@ static struct vr_qmp_job **jobs_find_locked(struct vr_jobs *jobs, const char *id
     return at;
 }
 
+/* When there are as many as there may be, the oldest one whose client has not come back to dismiss
+ * it makes room: clients may be killed while they wait. Out of the list; NULL: all are at work. */
+static struct vr_qmp_job *jobs_take_oldest_locked(struct vr_jobs *jobs)
+{
+    struct vr_qmp_job **at = &jobs->first;
+    if (jobs->count < VR_JOBS_MAX) {
+        return NULL;
+    }
+    while (*at && ((*at)->status != JOB_CONCLUDED || !(*at)->over || (*at)->dismissed)) {
+        at = &(*at)->next;
+    }
+    struct vr_qmp_job *j = *at;
+    if (j) {
+        *at = j->next;
+        jobs->count--;
+    }
+    return j;
+}
+
 /* QEMU's id_wellformed(): a letter, then letters, digits, '-', '.', '_'. */
 static bool jobs_id_good(const char *id)
 {
@@ -164,6 +184,7 @@ int vr_jobs_start(struct vr_jobs *jobs, const char *id, const char *type,
     int r = !jobs_id_good(id) ? vr_err(err, -EINVAL, "Invalid job ID '%.40s'", id)
             : !j              ? vr_err(err, -ENOMEM, "job %s: no memory", id)
                               : 0;
+    struct vr_qmp_job *old = NULL;
     if (r == 0) {
         *j = (struct vr_qmp_job){
             .jobs = jobs, .type = type, .run = run, .arg = arg, .free_arg = free_arg};
@@ -171,16 +192,23 @@ int vr_jobs_start(struct vr_jobs *jobs, const char *id, const char *type,
         j->job.done = job_over;
         vr_mutex_lock(&jobs->lock);
         struct vr_qmp_job **at = jobs_find_locked(jobs, id);
+        if (!*at) {
+            old = jobs_take_oldest_locked(jobs);
+            at = jobs_find_locked(jobs, id); /* the list's end may have been in it */
+        }
         if (*at) {
             r = vr_err(err, -EEXIST, "Job ID '%s' already in use", id);
         } else if (jobs->count == VR_JOBS_MAX) {
-            r = vr_err(err, -EBUSY, "there are %d jobs already: dismiss those that are concluded",
-                       VR_JOBS_MAX);
+            r = vr_err(err, -EBUSY, "there are %d jobs at work already", VR_JOBS_MAX);
         } else {
             *at = j;
             jobs->count++;
         }
         vr_mutex_unlock(&jobs->lock);
+    }
+    if (old) {
+        job_set(old, JOB_NULL);
+        free(old);
     }
     if (r < 0) {
         free(j);
@@ -222,16 +250,19 @@ int vr_jobs_dismiss(struct vr_jobs *jobs, const char *id, struct vr_error *err)
 {
     vr_mutex_lock(&jobs->lock);
     struct vr_qmp_job **at = jobs_find_locked(jobs, id), *j = *at;
-    int r = !j ? vr_err(err, -ENOENT, "Job not found")
+    int r = !j || j->dismissed ? vr_err(err, -ENOENT, "Job not found")
             : j->status != JOB_CONCLUDED
                 ? vr_err(err, -EBUSY, "Job '%s' in state '%s' cannot accept command verb 'dismiss'",
                          id, job_status[j->status])
                 : 0;
+    if (r == 0) {
+        j->dismissed = true;
+    }
     while (r == 0 && !j->over) { /* its last steps, on the I/O thread */
         vr_cond_wait(&jobs->gone, &jobs->lock);
-        at = jobs_find_locked(jobs, id);
     }
     if (r == 0) {
+        at = jobs_find_locked(jobs, id); /* the list may be another one since */
         *at = j->next;
         jobs->count--;
     }

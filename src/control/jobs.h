@@ -1,7 +1,8 @@
 /*
  * Jobs of the control protocol: what takes longer than a command may, carried out one after the
  * other on a thread of their own, watched by JOB_STATUS_CHANGE events and query-jobs, and kept
- * until they are dismissed (QEMU, qapi/job.json).
+ * until they are dismissed (QEMU, qapi/job.json), or until there are VR_JOBS_MAX and another one
+ * begins: then the oldest that is concluded goes.
  */
 #ifndef VR_CONTROL_JOBS_H
 #define VR_CONTROL_JOBS_H
@@ -24,7 +25,8 @@ int vr_jobs_create(struct vr_loop *loop, struct vr_events *events, struct vr_job
 void vr_jobs_destroy(struct vr_jobs *jobs);
 
 /* Have run(job, arg) called soon; free_arg(arg) in the end, also on failure. @type is static.
- * -EINVAL: @id is no name; -EEXIST: there is a job of that name; -EBUSY: too many. Any thread. */
+ * -EINVAL: @id is no name; -EEXIST: there is a job of that name; -EBUSY: too many at work. Any
+ * thread. */
 int vr_jobs_start(struct vr_jobs *jobs, const char *id, const char *type,
                   int (*run)(struct vr_qmp_job *job, void *arg, struct vr_error *err), void *arg,
                   void (*free_arg)(void *arg), struct vr_error *err) VR_MUST;

@@ -185,6 +185,16 @@ static int mig_pace(struct vr_migrate *mg, struct vr_error *err)
     return 0;
 }
 
+/* How fast this round has been so far. What is measured over next to nothing says nothing. */
+static void mig_note_rate(struct vr_migrate *mg)
+{
+    uint64_t ns = vireo_monotonic_ns() - mg->round_ns + 1;
+    uint64_t sent = mg->link.sent_bytes - mg->round_sent;
+    if (sent >= 256 << 10 || (mg->info.rounds && !mg->info.rate_bytes)) {
+        mg->info.rate_bytes = (uint64_t)((double)sent * (double)MIG_S / (double)ns) + 1;
+    }
+}
+
 /* Send the run of pages of one kind that begins at @page; *ret_count: how long it was. */
 static int mig_send_run(struct vr_migrate *mg, unsigned i, uint64_t page, uint64_t max,
                         uint64_t *ret_count, struct vr_error *err)
@@ -211,6 +221,9 @@ static int mig_send_run(struct vr_migrate *mg, unsigned i, uint64_t page, uint64
     mg->info.sent_bytes = mg->link.sent_bytes;
     uint64_t done = n << VR_PAGE_SHIFT;
     mg->info.left_bytes -= done < mg->info.left_bytes ? done : mg->info.left_bytes;
+    if (mg->info.rounds == 0) { /* the longest one: nobody waits for its end to know how fast */
+        mig_note_rate(mg);
+    }
     vr_mutex_unlock(&mg->lock);
     *ret_count = n;
     return r;
@@ -333,18 +346,14 @@ static int mig_round(struct vr_migrate *mg, struct vr_error *err)
         return r;
     }
     uint64_t ns = vireo_monotonic_ns() - mg->round_ns + 1;
-    uint64_t sent = mg->link.sent_bytes - mg->round_sent;
     if (mg->info.rounds == 0) { /* hints do not speak of what the next look finds */
         vr_virt_hints_end(mg->vm->virt, false);
     }
     uint64_t found = vr_dirty_fetch(mg->dirty);
     vr_mutex_lock(&mg->lock);
     struct vireo_migration *info = &mg->info;
-    /* What is measured over next to nothing says nothing. */
-    if (sent >= 256 << 10 || !info->rate_bytes) {
-        info->rate_bytes = (uint64_t)((double)sent * (double)MIG_S / (double)ns) + 1;
-    }
     info->rounds++;
+    mig_note_rate(mg);
     info->dirty_rate = (uint64_t)((double)found * (double)MIG_S / (double)ns);
     info->left_bytes = found << VR_PAGE_SHIFT;
     /* At the end nobody paces: then it is at least as fast. */

@@ -220,6 +220,7 @@ int vireo_vm_snapshot_save(struct vireo_vm *vm, const struct vireo_snapshot_how 
     vr_hotplug_hold(vm->hotplug);
     vr_snapshot_ends(vm, &s.ends);
     int r = how->parent ? save_base(&s, err) : 0;
+    r = r < 0 ? r : vr_snapshot_may_replace(how->path, s.parent, err);
     r = r < 0 ? r
               : vr_snapfile_create(how->path, how->compress ? VR_SNAPFILE_ZSTD : VR_SNAPFILE_PLAIN,
                                    &s.w, err);

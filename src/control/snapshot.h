@@ -132,6 +132,10 @@ void vr_snapshot_tag(const char *path, char *ret_tag, size_t size);
 int vr_snapshot_absolute(const char *path, char *ret_path, size_t size);
 /* [vireo_snapshot_info, ...] of the user's snapshots, of all machines or one. */
 int vr_snapshot_list(const char *machine, json_t **ret_list, struct vr_error *err) VR_MUST;
+/* May a snapshot be written to @path? -EEXIST: something is there that is none; -EBUSY: others were
+ * made of the one that is there, or a child of @parent (NULL: it is none) would be. */
+int vr_snapshot_may_replace(const char *path, const struct vr_snapshot *parent,
+                            struct vr_error *err) VR_MUST;
 /* Begins @path like a snapshot? */
 bool vr_snapshot_is(const char *path);
 

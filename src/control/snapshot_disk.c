@@ -247,7 +247,23 @@ int vr_snapshot_disk_get(struct vr_snapshot *s, unsigned index, struct vr_blk *b
 
 /* ---- Files of disks, before there is a machine ---- */
 
-static int disk_file_make(struct vr_snapshot *s, unsigned index, const char *path,
+/* The contents in @s as file @f, whose place is @path. */
+static int disk_file_fill(struct vr_snapshot *s, unsigned index, const char *path,
+                          struct vr_newfile *f, struct vr_error *err)
+{
+    char name[VR_SNAPFILE_NAME];
+    disk_image(index, name, sizeof(name));
+    int r = vr_snapfile_give_file(s->file, name, f->fd, err);
+    if (r < 0) {
+        vr_newfile_drop(f);
+        return vr_err_in(err, r, "disk %s", path);
+    }
+    r = vr_newfile_commit(f, NULL);
+    return r < 0 ? vr_err(err, r, "disk %s: cannot write: %s", path, strerror(-r)) : 0;
+}
+
+/* @in_place_of: the file that is there, locked against others; -1: there is none. */
+static int disk_file_make(struct vr_snapshot *s, unsigned index, const char *path, int in_place_of,
                           struct vr_error *err)
 {
     struct vr_newfile f;
@@ -266,13 +282,50 @@ static int disk_file_make(struct vr_snapshot *s, unsigned index, const char *pat
     if (r < 0) {
         return vr_err(err, r, "disk %s: cannot make it: %s", path, strerror(-r));
     }
-    r = vr_snapfile_give_file(s->file, name, f.fd, err);
+    r = in_place_of < 0 ? 0 : vr_newfile_rights(&f, in_place_of);
     if (r < 0) {
         vr_newfile_drop(&f);
-        return vr_err_in(err, r, "disk %s", path);
+        return vr_err(err, r, "disk %s: cannot make it as it was: %s", path, strerror(-r));
     }
-    r = vr_newfile_commit(&f, NULL);
-    return r < 0 ? vr_err(err, r, "disk %s: cannot write: %s", path, strerror(-r)) : 0;
+    return disk_file_fill(s, index, path, &f, err);
+}
+
+/* Write the contents to where they were. Whoever has the file open would go on with one that nobody
+ * finds any more, so it has to be free: its lock is ours until the new one is in its place. */
+static int disk_file_revert(struct vr_snapshot *s, unsigned index, const char *path,
+                            struct vr_error *err)
+{
+    struct vr_file_info info;
+    int fd = -1;
+    int r = vr_file_stat(path, &info);
+    if (r < 0 && r != -ENOENT) {
+        return vr_err(err, r, "disk %s: %s", path, strerror(-r));
+    }
+    if (r == 0 && info.kind != VR_FILE_REGULAR) {
+        return vr_err(err, -ENOTSUP,
+                      "disk %s: it is no file: write the contents into a file "
+                      "(snapshot-disks=DIR) and copy that",
+                      path);
+    }
+    if (r == 0 && (r = vr_file_open(path, false, &fd, &info)) < 0) {
+        return vr_err(err, r, "disk %s: cannot write to it: %s", path, strerror(-r));
+    }
+    r = fd < 0 ? 0 : vr_file_lock(fd, false);
+    if (r == -EBUSY) {
+        r = vr_err(err, r,
+                   "disk %s: in use by another Vireo, so what was on it is not put back; stop that "
+                   "one, or say --snapshot-disks DIR: a file of its own in DIR",
+                   path);
+    } else if (r < 0) {
+        r = vr_err(err, r, "disk %s: cannot be locked against a second writer: %s", path,
+                   strerror(-r));
+    } else {
+        r = disk_file_make(s, index, path, fd, err);
+    }
+    if (fd >= 0) {
+        vr_file_close(fd);
+    }
+    return r;
 }
 
 /* Are the bytes at @path those in the snapshot? Of small files; 1: yes, 0: no. */
@@ -375,7 +428,7 @@ static int disk_file(struct vr_snapshot *s, unsigned index, struct vireo_config 
             return vr_err(err, -EEXIST,
                           "disk %s: there is a file already, which is not written over", made);
         }
-        int r = disk_file_make(s, index, made, err);
+        int r = disk_file_make(s, index, made, -1, err);
         return r < 0 ? r : vr_config_disk_move(c, index, made, err);
     }
     int r = disk_file_check(s, index, path, &why);
@@ -383,13 +436,7 @@ static int disk_file(struct vr_snapshot *s, unsigned index, struct vireo_config 
         return 0;
     }
     if (d->contents && strcmp(how, "revert") == 0) {
-        if (r != -ENOENT && vr_file_stat(path, &info) == 0 && info.kind != VR_FILE_REGULAR) {
-            return vr_err(err, -ENOTSUP,
-                          "disk %s: it is no file: write the contents into a file "
-                          "(snapshot-disks=DIR) and copy that",
-                          path);
-        }
-        return disk_file_make(s, index, path, err);
+        return disk_file_revert(s, index, path, err);
     }
     if (d->contents) {
         return vr_err(

@@ -143,10 +143,51 @@ static int store_note_folder(void *opaque, const char *name)
     return r == -ENOTDIR || r == -ENOENT ? 0 : r;
 }
 
+/* By machine, the oldest first; damaged ones, which do not say, by their files. */
+static int store_compare(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    const char *const keys[] = {"machine", "file"};
+    const char *text[2][2];
+    for (unsigned i = 0; i < 2; i++) {
+        const char *of_x = json_string_value(json_object_get(x, keys[i]));
+        const char *of_y = json_string_value(json_object_get(y, keys[i]));
+        text[i][0] = of_x ? of_x : "";
+        text[i][1] = of_y ? of_y : "";
+    }
+    json_int_t x_ns = json_integer_value(json_object_get(x, "created_ns"));
+    json_int_t y_ns = json_integer_value(json_object_get(y, "created_ns"));
+    int r = strcmp(text[0][0], text[0][1]);
+    return r ? r : x_ns != y_ns ? (x_ns > y_ns) - (x_ns < y_ns) : strcmp(text[1][0], text[1][1]);
+}
+
+static json_t *store_sorted(json_t *list)
+{
+    size_t count = json_array_size(list);
+    json_t **all = vr_zalloc_array(count ? count : 1, sizeof(json_t *));
+    json_t *sorted = all ? json_array() : NULL;
+    for (size_t i = 0; sorted && i < count; i++) {
+        all[i] = json_array_get(list, i);
+    }
+    if (sorted && count) {
+        qsort(all, count, sizeof(*all), store_compare);
+    }
+    for (size_t i = 0; sorted && i < count; i++) {
+        (void)json_array_append(sorted, all[i]);
+    }
+    free(all);
+    json_decref(list);
+    return sorted;
+}
+
 int vr_snapshot_list(const char *machine, json_t **ret_list, struct vr_error *err)
 {
     char folder[STORE_PATH];
     struct store_list l = {.folder = folder, .list = json_array()};
+    if (machine && !vr_name_good(machine, VR_NAME_MAX)) {
+        json_decref(l.list);
+        return vr_err(err, -EINVAL, "'%.40s' is no name of a machine", machine);
+    }
     int r = l.list ? vr_snapshot_folder(machine, false, folder, sizeof(folder), err)
                    : vr_err(err, -ENOMEM, "no memory");
     if (r == 0) {
@@ -159,11 +200,15 @@ int vr_snapshot_list(const char *machine, json_t **ret_list, struct vr_error *er
         json_decref(l.list);
         return r;
     }
+    l.list = store_sorted(l.list);
+    if (!l.list) {
+        return vr_err(err, -ENOMEM, "no memory");
+    }
     *ret_list = l.list;
     return 0;
 }
 
-/* ---- Delete ---- */
+/* ---- What others were made of ---- */
 
 struct store_child {
     const char *folder, *id;
@@ -189,12 +234,64 @@ static int store_look_child(void *opaque, const char *name)
     return child;
 }
 
+/* -EBUSY: a snapshot in the folder of @path, which is number @id, was made of it. */
+static int store_check_children(const char *path, const char *id, struct vr_error *err)
+{
+    struct store_child c = {.folder = ".", .id = id};
+    char folder[STORE_PATH];
+    const char *slash = strrchr(path, '/');
+    if (slash) {
+        snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+        c.folder = *folder ? folder : "/";
+    }
+    if (vr_unix_folder_each(c.folder, store_look_child, &c) != 1) {
+        return 0;
+    }
+    return vr_err(err, -EBUSY,
+                  "snapshot %s: %s holds what changed since, and would be lost: merge that first",
+                  path, c.found);
+}
+
+int vr_snapshot_may_replace(const char *path, const struct vr_snapshot *parent,
+                            struct vr_error *err)
+{
+    struct vr_file_info info;
+    struct vr_snapshot *s;
+    char id[VR_SNAPFILE_ID * 2 + 1];
+    if (vr_file_stat(path, &info) < 0 || info.kind == VR_FILE_DIR) {
+        return 0; /* nothing is there, or making the file says what is wrong */
+    }
+    if (info.kind == VR_FILE_REGULAR && info.size_bytes == 0) {
+        return 0; /* as mktemp leaves one */
+    }
+    if (info.kind != VR_FILE_REGULAR || !vr_snapshot_is(path)) {
+        return vr_err(err, -EEXIST,
+                      "snapshot %s: what is there is no snapshot, and is not written over", path);
+    }
+    if (vr_snapshot_open(path, false, &s, NULL) < 0) {
+        return 0; /* a damaged one */
+    }
+    vr_snapshot_id_text(vr_snapfile_id(s->file), id);
+    int r = 0;
+    for (struct vr_snapfile *f = parent ? parent->file : NULL; r == 0 && f;
+         f = vr_snapfile_parent(f)) {
+        if (memcmp(vr_snapfile_id(f), vr_snapfile_id(s->file), VR_SNAPFILE_ID) == 0) {
+            r = vr_err(err, -EBUSY,
+                       "snapshot %s: the new one would hold what changed since this one, which has "
+                       "to stay: choose another name",
+                       path);
+        }
+    }
+    vr_snapshot_close(s);
+    return r < 0 ? r : store_check_children(path, id, err);
+}
+
+/* ---- Delete ---- */
+
 int vireo_snapshot_delete(const char *path, bool force, struct vr_error *err)
 {
     struct vr_snapshot *s;
-    struct store_child c = {.folder = "."};
-    char id[VR_SNAPFILE_ID * 2 + 1] = "", folder[STORE_PATH];
-    const char *slash = strrchr(path, '/');
+    char id[VR_SNAPFILE_ID * 2 + 1] = "";
     /* A damaged one can be deleted, too, but not what never was one. */
     int r = vr_snapshot_open(path, false, &s, err);
     if (r == 0) {
@@ -203,16 +300,9 @@ int vireo_snapshot_delete(const char *path, bool force, struct vr_error *err)
     } else if (r != -EPROTO || !vr_snapshot_is(path)) {
         return r;
     }
-    if (slash) {
-        snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-        c.folder = *folder ? folder : "/";
-    }
-    c.id = id;
-    if (!force && *id && vr_unix_folder_each(c.folder, store_look_child, &c) == 1) {
-        return vr_err(
-            err, -EBUSY,
-            "snapshot %s: %s holds what changed since, and would be lost: merge that first", path,
-            c.found);
+    r = !force && *id ? store_check_children(path, id, err) : 0;
+    if (r < 0) {
+        return r;
     }
     r = vr_newfile_remove(path);
     return r < 0 ? vr_err(err, r, "snapshot %s: cannot remove it: %s", path, strerror(-r)) : 0;
@@ -312,6 +402,7 @@ int vireo_snapshot_merge(const char *path, const char *to, bool compress, struct
         return r;
     }
     r = vr_snapshot_verify(s, false, err);
+    r = r < 0 ? r : vr_snapshot_may_replace(to, NULL, err);
     r = r < 0 ? r
               : vr_snapfile_create(to, compress ? VR_SNAPFILE_ZSTD : VR_SNAPFILE_PLAIN, &w, err);
     r = r < 0 ? r : store_merge_all(s, w, to, !compress, err);

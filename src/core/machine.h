@@ -153,6 +153,10 @@ int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
  * moment that is in @snap; at a load once the machine is known to be of the same kind and before
  * anything looks at RAM, to fill it. What it writes goes by vr_ram_wrote. NULL: not called, the RAM
  * is or will be there.
+ *
+ * A load with @ram into a machine that runs or is paused first sees whether the machine takes all
+ * of
+ * @snap: if not, the machine goes on (or stays paused) as if nothing was, and @ram was not called.
  */
 typedef int (*vr_machine_ram_fn)(void *opaque, struct vr_error *err);
 int vr_machine_save_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,

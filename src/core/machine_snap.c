@@ -238,22 +238,50 @@ int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_ma
     return r;
 }
 
+/*
+ * Would the machine take the state in @snap? It is loaded, without RAM, over what was put aside
+ * before; when it is refused that comes back, and *ret_as_was says so: a running machine does not
+ * end because somebody called the wrong snapshot. What cannot be put aside is not tried. (A device
+ * that takes its state begins nothing: its queues and timers wait for the clock.)
+ */
+static int machine_try(struct vr_machine *m, struct vr_snap *snap, bool *ret_as_was,
+                       struct vr_error *err)
+{
+    struct vr_snap was;
+    const size_t begin = snap->pos;
+    vr_snap_init(&was);
+    int r = 0;
+    if (vr_machine_put(m, &was, false, NULL) == 0) {
+        r = vr_machine_get(m, snap, false, NULL, NULL, err);
+        snap->pos = begin;
+        *ret_as_was = r < 0 && vr_machine_get(m, &was, false, NULL, NULL, NULL) == 0;
+    }
+    vr_snap_fini(&was);
+    return r;
+}
+
 static int machine_load(struct vr_machine *m, struct vr_snap *snap, bool whole,
                         vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
 {
     vr_mutex_lock(&m->change);
-    bool was_stopped = vr_machine_state(m) == VR_STATE_STOPPED;
+    const enum vr_state state = vr_machine_state(m);
+    bool was_stopped = state == VR_STATE_STOPPED, as_was = false;
     vr_machine_halt(m);
     int r = vr_machine_spawn(m, err);
     if (r == 0) {
         vr_machine_quiesce(m);
-        r = vr_machine_get(m, snap, whole, fill, opaque, err);
+        r = fill && !was_stopped ? machine_try(m, snap, &as_was, err) : 0;
+        r = r < 0 ? r : vr_machine_get(m, snap, whole, fill, opaque, err);
     }
     if (r == 0) {
         vr_mutex_lock(&m->lock);
         m->ended = m->panicked = false;
         vr_mutex_unlock(&m->lock);
         vr_machine_set_state(m, VR_STATE_PAUSED);
+    } else if (as_was) {
+        if (state == VR_STATE_RUNNING) {
+            vr_machine_go(m);
+        }
     } else if (!was_stopped) { /* somebody may be waiting for its end */
         vr_machine_end(m, (struct vr_exit){.why = VR_REQ_FAIL, .code = 1, .reason = "host-error"});
     }

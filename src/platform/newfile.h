@@ -20,8 +20,13 @@ struct vr_newfile {
     int fd; /* for reading and writing; empty at first */
     char *path, *temp;
 };
-/* The owner alone may read and write it. -ENOENT (no such folder), -EACCES, -EISDIR, ... */
+/* The owner alone may read and write it. Where @path is a link, what it leads to is meant. -ENOENT
+ * (no such folder), -EACCES, -EISDIR, -EINVAL (a device or so, which no file may take the place
+ * of),
+ * ... */
 int vr_newfile_create(const char *path, struct vr_newfile *ret_file) VR_MUST;
+/* Let those read and write it who may read and write @fd, whose place it will take. */
+int vr_newfile_rights(struct vr_newfile *file, int fd) VR_MUST;
 /* Now it is there, in place of what was; when this fails, what was there still is. Ends @file, but
  * for *ret_fd, which is the caller's from then on; NULL: it is closed. */
 int vr_newfile_commit(struct vr_newfile *file, int *ret_fd) VR_MUST;

@@ -458,5 +458,12 @@ with tap.test("a machine that crashes leaves a core of facts, and its clients sa
         assert stat.S_IMODE(os.stat(facts).st_mode) == 0o600
     with Machine("--name", "box", IDLE):
         assert not facts.exists()  # of another life
+        assert vireo("fork", "box", "--name", "kid") == (0, "kid\n", "")  # clones as well
+        with Qmp(socket_path("kid")) as qmp:
+            pid = qmp.ask("x-vireo-machine")["pid"]
+            os.kill(pid, signal.SIGABRT)
+            assert qmp.hear() is None
+        kid = socket_path("kid").with_suffix(".crash")
+        assert kid.read_text().startswith(f"pid {pid} machine kid uuid "), kid
 
 tap.finish()

@@ -709,6 +709,47 @@ static void state_travels_without_ram(void **state)
     vr_snap_fini(&whole);
 }
 
+/* Whoever names the wrong snapshot does not lose the machine, nor its memory. */
+static void what_it_does_not_take_leaves_it_as_it_was(void **state)
+{
+    struct board a, b;
+    struct vr_snap s, other;
+    struct vr_error err = {0};
+    (void)state;
+    board_init(&a, 2);
+    board_init(&b, 3);
+    vr_snap_init(&s);
+    vr_snap_init(&other);
+    struct moment none = {.b = &a};
+    assert_int_equal(vr_machine_save_state(a.m, &s, NULL, NULL, &err), 0);
+    assert_int_equal(vr_machine_save_state(b.m, &other, NULL, NULL, &err), 0);
+    assert_int_equal(vr_machine_start(a.m, NULL), 0);
+    wait_turning(&a);
+    assert_int_equal(vr_machine_load_state(a.m, &other, at_the_moment, &none, &err), -EPROTO);
+    assert_int_equal(vr_machine_state(a.m), VR_STATE_RUNNING);
+    wait_turning(&a);
+    assert_int_equal(vr_machine_pause(a.m), 0);
+    uint64_t pc = cpu_of(&a, 1)->pc, now_ns = vr_clock_now(vr_machine_clock(a.m));
+    for (size_t len = 0; len < s.len; len += 1 + s.len / 100) { /* some of it was loaded already */
+        struct vr_snap cut = {.buf = s.buf, .len = len};
+        assert_int_equal(vr_machine_load_state(a.m, &cut, at_the_moment, &none, &err), -ENODATA);
+        assert_int_equal(vr_machine_state(a.m), VR_STATE_PAUSED);
+        assert_int_equal(cpu_of(&a, 1)->pc, pc);
+        assert_int_equal(vr_clock_now(vr_machine_clock(a.m)), now_ns);
+    }
+    assert_int_equal(none.calls, 0);
+    assert_int_equal(vr_machine_resume(a.m), 0);
+    wait_turning(&a);
+    struct moment bad = {.b = &a, .says = -EIO}; /* memory is half filled: that ends it */
+    s.pos = 0;
+    assert_int_equal(vr_machine_load_state(a.m, &s, at_the_moment, &bad, &err), -EIO);
+    assert_int_equal(vr_machine_state(a.m), VR_STATE_STOPPED);
+    vr_machine_destroy(a.m);
+    vr_machine_destroy(b.m);
+    vr_snap_fini(&s);
+    vr_snap_fini(&other);
+}
+
 static void bad_snapshots_stop_it(void **state)
 {
     struct board a, b;
@@ -785,6 +826,7 @@ int main(void)
         cmocka_unit_test(what_it_owns_goes_last_to_first),
         cmocka_unit_test(a_machine_continues_in_another),
         cmocka_unit_test(state_travels_without_ram),
+        cmocka_unit_test(what_it_does_not_take_leaves_it_as_it_was),
         cmocka_unit_test(bad_snapshots_stop_it),
         cmocka_unit_test(no_wake_up_is_lost),
     };

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,15 +109,23 @@ static int newfile_make(struct vr_newfile *f)
 
 int vr_newfile_create(const char *path, struct vr_newfile *ret_file)
 {
-    struct vr_newfile f = {.fd = -1, .path = strdup(path)};
-    size_t at = newfile_name_at(path), size = strlen(path) + sizeof(newfile_end) + 16;
     struct stat st;
+    bool there = stat(path, &st) == 0;
+    char *real = there ? realpath(path, NULL) : strdup(path);
+    if (!real) {
+        return there ? -errno : -ENOMEM;
+    }
+    path = real;
+    struct vr_newfile f = {.fd = -1, .path = real};
+    size_t at = newfile_name_at(path), size = strlen(path) + sizeof(newfile_end) + 16;
     int r = 0;
     f.temp = malloc(size);
-    if (!f.path || !f.temp) {
+    if (!f.temp) {
         r = -ENOMEM;
-    } else if (!path[at] || (stat(path, &st) == 0 && S_ISDIR(st.st_mode))) {
+    } else if (!path[at] || (there && S_ISDIR(st.st_mode))) {
         r = -EISDIR;
+    } else if (there && !S_ISREG(st.st_mode)) {
+        r = -EINVAL;
     } else {
         snprintf(f.temp, size, "%.*s.%s.XXXXXX%s", (int)at, path, path + at, newfile_end);
         newfile_sweep(path);
@@ -129,6 +138,20 @@ int vr_newfile_create(const char *path, struct vr_newfile *ret_file)
     }
     *ret_file = f;
     return 0;
+}
+
+int vr_newfile_rights(struct vr_newfile *f, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        return -errno;
+    }
+    /* Another owner takes privileges; without them the new one is whoever made the file. */
+    if ((st.st_uid != geteuid() || st.st_gid != getegid()) &&
+        fchown(f->fd, st.st_uid, st.st_gid) < 0 && errno != EPERM) {
+        return -errno;
+    }
+    return fchmod(f->fd, st.st_mode & 0777) < 0 ? -errno : 0;
 }
 
 void vr_newfile_drop(struct vr_newfile *f)
