@@ -247,9 +247,11 @@ static int store_check_children(const char *path, const char *id, struct vr_erro
     if (vr_unix_folder_each(c.folder, store_look_child, &c) != 1) {
         return 0;
     }
-    return vr_err(err, -EBUSY,
-                  "snapshot %s: %s holds what changed since, and would be lost: merge that first",
-                  path, c.found);
+    return vr_err(
+        err, -EBUSY,
+        "snapshot %s: %s holds what changed since, and would be lost: merge that first, or delete "
+        "it",
+        path, c.found);
 }
 
 int vr_snapshot_may_replace(const char *path, const struct vr_snapshot *parent,
