@@ -4,6 +4,9 @@
 #include "board/virt_riscv.h"
 #include "board/virt_riscv_priv.h"
 #include "cpu/jit/jit.h"
+#include "dev/pci/own.h"
+
+#include <errno.h>
 #include <string.h>
 
 #define VR_DEV(name) extern const struct vr_dev_class vr_##name##_class;
@@ -41,6 +44,30 @@ const struct vr_dev_class *vr_catalog_find_class(const char *name)
         }
     }
     return NULL;
+}
+
+int vr_catalog_own_create(const struct vireo_function_class *given, void *opaque,
+                          struct vr_own_class **ret_own, struct vr_error *err)
+{
+    if (given->name && vr_catalog_find_class(given->name)) {
+        return vr_err(err, -EEXIST, "device class '%s': Vireo has one of this name", given->name);
+    }
+    return vr_own_class_create(given, opaque, ret_own, err);
+}
+
+void vr_catalog_own_hold(struct vr_own_class *own)
+{
+    vr_own_class_hold(own);
+}
+
+void vr_catalog_own_release(struct vr_own_class *own)
+{
+    vr_own_class_release(own);
+}
+
+const char *vr_catalog_own_name(const struct vr_own_class *own)
+{
+    return vr_own_class_of(own)->name;
 }
 
 int vr_catalog_jit(struct vr_error *err)

@@ -6,11 +6,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct vireo_function_class;
 struct vr_dev_class;
+struct vr_own_class;
 
 /* Device class @i in the order of dev/list.h; NULL past the end. */
 const struct vr_dev_class *vr_catalog_class(unsigned i);
 const struct vr_dev_class *vr_catalog_find_class(const char *name); /* or NULL */
+
+/* A class of the program's own (vireo/device.h), counted: held once by who made it. -EINVAL,
+ * -EEXIST: one of ours is called so, -ENOMEM. */
+int vr_catalog_own_create(const struct vireo_function_class *given, void *opaque,
+                          struct vr_own_class **ret_own, struct vr_error *err) VR_MUST;
+void vr_catalog_own_hold(struct vr_own_class *own);
+void vr_catalog_own_release(struct vr_own_class *own); /* NULL is fine */
+const char *vr_catalog_own_name(const struct vr_own_class *own);
 
 struct vr_catalog_machine {
     const char *name, *arch, *help;

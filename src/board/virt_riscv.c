@@ -531,6 +531,8 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     v->cpus = o->cpus;
     v->ram_bytes = o->ram_bytes;
     v->disks_unheld = o->disks_unheld;
+    v->own_class = o->own_class;
+    v->own_class_count = o->own_class_count;
     v->append = o->append ? strdup(o->append) : NULL;
     rv_config_default(&v->config);
     v->aia = o->aia;

@@ -145,6 +145,9 @@ struct vr_virt_opts {
     bool virtio_mmio;                 /* virtio devices on MMIO, not on PCI */
     struct vr_virt_device device[VR_VIRT_DEVICES];
     unsigned device_count;
+    /* Classes of the program's own, which outlive the machine. */
+    struct vr_own_class *const *own_class;
+    unsigned own_class_count;
     unsigned slot_count;      /* root ports with an empty slot: port0, port1, ... */
     bool power_button;        /* a virtio-input with one */
     bool balloon;             /* a virtio-balloon; */

@@ -13,6 +13,7 @@
 #include "board/virt_riscv_priv.h"
 #include "dev/pci/bridge.h"
 #include "dev/pci/host.h"
+#include "dev/pci/own.h"
 #include "dev/pci/port.h"
 #include "dev/pci/sriov.h"
 #include "dev/virtio/mmio.h"
@@ -408,16 +409,31 @@ static int plug_check_pci(struct vr_virt *v, const struct vr_virt_device *d,
     return stopped ? 0 : plug_find_slot(v, &p->port, err);
 }
 
+/* One of ours, or of the program's; NULL: neither. */
+static const struct vr_dev_class *plug_class(const struct vr_virt *v, const char *name)
+{
+    const struct vr_dev_class *cls = vr_catalog_find_class(name);
+    for (unsigned i = 0; !cls && i < v->own_class_count; i++) {
+        if (strcmp(vr_own_class_of(v->own_class[i])->name, name) == 0) {
+            cls = vr_own_class_of(v->own_class[i]);
+        }
+    }
+    return cls;
+}
+
 /* What can be said no to before anything is opened; *ret_cls NULL: a unit. */
 static int plug_check(struct vr_virt *v, const struct vr_virt_device *d, struct virt_plug *p,
                       const struct vr_dev_class **ret_cls, struct vr_error *err)
 {
     enum vr_virt_end_kind kind = vr_virt_end_of(d->cls);
     int r = plug_name(v, d->id, p, err);
-    *ret_cls = plug_is_unit(d->cls) ? NULL : vr_catalog_find_class(d->cls);
+    *ret_cls = plug_is_unit(d->cls) ? NULL : plug_class(v, d->cls);
     p->cdrom = strcmp(d->cls, "scsi-cd") == 0;
     if (r == 0 && !*ret_cls && !plug_is_unit(d->cls)) {
-        r = vr_err(err, -EINVAL, "no device class '%s' (vireo devices lists them)", d->cls);
+        r = vr_err(err, -EINVAL,
+                   "no device class '%s' (vireo devices lists them; those that a program makes are "
+                   "to be registered by it)",
+                   d->cls);
     }
     if (r < 0) {
         return r;

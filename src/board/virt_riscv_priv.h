@@ -123,6 +123,8 @@ struct vr_virt {
     struct virt_end *ends;
     unsigned io_next; /* I/O thread of the next end that names none */
     struct virt_plug *plugs;
+    struct vr_own_class *const *own_class; /* the program's */
+    unsigned own_class_count;
     void (*on_answer)(void *opaque, const char *id, bool agrees); /* of guests asked to let go */
     void *on_answer_opaque;
     struct vr_flash_file *flash_vars; /* NULL: no such bank */

@@ -42,6 +42,7 @@ void vireo_config_destroy(struct vireo_config *c)
     for (unsigned i = 0; i < c->device_count; i++) {
         vr_config_device_fini(&c->device[i]);
     }
+    vr_config_drop_classes(c);
     for (unsigned i = 0; i < c->net_count; i++) {
         vr_config_net_fini(&c->net[i]);
     }

@@ -41,7 +41,7 @@ struct vr_config_device {
     struct vr_virt_share share;
     char *chr;
 };
-enum { VR_CONFIG_CLASSES = 128 };
+enum { VR_CONFIG_CLASSES = 128, VR_CONFIG_OWN = 16 };
 
 struct vireo_config {
     char *name, *control, *kernel, *initrd, *append, *firmware, *flash, *flash_vars;
@@ -53,6 +53,9 @@ struct vireo_config {
     unsigned slots; /* empty ones */
     struct vr_config_device device[VR_VIRT_DEVICES];
     unsigned device_count;
+    struct vr_own_class *own_class[VR_CONFIG_OWN]; /* of the program's own: held */
+    unsigned own_class_count;
+    bool loading; /* from text, which names classes that may be registered later */
     struct vr_jit_opts jit;
     bool jit_perf, jit_stats;
     uint64_t jit_dump_begin, jit_dump_end; /* 0, 0: none */
@@ -96,7 +99,7 @@ int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const
 /* The same for a value that nobody chose; @why, static, is the reason. */
 int vr_config_apply_default(struct vireo_config *config, const struct vr_opt *opt,
                             const char *value, const char *why, struct vr_error *err) VR_MUST;
-/* The same settings, with absolute names of files; it logs nowhere. */
+/* The same settings and classes, with absolute names of files; it logs nowhere. */
 int vr_config_copy(const struct vireo_config *config, struct vireo_config **ret_config,
                    struct vr_error *err) VR_MUST;
 /* The settings of @base, but of each option that @over has those; logs as @over. */
@@ -156,9 +159,12 @@ int vr_config_identify(const char *path, const char **ret_key, const char **ret_
 
 /* --device (config_device.c). */
 void vr_config_device_fini(struct vr_config_device *d);
-/* What a value of it says; the caller's. */
-int vr_config_device_parse(const char *text, struct vr_config_device *ret_device,
-                           struct vr_error *err) VR_MUST;
+/* What a value of it says, for a machine with the classes of @config; the caller's. */
+int vr_config_device_parse(const struct vireo_config *config, const char *text,
+                           struct vr_config_device *ret_device, struct vr_error *err) VR_MUST;
+/* The classes of @from are @to's, too. */
+void vr_config_share_classes(const struct vireo_config *from, struct vireo_config *to);
+void vr_config_drop_classes(struct vireo_config *config);
 /* What may stand first in it: @i, NULL past the end. */
 const char *vr_config_device_class(unsigned i);
 /* Device @id has left: it is not among the settings any more. Nobody called so is fine. */

@@ -8,6 +8,7 @@
 #include "board/catalog.h"
 #include "control/config.h"
 #include "core/dev.h"
+#include "vireo/device.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -56,11 +57,25 @@ const char *vr_config_device_class(unsigned i)
     return i - classes < 2 ? device_units[i - classes] : NULL;
 }
 
-static int device_check_class(const char *name, struct vr_error *err)
+/* A class that the program registered, or may register before there is a machine. */
+static bool device_is_own(const struct vireo_config *c, const char *name)
+{
+    for (unsigned i = 0; i < c->own_class_count; i++) {
+        if (strcmp(vr_catalog_own_name(c->own_class[i]), name) == 0) {
+            return true;
+        }
+    }
+    return c->loading && vr_name_good(name, VR_VIRT_ID_LEN - 1);
+}
+
+static int device_check_class(const struct vireo_config *c, const char *name, struct vr_error *err)
 {
     const char *names[VR_CONFIG_CLASSES];
     size_t count = 0;
     const char *one;
+    if (device_is_own(c, name)) {
+        return 0;
+    }
     while (count < VR_CONFIG_CLASSES && (one = vr_config_device_class((unsigned)count))) {
         if (strcmp(one, name) == 0) {
             return 0;
@@ -285,8 +300,8 @@ static int device_end(struct vr_config_device *d, struct device_text *t, struct 
     return 0;
 }
 
-int vr_config_device_parse(const char *text, struct vr_config_device *ret_device,
-                           struct vr_error *err)
+int vr_config_device_parse(const struct vireo_config *c, const char *text,
+                           struct vr_config_device *ret_device, struct vr_error *err)
 {
     struct vr_config_device d = {.target = -1};
     struct device_text t = {0};
@@ -296,7 +311,7 @@ int vr_config_device_parse(const char *text, struct vr_config_device *ret_device
         if (d.cls) {
             r = device_piece(&d, &t, key, value, err);
         } else {
-            r = device_check_class(key, err);
+            r = device_check_class(c, key, err);
             d.cls = r < 0 ? NULL : strdup(key);
             r = r == 0 && !d.cls ? vr_err(err, -ENOMEM, "no memory") : r;
         }
@@ -306,7 +321,7 @@ int vr_config_device_parse(const char *text, struct vr_config_device *ret_device
         }
     }
     if (r == 0 && !d.cls) {
-        r = device_check_class("", err);
+        r = device_check_class(c, "", err);
     }
     r = r < 0 ? r : device_end(&d, &t, err);
     device_text_fini(&t);
@@ -358,11 +373,44 @@ int vr_config_device(void *target, const struct vr_opt *opt, const char *text, s
 {
     struct vr_config_device d;
     (void)opt;
-    int r = vr_config_device_parse(text, &d, err);
+    int r = vr_config_device_parse(target, text, &d, err);
     if (r == 0 && (r = device_take(target, &d, err)) < 0) {
         vr_config_device_fini(&d);
     }
     return r;
+}
+
+int vireo_config_device_class(struct vireo_config *c, const struct vireo_function_class *cls,
+                              void *opaque, struct vr_error *err)
+{
+    for (unsigned i = 0; cls->name && i < c->own_class_count; i++) {
+        if (strcmp(vr_catalog_own_name(c->own_class[i]), cls->name) == 0) {
+            return vr_err(err, -EEXIST, "device class '%s' is registered already", cls->name);
+        }
+    }
+    if (c->own_class_count == VR_CONFIG_OWN) {
+        return vr_err(err, -ENOSPC, "device class '%s': at most %d of a program's own", cls->name,
+                      VR_CONFIG_OWN);
+    }
+    int r = vr_catalog_own_create(cls, opaque, &c->own_class[c->own_class_count], err);
+    c->own_class_count += r == 0;
+    return r;
+}
+
+void vr_config_share_classes(const struct vireo_config *from, struct vireo_config *to)
+{
+    vr_config_drop_classes(to);
+    for (unsigned i = 0; i < from->own_class_count; i++) {
+        vr_catalog_own_hold(from->own_class[i]);
+        to->own_class[to->own_class_count++] = from->own_class[i];
+    }
+}
+
+void vr_config_drop_classes(struct vireo_config *c)
+{
+    while (c->own_class_count) {
+        vr_catalog_own_release(c->own_class[--c->own_class_count]);
+    }
 }
 
 static bool device_says(const struct vr_config_said *said)

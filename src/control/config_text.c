@@ -292,7 +292,9 @@ int vireo_config_load(const char *text, size_t len, struct vireo_config **ret_co
     int r = copy ? vireo_config_create(&c, err) : vr_err(err, -ENOMEM, "no memory");
     if (r == 0) {
         memcpy(copy, text, len);
+        c->loading = true;
         r = text_lines(c, copy, len, err);
+        c->loading = false;
     }
     free(copy);
     if (r < 0) {
@@ -312,6 +314,8 @@ int vr_config_override(const struct vireo_config *base, const struct vireo_confi
     if (r < 0) {
         return r;
     }
+    vr_config_share_classes(over->own_class_count ? over : base, c);
+    c->loading = true; /* what @base says was loaded */
     /* Where the first of a name stood in @base, all of @over come; the rest behind. */
     for (unsigned i = 0; r == 0 && i < base->said_count + over->said_count; i++) {
         bool from_base = i < base->said_count;
@@ -336,6 +340,7 @@ int vr_config_override(const struct vireo_config *base, const struct vireo_confi
         vireo_config_destroy(c);
         return r;
     }
+    c->loading = false;
     vireo_config_on_log(c, over->log_level, over->log_fn, over->log_opaque);
     *ret_config = c;
     return 0;
@@ -386,6 +391,9 @@ int vr_config_copy(const struct vireo_config *c, struct vireo_config **ret_confi
     if (r == 0) {
         r = vireo_config_load(text, strlen(text), ret_config, err);
         vireo_config_text_free(text);
+    }
+    if (r == 0) {
+        vr_config_share_classes(c, *ret_config);
     }
     return r;
 }

@@ -118,9 +118,11 @@ int vireo_fork_config(const struct vireo_fork *fork, struct vireo_config **ret_c
     if (r < 0) {
         return r;
     }
+    c->loading = true;
     for (unsigned i = 0; r == 0 && i < from->said_count; i++) {
         r = clone_setting(c, &from->said[i], err);
     }
+    c->loading = false;
     if (r == 0 && from->publish && from->net_count == 0) { /* the network that it implied */
         r = clone_net(c, "user", err);
     }

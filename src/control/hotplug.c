@@ -398,7 +398,7 @@ int vireo_vm_device_add(struct vireo_vm *vm, const char *text, char *ret_id, siz
     struct vr_config_device d;
     char id[VR_VIRT_ID_LEN];
     int r = hotplug_spawn(vm->hotplug, err);
-    r = r < 0 ? r : vr_config_device_parse(text, &d, err);
+    r = r < 0 ? r : vr_config_device_parse(vm->config, text, &d, err);
     if (r < 0) {
         return r;
     }
@@ -429,7 +429,7 @@ static int hotplug_end_opts(struct vr_hotplug *h, enum vr_virt_end_kind kind, co
     char *whole = NULL;
     int r = vr_config_join(&whole, "", heads[kind], err);
     r = r == 0 && *text ? vr_config_join(&whole, kind == VR_VIRT_END_NET ? "," : "", text, err) : r;
-    r = r < 0 ? r : vr_config_device_parse(whole, d, err);
+    r = r < 0 ? r : vr_config_device_parse(h->vm->config, whole, d, err);
     free(whole);
     if (r == 0) {
         vr_vm_device(h->vm, d, &device);

@@ -143,6 +143,8 @@ int vr_vm_build(struct vireo_vm *vm, const struct vireo_config *c, const struct 
         .aia = c->aia,
         .virtio_mmio = c->virtio_mmio,
         .device_count = c->device_count,
+        .own_class = own->own_class,
+        .own_class_count = own->own_class_count,
         .slot_count = c->slots,
         .ram_bytes = c->memory_bytes,
         .kernel = c->kernel,
