@@ -54,11 +54,11 @@ static void cfg_set(struct world *w, unsigned bus, unsigned devfn, unsigned reg,
     vr_dev_write(w->host, VR_PCI_HOST_ECAM, cfg_off(bus, devfn, reg), width, val);
 }
 
-static unsigned express(struct world *w, unsigned devfn)
+static unsigned express(struct world *w, unsigned bus, unsigned devfn)
 {
-    unsigned at = cfg(w, 0, devfn, VR_PCI_CAP_PTR, 1);
-    while (at && cfg(w, 0, devfn, at, 1) != 0x10) {
-        at = cfg(w, 0, devfn, at + 1, 1);
+    unsigned at = cfg(w, bus, devfn, VR_PCI_CAP_PTR, 1);
+    while (at && cfg(w, bus, devfn, at, 1) != 0x10) {
+        at = cfg(w, bus, devfn, at + 1, 1);
     }
     assert_int_not_equal(at, 0);
     return at;
@@ -66,13 +66,13 @@ static unsigned express(struct world *w, unsigned devfn)
 
 static void slot_control(struct world *w, unsigned slot, uint32_t val)
 {
-    cfg_set(w, 0, PORT + slot, express(w, PORT + slot) + VR_PCI_EXP_SLOTCTL, 2, val);
+    cfg_set(w, 0, PORT + slot, express(w, 0, PORT + slot) + VR_PCI_EXP_SLOTCTL, 2, val);
 }
 
 /* Takes the events, as an interrupt handler does. */
 static uint32_t slot_events(struct world *w, unsigned slot)
 {
-    unsigned at = express(w, PORT + slot) + VR_PCI_EXP_SLOTSTA;
+    unsigned at = express(w, 0, PORT + slot) + VR_PCI_EXP_SLOTSTA;
     uint32_t sta = cfg(w, 0, PORT + slot, at, 2);
     cfg_set(w, 0, PORT + slot, at, 2, sta & 0x11f);
     return sta;
@@ -546,6 +546,40 @@ static void row_8_pulled_out_with_requests_in_flight(void **state)
     vr_view_cache_drop(mem, &cache);
 }
 
+/* The function, or the bus that it is on, is reset under requests in flight. When its status reads
+ * 0 (VIRTIO 1.3, 2.4.2), nothing of them is written any more. */
+static void row_8_function_and_bus_reset_with_requests_in_flight(void **state)
+{
+    struct world *w = *state;
+    struct vr_view_cache cache = {0};
+    char disk[160];
+    unsigned began = 0;
+    snprintf(disk, sizeof(disk), "virtio-blk-pci,id=x,path=%s", w->disk);
+    add(w, disk, "x");
+    assert_true(take_in(w, 0));
+    for (unsigned i = 0; i < 100; i++) {
+        poke(w, &cache, RAM + RINGS + 0x2002, 2, 0);
+        disk_reads(w, &cache, 0);
+        if (i % 2) {
+            unsigned devctl = express(w, 1, 0) + VR_PCI_EXP_DEVCTL;
+            cfg_set(w, 1, 0, devctl, 2, cfg(w, 1, 0, devctl, 2) | 0x8000);
+        } else { /* bridge control */
+            cfg_set(w, 0, PORT, 0x3e, 2, 0x40);
+            cfg_set(w, 0, PORT, 0x3e, 2, 0);
+        }
+        began += peek(w, &cache, RAM + RINGS + 0x2002, 2) < REQUESTS;
+        assert_true(take_in(w, 0));
+        while (peek(w, &cache, MEM32 + 0x40000 + C_STATUS, 1) !=
+               0) { /* the disk's threads end it */
+        }
+        canary_each(w, &cache, canary_put);
+        assert_true(take_in(w, 0)); /* what is under way has this long to be written */
+        canary_each(w, &cache, canary_lives);
+    }
+    assert_true(began > 0); /* some were in flight */
+    vr_view_cache_drop(vr_machine_mem(vr_vm_machine(w->g.vm)), &cache);
+}
+
 /* The guest asks target 0 of the controller in @slot for its serial (SPC-4, 7.8.16; VIRTIO 1.3,
  * 5.6.6). */
 static void unit_serial(struct world *w, unsigned slot, char *ret_serial, size_t size)
@@ -705,6 +739,7 @@ int main(void)
         WORLD_TEST(row_19_guests_that_do_not_let_go),
         WORLD_TEST(row_19_slots_are_played_with_meanwhile),
         WORLD_TEST(row_8_pulled_out_with_requests_in_flight),
+        WORLD_TEST(row_8_function_and_bus_reset_with_requests_in_flight),
         WORLD_TEST(scsi_units_come_and_go),
         WORLD_TEST(what_cannot_be_is_refused),
         WORLD_TEST(snapshots_know_what_came),

@@ -4,7 +4,6 @@ disks, data through the network both ways, compared with what the host has; and 
 
 import hashlib
 import http.server
-import json
 import os
 import pathlib
 import socket
@@ -108,17 +107,6 @@ class Web(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def counters(name):
-    """{(group, id, name): value} of the running machine."""
-    out = debian.run(vm.VIREO, "stats", "--json", name)
-    return {(s["group"], s["id"], s["name"]): s["value"] for s in json.loads(out)}
-
-
-def bits(line):
-    """The numbers of the bits that are set in sysfs's row of 0 and 1."""
-    return {n for n, c in enumerate(line) if c == "1"}
-
-
 def scripted(sink, web):
     return SCRIPT.replace("$UP", str(UP)).replace("$SINK", str(sink)).replace("$WEB", str(web))
 
@@ -143,7 +131,7 @@ with tempfile.TemporaryDirectory(prefix="vireo-rings.") as tmp:
     with tap.test("a guest works on packed rings and several queues"):
         with vm.Vm(*machine, *args, deadline_s=240) as guest:
             guest.expect("host: counters\n")
-            seen = counters(name)
+            seen = vm.counters(name)
             guest.send("\n")
             done = debian.Done(guest)
         assert done.code == 0, (done.code, done.errors, done.text[-2000:])
@@ -155,7 +143,7 @@ with tempfile.TemporaryDirectory(prefix="vireo-rings.") as tmp:
         for line in lines[:-1]:
             device, features = line.split()
             if device in ("0x0001", "0x0002"):
-                assert {PACKED, EVENT_IDX, INDIRECT} <= bits(features), line
+                assert {PACKED, EVENT_IDX, INDIRECT} <= vm.bits(features), line
         assert [line.split()[0] for line in lines].count("0x0002") == 2, lines
         assert lines[-1] == "queues 2 2 2", lines
 

@@ -5,6 +5,7 @@ passes, which is a failure."""
 
 import base64
 import contextlib
+import json
 import os
 import pathlib
 import selectors
@@ -50,6 +51,16 @@ def vireo(*args, code=0, timeout=120):
                           timeout=timeout)
     assert code is None or done.returncode == code, (args, done.returncode, done.stderr)
     return done
+
+
+def counters(name):
+    """{(group, id, name): value} of the running machine."""
+    return {(s["group"], s["id"], s["name"]): s["value"] for s in json.loads(vireo("stats", "--json", name).stdout)}
+
+
+def bits(line):
+    """The numbers of the bits that are set in sysfs's row of 0 and 1."""
+    return {n for n, c in enumerate(line) if c == "1"}
 
 
 class Vm:
