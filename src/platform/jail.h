@@ -58,6 +58,10 @@ bool vr_jail_name_ok(const char *name);
 /* The handle of @name in @dir, and what it is. The caller closes it (vr_file_close). */
 int vr_jail_find(struct vr_jail *jail, int dir, const char *name, int *ret_handle,
                  struct stat *ret_stat) VR_MUST;
+/* What @name in @dir is, without a handle of it: a third of the price. -EXDEV: it is on another
+ * file system, which this tells nothing of. */
+int vr_jail_stat_at(const struct vr_jail *jail, int dir, const char *name,
+                    struct stat *ret_stat) VR_MUST;
 int vr_jail_stat(int handle, struct stat *ret_stat) VR_MUST;
 /* Open the regular file or directory that @handle is. Of @flags count O_ACCMODE, O_TRUNC,
  * O_DSYNC and O_SYNC. -ENXIO: it is something else. */

@@ -16,6 +16,7 @@ import vm
 from tap import Skip, Tap
 
 NOBODY = 65534
+FILES, ROUNDS = 300, 12
 HERE = pathlib.Path(__file__).resolve().parent
 
 SCRIPT = r"""
@@ -77,6 +78,7 @@ section mounted mounted
 section identical identical
 section data /test/share data /m/data 7 3000
 section tree tree
+section list /test/share list /m/listed /m/lists @ROUNDS@
 section mmap /test/share mmap /m/mapped
 section xattr /test/share xattr /m/attributes
 section locks /test/share locks /m/locks
@@ -144,6 +146,59 @@ def host_tree(folder):
     (folder / "link").symlink_to("../../../etc/passwd")
 
 
+class Changes:
+    """What the host does to a folder when the guest says so, and how the folder was then."""
+
+    def __init__(self, folder):
+        self.folder, self.count, self.states = folder, 0, {}
+        for i in range(FILES):
+            (folder / f"f{i}").write_text("")
+
+    def make(self):
+        """Some names come, go, move, and come to mean something else. Every other time, the folder looks as if
+        it had not been written since."""
+        before = self.folder.stat()
+        for i in range(self.count % 7, FILES, 23):
+            path = self.folder / f"f{i}"
+            what = (i + self.count) % 4
+            if not path.exists():
+                path.write_text("again")
+            elif what == 0:
+                path.unlink()
+            elif what == 1:
+                path.rename(self.folder / f"moved{i}.{self.count}")
+            elif what == 2:
+                (self.folder / f"new{i}.{self.count}").mkdir()
+            elif path.is_file():
+                path.unlink()
+                path.mkdir()
+        if self.count % 2:
+            os.utime(self.folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+        self.count += 1
+
+    def serve(self, guest, at=0):
+        """The host's part of `share list`."""
+        for i in range(ROUNDS):
+            for what in ("between", "rewound", "within"):
+                at = guest.expect(f"host: {what} {i}\n", at)
+                self.make()
+                self.states[i, what] = {".", "..", *os.listdir(self.folder)}
+                guest.send("\n")
+        return at
+
+    def check(self, lists):
+        """The listings that the guest made."""
+        for i in range(ROUNDS):
+            got = {what: (lists / f"{i}.{what}").read_text().split() for what in ("new", "again", "rest", "second")}
+            for what, names in got.items():
+                assert len(names) == len(set(names)), (i, what, sorted(names))
+            for what, state in (("new", "between"), ("again", "rewound"), ("second", "within")):
+                wrong = set(got[what]) ^ self.states[i, state]
+                assert not wrong, (i, what, sorted(wrong))
+            before, after = self.states[i, "rewound"], self.states[i, "within"]
+            assert before & after <= set(got["rest"]) <= before | after, (i, sorted(got["rest"]))
+
+
 def main():
     tap = Tap()
     with users_folder() as (folder, user):
@@ -152,13 +207,16 @@ def main():
         for path in (work, share, readonly, locks):
             path.mkdir()
         host_tree(share / "host")
+        for name in ("listed", "lists"):
+            (share / name).mkdir()
+        changes = Changes(share / "listed")
         (share / "host.sums").write_text("".join(f"{digest}  {name}\n" for name, digest in sums(share / "host").items()))
         (readonly / "file").write_text("only to be read\n")
         (locks / "file").write_text("")
         (folder / "run").mkdir(mode=0o700)
         own(folder)
         shutil.copy(vm.VIREO, work / "vireo")
-        machine = debian.small_machine(work, SCRIPT, {"share": build(work)})
+        machine = debian.small_machine(work, SCRIPT.replace("@ROUNDS@", str(ROUNDS)), {"share": build(work)})
         shutil.copy(machine[1], work / "Image")
         machine[1] = work / "Image"
         for path in work.iterdir():
@@ -172,7 +230,7 @@ def main():
                 raise Skip("the file system of /var/tmp keeps no user attributes")
             with vm.Vm(deadline_s=240, command=[*map(str, command)]) as guest:
                 try:
-                    at = guest.expect("host: locked")
+                    at = guest.expect("host: locked 0", changes.serve(guest))
                     with open(locks / "file", "r+b") as file:
                         try:
                             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 0)
@@ -197,6 +255,10 @@ def main():
             assert len(theirs) == 204 and sums(share / "guest") == theirs
             assert os.readlink(share / "guest/soft") == "a/b/c/seq"
             assert (share / "guest/big").stat().st_ino == (share / "guest/hard").stat().st_ino
+
+        with tap.test("what the host does to a folder is in the guest's next listing of it, and in none half"):
+            print("#", done.check("list").strip(), flush=True)
+            changes.check(share / "lists")
 
         for name, what in (("data", "random reads, writes, mappings and holes of a file match a model"),
                            ("tree", "random operations by three users match those on another file system"),

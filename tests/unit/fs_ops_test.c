@@ -3,7 +3,6 @@
 
 #include "base/bits.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -259,79 +258,6 @@ static void symbolic_links_are_text(void **state)
     assert_int_equal(fc_call(c, FUSE_READLINK, fc_node(c, "plain"), NULL, 0, NULL, 0), -EINVAL);
 }
 
-/* All names that READDIR or READDIRPLUS gives, in replies of @size bytes. */
-static unsigned list(struct fc *c, uint64_t node, uint64_t fh, bool plus, uint32_t size,
-                     char names[][16], unsigned max)
-{
-    struct fuse_read_in in = {.fh = fh, .size = size};
-    unsigned count = 0;
-    for (;;) {
-        int len =
-            fc_call(c, plus ? FUSE_READDIRPLUS : FUSE_READDIR, node, &in, sizeof(in), NULL, 0);
-        assert_true(len >= 0 && len <= (int)size);
-        if (len == 0) {
-            return count;
-        }
-        for (int at = 0; at < len;) {
-            const uint8_t *p = (const uint8_t *)fc_body(c) + at;
-            struct fuse_entry_out entry = {.nodeid = 0};
-            struct fuse_dirent d;
-            if (plus) {
-                memcpy(&entry, p, sizeof(entry));
-                p += sizeof(entry);
-            }
-            memcpy(&d, p, sizeof(d));
-            assert_true(count < max && d.namelen < 16);
-            memcpy(names[count], p + sizeof(d), d.namelen);
-            names[count][d.namelen] = '\0';
-            bool dots = names[count][0] == '.';
-            assert_int_equal(entry.nodeid != 0, plus && !dots);
-            assert_int_equal(d.type, dots || names[count][0] == 'd' ? DT_DIR : DT_REG);
-            count++;
-            in.offset = d.off;
-            at += (int)vr_align_up((plus ? sizeof(entry) : 0) + sizeof(d) + d.namelen, 8);
-        }
-    }
-}
-
-static void directories_are_listed(void **state)
-{
-    enum { FILES = 300 };
-    struct fc *c = *state;
-    static char names[FILES + 3][16];
-    struct fuse_entry_out e;
-    assert_int_equal(fc_mkdir(c, FUSE_ROOT_ID, "list", 0755, &e), 0);
-    for (unsigned i = 0; i < FILES; i++) {
-        char name[32];
-        snprintf(name, sizeof(name), "list/f%u", i);
-        fc_file(c, name, "");
-    }
-    assert_int_equal(mkdir(fc_path(c, "list/dir"), 0755), 0);
-    for (unsigned plus = 0; plus < 2; plus++) {
-        static const uint32_t sizes[] = {200, 1000, 4096, 65536};
-        for (unsigned s = 0; s < VR_COUNT(sizes); s++) {
-            uint64_t fh;
-            bool seen[FILES] = {false};
-            assert_int_equal(fc_opendir(c, e.nodeid, &fh), 0);
-            unsigned count = list(c, e.nodeid, fh, plus, sizes[s], names, FILES + 3);
-            assert_int_equal(count, FILES + 3); /* with ".", ".." and "dir" */
-            for (unsigned i = 0; i < count; i++) {
-                if (names[i][0] == 'f') {
-                    unsigned n = (unsigned)atoi(names[i] + 1);
-                    assert_false(seen[n]);
-                    seen[n] = true;
-                }
-            }
-            struct fuse_fsync_in sync = {.fh = fh};
-            assert_int_equal(fc_call(c, FUSE_FSYNCDIR, e.nodeid, &sync, sizeof(sync), NULL, 0), 0);
-            assert_int_equal(fc_release(c, e.nodeid, fh, true), 0);
-        }
-    }
-    uint64_t fh;
-    assert_int_equal(fc_opendir(c, fc_node(c, "list/f1"), &fh), -ENOTDIR);
-    assert_int_equal(fc_open(c, e.nodeid, O_RDONLY, &fh), -EISDIR);
-}
-
 static void holes_and_copies(void **state)
 {
     struct fc *c = *state;
@@ -450,7 +376,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(attributes_change, setup, teardown),
         cmocka_unit_test_setup_teardown(names_move_and_go, setup, teardown),
         cmocka_unit_test_setup_teardown(symbolic_links_are_text, setup, teardown),
-        cmocka_unit_test_setup_teardown(directories_are_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(holes_and_copies, setup, teardown),
         cmocka_unit_test_setup_teardown(extended_attributes, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_not_there_is_said, setup, teardown),

@@ -148,19 +148,12 @@ static void writes_take_set_user_id_away(void **state)
 
 static uint32_t listed_type(struct fc *c, const char *name)
 {
-    uint64_t fh;
+    uint64_t fh, off = 0;
     uint32_t type = 99;
+    struct fc_entry entries[64];
     assert_int_equal(fc_opendir(c, FUSE_ROOT_ID, &fh), 0);
-    struct fuse_read_in in = {.fh = fh, .size = 4096};
-    int len = fc_call(c, FUSE_READDIR, FUSE_ROOT_ID, &in, sizeof(in), NULL, 0);
-    for (int at = 0; at < len;) {
-        struct fuse_dirent d;
-        const uint8_t *p = (const uint8_t *)fc_body(c) + at;
-        memcpy(&d, p, sizeof(d));
-        if (d.namelen == strlen(name) && memcmp(p + sizeof(d), name, d.namelen) == 0) {
-            type = d.type;
-        }
-        at += (int)vr_align_up(sizeof(d) + d.namelen, 8);
+    for (unsigned i = fc_list(c, FUSE_ROOT_ID, fh, false, 4096, &off, entries, 64); i-- > 0;) {
+        type = strcmp(entries[i].name, name) == 0 ? entries[i].type : type;
     }
     assert_int_equal(fc_release(c, FUSE_ROOT_ID, fh, true), 0);
     return type;

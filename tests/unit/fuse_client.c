@@ -1,6 +1,8 @@
 /* A guest's side of FUSE for tests. */
 #include "fuse_client.h"
 
+#include "base/bits.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -335,6 +337,35 @@ int fc_open(struct fc *c, uint64_t node, uint32_t flags, uint64_t *ret_fh)
 int fc_opendir(struct fc *c, uint64_t node, uint64_t *ret_fh)
 {
     return fc_open_by(c, FUSE_OPENDIR, node, 0, ret_fh);
+}
+
+unsigned fc_list(struct fc *c, uint64_t node, uint64_t fh, bool plus, uint32_t size, uint64_t *off,
+                 struct fc_entry *ret, unsigned max)
+{
+    struct fuse_read_in in = {.fh = fh, .offset = *off, .size = size};
+    int len = fc_call(c, plus ? FUSE_READDIRPLUS : FUSE_READDIR, node, &in, sizeof(in), NULL, 0);
+    unsigned count = 0;
+    assert_true(len >= 0 && len <= (int)size);
+    for (int at = 0; at < len; count++) {
+        const uint8_t *p = (const uint8_t *)fc_body(c) + at;
+        struct fuse_entry_out entry = {.nodeid = 0};
+        struct fuse_dirent d;
+        if (plus) {
+            memcpy(&entry, p, sizeof(entry));
+            p += sizeof(entry);
+        }
+        memcpy(&d, p, sizeof(d));
+        assert_true(count < max && d.namelen < sizeof(ret->name));
+        memcpy(ret[count].name, p + sizeof(d), d.namelen);
+        ret[count].name[d.namelen] = '\0';
+        ret[count].type = d.type;
+        ret[count].nodeid = entry.nodeid;
+        bool dots = strcmp(ret[count].name, ".") == 0 || strcmp(ret[count].name, "..") == 0;
+        assert_int_equal(entry.nodeid != 0, plus && !dots);
+        *off = d.off;
+        at += (int)vr_align_up((plus ? sizeof(entry) : 0) + sizeof(d) + d.namelen, 8);
+    }
+    return count;
 }
 
 int fc_release(struct fc *c, uint64_t node, uint64_t fh, bool dir)

@@ -22,6 +22,13 @@ struct fc {
     uint8_t out[FC_ROOM];
 };
 
+/* An entry of a listing. */
+struct fc_entry {
+    char name[32];
+    uint32_t type;   /* DT_REG, ... */
+    uint64_t nodeid; /* 0: not looked up */
+};
+
 /* A message under way. */
 struct fc_req {
     struct vr_fs_req io;
@@ -72,6 +79,10 @@ int fc_rename(struct fc *c, uint64_t dir, const char *name, uint64_t to_dir, con
               uint32_t flags);
 int fc_open(struct fc *c, uint64_t node, uint32_t flags, uint64_t *ret_fh);
 int fc_opendir(struct fc *c, uint64_t node, uint64_t *ret_fh);
+/* One reply of @size bytes at most to READDIR or READDIRPLUS (@plus) from *@off on, which moves on;
+ * how many entries of @max it gave, 0 at the end. */
+unsigned fc_list(struct fc *c, uint64_t node, uint64_t fh, bool plus, uint32_t size, uint64_t *off,
+                 struct fc_entry *ret, unsigned max);
 int fc_release(struct fc *c, uint64_t node, uint64_t fh, bool dir);
 int fc_read(struct fc *c, uint64_t node, uint64_t fh, uint64_t off, uint32_t size); /* length */
 int fc_write(struct fc *c, uint64_t node, uint64_t fh, uint64_t off, const char *text);

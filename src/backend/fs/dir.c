@@ -135,7 +135,7 @@ static void dir_close(struct vr_fs *fs)
     vr_mutex_lock(&d->lock);
     fs_session_unref_locked(d->session);
     vr_mutex_unlock(&d->lock);
-    vr_assert(d->fds == 0 && d->nodes == 0);
+    vr_assert(d->fds == 0 && d->nodes == 0 && d->aheads == 0);
     fs_owners_destroy(d->owners);
     vr_jail_close(d->jail);
     if (d->fs.flight) {

@@ -10,8 +10,10 @@ static void handle_unref(struct fs_session *s, struct fs_handle *h)
     if (--h->refs == 0) {
         vr_file_close(h->fd);
         s->d->fds -= h->fd >= 0;
+        s->d->aheads -= h->ahead != NULL;
         fs_node_unref_locked(s, h->node);
         vr_mutex_fini(&h->lock);
+        free(h->ahead);
         free(h);
     }
 }

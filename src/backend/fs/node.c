@@ -399,10 +399,35 @@ static int node_known(struct fs_call *c, struct fs_node *dir, const char *name, 
     return 0;
 }
 
+/* The node of what was seen as @dir/@name, held, if there is one and it is open: its descriptor
+ * keeps the number of its inode from being used for another file. */
+static bool node_seen(struct fs_call *c, struct fs_node *dir, const char *name,
+                      const struct stat *st, struct fs_node **ret_node)
+{
+    vr_mutex_lock(&c->d->lock);
+    struct fs_node *n = *node_place(c->s, st->st_dev, st->st_ino);
+    bool seen = n && n->fd >= 0 && n->type == (st->st_mode & S_IFMT);
+    if (seen) {
+        fs_node_hold(c, n);
+        node_place_at(c->s, n, dir, name);
+        *ret_node = n;
+    }
+    vr_mutex_unlock(&c->d->lock);
+    return seen;
+}
+
 int fs_node_find(struct fs_call *c, struct fs_node *dir, const char *name,
                  struct fs_node **ret_node, struct stat *ret_stat)
 {
-    int fd, r = fs_fd_take(c->s);
+    /* Most files that a guest asks for it knows already: then looking is enough. */
+    int fd, r = vr_jail_stat_at(c->d->jail, dir->fd, name, ret_stat);
+    if (r == 0 && node_seen(c, dir, name, ret_stat, ret_node)) {
+        return 0;
+    }
+    if (r < 0 && r != -EXDEV) {
+        return r;
+    }
+    r = fs_fd_take(c->s);
     if (r < 0) {
         return r;
     }

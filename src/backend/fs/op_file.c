@@ -1,11 +1,10 @@
-/* Operations on opened files and directories. Data goes between the file and guest memory in one
+/* Operations on opened files. Data goes between the file and guest memory in one
  * system call, with no copy of ours. */
 #include "backend/fs/server.h"
 #include "base/alloc.h"
 #include "core/iov.h"
 #include "platform/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 enum {
     FILE_IOVS = 1024,         /* of one system call (IOV_MAX) */
     FILE_COPY_MAX = 64 << 20, /* of one COPY_FILE_RANGE, which may do less than it is asked for */
-    FILE_DIR_BYTES = 32 << 10,
 };
 
 /* The part [off, off + len) of the request or reply, as iovecs of the call; 0: too many. */
@@ -196,133 +194,4 @@ int op_copy(struct fs_call *c)
     ssize_t done = vr_jail_copy(from->fd, in->off_in, to->fd, in->off_out, len);
     struct fuse_write_out out = {.size = (uint32_t)done};
     return done < 0 ? (int)done : fs_reply(c, &out, sizeof(out));
-}
-
-/* --- Directories --- */
-
-int op_opendir(struct fs_call *c)
-{
-    struct fuse_open_out out = {.open_flags = 0};
-    struct fs_node *n;
-    int fd, r = fs_node_get(c, c->h.nodeid, &n);
-    if (r == 0 && !S_ISDIR(n->type)) {
-        r = -ENOTDIR;
-    }
-    r = r < 0 ? r : fs_fd_take(c->s);
-    if (r < 0) {
-        return r;
-    }
-    r = fs_open(c, n, O_RDONLY, &fd);
-    if (r < 0) {
-        fs_fd_give(c->d);
-        return r;
-    }
-    if (c->d->cache == VR_FS_CACHE_ALWAYS) {
-        out.open_flags = FOPEN_CACHE_DIR | FOPEN_KEEP_CACHE;
-    }
-    r = fs_handle_open(c, n, fd, 0, true, &out.fh);
-    if (r == 0 && (r = fs_reply(c, &out, sizeof(out))) < 0) {
-        fs_handle_remove(c->s, out.fh);
-    }
-    return r;
-}
-
-int op_releasedir(struct fs_call *c)
-{
-    const struct fuse_release_in *in = (const void *)c->arg;
-    struct fs_handle *h;
-    int r = fs_handle_get(c, in->fh, true, &h);
-    if (r == 0 || r == -ESTALE) {
-        fs_handle_remove(c->s, in->fh);
-        r = 0;
-    }
-    return r;
-}
-
-/* Put one entry into the reply, looked up if @plus. 1: it does not fit. */
-static int dir_entry(struct fs_call *c, struct fs_handle *h, const struct vr_jail_entry *e,
-                     size_t room, bool plus)
-{
-    struct fuse_entry_out entry = {.nodeid = 0};
-    struct fuse_dirent dirent = {.ino = e->ino, .off = e->next, .type = e->type};
-    static const uint8_t zeroes[8];
-    size_t name_len = strlen(e->name), head = sizeof(dirent) + (plus ? sizeof(entry) : 0);
-    size_t pad = -(head + name_len) & 7;
-    struct fs_node *n;
-    struct stat st;
-    if (c->reply_len + head + name_len + pad > room) {
-        return 1;
-    }
-    bool dots = strcmp(e->name, ".") == 0 || strcmp(e->name, "..") == 0;
-    dirent.namelen = (uint32_t)name_len;
-    if (plus && !dots) {
-        int r = fs_node_find(c, h->node, e->name, &n, &st);
-        if (r == -ENOENT) {
-            return 0; /* just removed */
-        }
-        if (r == 0) {
-            fs_entry_out(c, n, &st, &entry);
-            dirent.type = IFTODT(entry.attr.mode);
-            dirent.ino = entry.attr.ino;
-        } /* else the guest looks for itself, and is told why not */
-    } else if (e->type == DT_REG) {
-        dirent.type = fs_owner_type_at(h->fd, e->name);
-    }
-    int r = plus ? fs_reply(c, &entry, sizeof(entry)) : 0;
-    r = r < 0 ? r : fs_reply(c, &dirent, sizeof(dirent));
-    r = r < 0 ? r : fs_reply(c, e->name, name_len);
-    r = r < 0 ? r : fs_reply(c, zeroes, pad);
-    if (r == 0 && entry.nodeid) {
-        fs_node_looked_up(c, n);
-    }
-    return r;
-}
-
-static int dir_read(struct fs_call *c, struct fs_handle *h, uint64_t off, size_t room, bool plus)
-{
-    uint8_t *buf = vr_zalloc(FILE_DIR_BYTES);
-    int r = buf ? 0 : -ENOMEM;
-    while (r == 0) {
-        struct vr_jail_entry e;
-        size_t pos = 0;
-        vr_mutex_lock(&h->lock);
-        ssize_t len = vr_jail_read_dir(h->fd, off, buf, FILE_DIR_BYTES);
-        vr_mutex_unlock(&h->lock);
-        if (len <= 0) {
-            r = (int)len;
-            break;
-        }
-        while (r == 0 && vr_jail_next_entry(buf, (size_t)len, &pos, &e)) {
-            r = dir_entry(c, h, &e, room, plus);
-            off = r == 0 ? e.next : off;
-            fs_node_release(c, 1); /* the folder stays */
-        }
-    }
-    free(buf);
-    return r < 0 && c->reply_len == 0 ? r : 0; /* what is there is sent first */
-}
-
-static int dir_list(struct fs_call *c, bool plus)
-{
-    const struct fuse_read_in *in = (const void *)c->arg;
-    size_t head = sizeof(struct fuse_out_header);
-    struct fs_handle *h;
-    struct fs_node *n;
-    int r = fs_handle_get(c, in->fh, true, &h);
-    r = r < 0 || !plus ? r : fs_node_get(c, c->h.nodeid, &n); /* its entries are found from it */
-    if (r < 0) {
-        return r;
-    }
-    size_t room = c->out_bytes > head ? (size_t)(c->out_bytes - head) : 0;
-    return dir_read(c, h, in->offset, in->size < room ? in->size : room, plus);
-}
-
-int op_readdir(struct fs_call *c)
-{
-    return dir_list(c, false);
-}
-
-int op_readdirplus(struct fs_call *c)
-{
-    return dir_list(c, true);
 }

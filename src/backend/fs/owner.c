@@ -76,7 +76,7 @@ static bool owner_may_have_xattr(const struct stat *st)
  * which no guest can set. Where time goes in ticks, a change may leave a ctime as it is, if the
  * last one was a moment ago: only what has been still for a while is kept.
  */
-enum { OWNERS_KEPT = 1 << 14 };
+enum { OWNERS_ROWS_LOG2 = 12, OWNERS_IN_ROW = 4 };
 #define OWNERS_STILL_NS INT64_C(100000000)
 
 struct fs_owners {
@@ -85,7 +85,7 @@ struct fs_owners {
         ino_t ino; /* 0: nothing */
         struct timespec ctime;
         struct fs_owner owner;
-    } kept[OWNERS_KEPT];
+    } kept[1 << OWNERS_ROWS_LOG2][OWNERS_IN_ROW]; /* in a row, the first one is the newest */
 };
 
 struct fs_owners *fs_owners_create(const struct vr_jail *jail)
@@ -105,9 +105,20 @@ void fs_owners_destroy(struct fs_owners *o)
     }
 }
 
+static struct owner_kept *owner_row(struct fs_owners *o, ino_t ino)
+{
+    return o->kept[(uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) >> (64 - OWNERS_ROWS_LOG2)];
+}
+
+/* The place of @ino in its row; of one that is not there, the one to give up. */
 static struct owner_kept *owner_place(struct fs_owners *o, ino_t ino)
 {
-    return &o->kept[(uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) >> 50];
+    struct owner_kept *row = owner_row(o, ino);
+    unsigned at = 0;
+    while (at < OWNERS_IN_ROW - 1 && row[at].ino != ino) {
+        at++;
+    }
+    return &row[at];
 }
 
 static bool owner_known(const struct dir_fs *d, const struct stat *st, struct fs_owner *ret_owner)
@@ -135,9 +146,23 @@ static void owner_keep(const struct dir_fs *d, const struct stat *st, const stru
         return;
     }
     vr_mutex_lock(&d->owners->lock);
-    *owner_place(d->owners, st->st_ino) =
-        (struct owner_kept){.ino = st->st_ino, .ctime = st->st_ctim, .owner = *owner};
+    struct owner_kept *row = owner_row(d->owners, st->st_ino);
+    struct owner_kept *old = owner_place(d->owners, st->st_ino);
+    memmove(row + 1, row, (size_t)(old - row) * sizeof(*row));
+    *row = (struct owner_kept){.ino = st->st_ino, .ctime = st->st_ctim, .owner = *owner};
     vr_mutex_unlock(&d->owners->lock);
+}
+
+/* What the attribute says of a file that looks like @owner: @text, of @len bytes, or an error.
+ * true: that is how it is, false: nobody knows. */
+static bool owner_said(const struct stat *st, char text[OWNER_TEXT], ssize_t len,
+                       struct fs_owner *owner)
+{
+    if (len > 0) {
+        text[len] = '\0';
+        (void)owner_parse(text, st, owner); /* damaged: as if it were not there */
+    }
+    return len >= 0 || len == -ENODATA || len == -EOPNOTSUPP;
 }
 
 void fs_owner_get(const struct dir_fs *d, int handle, const struct stat *st,
@@ -147,11 +172,7 @@ void fs_owner_get(const struct dir_fs *d, int handle, const struct stat *st,
     owner_plain(d, st, ret_owner);
     if (owner_may_have_xattr(st) && !owner_known(d, st, ret_owner)) {
         ssize_t len = vr_jail_xattr_get(handle, OWNER_XATTR, text, sizeof(text) - 1);
-        if (len > 0) {
-            text[len] = '\0';
-            (void)owner_parse(text, st, ret_owner); /* damaged: as if it were not there */
-        }
-        if (len >= 0 || len == -ENODATA || len == -EOPNOTSUPP) {
+        if (owner_said(st, text, len, ret_owner)) {
             owner_keep(d, st, ret_owner);
         }
     }
@@ -245,17 +266,28 @@ int fs_owner_kill_priv(const struct fs_call *c, int handle)
     return r < 0 || o.mode == old ? r : fs_owner_set(d, handle, &o, false);
 }
 
-uint32_t fs_owner_type_at(int dir, const char *name)
+int fs_owner_type_at(const struct dir_fs *d, int dir, const char *name, uint32_t *ret_type)
 {
     char text[OWNER_TEXT];
-    struct stat reg = {.st_mode = S_IFREG};
+    struct stat st = {.st_mode = S_IFREG}, after;
     struct fs_owner o;
-    ssize_t len = vr_jail_xattr_at(dir, name, OWNER_XATTR, text, sizeof(text) - 1);
-    if (len <= 0) {
-        return DT_REG;
+    int r = vr_jail_stat_at(d->jail, dir, name, &st);
+    if (r < 0 && r != -EXDEV) {
+        return r;
     }
-    text[len] = '\0';
-    return owner_parse(text, &reg, &o) ? IFTODT(o.mode) : DT_REG;
+    owner_plain(d, &st, &o);
+    if (S_ISREG(st.st_mode) && !owner_known(d, &st, &o)) {
+        ssize_t len = vr_jail_xattr_at(dir, name, OWNER_XATTR, text, sizeof(text) - 1);
+        /* The name may have come to mean another file, and be back: then its ctime is new. */
+        if (owner_said(&st, text, len, &o) && r == 0 &&
+            vr_jail_stat_at(d->jail, dir, name, &after) == 0 && after.st_ino == st.st_ino &&
+            after.st_ctim.tv_sec == st.st_ctim.tv_sec &&
+            after.st_ctim.tv_nsec == st.st_ctim.tv_nsec) {
+            owner_keep(d, &st, &o);
+        }
+    }
+    *ret_type = IFTODT(o.mode);
+    return 0;
 }
 
 void fs_attr_fill(const struct dir_fs *d, int handle, const struct stat *st,

@@ -39,7 +39,8 @@ enum {
     FS_WAITERS = 256,        /* requests that wait for a lock */
     FS_WRITE_MAX = 1 << 20,  /* data of one request */
     FS_EXTRA_MAX = 68 << 10, /* names and values of one request */
-    FS_REPLY_MAX = 128 << 10,
+    FS_AHEADS = 64,          /* listings under way with entries that were read ahead */
+    FS_AHEAD_BYTES = 32 << 10,
     FS_LATER = 1, /* the operation's result: the reply comes later */
 };
 
@@ -89,14 +90,22 @@ struct fs_node {
     struct fs_lock *locks;
 };
 
+/* Entries of a directory as the host gave them, of which the guest got those before @pos. */
+struct fs_ahead {
+    uint64_t off; /* of the entry at @pos, as the guest will ask for it */
+    size_t pos, len;
+    uint8_t buf[FS_AHEAD_BYTES];
+};
+
 struct fs_handle {
     uint64_t id;
     struct fs_node *node;
     int fd;
     uint32_t flags; /* the guest's */
     bool dir;
-    unsigned refs;        /* the table, requests */
-    struct vr_mutex lock; /* directories: the position */
+    unsigned refs;          /* the table, requests */
+    struct vr_mutex lock;   /* directories: the position, and what is ahead of the guest */
+    struct fs_ahead *ahead; /* NULL: nothing */
 };
 
 struct fs_session {
@@ -146,7 +155,7 @@ struct dir_fs {
     uint32_t fds_max, nodes_max;
     struct vr_mutex lock; /* of the rest */
     struct fs_session *session;
-    uint32_t fds, nodes, calls;
+    uint32_t fds, nodes, aheads;
     bool draining;
     /* Locks */
     struct vireo_timers *timers;
@@ -239,8 +248,9 @@ bool fs_owner_stranger(const struct fs_call *c, uint32_t gid);
 /* A write or a change of owner takes away set-user-ID bits (and the former, capabilities). */
 void fs_owner_drop_priv(const struct fs_call *c, struct fs_owner *owner);
 int fs_owner_kill_priv(const struct fs_call *c, int handle) VR_MUST;
-/* The type of the entry @name, a regular file on the host, as the guest has it. */
-uint32_t fs_owner_type_at(int dir, const char *name);
+/* The type (DT_REG, ...) of the entry @name of @dir, a regular file on the host, as the guest has
+ * it. -ENOENT: it is gone; -EACCES, ... */
+int fs_owner_type_at(const struct dir_fs *d, int dir, const char *name, uint32_t *ret_type) VR_MUST;
 void fs_attr_fill(const struct dir_fs *d, int handle, const struct stat *st,
                   struct fuse_attr *ret_attr);
 /* The guest's kernel has decided that something may be done with @n; ours refused, because it looks

@@ -169,6 +169,22 @@ int vr_jail_find(struct vr_jail *jail, int dir, const char *name, int *ret_handl
     return 0;
 }
 
+int vr_jail_stat_at(const struct vr_jail *jail, int dir, const char *name, struct stat *ret_stat)
+{
+    struct stat st;
+    if (!vr_jail_name_ok(name)) {
+        return -EINVAL;
+    }
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0) {
+        return -errno;
+    }
+    if (st.st_dev != jail->dev) { /* a procfs, perhaps */
+        return -EXDEV;
+    }
+    *ret_stat = st;
+    return 0;
+}
+
 int vr_jail_stat(int handle, struct stat *ret_stat)
 {
     return jail_status(fstat(handle, ret_stat));

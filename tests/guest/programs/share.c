@@ -2,10 +2,14 @@
  * What a file system has to do, tried in the guest on a shared directory:
  *
  *   share data FILE SEED OPS    random writes, reads, truncations, holes, mappings and copies of
- * one file, against a model in memory share tree DIR TWIN SEED OPS  random operations on names,
- * owners and modes, by root and by two users, in DIR and on another file system in TWIN: the same
- * results, and the same trees in the end share locks FILE            fcntl and flock locks between
- * processes, and waiting for them share mmap FILE             shared mappings of several processes
+ *                               one file, against a model in memory
+ *   share tree DIR TWIN SEED OPS  random operations on names, owners and modes, by root and by two
+ *                               users, in DIR and on another file system in TWIN: the same results,
+ *                               and the same trees in the end
+ *   share list DIR OUT ROUNDS   listings of DIR between which the host changes it, into files
+ *   share locks FILE            fcntl and flock locks between processes, and waiting for them
+ *   share hold FILE             the same between this guest and the host
+ *   share mmap FILE             shared mappings of several processes
  *   share xattr FILE            extended attributes
  *   share speed DIR             how fast it is, for people
  *
@@ -357,6 +361,70 @@ static int tree_run(const char *dir, const char *twin, unsigned ops)
     return 0;
 }
 
+/* --- list --- */
+
+/* Have the host do something. */
+static void host_does(const char *what, unsigned round)
+{
+    int console = open("/dev/console", O_RDWR | O_NOCTTY);
+    char c;
+    MUST(console >= 0);
+    dprintf(console, "host: %s %u\n", what, round);
+    MUST(read(console, &c, 1) == 1);
+    MUST(close(console) == 0);
+}
+
+/* Names that @dir gives, @most at most, into @to. */
+static void list_names(DIR *dir, FILE *to, unsigned most)
+{
+    struct dirent *e;
+    while (most-- && (e = readdir(dir))) {
+        MUST(fprintf(to, "%s\n", e->d_name) > 0);
+    }
+}
+
+static void list_into(DIR *dir, const char *out, unsigned round, const char *what)
+{
+    char name[256];
+    snprintf(name, sizeof(name), "%s/%u.%s", out, round, what);
+    FILE *to = fopen(name, "w");
+    MUST(to);
+    if (strcmp(what, "rest") == 0) {
+        list_names(dir, to, 10);
+        host_does("within", round);
+    }
+    list_names(dir, to, (unsigned)-1);
+    MUST(fclose(to) == 0);
+}
+
+static int list_run(const char *path, const char *out, unsigned rounds)
+{
+    char own[256];
+    snprintf(own, sizeof(own), "%s/guests", path);
+    for (unsigned i = 0; i < rounds; i++) {
+        if (i % 3 == 1) { /* what the guest's kernel knows changes as well */
+            MUST(mkdir(own, 0755) == 0);
+        } else if (i % 3 == 2) {
+            MUST(rmdir(own) == 0);
+        }
+        host_does("between", i);
+        DIR *dir = opendir(path);
+        MUST(dir);
+        list_into(dir, out, i, "new");
+        host_does("rewound", i);
+        rewinddir(dir);
+        list_into(dir, out, i, "again");
+        rewinddir(dir);
+        list_into(dir, out, i, "rest");
+        DIR *second = opendir(path);
+        MUST(second);
+        list_into(second, out, i, "second");
+        MUST(closedir(dir) == 0 && closedir(second) == 0);
+    }
+    printf("list: %u rounds\n", rounds);
+    return 0;
+}
+
 /* --- locks --- */
 
 static int locked(int fd, int command, short type, off_t start, off_t len)
@@ -406,11 +474,9 @@ static int locks_run(const char *path)
 static int hold_run(const char *path)
 {
     int fd = open(path, O_RDWR), console = open("/dev/console", O_RDWR | O_NOCTTY);
-    char c;
     MUST(fd >= 0 && console >= 0);
     MUST(locked(fd, F_SETLK, F_WRLCK, 0, 10) == 0);
-    dprintf(console, "host: locked\n");
-    MUST(read(console, &c, 1) == 1);
+    host_does("locked", 0);
     MUST(locked(fd, F_SETLK, F_RDLCK, 105, 1) == EAGAIN);
     dprintf(console, "host: waiting\n");
     MUST(locked(fd, F_SETLKW, F_WRLCK, 100, 10) == 0);
@@ -539,6 +605,9 @@ int main(int argc, char **argv)
     if (strcmp(what, "tree") == 0 && argc == 6) {
         seed = strtoull(argv[4], NULL, 0);
         return tree_run(argv[2], argv[3], (unsigned)atoi(argv[5]));
+    }
+    if (strcmp(what, "list") == 0 && argc == 5) {
+        return list_run(argv[2], argv[3], (unsigned)atoi(argv[4]));
     }
     if (strcmp(what, "locks") == 0) {
         return locks_run(argv[2]);
