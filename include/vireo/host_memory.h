@@ -153,9 +153,11 @@ VIREO_API void vireo_shmem_destroy(struct vireo_shmem *mem);
  * would make the host find memory for it. In a view of a file, what the file has counts as written.
  */
 VIREO_API uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off);
-/* Bytes that the host has found memory for, in a view of a file for what differs from it;
- * UINT64_MAX: the host cannot tell (macOS, Windows). */
-VIREO_API uint64_t vireo_shmem_used(const struct vireo_shmem *mem);
+/* Bytes that the host has found memory for. In a view of a file: pages of its own, which were
+ * written, and those of the file's, seen through the view, that are in memory now, whoever had them
+ * read; *ret_shared (may be NULL) is how many bytes these are, which all views of the file share: 0
+ * where there is no file. UINT64_MAX: the host cannot tell (macOS, Windows). */
+VIREO_API uint64_t vireo_shmem_used(const struct vireo_shmem *mem, uint64_t *ret_shared);
 /* What is given back of a view of a file is whole pieces of this size, counted from its beginning.
  */
 enum { VIREO_SHMEM_PIECE_BYTES = 2 << 20 };

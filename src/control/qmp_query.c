@@ -334,8 +334,8 @@ int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err)
 {
     struct vireo_vm *vm = call->vm;
     const struct vr_catalog_machine *kind = vr_catalog_machine(0);
-    uint64_t len, used;
-    vr_machine_ram_bytes(vm->machine, &len, &used);
+    uint64_t len, used, shared;
+    vr_machine_ram_bytes(vm->machine, &len, &used, &shared);
     json_t *ret = json_pack(
         "{s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o}", "name",
         vr_machine_name(vm->machine), "uuid", vm->uuid, "pid", (json_int_t)uv_os_getpid(),
@@ -345,6 +345,7 @@ int vr_qmp_machine(struct vr_qmp_call *call, struct vr_error *err)
         "created-ns", vr_qmp_number(vm->created_ns), "consoles", query_consoles(vm));
     if (used != UINT64_MAX) {
         (void)json_object_set_new(ret, "memory-used-bytes", vr_qmp_number(used));
+        (void)json_object_set_new(ret, "memory-shared-bytes", vr_qmp_number(shared));
     }
     return vr_qmp_done(call, ret, err);
 }

@@ -112,7 +112,8 @@ const struct vr_qmp_type vr_qmp_types[] = {
     {"x-vireo-Console", "index:int, kind:str, path?:str"},
     {"x-vireo-Machine",
      "name:str, uuid:str, pid:int, version:str, status:RunState, arch:str, machine:str, "
-     "engine:str, cpus:int, memory-bytes:int, memory-used-bytes?:int, uptime-ns:int, "
+     "engine:str, cpus:int, memory-bytes:int, memory-used-bytes?:int, memory-shared-bytes?:int, "
+     "uptime-ns:int, "
      "created-ns:int, consoles:[x-vireo-Console]"},
     {"x-vireo-ForkLayer", "some:bool, past:bool, moment:int"},
     {"x-vireo-ForkDisk", "index:int, path:str, size:int, optimal:int, layers:[x-vireo-ForkLayer]"},

@@ -27,10 +27,10 @@ static void stats_put(const struct stats_to *to, const char *name, enum vireo_st
 
 static void stats_machine(struct vireo_vm *vm, struct stats_to *to)
 {
-    uint64_t len, used, cpu_ns = 0;
+    uint64_t len, used, shared, cpu_ns = 0;
     unsigned devs = 0;
     bool tells_cpu = true;
-    vr_machine_ram_bytes(vm->machine, &len, &used);
+    vr_machine_ram_bytes(vm->machine, &len, &used, &shared);
     while (vr_machine_dev(vm->machine, devs)) {
         devs++;
     }
@@ -52,7 +52,9 @@ static void stats_machine(struct vireo_vm *vm, struct stats_to *to)
     stats_put(to, "memory_bytes", VIREO_STAT_NOW, len, "guest memory");
     if (used != UINT64_MAX) {
         stats_put(to, "memory_used_bytes", VIREO_STAT_NOW, used,
-                  "guest memory that the host has given pages to");
+                  "guest memory that the host has pages for, its own and shared ones");
+        stats_put(to, "memory_shared_bytes", VIREO_STAT_NOW, shared,
+                  "of them, those shared with clones, or of the snapshot that was mapped");
     }
     stats_put(to, "events", VIREO_STAT_TOTAL, vr_events_last(vm->events), "events so far");
 }

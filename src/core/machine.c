@@ -318,12 +318,14 @@ int vr_machine_add_ram(struct vr_machine *m, const char *name, uint64_t gpa, uin
     return 0;
 }
 
-void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used)
+void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used,
+                          uint64_t *ret_shared)
 {
-    *ret_len = *ret_used = 0;
+    *ret_len = *ret_used = *ret_shared = 0;
     for (const struct vr_machine_ram *ram = m->rams; ram; ram = ram->next) {
         if (ram->region.kind == VR_REGION_RAM) {
-            uint64_t used = vireo_shmem_used(&ram->ram->mem);
+            uint64_t shared, used = vireo_shmem_used(&ram->ram->mem, &shared);
+            *ret_shared += shared;
             *ret_len += ram->ram->len;
             *ret_used =
                 used == UINT64_MAX || *ret_used == UINT64_MAX ? UINT64_MAX : *ret_used + used;

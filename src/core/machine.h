@@ -68,9 +68,12 @@ struct vr_vcpu *vr_machine_vcpu(struct vr_machine *m, unsigned i); /* NULL past 
 /* What vCPU @i has used of the host's processors, ns; 0: there is none, or it was not started yet;
  * UINT64_MAX: the host cannot tell. Any thread. */
 uint64_t vr_machine_cpu_ns(struct vr_machine *m, unsigned i);
-/* Bytes of guest RAM (ROM is not counted), and how many of them the host has found memory for;
- * *ret_used UINT64_MAX: the host cannot tell. Any thread, once RAM was added. */
-void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used);
+/* Bytes of guest RAM (ROM is not counted), how many of them the host has found memory for
+ * (vireo_shmem_used), and of these how many are shared with others: with clones, or pages of a
+ * snapshot that was mapped. *ret_used UINT64_MAX: the host cannot tell. Any thread, once RAM was
+ * added. */
+void vr_machine_ram_bytes(struct vr_machine *m, uint64_t *ret_len, uint64_t *ret_used,
+                          uint64_t *ret_shared);
 /* From which pages of the host guest RAM comes, and where vCPU threads run: before RAM is added. */
 void vr_machine_use_host(struct vr_machine *m, const struct vireo_host_use *use);
 /* Guest RAM begins as the bytes of @fd (which may be closed when vr_machine_add_ram has returned)

@@ -53,6 +53,30 @@ with tap.test("ps lists machines, with what they are; dead ones are forgotten"):
         refused(5, "status", "alfa", says="did you mean 'alpha'?")
         assert answer("status", "alpha").startswith("alpha: running, up ")
 
+with tap.test("ps tells the memory that is in use, also of clones, their parents and machines that were continued"):
+    def in_use():
+        return {m["name"]: (m["memory-used-bytes"] >> 20, m["memory-shared-bytes"] >> 20)
+                for m in json.loads(answer("ps", "--json"))}
+
+    writer = bare.writer_program(48).write(tmp / "writer.elf")
+    with Machine("--name", "box", "-m", "128M", writer, says=b"ready"):
+        used, shared = in_use()["box"]
+        assert 48 <= used < 64 and shared == 0, (used, shared)
+        answer("pause", "box")
+        answer("snapshot", "save", "box", "--to", tmp / "box.vsnap")
+        answer("fork", "box", "--name", "twin")
+        try:
+            now = in_use()
+            assert 48 <= now["box"][0] < 64 and now["box"][1] >= 40, now
+            assert 48 <= now["twin"][0] < 64, now  # it runs, and writes pages of its own
+        finally:
+            answer("kill", "twin")
+    with Machine("--name", "again", "--snapshot", tmp / "box.vsnap", "--paused", says=None, run=("run", "-q")), \
+            Qmp(socket_path("again")) as qmp:
+        assert qmp.ask("query-status")["status"] in ("prelaunch", "paused")
+        used, shared = in_use()["again"]
+        assert 48 <= used < 64 and shared >= 40, (used, shared)  # the file, just written, is in memory
+
 with tap.test("pause, resume, reset, of several at once"):
     with Machine("--name", "a", ECHO, says=b"ready") as a, Machine("--name", "b", ECHO, says=b"ready") as b:
         answer("pause", "a", "b")

@@ -16,9 +16,12 @@ uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
 
 /* Zeroes are written, and the pages offered to the host, which
  * may drop them: they read as zero either way. */
-uint64_t vireo_shmem_used(const struct vireo_shmem *mem)
+uint64_t vireo_shmem_used(const struct vireo_shmem *mem, uint64_t *ret_shared)
 {
     (void)mem;
+    if (ret_shared) {
+        *ret_shared = 0;
+    }
     return UINT64_MAX;
 }
 

@@ -1,6 +1,7 @@
 /* Memory files: what of one is in use (lseek(2), SEEK_DATA; fstat(2)) and what is given back
  * (fallocate(2), FALLOC_FL_PUNCH_HOLE). Of a private view, what was copied on write is read off
- * /proc/self/pagemap (proc(5); Documentation/admin-guide/mm/pagemap.rst). */
+ * /proc/self/pagemap (proc(5); Documentation/admin-guide/mm/pagemap.rst); which of the file's pages
+ * are in memory, by mincore(2). */
 #include "platform/posix/shmem.h"
 #include "base/bits.h"
 #include "base/err.h"
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,25 +82,52 @@ uint64_t vireo_shmem_next_data(const struct vireo_shmem *mem, uint64_t off)
     return (uint64_t)at < mem->len ? (uint64_t)at : mem->len;
 }
 
-static bool shmem_count(void *arg, uint64_t off)
-{
-    (void)off;
-    ++*(uint64_t *)arg;
-    return true;
-}
-
-uint64_t vireo_shmem_used(const struct vireo_shmem *mem)
+/* Does the kernel tell us which of the file's pages are in memory? Who may not write a file is told
+ * that all are (mm/mincore.c, can_do_mincore). */
+static bool shmem_may_look(const struct vireo_shmem *mem)
 {
     struct stat st;
-    uint64_t own = 0;
-    if (mem->base_fd >= 0) {
-        bool told = shmem_each_own(mem, 0, mem->len, shmem_count, &own);
-        return told ? own * (uint64_t)sysconf(_SC_PAGESIZE) : UINT64_MAX;
+    return fstat(mem->base_fd, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0);
+}
+
+/* Of the pages of a view: how many are its own, and how many are the file's, in memory. */
+static bool shmem_view_used(const struct vireo_shmem *mem, uint64_t *ret_own, uint64_t *ret_file)
+{
+    uint64_t entry[SHMEM_ENTRIES], page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t to = (mem->len + page - 1) / page, base = (uintptr_t)mem->hva / page;
+    unsigned char in_memory[SHMEM_ENTRIES];
+    bool look = shmem_may_look(mem);
+    int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    bool good = fd >= 0;
+    *ret_own = *ret_file = 0;
+    for (uint64_t at = 0, n; good && at < to; at += n) {
+        n = to - at < SHMEM_ENTRIES ? to - at : SHMEM_ENTRIES;
+        good = pread(fd, entry, (size_t)n * 8, (off_t)((base + at) * 8)) == (ssize_t)(n * 8) &&
+               (!look || mincore((char *)mem->hva + at * page, (size_t)(n * page), in_memory) == 0);
+        for (uint64_t i = 0; good && i < n; i++) {
+            bool own = entry[i] & (SHMEM_PRESENT | SHMEM_SWAPPED) && !(entry[i] & SHMEM_OF_FILE);
+            *ret_own += own;
+            *ret_file += !own && (look ? in_memory[i] & 1 : (entry[i] & SHMEM_PRESENT) != 0);
+        }
     }
-    if (fstat(mem->fd, &st) < 0) {
+    if (fd >= 0) {
+        close(fd);
+    }
+    return good;
+}
+
+uint64_t vireo_shmem_used(const struct vireo_shmem *mem, uint64_t *ret_shared)
+{
+    struct stat st;
+    uint64_t own = 0, file = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
+    bool told = mem->base_fd >= 0 ? shmem_view_used(mem, &own, &file) : fstat(mem->fd, &st) == 0;
+    if (ret_shared) {
+        *ret_shared = told ? file * page : 0;
+    }
+    if (!told) {
         return UINT64_MAX;
     }
-    uint64_t bytes = (uint64_t)st.st_blocks * 512;
+    uint64_t bytes = mem->base_fd >= 0 ? (own + file) * page : (uint64_t)st.st_blocks * 512;
     return bytes < mem->len ? bytes : mem->len;
 }
 
