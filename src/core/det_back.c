@@ -34,13 +34,6 @@ struct back_ram {
     struct back_page **page; /* NULL: zeroes */
 };
 
-struct back_held { /* by a source */
-    uint8_t *bytes;
-    size_t len;
-    enum vr_det_kind kind;
-    bool again;
-};
-
 struct det_mark {
     struct det_mark *newer;
     uint64_t steps, tape_at, hashes_ok;
@@ -48,8 +41,6 @@ struct det_mark {
     struct vr_snap snap;
     struct back_ram *ram;
     unsigned ram_count;
-    struct back_held *held; /* by number */
-    unsigned held_count;
 };
 
 /* --- Pages --- */
@@ -111,33 +102,10 @@ static void mark_free(struct vr_det *d, struct det_mark *k)
         }
         free(k->ram[i].page);
     }
-    for (unsigned i = 0; i < k->held_count && k->held; i++) {
-        free(k->held[i].bytes);
-    }
-    free(k->held);
     free(k->ram);
     vr_snap_fini(&k->snap);
     free(k);
     d->mark_count--;
-}
-
-static bool mark_keep_held(const struct vr_det *d, struct det_mark *k)
-{
-    k->held = vr_zalloc_array(d->src_count + 1u, sizeof(*k->held));
-    k->held_count = k->held ? d->src_count : 0;
-    for (const struct vr_det_src *s = d->srcs; k->held && s; s = s->next) {
-        struct back_held *h = &k->held[s->id];
-        *h = (struct back_held){.kind = s->held_kind, .again = s->again};
-        if (s->held) {
-            h->bytes = malloc(s->held_len);
-            if (!h->bytes) {
-                return false;
-            }
-            memcpy(h->bytes, s->held, s->held_len);
-            h->len = s->held_len;
-        }
-    }
-    return k->held;
 }
 
 static bool mark_fill(struct vr_det *d, struct det_mark *k, const struct det_mark *older,
@@ -159,7 +127,7 @@ static bool mark_fill(struct vr_det *d, struct det_mark *k, const struct det_mar
             return false;
         }
     }
-    return k->ram && mark_keep_held(d, k) && vr_machine_put(d->m, &k->snap, false, err) == 0;
+    return k->ram && vr_machine_put(d->m, &k->snap, false, err) == 0;
 }
 
 /* Every second one goes but the first; the next ones come half as often. */
@@ -348,24 +316,6 @@ static int back_fill_ram(void *opaque, struct vr_error *err)
     return 0;
 }
 
-static void back_put_held(struct vr_det *d, const struct det_mark *k)
-{
-    for (struct vr_det_src *s = d->srcs; s; s = s->next) {
-        const struct back_held *h = s->id < k->held_count ? &k->held[s->id] : NULL;
-        free(s->held);
-        s->held = NULL;
-        s->held_len = 0;
-        s->again = h && h->again;
-        if (h && h->bytes) {
-            s->held = malloc(h->len);
-            vr_assert(s->held); /* as much as a keyboard or a frame: see in_hold */
-            memcpy(s->held, h->bytes, h->len);
-            s->held_len = h->len;
-            s->held_kind = h->kind;
-        }
-    }
-}
-
 static void back_nothing(void *arg)
 {
     (void)arg;
@@ -381,7 +331,6 @@ static int back_restore(struct vr_det *d, struct det_mark *k, struct vr_error *e
     if (r < 0) {
         return vr_err_in(err, r, "going back to step %" PRIu64, k->steps);
     }
-    back_put_held(d, k);
     d->beat--; /* it begins again */
     d->mid = false;
     d->tape_at = k->tape_at;
