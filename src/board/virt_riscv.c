@@ -553,6 +553,7 @@ int vr_virt_create(const struct vr_virt_opts *o, struct vr_virt **ret_virt, stru
     }
     virt_sbi_init(v);
     vr_machine_on_save(v->machine, v, virt_fields, virt_saving, virt_loaded, v);
+    vr_machine_on_save_ends(v->machine, virt_ends_put, virt_ends_get, v);
     vr_machine_on_reset(v->machine, virt_on_reset, v);
     vr_machine_reboots(v->machine, !o->end_on_reset);
     *ret_virt = v;

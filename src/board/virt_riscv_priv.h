@@ -162,6 +162,10 @@ void virt_end_use(struct vr_virt *v, struct virt_end *end, const char *id); /* "
 void virt_end_leave(struct vr_virt *v,
                     struct virt_end *end); /* its device has gone; NULL is fine */
 struct virt_end *virt_end_find(struct vr_virt *v, const char *name);
+/* What was set of them while the machine ran (virt_riscv_ends_snap.c), for
+ * vr_machine_on_save_ends. */
+int virt_ends_put(void *virt, struct vr_snap *snap, struct vr_error *err) VR_MUST;
+int virt_ends_get(void *virt, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 /* Open what @disk says, at the machine's loop (virt_riscv_ends.c). */
 int virt_open_disk(struct vr_virt *v, const struct vr_virt_disk *disk, struct vr_blk **ret_blk,
                    struct vr_error *err) VR_MUST;

@@ -506,8 +506,8 @@ const struct cli_verb cli_verbs[] = {
          "debug: what the machine says on standard error; net0.link=up|down: the cable of a "
          "network "
          "card; disk0.bps=SIZE, disk0.iops=N: what a disk may do in a second, 0: as it likes, also "
-         "bps_rd, bps_wr, iops_rd, iops_wr. Links and limits are of this run: snapshots and clones "
-         "begin without."},
+         "bps_rd, bps_wr, iops_rd, iops_wr. Links and limits are the machine's from then on, in "
+         "snapshots, clones and migrations as well."},
     {.name = "gdb",
      .args = "NAME [PROGRAM]",
      .min_args = 1,

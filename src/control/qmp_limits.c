@@ -1,6 +1,6 @@
 /* Commands of the control protocol that change host ends while the machine runs: the cable of a
- * network card, the limits of a disk. They hold for this run: snapshots, clones and migrations
- * begin without. */
+ * network card, the limits of a disk. They are the machine's from then on, also in snapshots, in
+ * clones and after a migration. */
 #include "backend/block/block.h"
 #include "backend/net/net.h"
 #include "base/bits.h"
@@ -40,14 +40,6 @@ static int limits_take(const json_t *args, struct vr_blk_limits *limits, struct 
         if (value) {
             *(i < VR_BLK_LIMITED ? &limits->bytes_s[k] : &limits->requests_s[k]) =
                 (uint64_t)json_integer_value(value);
-        }
-    }
-    for (unsigned i = 0; i < 2; i++) { /* as QEMU has it */
-        const uint64_t *rate = i ? limits->requests_s : limits->bytes_s;
-        if (rate[VR_BLK_LIMIT_ALL] && (rate[VR_BLK_LIMIT_READ] || rate[VR_BLK_LIMIT_WRITE])) {
-            return vr_err(err, -EINVAL,
-                          "bps/iops/max total values and read/write values cannot be used at the "
-                          "same time");
         }
     }
     return 0;

@@ -9,7 +9,7 @@ int det_hash_state(struct vr_machine *m, uint64_t *ret_hash, struct vr_error *er
 {
     struct vr_snap snap;
     vr_snap_init(&snap);
-    int r = vr_machine_put(m, &snap, false, err);
+    int r = vr_machine_put_guest(m, &snap, err);
     if (r == 0) {
         *ret_hash = vr_hash64(snap.buf, snap.len, 0);
     }

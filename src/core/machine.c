@@ -352,6 +352,16 @@ void vr_machine_on_reset(struct vr_machine *m, int (*fn)(void *opaque, struct vr
     m->on_reset_opaque = opaque;
 }
 
+void vr_machine_on_save_ends(struct vr_machine *m,
+                             int (*put)(void *opaque, struct vr_snap *snap, struct vr_error *err),
+                             int (*get)(void *opaque, struct vr_snap *snap, struct vr_error *err),
+                             void *opaque)
+{
+    m->ends_put = put;
+    m->ends_get = get;
+    m->ends_opaque = opaque;
+}
+
 void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field *table,
                         void (*saving)(void *opaque), void (*loaded)(void *opaque), void *opaque)
 {

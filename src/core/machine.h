@@ -142,6 +142,13 @@ void vr_machine_reboots(struct vr_machine *m, bool reboots);
  * called before it is taken, @loaded when all of a machine was read; either may be NULL. */
 void vr_machine_on_save(struct vr_machine *m, void *state, const struct vr_field *table,
                         void (*saving)(void *opaque), void (*loaded)(void *opaque), void *opaque);
+/* What was set of its host ends, which is no state of the guest's: no part of its hash. @put
+ * appends sections, or none; @get reads those, if they are next, and has host ends be as they say,
+ * before vCPUs and devices are loaded. */
+void vr_machine_on_save_ends(struct vr_machine *m,
+                             int (*put)(void *opaque, struct vr_snap *snap, struct vr_error *err),
+                             int (*get)(void *opaque, struct vr_snap *snap, struct vr_error *err),
+                             void *opaque);
 /* Whole machine state: vCPUs, clock, devices, contents of RAM and ROM. The machine is stopped,
  * paused, or is paused for the time of the call. */
 int vr_machine_save(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;

@@ -44,6 +44,9 @@ struct vr_machine {
     void (*board_saving)(void *opaque);
     void (*board_loaded)(void *opaque);
     void *board_opaque;
+    int (*ends_put)(void *opaque, struct vr_snap *snap, struct vr_error *err); /* NULL: none */
+    int (*ends_get)(void *opaque, struct vr_snap *snap, struct vr_error *err);
+    void *ends_opaque;
     void (*on_event)(void *opaque, const struct vr_event *event);
     void *on_event_opaque;
     void (*on_button)(void *opaque);
@@ -85,6 +88,8 @@ int vr_machine_spawn(struct vr_machine *m, struct vr_error *err) VR_MUST;
  * mode. */
 int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole,
                    struct vr_error *err) VR_MUST;
+/* The guest's state alone, without RAM: what is hashed. */
+int vr_machine_put_guest(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err) VR_MUST;
 /* The state in @snap, and @fill (or NULL) as vr_machine_load_state's; with @m->change held, halted.
  */
 int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_machine_ram_fn fill,

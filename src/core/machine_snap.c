@@ -69,7 +69,8 @@ static void machine_ram_section(const struct vr_machine_ram *ram, char *ret_name
     snprintf(ret_name, len, "%s:%s", machine_is_ram(ram) ? "ram" : "rom", ram->name);
 }
 
-int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struct vr_error *err)
+static int machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, bool ends,
+                       struct vr_error *err)
 {
     struct machine_head head = machine_head(m);
     int r = vr_snap_save(snap, machine_section(whole), 1, &head, machine_head_fields, err);
@@ -78,6 +79,9 @@ int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struc
     }
     if (r == 0 && m->board_state) {
         r = vr_snap_save(snap, "board", 1, m->board_state, m->board_fields, err);
+    }
+    if (r == 0 && ends && m->ends_put) {
+        r = m->ends_put(m->ends_opaque, snap, err);
     }
     for (unsigned i = 0; r == 0 && i < m->vcpu_count; i++) {
         r = m->vcpus[i]->ops->save(m->vcpus[i], snap, err);
@@ -94,6 +98,16 @@ int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struc
         r = det_put(m->env.det, snap, err);
     }
     return r;
+}
+
+int vr_machine_put(struct vr_machine *m, struct vr_snap *snap, bool whole, struct vr_error *err)
+{
+    return machine_put(m, snap, whole, true, err);
+}
+
+int vr_machine_put_guest(struct vr_machine *m, struct vr_snap *snap, struct vr_error *err)
+{
+    return machine_put(m, snap, false, false, err);
 }
 
 int vr_machine_due_all(struct vr_machine *m, struct vr_error *err)
@@ -204,6 +218,9 @@ int vr_machine_get(struct vr_machine *m, struct vr_snap *snap, bool whole, vr_ma
     }
     if (m->board_state) {
         r = vr_snap_load(snap, "board", 1, m->board_state, m->board_fields, err);
+    }
+    if (r == 0 && m->ends_get) {
+        r = m->ends_get(m->ends_opaque, snap, err);
     }
     if (r == 0 && fill) {
         r = fill(opaque, err);

@@ -121,3 +121,10 @@ int vr_snap_enter(struct vr_snap *s, const char *section, char kind, uint16_t ve
     *ret_skip = in.pos + (size_t)body_len - s->pos;
     return 0;
 }
+
+bool vr_snap_next_is(const struct vr_snap *s, const char *section)
+{
+    size_t len = strlen(section);
+    return s->pos < s->len && s->len - s->pos > len && s->buf[s->pos] == len &&
+           memcmp(s->buf + s->pos + 1, section, len) == 0;
+}

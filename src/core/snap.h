@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/field.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,5 +39,8 @@ int vr_snap_save_ram(struct vr_snap *s, const char *section, const struct vr_ram
                      struct vr_error *err) VR_MUST;
 int vr_snap_load_ram(struct vr_snap *s, const char *section, struct vr_space *space,
                      struct vr_ram *ram, struct vr_error *err) VR_MUST;
+
+/* Is the next section called so? False as well at the end of the stream, and for nonsense. */
+bool vr_snap_next_is(const struct vr_snap *s, const char *section);
 
 #endif

@@ -253,10 +253,27 @@ void vr_blk_drain(struct vr_blk *blk)
     vr_blk_limits_drain(t, false);
 }
 
+int vr_blk_check_limits(const struct vr_blk_limits *limits, struct vr_error *err)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t *rate = i ? limits->requests_s : limits->bytes_s;
+        if (rate[VR_BLK_LIMIT_ALL] && (rate[VR_BLK_LIMIT_READ] || rate[VR_BLK_LIMIT_WRITE])) {
+            return vr_err(err, -EINVAL,
+                          "bps/iops/max total values and read/write values cannot be used at the "
+                          "same time");
+        }
+    }
+    return 0;
+}
+
 int vr_blk_set_limits(struct vr_blk *blk, struct vr_clock *clock,
                       const struct vr_blk_limits *limits, struct vr_error *err)
 {
     struct vr_blk_throttle *t = atomic_load(&blk->throttle);
+    int bad = vr_blk_check_limits(limits, err);
+    if (bad < 0) {
+        return bad;
+    }
     if (blk->src.det) {
         return vr_err(err, -ENOTSUP,
                       "disk %s: the machine is deterministic: its disks take the time that they "

@@ -142,9 +142,11 @@ void vr_blk_stats(const struct vr_blk *blk, struct vr_blk_count ret_counts[VR_BL
 /* Where the last byte ends that was written since the image was opened, in bytes; 0: none was. Any
  * thread. */
 uint64_t vr_blk_written_end(const struct vr_blk *blk);
+/* -EINVAL: no limits of a disk: all together, and reads or writes by themselves, as QEMU has it. */
+int vr_blk_check_limits(const struct vr_blk_limits *limits, struct vr_error *err) VR_MUST;
 /* Limit the disk from now on, in time of @clock, which outlives it; requests that have to wait are
  * in flight meanwhile. Of flushes nothing waits; DISCARD and WRITE_ZEROES are writes of no bytes.
- * One caller at a time. -ENOTSUP: in deterministic mode; -ENOMEM. */
+ * One caller at a time. -EINVAL as above; -ENOTSUP: in deterministic mode; -ENOMEM. */
 int vr_blk_set_limits(struct vr_blk *blk, struct vr_clock *clock,
                       const struct vr_blk_limits *limits, struct vr_error *err) VR_MUST;
 /* Any thread. */

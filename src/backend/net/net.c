@@ -35,7 +35,8 @@ static size_t net_det_take(void *opaque, enum vr_det_kind kind, const uint8_t *b
 {
     struct vr_net *net = opaque;
     if (kind == VR_DET_OPEN) {
-        net_tell_device(net, buf[0] != 0);
+        net->told_up = buf[0] != 0;
+        net_tell_device(net, net->told_up);
     }
     bool took = kind != VR_DET_DATA || len > VR_NET_FRAME_MAX || !net->device.on_frame ||
                 net->device.on_frame(net->device.opaque, buf, len);
@@ -154,6 +155,32 @@ void vr_net_set_link(struct vr_net *net, bool up)
 {
     struct net_cable cable = {.net = net, .up = up};
     vr_loop_call(net->loop, net_set_link_here, &cable);
+}
+
+void vr_net_get_cable(const struct vr_net *net, bool *ret_out, bool *ret_up)
+{
+    *ret_out = atomic_load(&net->down);
+    *ret_up = net->src.det ? net->told_up : net_is_up(net);
+}
+
+struct net_saved {
+    struct vr_net *net;
+    bool out, up;
+};
+
+static void net_set_cable_here(void *arg)
+{
+    const struct net_saved *s = arg;
+    atomic_store(&s->net->down, s->out);
+    s->net->told_up =
+        s->up; /* a deterministic machine hears of what is otherwise now as an input */
+    net_tell_device(s->net, s->net->src.det ? s->up : net_is_up(s->net));
+}
+
+void vr_net_set_cable(struct vr_net *net, bool out, bool up)
+{
+    struct net_saved saved = {.net = net, .out = out, .up = up};
+    vr_loop_call(net->loop, net_set_cable_here, &saved);
 }
 
 void vr_net_attach(struct vr_net *net, const struct vr_net_user *user)

@@ -91,6 +91,11 @@ void vr_net_attach(struct vr_net *net, const struct vr_net_user *user);
 /* Pull the cable out, or plug it in again: while it is out the device's link is down, and frames of
  * either way are dropped and counted. Any thread but one that holds the device's lock. */
 void vr_net_set_link(struct vr_net *net, bool up);
+/* For snapshots: is the cable out, and what does the device know of the link? While the machine
+ * stands. And so it is again: the device knows @up at once, as if it had been attached so. On the
+ * loop's thread, or from where vr_loop_call may be. */
+void vr_net_get_cable(const struct vr_net *net, bool *ret_out, bool *ret_up);
+void vr_net_set_cable(struct vr_net *net, bool out, bool up);
 /* @len: the iovecs' sum. NULL net: swallowed. */
 void vr_net_send(struct vr_net *net, const struct iovec *iov, unsigned count, size_t len);
 void vr_net_resume(struct vr_net *net);

@@ -383,6 +383,10 @@ static void net_counts(struct vr_dev *d, struct vr_counts *to)
     for (unsigned i = 0; i < VR_COUNT(rows); i++) {
         to->put(to, -1, rows[i].name, true, rows[i].val, rows[i].help);
     }
+    vr_dev_lock(d);
+    bool up = NET(d)->net && NET(d)->link_up;
+    vr_dev_unlock(d);
+    to->put(to, -1, "link_up", false, up, "1 while the guest's end of the cable sees a link");
     vr_virtio_counts(d, to);
 }
 
