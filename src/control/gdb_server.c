@@ -24,7 +24,13 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { GDB_QUEUE = 8, GDB_RESET_MS = 10000, GDB_IN = 16 << 10, GDB_OUT_PAUSE = 64 << 10 };
+enum {
+    GDB_QUEUE = 8,
+    GDB_RESET_MS = 10000,
+    GDB_IN = 16 << 10,
+    GDB_OUT_PAUSE = 64 << 10,
+    GDB_EARLY_MS = 10
+};
 
 struct gdb_address {
     bool tcp;
@@ -34,7 +40,7 @@ struct gdb_address {
 
 struct gdb_client {
     struct vr_gdb *gdb;
-    struct vr_gdb_session *session;
+    struct vr_gdb_session *session; /* NULL: it waits for the machine to begin */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -58,6 +64,7 @@ struct vr_gdb {
     bool listens;             /* the listener does */
     struct vr_accept *accept; /* of sock */
     struct gdb_client *client;
+    uv_timer_t early;           /* while it waits */
     atomic_bool posted;         /* news of the machine is on its way to the loop */
     struct vr_events_hear hear; /* the machine's I/O thread */
     struct vr_mutex lock;       /* of what follows */
@@ -201,12 +208,35 @@ static void client_read(struct gdb_client *c)
 
 /* ---- News of the machine ---- */
 
+/* It was made, and has not begun: there is nothing to stop yet. Who connects is heard when there
+ * is, as if it came then. */
+static bool gdb_is_early(const struct vr_gdb *gdb)
+{
+    struct vr_exit why;
+    return vr_machine_state(gdb->vm->machine) == VR_STATE_STOPPED &&
+           !vr_machine_wait(gdb->vm->machine, 0, &why);
+}
+
+static void client_open(struct gdb_client *c);
+
 static void gdb_news(void *arg)
 {
     struct vr_gdb *gdb = arg;
     atomic_store(&gdb->posted, false);
-    if (gdb->client) {
+    if (gdb->client && gdb->client->session) {
         vr_gdb_stopped(gdb->client->session);
+    }
+}
+
+/* A machine that begins paused tells nobody, so it is looked at while somebody waits for it. */
+static void gdb_on_early(uv_timer_t *timer)
+{
+    struct vr_gdb *gdb = timer->data;
+    if (!gdb->client || gdb->client->session) {
+        (void)uv_timer_stop(timer);
+    } else if (!gdb_is_early(gdb)) {
+        (void)uv_timer_stop(timer);
+        client_open(gdb->client);
     }
 }
 
@@ -269,9 +299,21 @@ static void client_hear_out(struct gdb_client *c)
         return;
     }
     do {
-        n = read(p.fd, c->in, sizeof(c->in));
+        n = c->session ? read(p.fd, c->in, sizeof(c->in)) : 0;
     } while (n > 0 && vr_gdb_input(c->session, c->in, (size_t)n));
     client_end(c);
+}
+
+/* The one client, whom nobody heard yet. */
+static void client_open(struct gdb_client *c)
+{
+    const struct vr_gdb_io io = {
+        .send = client_send, .hit = client_hit, .reset = client_reset, .opaque = c};
+    if (vr_gdb_open(c->gdb->vm, &io, &c->session, NULL) < 0) {
+        client_end(c);
+    } else {
+        client_read(c);
+    }
 }
 
 /* @c's stream is connected. */
@@ -280,14 +322,16 @@ static void gdb_welcome(struct vr_gdb *gdb, struct gdb_client *c)
     if (gdb->client) {
         client_hear_out(gdb->client);
     }
-    const struct vr_gdb_io io = {
-        .send = client_send, .hit = client_hit, .reset = client_reset, .opaque = c};
-    if (gdb->client || vr_gdb_open(gdb->vm, &io, &c->session, NULL) < 0) {
+    if (gdb->client) {
         uv_close(&c->uv.handle, client_closed);
         return;
     }
     gdb->client = c;
-    client_read(c);
+    if (!gdb_is_early(gdb)) {
+        client_open(c);
+    } else {
+        (void)uv_timer_start(&gdb->early, gdb_on_early, GDB_EARLY_MS, GDB_EARLY_MS);
+    }
 }
 
 static struct gdb_client *gdb_new_client(struct vr_gdb *gdb)
@@ -413,6 +457,8 @@ int vr_gdb_create(struct vireo_vm *vm, const char *address, struct vr_gdb **ret_
     vr_cond_init(&gdb->changed);
     r = vr_loop_create(&gdb->loop, err);
     if (r == 0) { /* on the loop, which has no thread yet */
+        uv_timer_init(vr_loop_uv(gdb->loop), &gdb->early);
+        gdb->early.data = gdb;
         r = a.tcp ? gdb_listen_tcp(gdb, a.port, err) : gdb_listen_unix(gdb, a.path, err);
     }
     if (r == 0) {
@@ -434,6 +480,7 @@ static void gdb_end_here(void *arg)
         client_end(gdb->client);
     }
     vr_accept_close(gdb->accept);
+    uv_close((uv_handle_t *)&gdb->early, NULL);
     if (gdb->listens) {
         uv_close(&gdb->listener.handle, NULL);
     }

@@ -3,7 +3,11 @@
 #include "vm_guest.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 static void test_settings(void **state)
 {
@@ -572,16 +576,55 @@ static void test_stats(void **state)
     place_remove(&p);
 }
 
+/* A debugger that comes before the machine has begun: asked why it stands, and told when it does
+ * stand, before its first instruction. */
+static void test_early_debugger(void **state)
+{
+    struct place p;
+    struct vireo_vm *vm;
+    struct vr_error err;
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char where[96], got[64] = "";
+    (void)state;
+    place_program(&p, echo, VR_COUNT(echo));
+    struct vireo_config *config = config_for(p.path);
+    snprintf(at.sun_path, sizeof(at.sun_path), "/tmp/vireo-early.%d", (int)getpid());
+    snprintf(where, sizeof(where), "unix:%s", at.sun_path);
+    assert_int_equal(vireo_config_set(config, "gdb", where, &err), 0);
+    assert_int_equal(vireo_config_set(config, "paused", "on", &err), 0);
+    assert_int_equal(vireo_vm_create(config, &vm, &err), 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(write(fd, "+$?#3f", 6), 6);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&wait, 1, 100), 0); /* what it must not say, it would have said by now */
+    assert_int_equal(vireo_vm_start(vm, &err), 0);
+    assert_int_equal(vireo_vm_state(vm), VIREO_PAUSED);
+    for (size_t len = 0; !strchr(got, '#') && len < sizeof(got) - 1;) {
+        assert_int_equal(poll(&wait, 1, 60000), 1);
+        ssize_t n = read(fd, got + len, sizeof(got) - 1 - len);
+        assert_true(n > 0);
+        len += (size_t)n;
+        got[len] = '\0';
+    }
+    assert_int_equal(strncmp(got, "+$T05thread:1;#", 15), 0);
+    close(fd);
+    vireo_vm_destroy(vm);
+    vireo_config_destroy(config);
+    place_remove(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_settings),    cmocka_unit_test(test_echo),
-        cmocka_unit_test(test_pause),       cmocka_unit_test(test_reset),
-        cmocka_unit_test(test_verdicts),    cmocka_unit_test(test_consoles),
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_many),
-        cmocka_unit_test(test_signals),     cmocka_unit_test(test_events),
-        cmocka_unit_test(test_events_many), cmocka_unit_test(test_stats),
-        cmocka_unit_test(test_balloon),     cmocka_unit_test(test_scsi),
+        cmocka_unit_test(test_settings),       cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_pause),          cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_early_debugger), cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_consoles),       cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_many),           cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_events),         cmocka_unit_test(test_events_many),
+        cmocka_unit_test(test_stats),          cmocka_unit_test(test_balloon),
+        cmocka_unit_test(test_scsi),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
