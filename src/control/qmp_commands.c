@@ -83,7 +83,12 @@ static int qmp_balloon(struct vr_qmp_call *call, struct vr_error *err)
 static const struct {
     const char *name, *why;
 } qmp_absent[] = {
-    {"inject-nmi", "the harts of this machine have no interrupt that cannot be masked"},
+    {"inject-nmi",
+     "RISC-V harts here have no interrupt that cannot be masked, and stock kernels hear "
+     "of none; x-vireo-gdb-start looks into a guest that hangs, system_reset ends it"},
+    {"query-hotpluggable-cpus",
+     "all CPUs are there from the start (--cpus): a RISC-V guest cannot be "
+     "told of more; it can take those it has offline and online"},
     {"human-monitor-command", "there is no monitor for people; 'vireo help' lists what there is"},
     {"screendump", "this machine has no screen"},
     {"dump-guest-memory", "a debugger can read memory: x-vireo-gdb-start"},
