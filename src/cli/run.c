@@ -217,14 +217,15 @@ int cli_run(struct cli *cli)
         return CLI_USAGE;
     }
     if (cli->incoming) {
-        return run_machine(cli);
+        return vr_config_command_defaults(cli->config, true, &err) < 0 ? cli_fail(&err)
+                                                                       : run_machine(cli);
     }
     int code = cli->arg_count ? run_positional(cli) : CLI_OK;
     if (code != CLI_OK) {
         return code;
     }
     int r = cli->config->snapshot ? run_snapshot(cli, &err) : 0;
-    r = r < 0 ? r : vr_config_command_defaults(cli->config, &err);
+    r = r < 0 ? r : vr_config_command_defaults(cli->config, false, &err);
     if (r < 0) {
         return cli_fail(&err);
     }

@@ -147,13 +147,13 @@ static bool config_is_said(const struct vireo_config *c, const struct vr_opt *op
     return false;
 }
 
-int vr_config_command_defaults(struct vireo_config *c, struct vr_error *err)
+int vr_config_command_defaults(struct vireo_config *c, bool host, struct vr_error *err)
 {
     int r = 0;
     for (const struct vr_opt *o = vr_config_opts; r == 0 && o->name; o++) {
         const char *value, *why;
         config_default(c, o, &value, &why);
-        if (value && !config_is_said(c, o)) {
+        if (value && !config_is_said(c, o) && (o->host || !host)) {
             r = vr_config_apply_default(c, o, value, why, err);
         }
     }

@@ -91,8 +91,9 @@ struct vireo_config {
 extern const struct vr_opt vr_config_opts[];
 
 /* Where nothing was set, set the defaults, the command's where they differ; each is among @said
- * then, with its reason. */
-int vr_config_command_defaults(struct vireo_config *config, struct vr_error *err) VR_MUST;
+ * then, with its reason. @host: of rows that are of the host alone. */
+int vr_config_command_defaults(struct vireo_config *config, bool host,
+                               struct vr_error *err) VR_MUST;
 /* The same as vireo_config_set for a row of the table; the message does not name the option. */
 int vr_config_apply(struct vireo_config *config, const struct vr_opt *opt, const char *value,
                     struct vr_error *err) VR_MUST;
@@ -105,6 +106,10 @@ int vr_config_copy(const struct vireo_config *config, struct vireo_config **ret_
 /* The settings of @base, but of each option that @over has those; logs as @over. */
 int vr_config_override(const struct vireo_config *base, const struct vireo_config *over,
                        struct vireo_config **ret_config, struct vr_error *err) VR_MUST;
+/* The settings of @base that a host has nothing to do with (vr_opt.host), and of @here, chosen or
+ * not, the others; logs nowhere. */
+int vr_config_host_of(const struct vireo_config *base, const struct vireo_config *here,
+                      struct vireo_config **ret_config, struct vr_error *err) VR_MUST;
 /* Disk @disk, which has a path, is at @path now. */
 int vr_config_disk_move(struct vireo_config *config, unsigned disk, const char *path,
                         struct vr_error *err) VR_MUST;

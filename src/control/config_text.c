@@ -305,6 +305,36 @@ int vireo_config_load(const char *text, size_t len, struct vireo_config **ret_co
     return 0;
 }
 
+static int text_said_again(struct vireo_config *to, const struct vr_config_said *s,
+                           struct vr_error *err)
+{
+    return s->why ? vr_config_apply_default(to, s->opt, s->value, s->why, err)
+                  : vr_config_apply(to, s->opt, s->value, err);
+}
+
+int vr_config_host_of(const struct vireo_config *base, const struct vireo_config *here,
+                      struct vireo_config **ret_config, struct vr_error *err)
+{
+    struct vireo_config *c;
+    int r = vireo_config_create(&c, err);
+    if (r < 0) {
+        return r;
+    }
+    for (unsigned i = 0; r == 0 && i < base->said_count + here->said_count; i++) {
+        bool from_base = i < base->said_count;
+        const struct vr_config_said *s =
+            from_base ? &base->said[i] : &here->said[i - base->said_count];
+        r = s->opt->host == !from_base ? text_said_again(c, s, err) : 0;
+        r = r < 0 ? vr_err_in(err, r, "--%s", s->opt->name) : 0;
+    }
+    if (r < 0) {
+        vireo_config_destroy(c);
+        return r;
+    }
+    *ret_config = c;
+    return 0;
+}
+
 int vr_config_override(const struct vireo_config *base, const struct vireo_config *over,
                        struct vireo_config **ret_config, struct vr_error *err)
 {
@@ -323,9 +353,7 @@ int vr_config_override(const struct vireo_config *base, const struct vireo_confi
             from_base ? &base->said[i] : &over->said[i - base->said_count];
         uint64_t bit = UINT64_C(1) << (s->opt - vr_config_opts);
         if (!(over->given & bit)) {
-            r = !from_base ? 0
-                : s->why   ? vr_config_apply_default(c, s->opt, s->value, s->why, err)
-                           : vr_config_apply(c, s->opt, s->value, err);
+            r = from_base ? text_said_again(c, s, err) : 0;
         } else if (!(done & bit)) {
             done |= bit;
             for (unsigned k = 0; r == 0 && k < over->said_count; k++) {

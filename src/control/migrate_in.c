@@ -28,15 +28,19 @@ static int in_once(const struct vireo_config *changes, struct vireo_config *to,
 }
 
 /* The settings that came, but of each option that @changes has those; names of files made absolute,
- * as those that came are. */
+ * as those that came are. How a host runs the machine is this one's: memory it takes at once,
+ * processors, what the engine writes and which signals it hears are not for the other side to say.
+ */
 static int in_config(const char *text, size_t len, const struct vireo_config *changes,
                      struct vireo_config **ret_config, struct vr_error *err)
 {
-    struct vireo_config *base = NULL, *over = NULL;
-    int r = vireo_config_load(text, len, &base, err);
+    struct vireo_config *came = NULL, *base = NULL, *over = NULL;
+    int r = vireo_config_load(text, len, &came, err);
+    r = r < 0 ? r : vr_config_host_of(came, changes, &base, err);
     r = r < 0 ? r : vr_config_copy(changes, &over, err);
     r = r < 0 ? r : in_once(changes, over, err);
     r = r < 0 ? r : vr_config_override(base, over, ret_config, err);
+    vireo_config_destroy(came);
     vireo_config_destroy(base);
     vireo_config_destroy(over);
     return r;

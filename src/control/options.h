@@ -40,6 +40,8 @@ struct vr_opt {
     const char *cls;               /* a device class whose options are keys too; or NULL */
     bool repeat;                   /* each one adds */
     bool once;                     /* about how it starts, this time: not saved */
+    bool host;                     /* how this host runs it: does not come with a machine from
+                                      another process */
     bool alone;                    /* two machines cannot both have it: a clone begins without */
     uint64_t min, max;             /* NUMBER, SIZE: the range; max 0: no bound */
     uint32_t offset;               /* in the target; not used with apply */

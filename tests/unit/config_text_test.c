@@ -212,7 +212,7 @@ static void test_each(void **state)
         vireo_config_destroy(c);
     }
     text_round(all);
-    assert_int_equal(vr_config_command_defaults(all, &err), 0);
+    assert_int_equal(vr_config_command_defaults(all, false, &err), 0);
     text_round(all);
     vireo_config_destroy(all);
     vireo_config_text_free(NULL);
@@ -255,7 +255,7 @@ static void test_override(void **state)
     assert_int_equal(vireo_config_set(base, "disk", "/a,,b,ro,serial=1", &err), 0);
     assert_int_equal(vireo_config_set(base, "memory", "64M", &err), 0);
     assert_int_equal(vireo_config_set(base, "cdrom", "/c", &err), 0);
-    assert_int_equal(vr_config_command_defaults(base, &err), 0);
+    assert_int_equal(vr_config_command_defaults(base, false, &err), 0);
     assert_int_equal(vireo_config_set(over, "name", "other", &err), 0);
     assert_int_equal(vr_config_override(base, over, &both, &err), 0);
     assert_int_equal(both->disk_count, 2);
@@ -283,6 +283,52 @@ static void test_override(void **state)
     vireo_config_destroy(over);
 }
 
+/* How a host runs a machine does not come with it. */
+static void test_host(void **state)
+{
+    static const struct {
+        const char *name, *theirs, *mine;
+    } rows[] = {
+        {"huge-pages", "2M", "off"}, {"numa-node", "0", "any"},      {"pin", "compact", "none"},
+        {"mirror", "always", "off"}, {"jit", "perf,stats", "hot=9"}, {"trace-insn", "/t", "/u"},
+    };
+    struct vireo_config *came, *here, *none, *is;
+    struct vr_error err;
+    unsigned host = 0;
+    (void)state;
+    assert_int_equal(vireo_config_create(&came, &err), 0);
+    assert_int_equal(vireo_config_create(&here, &err), 0);
+    assert_int_equal(vireo_config_create(&none, &err), 0);
+    assert_int_equal(vireo_config_set(came, "memory", "64M", &err), 0);
+    for (unsigned i = 0; i < VR_COUNT(rows); i++) {
+        assert_int_equal(vireo_config_set(came, rows[i].name, rows[i].theirs, &err), 0);
+        assert_int_equal(vireo_config_set(here, rows[i].name, rows[i].mine, &err), 0);
+    }
+    assert_int_equal(vireo_config_set(here, "memory", "65M", &err), 0);
+    for (const struct vr_opt *o = vr_config_opts; o->name; o++) {
+        host += o->host;
+    }
+    assert_int_equal(host, VR_COUNT(rows));
+    assert_int_equal(vr_config_host_of(came, none, &is, &err), 0);
+    assert_int_equal(is->said_count, 1);
+    assert_true(is->memory_bytes == 64 << 20 && !is->jit_perf && !is->trace_insn);
+    vireo_config_destroy(is);
+    assert_int_equal(vr_config_host_of(came, here, &is, &err), 0);
+    assert_int_equal(is->said_count, 1 + VR_COUNT(rows));
+    assert_true(is->memory_bytes == 64 << 20 && !is->jit_perf && is->jit.hot == 9);
+    assert_string_equal(is->trace_insn, "/u");
+    vireo_config_destroy(is);
+    /* What the command takes by default, nobody chose. */
+    assert_int_equal(vr_config_command_defaults(none, true, &err), 0);
+    assert_int_equal(vr_config_host_of(came, none, &is, &err), 0);
+    assert_false(vr_config_given(is, "mirror"));
+    assert_int_not_equal(is->jit.mirror, VR_JIT_MIRROR_OFF);
+    vireo_config_destroy(is);
+    vireo_config_destroy(came);
+    vireo_config_destroy(here);
+    vireo_config_destroy(none);
+}
+
 /* What a later setting undid is not in the text; the order of devices is. */
 static void test_order(void **state)
 {
@@ -290,7 +336,7 @@ static void test_order(void **state)
     struct vr_error err;
     (void)state;
     assert_int_equal(vireo_config_create(&c, &err), 0);
-    assert_int_equal(vr_config_command_defaults(c, &err), 0);
+    assert_int_equal(vr_config_command_defaults(c, false, &err), 0);
     assert_int_equal(vireo_config_set(c, "memory", "64M", &err), 0);
     assert_int_equal(vireo_config_set(c, "memory", "65M", &err), 0);
     assert_int_equal(vireo_config_set(c, "cdrom", "none", &err), 0);
@@ -401,7 +447,7 @@ int main(void)
         cmocka_unit_test(test_each),     cmocka_unit_test(test_once),
         cmocka_unit_test(test_override), cmocka_unit_test(test_order),
         cmocka_unit_test(test_stream),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_host),
     };
     return cmocka_run_group_tests_name("config_text", tests, NULL, NULL);
 }
