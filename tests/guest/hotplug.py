@@ -11,7 +11,7 @@ from plug import Plugged
 from qmp import pci_functions, pci_place
 from tap import Tap
 
-CLASSES = "blk scsi net console rng balloon fs input".split()
+CLASSES = "blk scsi lun net console rng balloon fs input".split()
 MODULES = "virtio_blk,virtio_scsi,sd_mod,virtio_net,virtio_rng,virtio_balloon,virtio_input"
 ROUNDS = 3
 

@@ -11,6 +11,12 @@ from qmp import Qmp, pci_functions, pci_place
 MIB = 1 << 20
 
 
+UNITS = {"lun"}  # what comes and goes at a SCSI controller that stays
+# A switch with a slot, and that controller.
+STAYS = [word for device in ("pci-upstream-port,id=switch,bus=port9", "pci-downstream-port,id=down,bus=switch",
+                             "virtio-scsi-pci,id=ctrl") for word in ("--device", device)]
+
+
 class Plugged:
     """A machine whose guest uses what is plugged in. @kernel: its Image; @modules: of the initramfs; @native: the guest
     drives slots by itself (pciehp), else it is told to look and to let go."""
@@ -18,13 +24,14 @@ class Plugged:
     def __init__(self, tmp, kernel, modules, native, *args, deadline_s=300, append="", machine="virt,slots=10"):
         self.tmp, self.native = pathlib.Path(tmp), native
         (self.tmp / "share").mkdir()
-        for name in ("blk.img", "scsi.img", "cold.img"):
+        for name in ("blk.img", "scsi.img", "lun.img", "cold.img"):
             (self.tmp / name).write_bytes(bytes(8 * MIB))
         sock = self.tmp / "control"
         initrd = vm.initramfs(vm.kernel_folder(), "-o", str(self.tmp / "initramfs"), "-m", modules, "-f",
                               f"{pathlib.Path(__file__).parent / 'plug.sh'}:/bin/plug")
         self.vm = vm.Vm("-q", "--kernel", kernel, "--initrd", initrd, "--net", "none", "--rng", "off", "--control",
-                        f"unix:{sock}", "--machine", machine, "--disk", f"{self.tmp / 'cold.img'},serial=cold", *args,
+                        f"unix:{sock}", "--machine", machine, "--disk", f"{self.tmp / 'cold.img'},serial=cold", *STAYS,
+                        *args,
                         "-a", f"quiet {append} {vm.run_arg('exec sh /bin/plug')}", deadline_s=deadline_s, until="=ready")
         self.at = self.vm.at
         try:
@@ -34,10 +41,11 @@ class Plugged:
             raise
         self.adds = {
             "blk": [f"virtio-blk-pci,path={self.tmp / 'blk.img'},id=blk,serial=hot"],
-            "scsi": ["virtio-scsi-pci,id=scsi", f"scsi-hd,bus=scsi,path={self.tmp / 'scsi.img'},id=unit"],
+            "scsi": ["virtio-scsi-pci,id=scsi", f"scsi-hd,bus=scsi,path={self.tmp / 'scsi.img'},id=unit,serial=hot"],
+            "lun": [f"scsi-hd,bus=ctrl,path={self.tmp / 'lun.img'},id=lun,serial=alone"],
             "net": ["virtio-net-pci,id=net"],
             "console": [f"virtio-console-pci,path=file:{self.tmp / 'console'},ports=hot,id=console"],
-            "rng": ["virtio-rng-pci,id=rng"],
+            "rng": ["virtio-rng-pci,id=rng,bus=down"],
             "balloon": ["virtio-balloon-pci,id=balloon"],
             "fs": [f"virtio-fs-pci,path={self.tmp / 'share'},tag=hot,id=fs"],
             "input": ["virtio-input-pci,id=input"],
@@ -62,7 +70,7 @@ class Plugged:
     def fill(self, number):
         """New contents for what the guest reads; returns their digests by class."""
         digests = {}
-        for name, file in (("blk", "blk.img"), ("scsi", "scsi.img"), ("fs", "share/in")):
+        for name, file in (("blk", "blk.img"), ("scsi", "scsi.img"), ("lun", "lun.img"), ("fs", "share/in")):
             data = hashlib.shake_128(f"{name} {number}".encode()).digest(MIB)
             digests[name] = hashlib.md5(data).hexdigest()
             with open(self.tmp / file, "r+b" if name != "fs" else "wb") as f:
@@ -89,7 +97,7 @@ class Plugged:
         self.tell("gone")
         after = {d["id"] for d in self.qmp.ask("x-vireo-devices")}
         assert after == before, after ^ before
-        for name in ("blk", "scsi"):
+        for name in ("blk", "scsi", "lun"):
             data = (self.tmp / f"{name}.img").read_bytes()
             assert name not in classes or data[MIB:2 * MIB] == data[:MIB], f"{name}: what was written is lost"
         assert "console" not in classes or (self.tmp / "console").read_text().endswith(f"round {number}\n")
@@ -99,16 +107,17 @@ class Plugged:
         rows = {d["id"]: d for d in self.qmp.ask("x-vireo-devices")}
         pci = {d["qdev_id"] for d in pci_functions(self.qmp)}
         for name in classes:
-            # A watchdog's driver has no use for bus mastering, by which drivers are known.
-            state = "attached" if name == "watchdog" else "in-use"
-            assert rows[name]["state"] == state and rows[name]["removable"] and name in pci, rows[name]
+            # A watchdog's driver has no use for bus mastering, by which drivers are known; a unit has none.
+            state = "attached" if name in {"watchdog"} | UNITS else "in-use"
+            assert rows[name]["state"] == state and rows[name]["removable"], rows[name]
+            assert (name in pci) == (name not in UNITS), (name, pci)
 
     def remove(self, classes):
         """Ask the guest for each, all at once, and hear that they have gone."""
         self.qmp.events.clear()
         if not self.native:
             places = {d["qdev_id"]: pci_place(d) for d in pci_functions(self.qmp)}
-            self.tell("drop " + " ".join(places[name] for name in classes))
+            self.tell("drop " + " ".join(places[name] for name in classes if name not in UNITS))
         for name in classes:
             self.qmp.ask("device_del", **{"id": name, "x-vireo-force": not self.native})
         left = set(classes)

@@ -24,9 +24,10 @@ disk() { # the disk with serial $1
     return 1
 }
 
-sd() {
+sd() { # the SCSI disk with serial $1
     for at in /sys/block/sd*; do
-        [ -b "/dev/${at##*/}" ] && [ "$(cat "$at/size")" -gt 0 ] && echo "/dev/${at##*/}" && return
+        grep -q "$1" "$at/device/vpd_pg80" 2>/dev/null && [ -b "/dev/${at##*/}" ] && [ "$(cat "$at/size")" -gt 0 ] &&
+            echo "/dev/${at##*/}" && return
     done
     return 1
 }
@@ -43,7 +44,8 @@ port() {
 is_there() {
     case $1 in
     blk) disk hot ;;
-    scsi) sd ;;
+    scsi) sd hot ;;
+    lun) sd alone ;;
     net) nic ;;
     console) port ;;
     rng) virtio 0x0004 ;;
@@ -62,7 +64,7 @@ copy_disk() {
 
 use_one() { # class $1, device $2, round $3
     case $1 in
-    blk | scsi) copy_disk "$2" ;;
+    blk | scsi | lun) copy_disk "$2" ;;
     net)
         ip addr flush dev "$2"
         ip link set "$2" up && ip addr add 10.0.2.15/24 dev "$2" && ping -c 2 -W 10 10.0.2.2 | grep -o ' 0% packet loss'
@@ -99,7 +101,7 @@ load() {
     for class; do
         at=$(is_there "$class")
         case $class in
-        blk | scsi) while dd if="$at" of=/dev/null bs=65536 count=32 iflag=direct; do :; done >/dev/null 2>&1 & ;;
+        blk | scsi | lun) while dd if="$at" of=/dev/null bs=65536 count=32 iflag=direct; do :; done >/dev/null 2>&1 & ;;
         net) ping -i 0.01 -s 1000 10.0.2.2 >/dev/null 2>&1 & echo $! >/tmp/ping ;;
         rng) while dd if=/dev/hwrng of=/dev/null bs=64 count=16; do :; done >/dev/null 2>&1 & ;;
         fs)
@@ -110,7 +112,7 @@ load() {
 }
 
 gone() {
-    for class in blk scsi net console rng balloon fs input watchdog; do
+    for class in blk scsi lun net console rng balloon fs input watchdog; do
         while is_there "$class" >/dev/null; do
             usleep 20000
         done
