@@ -366,7 +366,8 @@ const struct cli_verb cli_verbs[] = {
      .run = cli_run,
      .help = "start a machine and stay with it until it ends",
      .about =
-         "FILE is a RISC-V kernel (a Linux Image, which may be gzipped, or an ELF file), a raw "
+         "FILE is a RISC-V kernel (a Linux Image, which may be gzipped, or an ELF file), a root "
+         "directory, a raw "
          "disk image, or a snapshot (also as MACHINE/TAG); which one is found out from its "
          "contents, "
          "and said.\n"
