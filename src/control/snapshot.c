@@ -106,14 +106,15 @@ static int save_standing(void *opaque, struct vr_error *err)
 
 static json_t *save_info_disk(const struct vr_snapshot_disk *d)
 {
-    char hash[17];
+    char hash[17], real[4096];
     if (!d->path) {
         return json_pack("{s:s, s:b, s:n}", "id", d->id, "plugged", d->plugged, "path");
     }
     json_t *j =
         json_pack("{s:s, s:b, s:s, s:I, s:I, s:b, s:b}", "id", d->id, "plugged", d->plugged, "path",
-                  d->path, "size_bytes", (json_int_t)d->size_bytes, "mtime_ns",
-                  (json_int_t)d->mtime_ns, "read_only", d->read_only, "contents", d->contents);
+                  vr_snapshot_absolute(d->path, real, sizeof(real)) == 0 ? real : d->path,
+                  "size_bytes", (json_int_t)d->size_bytes, "mtime_ns", (json_int_t)d->mtime_ns,
+                  "read_only", d->read_only, "contents", d->contents);
     if (j && d->hashed) {
         vr_snapshot_check_text(d->hash, hash);
         json_object_set_new(j, "hash", json_string(hash));

@@ -398,11 +398,24 @@ static int disk_file_check(struct vr_snapshot *s, unsigned index, const char *pa
     return r;
 }
 
+/* Where disk @index is now, by the settings; NULL: nowhere. */
+static const char *disk_place(const struct vireo_config *c, const struct vr_snapshot_disk *d,
+                              unsigned index)
+{
+    for (unsigned i = 0; d->plugged && i < c->device_count; i++) {
+        const struct vr_config_device *dev = &c->device[i];
+        if (dev->end == VR_VIRT_END_DISK && strcmp(dev->id, d->id) == 0) {
+            return dev->disk.path;
+        }
+    }
+    return d->plugged ? d->path : c->disk[index].path;
+}
+
 static int disk_file(struct vr_snapshot *s, unsigned index, struct vireo_config *c, const char *how,
                      struct vr_error *err)
 {
     const struct vr_snapshot_disk *d = &s->disk[index];
-    const char *path = d->plugged ? d->path : c->disk[index].path;
+    const char *path = disk_place(c, d, index);
     struct vr_error why = {0};
     struct vr_file_info info;
     bool in_folder =
@@ -442,11 +455,15 @@ static int disk_file(struct vr_snapshot *s, unsigned index, struct vireo_config 
         return vr_err(
             err, r,
             "%.120s. Its contents are in the snapshot: --snapshot-disks revert writes them "
-            "there, --snapshot-disks DIR into a new file in DIR",
-            why.msg);
+            "there, --snapshot-disks DIR into a new file in DIR%s",
+            why.msg, r == -ENOENT ? "; or say where it is now, if it was moved" : "");
     }
     return r == -ENOENT
-               ? vr_err(err, r, "%.150s. Say --disk with its new place, if it was moved", why.msg)
+               ? vr_err(err, r, "%.150s. Say --%s with its new place, if it was moved%s", why.msg,
+                        d->plugged             ? "device"
+                        : c->disk[index].cdrom ? "cdrom"
+                                               : "disk",
+                        d->plugged ? ", and all other --device" : "")
                : vr_err(err, r, "%.150s. --snapshot-disks keep takes it as it is", why.msg);
 }
 

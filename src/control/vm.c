@@ -107,6 +107,7 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     vm->log = (struct vr_log){
         .level = (enum vr_level)c->log_level, .sink = c->log_fn ? vm_log : NULL, .opaque = vm};
     char name[VR_NAME_MAX + 1];
+    struct vr_error why = {0};
     struct vr_unix sock = {.fd = -1};
     vm->created_ns = vireo_realtime_ns();
     int r = vm_make_uuid(vm, err);
@@ -119,7 +120,14 @@ static int vm_create(const struct vireo_config *c, enum vm_how how, bool any_nam
     }
     r = r < 0 ? r : vr_vm_open_trace(vm, c, err);
     r = r < 0 ? r : vr_vm_open_tales(vm, c, err);
-    r = r < 0 ? r : vr_vm_build(vm, c, vm->config, name, err);
+    if (r == 0 && (r = vr_vm_build(vm, c, vm->config, name, &why)) < 0) {
+        r = r == -ENOENT && vm->snapshot
+                ? vr_err(err, r,
+                         "%.170s. It was there when the snapshot was made: if it was moved, give "
+                         "its option anew",
+                         why.msg)
+                : vr_err(err, r, "%s", why.msg);
+    }
     if (r == 0) {
         vm->machine = vr_virt_machine(vm->virt);
         r = vr_events_create(vm->machine, &vm->events, err);

@@ -128,7 +128,8 @@ static int vm_plan_root(const struct vireo_config *c, char **ret_kernel, char **
     return r;
 }
 
-/* @own: the copy of @c that the machine keeps, where a snapshot may have moved disks. */
+/* @own: the copy of @c that the machine keeps, with absolute names of files, where a snapshot may
+ * have moved disks. */
 int vr_vm_build(struct vireo_vm *vm, const struct vireo_config *c, const struct vireo_config *own,
                 const char *name, struct vr_error *err)
 {
@@ -207,7 +208,7 @@ int vr_vm_build(struct vireo_vm *vm, const struct vireo_config *c, const struct 
         o.share[o.share_count++] = c->share[i];
     }
     for (unsigned i = 0; i < o.device_count; i++) {
-        vr_vm_device(vm, &c->device[i], &o.device[i]);
+        vr_vm_device(vm, &own->device[i], &o.device[i]);
     }
     for (unsigned i = 0; i < o.disk_count; i++) {
         o.disk[i] = vm_disk(vm, &own->disk[i]);

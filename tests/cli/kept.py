@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import bare
-from command import LONG_S, vireo
+from command import LONG_S, refused, vireo
 from machine import Machine
 from qmp import Qmp, socket_path
 from tap import Tap
@@ -106,5 +106,44 @@ with tap.test("what was typed to a deterministic machine, and found no room yet,
         with Machine("--name", "on", "--snapshot", tmp / "held.vsnap", says=None, run=("run", "-q")) as m:
             lives.append(read_all(m, len(typed) - len(before)))
     assert before + lives[0] == typed and lives[0] == lives[1], (before, lives)
+
+with tap.test("files that were named from one folder are found from another; one that has moved is named, with what to do"):
+    here, there = tmp / "here", tmp / "there"
+    for where in (here, there, here / "share"):
+        where.mkdir()
+    for file in ("d1", "d2", "d3", "d4", "d5", "late"):
+        (here / f"{file}.img").write_bytes(bytes(1 << 20))
+    bare.idle_program().write(here / "idle.elf")
+    with Machine("--name", "moves", "--disk", "d1.img", "--disk", "path=d2.img,ro", "--cdrom", "d3.img", "--share", "share",
+                 "--device", "virtio-blk-pci,path=d4.img,id=x", "--device", "virtio-scsi-pci,id=sc",
+                 "--device", "scsi-hd,bus=sc,id=y,path=d5.img,ro", "--device", "virtio-fs-pci,path=share,id=fs",
+                 "--virtio-console", "file:out", "--device", "virtio-console-pci,path=file:out2",
+                 "--machine", "virt,slots=1", "idle.elf", cwd=here):
+        good("device", "add", "moves", "virtio-blk-pci,id=late,path=late.img", cwd=here)
+        good("snapshot", "save", "moves", "--to", "s.vsnap", cwd=there)
+    with Machine("--name", "moved", "--snapshot", "s.vsnap", says=None, run=("run", "-q"), cwd=there), \
+            Qmp(socket_path("moved")) as qmp:
+        qmp.wait_state("running")
+        found = {d["device"]: d["inserted"]["file"] for d in qmp.ask("query-block")}
+        assert found == {d: str(here / f"{f}.img") for d, f in (("disk0", "d1"), ("disk1", "d2"), ("scsi0.0", "d3"), ("x", "d4"),
+                                                               ("y", "d5"), ("late", "late"))}, found
+    assert {p.name for p in there.iterdir()} == {"s.vsnap"}
+    again = ("run", "-q", "--snapshot", "s.vsnap")
+    for file, says in (("d1.img", ["--snapshot-disks", "where it is now"]), ("d2.img", ["Say --disk with its new place"]),
+                       ("d4.img", ["--snapshot-disks", "where it is now"]), ("d5.img", ["Say --device with its new place"]),
+                       ("d3.img", ["Say --cdrom with its new place"]), ("share", ["give its option anew"]),
+                       ("idle.elf", ["kernel", "give its option anew"])):
+        (here / file).rename(here / "elsewhere")
+        refused(5, *again, says=[str(here / file), *says], cwd=there)
+        (here / "elsewhere").rename(here / file)
+    # Said anew: all of --device, as they repeat.
+    (here / "d5.img").rename(there / "d5.img")
+    with Machine("--name", "moved", *again[2:], "--device", f"virtio-blk-pci,path={here}/d4.img,id=x", "--device",
+                 "virtio-scsi-pci,id=sc", "--device", "scsi-hd,bus=sc,id=y,path=d5.img,ro", "--device",
+                 f"virtio-fs-pci,path={here}/share,id=fs", "--device", "virtio-console-pci,path=null", "--device",
+                 f"virtio-blk-pci,id=late,bus=port0,path={here}/late.img", says=None, run=("run", "-q"), cwd=there), \
+            Qmp(socket_path("moved")) as qmp:
+        qmp.wait_state("running")
+        assert {d["device"]: d["inserted"]["file"] for d in qmp.ask("query-block")}["y"] == str(there / "d5.img")
 
 tap.finish()
