@@ -42,7 +42,7 @@ with tempfile.TemporaryDirectory() as tmp:
             code, out, err = device(sock, "list")
             row, = [line for line in out.splitlines() if line.startswith("blk ")]
             *_, path = row.split()
-            assert code == 0 and row.split()[1:3] == ["virtio-blk-pci", "port0"], out
+            assert code == 0 and row.split()[1:3] == ["virtio-blk-pci", "port1"], out
             assert os.path.isabs(path) and os.path.samefile(path, f"{tmp}/blk.img"), out
             code, out, err = device(sock, "del", "blk", "--timeout", "1")
             assert code != 0 and "has no driver for its slot" in err, (code, err)

@@ -12,8 +12,8 @@ MIB = 1 << 20
 
 
 UNITS = {"lun"}  # what comes and goes at a SCSI controller that stays
-# A switch with a slot, and that controller.
-STAYS = [word for device in ("pci-upstream-port,id=switch,bus=port9", "pci-downstream-port,id=down,bus=switch",
+# A switch with a slot, which must be behind one of port0 to port7 (docs/pci.md), and that controller.
+STAYS = [word for device in ("pci-upstream-port,id=switch,bus=port0", "pci-downstream-port,id=down,bus=switch",
                              "virtio-scsi-pci,id=ctrl") for word in ("--device", device)]
 
 
