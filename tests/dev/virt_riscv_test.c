@@ -3,8 +3,10 @@
 #include "virt_rig.h"
 
 #include "base/bits.h"
+#include "core/snap.h"
 #include "cpu/riscv/priv.h"
 #include "vireo/host_thread.h"
+#include "vr_config.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,6 +61,86 @@ static void dtc_has_seen_the_device_trees(void **state)
     if (!virt_has_dtc()) {
         skip_because("no dtc here: device trees were compared with their machines only");
     }
+}
+
+/* --- What was set of host ends --- */
+
+static int ends_load(struct vr_virt *v, const struct vr_snap *from, size_t len, size_t at,
+                     uint8_t flip)
+{
+    struct vr_snap snap;
+    struct vr_error err = {0};
+    vr_snap_init(&snap);
+    snap.buf = malloc(len + 1);
+    assert_non_null(snap.buf);
+    memcpy(snap.buf, from->buf, len);
+    snap.len = snap.cap = len;
+    if (at < len) {
+        snap.buf[at] ^= flip;
+    }
+    int r = virt_ends_get(v, &snap, &err);
+    assert_true(r == 0 || *err.msg);
+    vr_snap_fini(&snap);
+    return r;
+}
+
+static void host_ends_take_what_is_good(void **state)
+{
+    struct vr_virt_opts o = virt_opts_of(1, 64 * MIB);
+    struct vr_error err = {0};
+    struct vr_snap snap, none;
+    struct vr_virt_node node;
+    const struct vr_blk_limits set = {.bytes_s = {0, 1 << 20, 7}, .requests_s = {9, 0, 0}};
+    struct vr_blk_limits is;
+    unsigned taken = 0;
+    (void)state;
+    virt_make_image(100000, 200000);
+    o.disk[0] = (struct vr_virt_disk){.path = virt_disk_path, .read_only = true};
+    o.disk_count = 1;
+    o.net_count = VR_HAVE_SLIRP;
+    o.net[0].backend = "user";
+    struct vr_virt *v = virt_build_of(&o);
+    vr_snap_init(&snap);
+    vr_snap_init(&none);
+    assert_int_equal(virt_ends_put(v, &none, &err), 0);
+    assert_int_equal(none.len, 0); /* nothing is set */
+    assert_true(vr_virt_node(v, 0, &node) && !vr_virt_node(v, 1, &node));
+    assert_int_equal(vr_blk_set_limits(node.blk, vr_machine_clock(v->machine), &set, &err), 0);
+    struct vr_net *net = VR_HAVE_SLIRP ? vr_virt_net(v, "net0") : NULL;
+    if (net) {
+        vr_net_set_link(net, false);
+    }
+    assert_int_equal(virt_ends_put(v, &snap, &err), 0);
+    /* No value makes more of a disk or a card than there can be. */
+    for (size_t at = 0; at < snap.len; at++) {
+        for (unsigned bit = 0; bit < 8; bit++) {
+            taken += ends_load(v, &snap, snap.len, at, (uint8_t)(1u << bit)) == 0;
+            vr_blk_get_limits(node.blk, &is);
+            assert_int_equal(vr_blk_check_limits(&is, &err), 0);
+        }
+        /* Less than its name is some other section, which is not ours to refuse. */
+        assert_int_equal(ends_load(v, &snap, at, SIZE_MAX, 0) == 0, at < sizeof("host ends"));
+    }
+    assert_true(taken > 0 && taken < 8 * snap.len);
+    /* Without a section nothing is set; and with it, all. */
+    assert_int_equal(virt_ends_get(v, &none, &err), 0);
+    vr_blk_get_limits(node.blk, &is);
+    assert_true(!is.bytes_s[1] && !is.requests_s[0]);
+    bool out = false, up = false;
+    if (net) {
+        vr_net_get_cable(net, &out, &up);
+        assert_true(!out && up);
+    }
+    assert_int_equal(ends_load(v, &snap, snap.len, SIZE_MAX, 0), 0);
+    vr_blk_get_limits(node.blk, &is);
+    assert_memory_equal(&is, &set, sizeof(is));
+    if (net) {
+        vr_net_get_cable(net, &out, &up);
+        assert_true(out && !up);
+    }
+    vr_snap_fini(&snap);
+    vr_snap_fini(&none);
+    vr_virt_destroy(v);
 }
 
 static void long_command_lines(void **state)
@@ -465,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_device_tree_describes_the_machine),
         cmocka_unit_test(dtc_has_seen_the_device_trees),
+        cmocka_unit_test(host_ends_take_what_is_good),
         cmocka_unit_test(long_command_lines),
         cmocka_unit_test(nothing_overlaps_in_memory),
         cmocka_unit_test(firmware_above_the_kernel_is_not_overwritten),
