@@ -207,6 +207,26 @@ VIREO_API uint64_t vireo_vm_events(struct vireo_vm *vm, uint64_t after,
                                    void (*fn)(void *opaque, const struct vireo_event *event),
                                    void *opaque);
 
+/*
+ * A command of the program's own on the machine's control socket (docs/control.md), beside those of
+ * QEMU and Vireo: it is found by query-commands and query-qmp-schema, and takes any arguments.
+ *
+ * @name: "x-" and up to 61 small letters, digits, '-', '_', but not "x-vireo-"; @help: a line; both
+ * are copied. @fn is called on a thread of the machine's own, one command at a time, with
+ * @arguments, a JSON object; what it writes to @ret_answer, @size bytes (VIREO_ANSWER_SIZE, zeroes)
+ * as a text of JSON, is the answer; nothing: an empty object. It may call whatever does not destroy
+ * the machine. When it returns a negative errno the client is told @err's message: -ENODEV as class
+ * DeviceNotFound, -ENOSYS as CommandNotFound, others as GenericError.
+ *
+ * Before vireo_vm_start. -EINVAL: the name; -EEXIST: there is one of it; -EBUSY: the machine was
+ * started; -E2BIG: 64 are the most.
+ */
+enum { VIREO_ANSWER_SIZE = 65536 };
+VIREO_API int vireo_vm_on_command(struct vireo_vm *vm, const char *name, const char *help,
+                                  int (*fn)(void *opaque, const char *arguments, char *ret_answer,
+                                            size_t size, struct vr_error *err),
+                                  void *opaque, struct vr_error *err);
+
 enum vireo_stat_kind {
     VIREO_STAT_TOTAL, /* only grows, from the machine's creation on */
     VIREO_STAT_NOW,   /* goes up and down */

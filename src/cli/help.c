@@ -127,6 +127,7 @@ int cli_help(struct cli *cli)
     }
     printf("\n'vireo help run' explains a command and its options, 'vireo man | man -l -' all.\n"
            "Exit codes: 0 the guest powered off, 2 usage, 3 the host lacks something,\n"
-           "4 the guest panicked or failed, 5 a file, disk or port.\n");
+           "4 the guest panicked or failed, 5 a file, disk or port, 6 a replay, or\n"
+           "engines in lockstep, differ.\n");
     return cli_flush();
 }

@@ -146,7 +146,8 @@ int cli_man(struct cli *cli)
         {"3", "The host lacks something, such as memory."},
         {"4", "The guest panicked, or reported a failure."},
         {"5", "A file, a disk or a port: it cannot be read or written, is in use, or is damaged."},
-        {"6", "With --engine lockstep: the engines differ."},
+        {"6", "With --engine lockstep: the engines differ. With --replay: it differs from the "
+              "recording."},
         {NULL, NULL},
     };
     static const char *const examples[][2] = {

@@ -179,7 +179,7 @@ int cli_stats(struct cli *cli)
     if (cli->arg_count) {
         group = stats_group(cli->args[cli->arg_count - 1]);
         if (cli->arg_count == 2 && !group) {
-            cli_say("stats: nothing is called '%s'; there are machine, cpus, iothreads, "
+            cli_say("stats: nothing is called '%s'; there are machine, boot, cpus, iothreads, "
                     "devices, disks, queues and jit",
                     cli->args[1]);
             return CLI_USAGE;

@@ -220,9 +220,11 @@ static void qmp_carry_out(struct vr_qmp_session *s, json_t *message, bool overta
     struct vr_error err = {0};
     const char *name =
         json_string_value(json_object_get(message, overtakes ? "exec-oob" : "execute"));
-    const struct vr_qmp_command *command = vr_qmp_find(name);
-    struct vr_qmp_call call = {
-        .vm = s->qmp->vm, .args = json_object_get(message, "arguments"), .session = s};
+    const struct vr_qmp_command *command = vr_qmp_find_for(s->qmp->vm, name);
+    struct vr_qmp_call call = {.vm = s->qmp->vm,
+                               .command = command,
+                               .args = json_object_get(message, "arguments"),
+                               .session = s};
     int r = qmp_refuse_early(s, name, command, &err);
     if (r == 0 && overtakes && !(command->flags & VR_QMP_OOB)) {
         r = vr_err(&err, -EINVAL, "The command %s does not support OOB", name);

@@ -22,6 +22,7 @@ struct vr_qmp_session;
 /* A command that is being carried out. */
 struct vr_qmp_call {
     struct vireo_vm *vm;
+    const struct vr_qmp_command *command;
     const json_t *args; /* an object; fits the row's args */
     json_t *ret;        /* what it returns, given away; NULL: an empty object */
     struct vr_qmp_session *session;
@@ -49,6 +50,11 @@ struct vr_qmp_command {
 };
 extern const struct vr_qmp_command vr_qmp_commands[]; /* until a NULL name */
 const struct vr_qmp_command *vr_qmp_find(const char *name);
+/* The same with those of the program that embeds @vm (qmp_own.c), and the latter one by one; NULL
+ * behind the last. */
+const struct vr_qmp_command *vr_qmp_find_for(const struct vireo_vm *vm, const char *name);
+const struct vr_qmp_command *vr_qmp_own(const struct vireo_vm *vm, unsigned i);
+void vr_qmp_own_free(struct vireo_vm *vm); /* nobody asks any more */
 /* Why there is no command @name that QEMU has, and what does instead; "": it is just not there. */
 const char *vr_qmp_why_absent(const char *name);
 
@@ -71,8 +77,9 @@ struct vr_qmp_member {
 bool vr_qmp_next_member(const char **members, struct vr_qmp_member *ret_member);
 /* Do @args fit @members? -EINVAL, in QEMU's words. */
 int vr_qmp_check(const char *members, const json_t *args, struct vr_error *err) VR_MUST;
-/* SchemaInfo of all there is (QEMU, qapi/introspect.json); NULL: no memory. */
-json_t *vr_qmp_schema(void);
+/* SchemaInfo of all there is (QEMU, qapi/introspect.json), with what @vm's program added; NULL: no
+ * memory. */
+json_t *vr_qmp_schema(const struct vireo_vm *vm);
 
 /* ---- Sessions ---- */
 

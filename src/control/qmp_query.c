@@ -51,12 +51,16 @@ int vr_qmp_query_commands(struct vr_qmp_call *call, struct vr_error *err)
     for (const struct vr_qmp_command *c = vr_qmp_commands; list && c->name; c++) {
         (void)json_array_append_new(list, json_pack("{s:s}", "name", c->name));
     }
+    const struct vr_qmp_command *own;
+    for (unsigned i = 0; list && (own = vr_qmp_own(call->vm, i)); i++) {
+        (void)json_array_append_new(list, json_pack("{s:s}", "name", own->name));
+    }
     return vr_qmp_done(call, list, err);
 }
 
 int vr_qmp_query_schema(struct vr_qmp_call *call, struct vr_error *err)
 {
-    return vr_qmp_done(call, vr_qmp_schema(), err);
+    return vr_qmp_done(call, vr_qmp_schema(call->vm), err);
 }
 
 /* A RunState. */

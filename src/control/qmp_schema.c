@@ -240,7 +240,7 @@ static void schema_command(json_t *list, const struct vr_qmp_command *c)
                                "allow-oob", (c->flags & VR_QMP_OOB) != 0));
 }
 
-json_t *vr_qmp_schema(void)
+json_t *vr_qmp_schema(const struct vireo_vm *vm)
 {
     json_t *list = json_array();
     if (!list) {
@@ -248,6 +248,10 @@ json_t *vr_qmp_schema(void)
     }
     for (const struct vr_qmp_command *c = vr_qmp_commands; c->name; c++) {
         schema_command(list, c);
+    }
+    const struct vr_qmp_command *own;
+    for (unsigned i = 0; (own = vr_qmp_own(vm, i)); i++) {
+        schema_command(list, own);
     }
     for (const struct vr_qmp_type *t = vr_qmp_events; t->name; t++) {
         char args[80];

@@ -4,6 +4,7 @@
 #include "control/gdb.h"
 #include "control/host.h"
 #include "control/hotplug.h"
+#include "control/qmp.h"
 #include "control/rundir.h"
 #include "control/server.h"
 #include "control/vm_priv.h"
@@ -211,6 +212,7 @@ void vireo_vm_destroy(struct vireo_vm *vm)
     vr_virt_destroy(vm->virt);
     vr_file_close(vm->lease);
     vr_events_destroy(vm->events);
+    vr_qmp_own_free(vm);
     vireo_config_destroy(vm->config);
     vr_snapshot_close(vm->snapshot);
     if (vm->trace_insn) {
@@ -252,6 +254,7 @@ static int vm_continue(struct vireo_vm *vm, struct vr_error *err)
 int vireo_vm_start(struct vireo_vm *vm, struct vr_error *err)
 {
     vr_assert(!vm->idle);
+    vm->begun = true;
     if (vm->snapshot) {
         return vm_continue(vm, err);
     }

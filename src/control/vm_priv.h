@@ -46,12 +46,14 @@ struct vireo_vm {
     struct vr_hotplug *hotplug;     /* NULL: idle */
     struct vr_server *server;       /* NULL: no control socket */
     struct vr_gdb *gdb;   /* slow commands, and before and after them; NULL: no debugger may come */
+    bool begun;           /* it was to be started */
     bool paused;          /* it starts so */
     struct vr_jobs *jobs; /* NULL: idle */
-    struct vr_fork_lease *leases;  /* of forks that somebody has; I/O thread */
-    const struct vireo_fork *fork; /* of a clone, while it is made */
-    const char *fork_dir;          /* the same */
-    int lease;                     /* of a clone, of what it was made from; -1 */
+    struct vr_qmp_own *own_commands; /* of the program's, noted before the start; or NULL */
+    struct vr_fork_lease *leases;    /* of forks that somebody has; I/O thread */
+    const struct vireo_fork *fork;   /* of a clone, while it is made */
+    const char *fork_dir;            /* the same */
+    int lease;                       /* of a clone, of what it was made from; -1 */
     char uuid[37];
     char crash_path[VR_RUNDIR_PATH_MAX], crash_head[256]; /* path "": nowhere */
     uint64_t created_ns;                                  /* wall clock */

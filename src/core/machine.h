@@ -167,6 +167,7 @@ int vr_machine_load(struct vr_machine *m, struct vr_snap *snap, struct vr_error 
  * A load with @ram into a machine that runs or is paused first sees whether the machine takes all
  * of
  * @snap: if not, the machine goes on (or stays paused) as if nothing was, and @ram was not called.
+ * -EINVAL: it was given away (vr_machine_hand_over).
  */
 typedef int (*vr_machine_ram_fn)(void *opaque, struct vr_error *err);
 int vr_machine_save_state(struct vr_machine *m, struct vr_snap *snap, vr_machine_ram_fn ram,

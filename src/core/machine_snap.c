@@ -120,6 +120,14 @@ int vr_machine_due_all(struct vr_machine *m, struct vr_error *err)
     return r;
 }
 
+/* What was given away is another process's, with its disks. */
+static int machine_is_ours(struct vr_machine *m, struct vr_error *err)
+{
+    return vr_machine_moved(m)
+               ? vr_err(err, -EINVAL, "machine '%s' was migrated: it goes on elsewhere", m->name)
+               : 0;
+}
+
 static int machine_save(struct vr_machine *m, struct vr_snap *snap, bool whole,
                         vr_machine_ram_fn ram, void *opaque, struct vr_error *err)
 {
@@ -131,7 +139,8 @@ static int machine_save(struct vr_machine *m, struct vr_snap *snap, bool whole,
     enum vr_state state = vr_machine_state(m);
     vr_machine_halt(m);
     vr_machine_quiesce(m);
-    r = vr_machine_put(m, snap, whole, err);
+    r = machine_is_ours(m, err);
+    r = r < 0 ? r : vr_machine_put(m, snap, whole, err);
     if (r == 0 && ram) {
         r = ram(opaque, err);
     }
@@ -281,10 +290,15 @@ static int machine_load(struct vr_machine *m, struct vr_snap *snap, bool whole,
                         vr_machine_ram_fn fill, void *opaque, struct vr_error *err)
 {
     vr_mutex_lock(&m->change);
+    int r = machine_is_ours(m, err);
+    if (r < 0) {
+        vr_mutex_unlock(&m->change);
+        return r;
+    }
     const enum vr_state state = vr_machine_state(m);
     bool was_stopped = state == VR_STATE_STOPPED, as_was = false;
     vr_machine_halt(m);
-    int r = vr_machine_spawn(m, err);
+    r = vr_machine_spawn(m, err);
     if (r == 0) {
         vr_machine_quiesce(m);
         r = fill && !was_stopped ? machine_try(m, snap, &as_was, err) : 0;

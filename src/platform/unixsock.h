@@ -31,7 +31,7 @@ int vr_unix_connect_now(const char *path, int *ret_fd, struct vr_error *err) VR_
  */
 
 /* Make the folder @path, and those it lies in, for this user alone, unless it is there. -EPERM: it
- * is somebody else's. */
+ * is somebody else's, or others may write to it. */
 int vr_unix_folder_make(const char *path, struct vr_error *err) VR_MUST;
 /* Wait until no other process of this user holds it; close *ret_fd to let others. -ENOENT. */
 int vr_unix_folder_hold(const char *path, int *ret_fd) VR_MUST;

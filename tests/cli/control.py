@@ -39,6 +39,11 @@ with tap.test("a socket for this user alone, gone when the machine is"):
         m.ended()
     assert not socket_path("box").exists()
 
+with tap.test("a folder that others may write to is no place for sockets"):
+    socket_path().parent.chmod(0o777)
+    says_no(5, *RUN, "--name", "box", IDLE, says="others may write to it")
+    socket_path().parent.chmod(0o700)
+
 with tap.test("machines without a name are numbered; a name is had by one"):
     with Machine(IDLE) as a, Machine(IDLE) as b, Machine("--name", "box", IDLE):
         for name in ("vm", "vm2", "box"):

@@ -110,7 +110,12 @@ with tap.test(f"{MOVES} moves by unix and tcp, between engines: memory is whole,
         assert here.process.wait(LONG_S) == 0
 
 with tap.test("the control socket: parameters, events, progress, states; a paused machine stays paused"):
-    with source() as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
+    disk = tmp / "given.img"
+    disk.write_bytes(bytes(1 << 20))
+    with source("--disk", disk) as here, target() as (there, uri), Qmp(socket_path("box")) as qmp:
+        assert vireo("snapshot", "save", "box", "--to", tmp / "here.vsnap", "-q") == (0, "", "")
+        with open(disk, "r+b") as f:
+            f.write(b"of the machine that moved")
         assert qmp.ask("query-migrate") == {"status": "none"}
         qmp.ask("migrate-set-parameters", max_bandwidth=1 << 30, downtime_limit=200)
         assert qmp.ask("query-migrate-parameters")["downtime-limit"] == 200
@@ -127,6 +132,11 @@ with tap.test("the control socket: parameters, events, progress, states; a pause
         assert [e["data"]["status"] for e in qmp.events if e["event"] == "MIGRATION"] in (
             ["setup", "active", "device", "completed"], ["setup", "active", "device"]), qmp.events
         assert qmp.ask("query-status") == {"running": False, "singlestep": False, "status": "postmigrate"}
+        was = disk.read_bytes()
+        for words in (["snapshot", "restore", "box", tmp / "here.vsnap"], ["fork", "box"],
+                      ["snapshot", "save", "box", "--to", tmp / "there.vsnap"]):
+            refused(5, *words, says="goes on elsewhere")  # nor does it touch what is the other's
+        assert disk.read_bytes() == was
         for gone in ("cont",):
             try:
                 qmp.ask(gone)

@@ -381,10 +381,81 @@ static void test_shapes(void **state)
     talk_end(&t);
 }
 
+/* ---- Commands of the program's own ---- */
+
+static int own_sum(void *opaque, const char *arguments, char *ret_answer, size_t size,
+                   struct vr_error *err)
+{
+    json_t *args = json_loads(arguments, 0, NULL);
+    const json_t *a = json_object_get(args, "a"), *b = json_object_get(args, "b");
+    assert_true(json_is_object(args));
+    ++*(unsigned *)opaque;
+    int r = json_is_integer(a) ? 0 : vr_err(err, -EINVAL, "a is missing");
+    if (r == 0 && json_is_integer(b)) {
+        snprintf(ret_answer, size, "%lld",
+                 (long long)(json_integer_value(a) + json_integer_value(b)));
+    } else if (r == 0 && json_is_string(b)) {
+        memset(ret_answer, *json_string_value(b), size); /* no end, and no JSON */
+    }
+    json_decref(args);
+    return r;
+}
+
+static void test_own(void **state)
+{
+    static const char *const bad[] = {"acme", "x-", "x-vireo-sum", "X-sum", "x-Sum", "x-a b"};
+    struct talk t;
+    struct vr_error err;
+    json_t *json, *one;
+    unsigned calls = 0;
+    size_t i;
+    char name[32];
+    bool found = false;
+    (void)state;
+    talk_begin(&t, true);
+    for (i = 0; i < VR_COUNT(bad); i++) {
+        assert_int_equal(vireo_vm_on_command(t.vm, bad[i], "", own_sum, &calls, &err), -EINVAL);
+    }
+    assert_int_equal(vireo_vm_on_command(t.vm, "x-acme-sum", "adds", own_sum, &calls, &err), 0);
+    assert_int_equal(vireo_vm_on_command(t.vm, "x-acme-sum", "adds", own_sum, &calls, &err),
+                     -EEXIST);
+    const json_t *list = talk_ask(&t, "{\"execute\": \"query-commands\"}", &json);
+    json_array_foreach(list, i, one)
+    {
+        found |= strcmp(json_string_value(json_object_get(one, "name")), "x-acme-sum") == 0;
+    }
+    assert_true(found);
+    json_decref(json);
+    const json_t *sum =
+        talk_ask(&t, "{\"execute\": \"x-acme-sum\", \"arguments\": {\"a\": 2, \"b\": 3}}", &json);
+    assert_int_equal(json_integer_value(sum), 5);
+    json_decref(json);
+    sum = talk_ask(&t, "{\"execute\": \"x-acme-sum\", \"arguments\": {\"a\": 2}}", &json);
+    assert_true(json_is_object(sum) && json_object_size(sum) == 0);
+    json_decref(json);
+    talk_refused(&t, "{\"execute\": \"x-acme-sum\"}", "GenericError", "x-acme-sum: a is missing");
+    talk_refused(&t, "{\"execute\": \"x-acme-sum\", \"arguments\": {\"a\": 2, \"b\": \"x\"}}",
+                 "GenericError", "what the program answers is no JSON");
+    assert_int_equal(calls, 4);
+    for (i = 1; i < 64; i++) {
+        snprintf(name, sizeof(name), "x-%zu", i);
+        assert_int_equal(vireo_vm_on_command(t.vm, name, "", own_sum, &calls, &err), 0);
+    }
+    assert_int_equal(vireo_vm_on_command(t.vm, "x-more", "", own_sum, &calls, &err), -E2BIG);
+    assert_int_equal(vireo_vm_start(t.vm, &err), 0);
+    assert_int_equal(vireo_vm_on_command(t.vm, "x-late", "", own_sum, &calls, &err), -EBUSY);
+    talk_end(&t);
+}
+
 /* Every type that is named is there, once. */
 static void test_schema(void **state)
 {
-    json_t *list = vr_qmp_schema(), *names = json_object(), *info, *m;
+    struct talk t;
+    struct vr_error err;
+    unsigned calls = 0;
+    talk_begin(&t, true);
+    assert_int_equal(vireo_vm_on_command(t.vm, "x-acme", "", own_sum, &calls, &err), 0);
+    json_t *list = vr_qmp_schema(t.vm), *names = json_object(), *info, *m;
     size_t i, k;
     (void)state;
     assert_non_null(list);
@@ -420,6 +491,7 @@ static void test_schema(void **state)
     }
     json_decref(names);
     json_decref(list);
+    talk_end(&t);
 }
 
 /* Slow commands keep the others waiting, but with oob. */
@@ -477,7 +549,8 @@ int main(void)
         cmocka_unit_test(test_negotiation), cmocka_unit_test(test_ids),
         cmocka_unit_test(test_framing),     cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_bounds),      cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_schema),      cmocka_unit_test(test_order),
+        cmocka_unit_test(test_own),         cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

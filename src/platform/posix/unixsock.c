@@ -185,8 +185,12 @@ int vr_unix_folder_make(const char *path, struct vr_error *err)
     }
     r = r < 0 ? r : unix_make_folder(path);
     free(copy);
-    if (r == 0 && stat(path, &st) == 0 && st.st_uid != geteuid()) {
+    bool known = r == 0 && stat(path, &st) == 0;
+    if (known && st.st_uid != geteuid()) {
         return vr_err(err, -EPERM, "folder %s: it is not this user's", path);
+    }
+    if (known && (st.st_mode & S_IWOTH)) {
+        return vr_err(err, -EPERM, "folder %s: others may write to it: chmod o-w", path);
     }
     return r < 0 ? vr_err(err, r, "folder %s: cannot make it: %s", path, strerror(-r)) : 0;
 }
