@@ -584,7 +584,7 @@ static void test_early_debugger(void **state)
     struct vireo_vm *vm;
     struct vr_error err;
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    char where[96], got[64] = "";
+    char where[128], got[64] = "";
     (void)state;
     place_program(&p, echo, VR_COUNT(echo));
     struct vireo_config *config = config_for(p.path);
