@@ -21,7 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/guest"))
 TESTS = """unit/loop unit/work unit/chr unit/machine unit/vm unit/qmp unit/net_user unit/net_stream unit/fork unit/migrate
-    unit/rv_smp unit/dirty unit/clock unit/space unit/blk_raw unit/fs_ops unit/panic_watch dev/hotplug dev/virtio_blk
+    unit/rv_smp unit/dirty unit/clock unit/space unit/blk_raw unit/fs_ops unit/panic_watch dev/hotplug dev/own_device dev/virtio_blk
     dev/virtio_blk_queues dev/virtio_net_queues dev/virtio_scsi dev/virtio_fs dev/virtio_console dev/sriov""".split()
 SCRIPT = r"""
 . /test/lib.sh
