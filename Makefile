@@ -59,12 +59,12 @@ coverage:
 cputest: build
 	@tools/deps.sh test
 	@ninja -C $(BUILD) tests/cpu/cpu_diff </dev/null
-	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff PYTHONPATH=tests tests/cpu/diff.py --count $(or $(N),1000000) --seed $(or $(SEED),1)
+	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff VIREO=$(CURDIR)/$(BUILD)/vireo PYTHONPATH=tests tests/cpu/diff.py --count $(or $(N),1000000) --seed $(or $(SEED),1)
 
 cpuproof: build
 	@tools/deps.sh test
 	@ninja -C $(BUILD) tests/cpu/cpu_diff </dev/null
-	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff PYTHONPATH=tests tests/cpu/diff.py --proof $(or $(N),100000000) --seed $(or $(SEED),1)
+	@CPU_DIFF=$(BUILD)/tests/cpu/cpu_diff VIREO=$(CURDIR)/$(BUILD)/vireo PYTHONPATH=tests tests/cpu/diff.py --proof $(or $(N),100000000) --seed $(or $(SEED),1)
 
 lab:
 	@tools/run_tests.py lab
