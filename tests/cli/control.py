@@ -384,13 +384,19 @@ with tap.test("qom-list, qom-get: the machine, its CPUs, its devices and their o
             except Refused as no:
                 assert no.cls == cls, no
 
-with tap.test("commands of QEMU's that are not here say why"):
+with tap.test("commands of QEMU's that are not here say why, and what does instead"):
     with Machine(IDLE), Qmp(socket_path()) as qmp:
-        try:
-            qmp.ask("inject-nmi")
-            raise AssertionError("an NMI")
-        except Refused as no:
-            assert no.cls == "CommandNotFound" and "cannot be masked" in no.desc, no
+        for command, args, cls, says in (
+            ("inject-nmi", {}, "CommandNotFound", ["cannot be masked", "x-vireo-gdb-start", "system_reset"]),
+            ("query-hotpluggable-cpus", {}, "CommandNotFound", ["--cpus", "cannot be told of more", "offline and online"]),
+            ("device_add", {"driver": "rv64-riscv-cpu", "id": "c"}, "GenericError",
+             ["--cpus", "cannot be told of more", "offline and online"]),
+        ):
+            try:
+                qmp.ask(command, **args)
+                raise AssertionError(command)
+            except Refused as no:
+                assert no.cls == cls and all(s in no.desc for s in says), no
 
 with tap.test("vireo set: what it says, and what it refuses"):
     with Machine("--name", "box", IDLE) as m:
