@@ -50,16 +50,31 @@ static void dir_task_done(struct vr_job *job, int result)
     free(job);
 }
 
-bool fs_task(struct dir_fs *d, void (*run)(struct dir_fs *d, void *arg), void *arg)
+struct vr_job *fs_task_begin(struct dir_fs *d, void (*run)(struct dir_fs *d, void *arg), void *arg)
 {
     struct dir_task *task = vr_zalloc(sizeof(*task));
     if (!task) {
-        return false;
+        return NULL;
     }
     *task = (struct dir_task){.job = {.done = dir_task_done}, .run = run, .arg = arg};
     vr_flight_begin(d->fs.flight);
-    vr_pool_submit(d->pool, &task->job);
-    return true;
+    return &task->job;
+}
+
+void fs_task_run(struct dir_fs *d, struct vr_job *job)
+{
+    struct dir_task *task = (struct dir_task *)job;
+    task->run(d, task->arg);
+    vr_flight_complete_here(d->fs.flight, job, 0);
+}
+
+bool fs_task(struct dir_fs *d, void (*run)(struct dir_fs *d, void *arg), void *arg)
+{
+    struct vr_job *job = fs_task_begin(d, run, arg);
+    if (job) {
+        vr_pool_submit(d->pool, job);
+    }
+    return job;
 }
 
 static void dir_drop_session(struct dir_fs *d, void *session)
@@ -102,9 +117,7 @@ static void dir_run(void *opaque, struct vr_job *job)
 {
     struct dir_fs *d = opaque;
     if (job->done == dir_task_done) {
-        struct dir_task *task = (struct dir_task *)job;
-        task->run(d, task->arg);
-        vr_flight_complete_here(d->fs.flight, job, 0);
+        fs_task_run(d, job);
     } else {
         fs_serve(d, vr_fs_req_of(job));
     }

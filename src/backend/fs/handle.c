@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-static void handle_unref(struct fs_session *s, struct fs_handle *h)
+void fs_handle_unref_locked(struct fs_session *s, struct fs_handle *h)
 {
     if (--h->refs == 0) {
         vr_file_close(h->fd);
@@ -39,7 +39,7 @@ int fs_handle_open(struct fs_call *c, struct fs_node *n, int fd, uint32_t flags,
         vr_file_close(fd);
         c->d->fds--;
     } else if (!id) {
-        handle_unref(c->s, h);
+        fs_handle_unref_locked(c->s, h);
     }
     vr_mutex_unlock(&c->d->lock);
     if (!id) {
@@ -58,7 +58,7 @@ int fs_handle_put(struct fs_session *s, uint64_t id, struct fs_node *n, int fd, 
     if (put) {
         h->id = id;
     } else if (h) {
-        handle_unref(s, h);
+        fs_handle_unref_locked(s, h);
     } else {
         vr_file_close(fd);
         s->d->fds -= fd >= 0;
@@ -93,7 +93,7 @@ void fs_handle_release(struct fs_call *c)
 {
     vr_mutex_lock(&c->d->lock);
     while (c->handle_count) {
-        handle_unref(c->s, c->handle[--c->handle_count]);
+        fs_handle_unref_locked(c->s, c->handle[--c->handle_count]);
     }
     vr_mutex_unlock(&c->d->lock);
 }
@@ -104,7 +104,7 @@ void fs_handle_remove(struct fs_session *s, uint64_t id)
     struct fs_handle *h = fs_ids_get(&s->handles, id);
     if (h) {
         fs_ids_remove(&s->handles, id);
-        handle_unref(s, h);
+        fs_handle_unref_locked(s, h);
     }
     vr_mutex_unlock(&s->d->lock);
 }
@@ -113,7 +113,7 @@ void fs_handles_fini(struct fs_session *s)
 {
     for (uint32_t i = 0; i < s->handles.count; i++) {
         if (s->handles.slot[i].thing) {
-            handle_unref(s, s->handles.slot[i].thing);
+            fs_handle_unref_locked(s, s->handles.slot[i].thing);
         }
     }
     fs_ids_fini(&s->handles);

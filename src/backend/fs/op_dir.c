@@ -1,12 +1,17 @@
 /* Operations on directories: opening and listing them. */
 #include "backend/fs/server.h"
 #include "base/alloc.h"
+#include "vireo/host_time.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { DIR_GONE = 0xff }; /* for a type: there is no such file any more */
+/* What was looked at ahead is looked at again when the guest comes for it this much later. */
+#define DIR_LOOKED_NS UINT64_C(10000000)
 
 int op_opendir(struct fs_call *c)
 {
@@ -73,12 +78,8 @@ static int dir_entry(struct fs_call *c, struct fs_handle *h, const struct vr_jai
             dirent.type = IFTODT(entry.attr.mode);
             dirent.ino = entry.attr.ino;
         } /* else the guest looks for itself, and is told why not */
-    } else if (e->type == DT_REG) {
-        int r = fs_owner_type_at(c->d, h->fd, e->name, &dirent.type);
-        if (r == -ENOENT) {
-            return 0; /* the same */
-        }
-        dirent.type = r < 0 ? DT_UNKNOWN : dirent.type;
+    } else if (!plus && dirent.type == DIR_GONE) {
+        return 0;
     }
     int r = plus ? fs_reply(c, &entry, sizeof(entry)) : 0;
     r = r < 0 ? r : fs_reply(c, &dirent, sizeof(dirent));
@@ -93,13 +94,13 @@ static int dir_entry(struct fs_call *c, struct fs_handle *h, const struct vr_jai
 /* Of the host, entries cost least when many are read at once, in their order; the guest takes a
  * page of them at a time. So what it did not get yet stays with the handle. It may have changed on
  * the host by the time it gets it, as in any buffer of a program that lists a folder (readdir(3));
- * files that are gone by then are left out. NULL: no memory. */
+ * files that were gone a moment (DIR_LOOKED_NS) before are left out. NULL: no memory. */
 static struct fs_ahead *dir_ahead(struct fs_handle *h, uint64_t off)
 {
     struct fs_ahead *a = h->ahead ? h->ahead : vr_zalloc(sizeof(*a));
     if (a && (a->off != off || off == 0)) { /* another place, or once more from the start */
         a->off = off;
-        a->pos = a->len = 0;
+        a->pos = a->len = a->looked = 0;
     }
     return a;
 }
@@ -122,15 +123,83 @@ static void dir_ahead_done(struct dir_fs *d, struct fs_handle *h, struct fs_ahea
     }
 }
 
+/* What the guest has at @e, which is another matter than what the host has (owner.c). */
+static uint8_t dir_type(const struct dir_fs *d, const struct fs_handle *h,
+                        const struct vr_jail_entry *e)
+{
+    uint32_t type = e->type;
+    int r = type == DT_REG ? fs_owner_type_at(d, h->fd, e->name, &type) : 0;
+    return r == -ENOENT ? DIR_GONE : r < 0 ? DT_UNKNOWN : (uint8_t)type;
+}
+
+/* While the guest is busy with a page of names, the thread that gave it looks at those of the next
+ * one, which is most of the work there is with them. */
+struct dir_look {
+    struct fs_session *s;
+    struct fs_handle *h;
+    size_t len; /* of @h's entries */
+};
+
+static void dir_look_end(struct dir_fs *d, struct dir_look *look)
+{
+    vr_mutex_lock(&d->lock);
+    fs_handle_unref_locked(look->s, look->h);
+    fs_session_unref_locked(look->s);
+    vr_mutex_unlock(&d->lock);
+    free(look);
+}
+
+static void dir_look(struct dir_fs *d, void *arg)
+{
+    struct dir_look *look = arg;
+    vr_mutex_lock(&look->h->lock);
+    struct fs_ahead *a = look->h->ahead;
+    if (a) {
+        struct vr_jail_entry e;
+        size_t at = a->pos, pos = at, end = at + look->len;
+        a->looked_ns = vireo_monotonic_ns();
+        a->looked = at;
+        for (; at < end && vr_jail_next_entry(a->buf, a->len, &pos, &e); at = pos) {
+            a->type[at / FS_AHEAD_UNIT] = dir_type(d, look->h, &e);
+            a->looked = pos;
+        }
+    }
+    vr_mutex_unlock(&look->h->lock);
+    dir_look_end(d, look);
+}
+
+/* Without memory for it, it is not done. */
+static void dir_look_later(struct fs_call *c, struct fs_handle *h, size_t len)
+{
+    struct dir_look *look = vr_zalloc(sizeof(*look));
+    if (!look) {
+        return;
+    }
+    *look = (struct dir_look){.s = c->s, .h = h, .len = len};
+    vr_mutex_lock(&c->d->lock);
+    c->s->refs++;
+    h->refs++;
+    vr_mutex_unlock(&c->d->lock);
+    c->after = fs_task_begin(c->d, dir_look, look);
+    if (!c->after) {
+        dir_look_end(c->d, look);
+    }
+}
+
 static int dir_read(struct fs_call *c, struct fs_handle *h, uint64_t off, size_t room, bool plus)
 {
     vr_mutex_lock(&h->lock);
     struct fs_ahead *a = dir_ahead(h, off);
     int r = a ? 0 : -ENOMEM;
+    bool fresh = a && a->looked && vireo_monotonic_ns() - a->looked_ns < DIR_LOOKED_NS;
     while (r == 0) {
         struct vr_jail_entry e;
-        size_t pos = a->pos;
+        size_t at = a->pos, pos = at;
         if (vr_jail_next_entry(a->buf, a->len, &pos, &e)) {
+            if (!plus) {
+                e.type =
+                    fresh && at < a->looked ? a->type[at / FS_AHEAD_UNIT] : dir_type(c->d, h, &e);
+            }
             r = dir_entry(c, h, &e, room, plus);
             fs_node_release(c, 1); /* the folder stays */
             a->off = r == 0 ? e.next : a->off;
@@ -138,7 +207,7 @@ static int dir_read(struct fs_call *c, struct fs_handle *h, uint64_t off, size_t
             continue;
         }
         ssize_t len = vr_jail_read_dir(h->fd, a->off, a->buf, sizeof(a->buf));
-        a->pos = 0;
+        a->pos = a->looked = 0;
         a->len = len > 0 ? (size_t)len : 0;
         if (len <= 0) {
             r = (int)len;
@@ -147,6 +216,10 @@ static int dir_read(struct fs_call *c, struct fs_handle *h, uint64_t off, size_t
     }
     if (a) {
         dir_ahead_done(c->d, h, a);
+        /* Linux asks for attributes (@plus) at the start, then only if they were of use. */
+        if (h->ahead && r >= 0 && c->reply_len && (!plus || off == 0)) {
+            dir_look_later(c, h, room);
+        }
     }
     vr_mutex_unlock(&h->lock);
     return r < 0 && c->reply_len == 0 ? r : 0; /* what is there is sent first */

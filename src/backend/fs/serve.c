@@ -212,6 +212,10 @@ void fs_serve(struct dir_fs *d, struct vr_fs_req *req)
     int r = serve_parse(c, op);
     r = r < 0 ? r : op->run(c);
     if (r != FS_LATER) {
+        struct vr_job *after = c->after; /* in flight: until it is done, @d is there */
         vr_fs_complete_here(&d->fs, req, serve_end(c, r));
+        if (after) {
+            fs_task_run(d, after);
+        }
     }
 }

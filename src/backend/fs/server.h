@@ -41,7 +41,8 @@ enum {
     FS_EXTRA_MAX = 68 << 10, /* names and values of one request */
     FS_AHEADS = 64,          /* listings under way with entries that were read ahead */
     FS_AHEAD_BYTES = 32 << 10,
-    FS_LATER = 1, /* the operation's result: the reply comes later */
+    FS_AHEAD_UNIT = 8, /* no entry takes less */
+    FS_LATER = 1,      /* the operation's result: the reply comes later */
 };
 
 struct dir_fs;
@@ -94,7 +95,12 @@ struct fs_node {
 struct fs_ahead {
     uint64_t off; /* of the entry at @pos, as the guest will ask for it */
     size_t pos, len;
+    /* Entries before @looked were looked at while the guest was busy, from @looked_ns on; what they
+     * are is under their position, FS_AHEAD_UNIT bytes a number. */
+    size_t looked;
+    uint64_t looked_ns;
     uint8_t buf[FS_AHEAD_BYTES];
+    uint8_t type[FS_AHEAD_BYTES / FS_AHEAD_UNIT];
 };
 
 struct fs_handle {
@@ -139,6 +145,7 @@ struct fs_call {
     unsigned held_count, handle_count;
     struct fs_call *next; /* waiting for a lock */
     unsigned data_off;    /* of a WRITE's data, in the request */
+    struct vr_job *after; /* a task for when the reply is out; NULL: none */
 };
 
 struct dir_fs {
@@ -171,6 +178,9 @@ void fs_session_unref_locked(struct fs_session *s);
 void fs_new_session(struct dir_fs *d); /* the old one goes with its last request */
 /* Run it on a thread of the pool; false: no memory. */
 bool fs_task(struct dir_fs *d, void (*run)(struct dir_fs *d, void *arg), void *arg);
+/* The same in two steps, for a thread of the pool that goes on when its request is answered. */
+struct vr_job *fs_task_begin(struct dir_fs *d, void (*run)(struct dir_fs *d, void *arg), void *arg);
+void fs_task_run(struct dir_fs *d, struct vr_job *job); /* may end the flight, and @d with it */
 
 /* serve.c */
 void fs_serve(struct dir_fs *d, struct vr_fs_req *req);
@@ -221,6 +231,7 @@ int fs_handle_get(struct fs_call *c, uint64_t id, bool dir, struct fs_handle **r
 int fs_handle_get_of(struct fs_call *c, uint64_t id, uint64_t nodeid, bool dir,
                      struct fs_handle **ret_handle) VR_MUST;
 void fs_handle_release(struct fs_call *c); /* all that it used */
+void fs_handle_unref_locked(struct fs_session *s, struct fs_handle *h);
 void fs_handle_remove(struct fs_session *s, uint64_t id);
 void fs_handles_fini(struct fs_session *s); /* the lock held */
 
