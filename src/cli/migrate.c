@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 #include "control/client.h"
+#include "control/migrate_wire.h"
+#include "control/snapshot.h"
 #include "vireo/host_fault.h"
 
 #include <errno.h>
@@ -143,18 +145,41 @@ static int migrate_ended(struct migrate *mg, json_t *info)
     return code;
 }
 
+/* ADDRESS, with a path as it is from here: the machine was started elsewhere. */
+static int migrate_address(const char *address, char *ret_uri, size_t size, struct vr_error *err)
+{
+    int r = vr_mig_check_uri(address, err);
+    if (r < 0) {
+        return r;
+    }
+    if (!vr_mig_is_unix(address)) {
+        r = (size_t)snprintf(ret_uri, size, "%s", address) < size ? 0 : -ENAMETOOLONG;
+    } else if (!address[5]) {
+        return vr_err(err, -EINVAL, "'unix:': expected unix:PATH");
+    } else {
+        memcpy(ret_uri, "unix:", 5);
+        r = vr_snapshot_absolute(address + 5, ret_uri + 5, size - 5);
+    }
+    return r < 0 ? vr_err(err, r, "'%.80s': %s", address, strerror(-r)) : 0;
+}
+
 int cli_migrate(struct cli *cli)
 {
     struct migrate mg = {.cli = cli};
     struct vr_error err = {0};
     struct vireo_endsig *sig = NULL;
     json_t *info = NULL;
+    char uri[4096 + 5];
+    if (migrate_address(cli->args[1], uri, sizeof(uri), &err) < 0) {
+        cli_say("migrate: %s", err.msg);
+        return CLI_USAGE;
+    }
     int r = vr_client_open(cli->args[0], VR_CLIENT_MS, &mg.client, &err);
     r = r < 0 ? r : migrate_set(&mg, &err);
     r = r < 0 ? r : vireo_endsig_start(migrate_on_signal, &mg, &sig, &err);
     r = r < 0 ? r
               : vr_client_ask(mg.client, "migrate",
-                              json_pack("{s:s, s:b}", "uri", cli->args[1], "x-vireo-end", true),
+                              json_pack("{s:s, s:b}", "uri", uri, "x-vireo-end", true),
                               VR_CLIENT_MS, NULL, &err);
     r = r < 0 ? r : migrate_watch(&mg, &info, &err);
     if (mg.progress) {

@@ -157,6 +157,8 @@ with tap.test("what cannot be: nobody there, no such address, another machine, a
         for bad in ("somewhere", "tcp:4444", "tcp::4444", "tcp:::1:4444", "unix:"):
             code, out, err = migrate("box", bad)
             assert code != 0 and out == "" and err.count("\n") == 1, (bad, code, out, err)
+        for bad in ("somewhere", "unix:"):
+            refused(2, "migrate", "box", bad, says="expected unix:PATH")
         refused(2, "run", "--incoming", "somewhere", says="unix:PATH or tcp:HOST:PORT")
         for change, says in ((["-m", "128M"], "memory is not that"), (["-c", "2"], "CPUs"),
                              (["--kernel", tmp / "none"], "none"), (["--control", f"unix:{tmp}/no/x"], "no/x")):
@@ -165,6 +167,17 @@ with tap.test("what cannot be: nobody there, no such address, another machine, a
                 assert code == 5 and says in err and "goes on here" in err, (change, code, out, err)
                 assert there.process.wait(LONG_S) != 0
         assert here.answers()
+
+with tap.test("a path is meant from where the command is, not from where the machine is"):
+    (tmp / "from").mkdir()
+    here = os.getcwd()
+    with source(), target(f"unix:{tmp}/from/rel.sock") as (there, uri):
+        os.chdir(tmp / "from")
+        try:
+            code, _, err = migrate("box", "unix:rel.sock")
+        finally:
+            os.chdir(here)
+        assert code == 0 and there.answers(), err
 
 with tap.test("files that a machine which comes by tcp may open are those that this side names, or whose folder it allows"):
     (tmp / "other").mkdir()
