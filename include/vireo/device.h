@@ -79,7 +79,8 @@ struct vireo_function_class {
  * and for vireo_vm_device_add. @cls is copied, texts included; its hooks, and @opaque, which create
  * gets, must stay until @config and every machine and configuration made from it are gone. A saved
  * configuration (vireo_config_save) holds no classes: register them again in the one that is loaded
- * before a machine is made from it; so for snapshots.
+ * before a machine is made from it; so for snapshots, for clones, and in the changes that
+ * vireo_vm_receive is given.
  *
  * -EINVAL: @cls breaks one of the rules above (the message says which); -EEXIST: there is such a
  * class; -ENOSPC: a configuration has at most 16; -ENOMEM.

@@ -320,6 +320,7 @@ int vr_config_host_of(const struct vireo_config *base, const struct vireo_config
     if (r < 0) {
         return r;
     }
+    c->loading = true; /* what @base says was loaded */
     for (unsigned i = 0; r == 0 && i < base->said_count + here->said_count; i++) {
         bool from_base = i < base->said_count;
         const struct vr_config_said *s =
@@ -331,6 +332,7 @@ int vr_config_host_of(const struct vireo_config *base, const struct vireo_config
         vireo_config_destroy(c);
         return r;
     }
+    c->loading = false;
     *ret_config = c;
     return 0;
 }

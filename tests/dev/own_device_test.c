@@ -4,6 +4,7 @@
  */
 #include "pci_rig.h"
 #include "unit/vm_guest.h"
+#include "unit/vm_receiver.h"
 
 #include "dev/pci/caps.h"
 #include "dev/pci/own.h"
@@ -629,6 +630,44 @@ static void snapshots_name_the_class(void **state)
     place_remove(&p);
 }
 
+/* Both sides know the class, as both have the program. */
+static void it_moves_with_its_machine(void **state)
+{
+    struct place p;
+    struct gears here = {.made = 0}, away = {.made = 0};
+    struct guest g;
+    struct vireo_config *c, *changes;
+    struct vr_error err = {0};
+    char uri[96];
+    (void)state;
+    place_program(&p, idle, VR_COUNT(idle));
+    c = config_with(&p, &here);
+    assert_int_equal(vireo_config_set(c, "device", "gear,id=one", &err), 0);
+    guest_start(&g, c);
+    vireo_config_destroy(c);
+    guest_expect(&g, "!");
+    vireo_function_lock(here.last);
+    ((struct gear *)vireo_function_state(here.last))->word = 4711;
+    vireo_function_unlock(here.last);
+    snprintf(uri, sizeof(uri), "unix:%s/socket", p.dir);
+    assert_int_equal(vireo_config_create(&changes, &err), 0);
+    assert_int_equal(vireo_config_device_class(changes, &gear_class, &away, &err), 0);
+    struct receiver rx = {.uri = uri, .changes = changes};
+    if (receiver_begin(&rx)) {
+        assert_int_equal(vireo_vm_migrate(g.vm, uri, NULL, &err), 0);
+    }
+    struct vireo_vm *came = receiver_end(&rx);
+    vireo_config_destroy(changes);
+    assert_true(there(came, "one"));
+    vireo_function_lock(away.last);
+    assert_int_equal(((struct gear *)vireo_function_state(away.last))->word, 4711);
+    vireo_function_unlock(away.last);
+    vireo_vm_destroy(came);
+    guest_end(&g);
+    assert_true(here.made == 1 && here.gone == 1 && away.made == 1 && away.gone == 1);
+    place_remove(&p);
+}
+
 #define BENCH_TEST(name) cmocka_unit_test_setup_teardown(name, bench_init, bench_fini)
 
 int main(void)
@@ -645,6 +684,7 @@ int main(void)
         cmocka_unit_test(bad_classes_are_refused),
         cmocka_unit_test(it_lives_in_machines),
         cmocka_unit_test(snapshots_name_the_class),
+        cmocka_unit_test(it_moves_with_its_machine),
     };
     return cmocka_run_group_tests_name("own_device", tests, NULL, NULL);
 }

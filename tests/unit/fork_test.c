@@ -1,6 +1,7 @@
 /* Forks by the public interface, in one process: bare-metal programs that count in memory, cloned
  * while they do; descriptions that lie. */
 #include "vm_guest.h"
+#include "vm_receiver.h"
 
 #include "control/fork.h"
 #include "control/vm.h"
@@ -288,59 +289,19 @@ static void what_cannot_be_continued_can_be_tried_again(void **state)
     place_remove(&place);
 }
 
-struct receiver {
-    const char *uri;
-    struct vr_mutex lock;
-    struct vr_cond changed;
-    bool listening, ended;
-    struct vireo_vm *vm;
-    struct vr_error err;
-};
-
-static void on_listening(void *opaque)
-{
-    struct receiver *rx = opaque;
-    vr_mutex_lock(&rx->lock);
-    rx->listening = true;
-    vr_cond_broadcast(&rx->changed);
-    vr_mutex_unlock(&rx->lock);
-}
-
-static void receive(void *opaque)
-{
-    struct receiver *rx = opaque;
-    struct vireo_config *changes = NULL;
-    int r = vireo_config_create(&changes, &rx->err);
-    (void)!(r < 0 ? r : vireo_vm_receive(changes, rx->uri, on_listening, rx, &rx->vm, &rx->err));
-    vireo_config_destroy(changes);
-    vr_mutex_lock(&rx->lock);
-    rx->ended = true;
-    vr_cond_broadcast(&rx->changed);
-    vr_mutex_unlock(&rx->lock);
-}
-
 static void migrations_have_what_a_fork_put_aside(void **state)
 {
     struct place place;
     struct machine m;
     struct vr_error err = {0};
-    struct vireo_thread *thread;
-    struct receiver rx = {.vm = NULL};
+    struct vireo_config *changes;
     char uri[96];
     (void)state;
     begin_forked_twice(&place, &m);
     snprintf(uri, sizeof(uri), "unix:%s/socket", place.dir);
-    rx.uri = uri;
-    vr_mutex_init(&rx.lock);
-    vr_cond_init(&rx.changed);
-    assert_int_equal(vireo_thread_create("receive", receive, &rx, &thread, &err), 0);
-    vr_mutex_lock(&rx.lock);
-    while (!rx.listening && !rx.ended) {
-        vr_cond_wait(&rx.changed, &rx.lock);
-    }
-    bool listening = rx.listening;
-    vr_mutex_unlock(&rx.lock);
-    if (listening) {
+    assert_int_equal(vireo_config_create(&changes, &err), 0);
+    struct receiver rx = {.uri = uri, .changes = changes};
+    if (receiver_begin(&rx)) {
         const struct vireo_migrate_opts opts = {.end = true};
         if (vireo_vm_migrate(m.vm, uri, &opts, &err) < 0) {
             fail_msg("%s", err.msg);
@@ -351,15 +312,11 @@ static void migrations_have_what_a_fork_put_aside(void **state)
         }
         assert_int_equal(again, -EINVAL);
     }
-    vireo_thread_join(thread);
-    if (!rx.vm) {
-        fail_msg("%s", rx.err.msg);
-    }
-    assert_int_equal(vireo_vm_state(rx.vm), VIREO_PAUSED);
-    fresh_compare(rx.vm);
-    vireo_vm_destroy(rx.vm);
-    vr_cond_fini(&rx.changed);
-    vr_mutex_fini(&rx.lock);
+    struct vireo_vm *came = receiver_end(&rx);
+    vireo_config_destroy(changes);
+    assert_int_equal(vireo_vm_state(came), VIREO_PAUSED);
+    fresh_compare(came);
+    vireo_vm_destroy(came);
     end(&m);
     place_remove(&place);
 }
