@@ -53,8 +53,7 @@ enum op {
 enum { M_NODE_WILD = 1, M_FH = 2, M_LIE = 4, M_SMALL = 8, M_HIPRIO = 16, M_TWO = 32, M_CUT = 64 };
 
 struct fuzz {
-    const uint8_t *in;
-    size_t len;
+    struct fuzz_reader in;
     struct vr_env env;
     struct vr_ram *ram;
     struct vr_region region;
@@ -74,12 +73,7 @@ static char base[32]; /* the folder that holds share and secret, for all inputs 
 
 static uint64_t take(struct fuzz *f, unsigned width)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < width && f->len; i++) {
-        v |= (uint64_t)*f->in++ << (8 * i);
-        f->len--;
-    }
-    return v;
+    return fuzz_take(&f->in, width);
 }
 
 /* --- The host's side --- */
@@ -364,7 +358,7 @@ static void op_snapshot(struct fuzz *f)
 
 static void run(struct fuzz *f)
 {
-    for (unsigned steps = 0; f->len && steps < 100; steps++) {
+    for (unsigned steps = 0; f->in.len && steps < 100; steps++) {
         switch (take(f, 1) % OP_COUNT) {
         case OP_MESSAGE:
             op_message(f);
@@ -390,7 +384,7 @@ static void run(struct fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct fuzz f = {.in = data, .len = len};
+    struct fuzz f = {.in = {.buf = data, .len = len}};
     char share[128];
     uint8_t how = (uint8_t)take(&f, 1);
     make_base();

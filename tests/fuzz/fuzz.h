@@ -27,6 +27,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
  * last one. The better the examples, the deeper the fuzzer gets. */
 size_t fuzz_seed(unsigned n, uint8_t *buf, size_t cap);
 
+/* What is left of an input. */
+struct fuzz_reader {
+    const uint8_t *buf;
+    size_t len;
+};
+
+/* The next @width bytes, least first; as if zeroes came behind the last one. */
+static inline uint64_t fuzz_take(struct fuzz_reader *r, unsigned width)
+{
+    uint64_t val = 0;
+    for (unsigned i = 0; i < width && r->len; i++) {
+        val |= (uint64_t)*r->buf++ << (8 * i);
+        r->len--;
+    }
+    return val;
+}
+
 /* Where examples are written; what has no room left is not. */
 struct fuzz_writer {
     uint8_t *buf;

@@ -29,8 +29,7 @@ enum op {
 enum { STREAM_MAX = 1 << 18, FRAME_MIN = 14, HEAD = 4, TURNS = 200 };
 
 struct fuzz {
-    const uint8_t *in;
-    size_t len;
+    struct fuzz_reader in;
     struct vr_loop *loop;
     struct vr_unix sock;
     struct vr_net *net;
@@ -42,12 +41,7 @@ struct fuzz {
 
 static uint64_t take(struct fuzz *f, unsigned width)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < width && f->len; i++) {
-        v |= (uint64_t)*f->in++ << (8 * i);
-        f->len--;
-    }
-    return v;
+    return fuzz_take(&f->in, width);
 }
 
 /* The next frame of the bytes sent that is one; what is too short is passed over. */
@@ -131,7 +125,7 @@ static void op_full(struct fuzz *f)
 
 static void run(struct fuzz *f)
 {
-    for (unsigned steps = 0; f->len && steps < 300; steps++) {
+    for (unsigned steps = 0; f->in.len && steps < 300; steps++) {
         switch (take(f, 1) % OP_COUNT) {
         case OP_BYTES:
             op_bytes(f);
@@ -152,7 +146,7 @@ static void run(struct fuzz *f)
             vr_loop_turn(f->loop, 0);
             break;
         default:
-            f->len = 0;
+            f->in.len = 0;
             break;
         }
     }
@@ -194,8 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     static struct fuzz fuzz;
     struct fuzz *f = &fuzz;
     char dir[] = "/tmp/vireo-fuzz.XXXXXX", path[48];
-    f->in = data;
-    f->len = len;
+    f->in = (struct fuzz_reader){.buf = data, .len = len};
     f->full = f->down = false;
     f->sent_len = f->at = 0;
     const struct vr_net_user user = {.on_frame = on_frame, .on_link = on_link, .opaque = f};

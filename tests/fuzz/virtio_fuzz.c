@@ -56,8 +56,7 @@ struct fuzz_blk {
 };
 
 struct fuzz {
-    const uint8_t *in;
-    size_t len;
+    struct fuzz_reader in;
     struct vr_env env;
     struct vr_ram *ram;
     struct vr_region region;
@@ -80,12 +79,7 @@ static const struct vr_dev_class *const kinds[] = {
 
 static uint64_t take(struct fuzz *f, unsigned width)
 {
-    uint64_t v = 0;
-    for (unsigned i = 0; i < width && f->len; i++) {
-        v |= (uint64_t)*f->in++ << (8 * i);
-        f->len--;
-    }
-    return v;
+    return fuzz_take(&f->in, width);
 }
 
 /* --- Host ends --- */
@@ -356,7 +350,7 @@ static void op_hints(struct fuzz *f, unsigned what)
 
 static void run(struct fuzz *f)
 {
-    for (unsigned steps = 0; f->len && steps < 500; steps++) {
+    for (unsigned steps = 0; f->in.len && steps < 500; steps++) {
         switch (take(f, 1) % OP_COUNT) {
         case OP_WRITE:
             op_write(f);
@@ -463,7 +457,7 @@ static void fuzz_fini(struct fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct fuzz f = {.in = data, .len = len};
+    struct fuzz f = {.in = {.buf = data, .len = len}};
     f.kind = (unsigned)take(&f, 1) % VR_COUNT(kinds);
     fuzz_init(&f);
     restart(&f, (uint8_t)take(&f, 1), 0);
