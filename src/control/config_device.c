@@ -57,15 +57,13 @@ const char *vr_config_device_class(unsigned i)
     return i - classes < 2 ? device_units[i - classes] : NULL;
 }
 
-/* A class that the program registered, or may register before there is a machine. */
-static bool device_is_own(const struct vireo_config *c, const char *name)
+static bool device_is_registered(const struct vireo_config *c, const char *name)
 {
-    for (unsigned i = 0; i < c->own_class_count; i++) {
-        if (strcmp(vr_catalog_own_name(c->own_class[i]), name) == 0) {
-            return true;
-        }
+    unsigned i = 0;
+    while (i < c->own_class_count && strcmp(vr_catalog_own_name(c->own_class[i]), name) != 0) {
+        i++;
     }
-    return c->loading && vr_name_good(name, VR_VIRT_ID_LEN - 1);
+    return i < c->own_class_count;
 }
 
 static int device_check_class(const struct vireo_config *c, const char *name, struct vr_error *err)
@@ -73,7 +71,9 @@ static int device_check_class(const struct vireo_config *c, const char *name, st
     const char *names[VR_CONFIG_CLASSES];
     size_t count = 0;
     const char *one;
-    if (device_is_own(c, name)) {
+    /* While settings are loaded it may be one that the program registers before there is a machine.
+     */
+    if (device_is_registered(c, name) || (c->loading && vr_name_good(name, VR_VIRT_ID_LEN - 1))) {
         return 0;
     }
     while (count < VR_CONFIG_CLASSES && (one = vr_config_device_class((unsigned)count))) {
@@ -383,10 +383,8 @@ int vr_config_device(void *target, const struct vr_opt *opt, const char *text, s
 int vireo_config_device_class(struct vireo_config *c, const struct vireo_function_class *cls,
                               void *opaque, struct vr_error *err)
 {
-    for (unsigned i = 0; cls->name && i < c->own_class_count; i++) {
-        if (strcmp(vr_catalog_own_name(c->own_class[i]), cls->name) == 0) {
-            return vr_err(err, -EEXIST, "device class '%s' is registered already", cls->name);
-        }
+    if (cls->name && device_is_registered(c, cls->name)) {
+        return vr_err(err, -EEXIST, "device class '%s' is registered already", cls->name);
     }
     if (c->own_class_count == VR_CONFIG_OWN) {
         return vr_err(err, -ENOSPC, "device class '%s': at most %d of a program's own", cls->name,
