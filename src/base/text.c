@@ -180,3 +180,16 @@ int vr_word(const char *text, const char *const *words, size_t count)
     }
     return -1;
 }
+
+bool vr_word_of(const char *text, const char *words, char sep)
+{
+    const char end[] = {sep, 0};
+    size_t len = strlen(text);
+    for (size_t n; words && *words; words += n + (words[n] == sep)) {
+        n = strcspn(words, end);
+        if (n == len && memcmp(words, text, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -27,6 +27,8 @@ bool vr_name_good(const char *name, size_t max);
 
 /* Which of @count words @text is; -1: none. */
 int vr_word(const char *text, const char *const *words, size_t count);
+/* Is @text one of @words, which have @sep between them? NULL: there are none. */
+bool vr_word_of(const char *text, const char *words, char sep);
 
 /* The candidate that @word is most likely a misspelling of, or NULL when none is near. */
 const char *vr_nearest(const char *word, const char *const *names, size_t count);

@@ -78,7 +78,7 @@ static void text_put_escaped(struct text_out *out, const char *s)
 static size_t text_before_path(const struct vr_opt *opt, const char *value)
 {
     static const char *const heads[] = {"file:", "unix:"};
-    if (opt->kind == VR_OPT_FILE && !vr_opt_is_word(opt, value)) {
+    if (opt->kind == VR_OPT_FILE && !vr_word_of(value, opt->words, ' ')) {
         return opt->keys && strncmp(value, "path=", 5) == 0 ? 5 : 0;
     }
     for (unsigned i = 0; opt->kind == VR_OPT_TEXT && i < 2; i++) {

@@ -10,6 +10,7 @@
  */
 #include "control/migrate_rx.h"
 
+#include "base/text.h"
 #include "control/config.h"
 
 #include <errno.h>
@@ -128,7 +129,7 @@ static int consent_plain(struct consent *k, const struct vireo_config *c)
         char *path;
         if (o->kind == VR_OPT_FILE && !o->apply) {
             memcpy(&path, (const char *)c + o->offset, sizeof(path));
-            r = path && vr_opt_is_word(o, path) ? 0 : consent_file(k, o->name, path);
+            r = path && vr_word_of(path, o->words, ' ') ? 0 : consent_file(k, o->name, path);
         }
     }
     return r;

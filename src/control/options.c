@@ -98,17 +98,6 @@ void vr_opt_free(const struct vr_opt *table, void *target)
     }
 }
 
-bool vr_opt_is_word(const struct vr_opt *opt, const char *value)
-{
-    size_t len = strlen(value);
-    for (const char *w = opt->words; w && *w; w += strcspn(w, " ") + (w[strcspn(w, " ")] == ' ')) {
-        if (strcspn(w, " ") == len && strncmp(w, value, len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 int vr_opt_piece(const char **text, char **ret_key, char **ret_value, struct vr_error *err)
 {
     const char *p = *text;

@@ -55,8 +55,6 @@ struct vr_opt {
 
 const struct vr_opt *vr_opt_find(const struct vr_opt *table, const char *name);
 const struct vr_opt *vr_opt_letter(const struct vr_opt *table, char letter);
-/* Is @value one of the row's words? */
-bool vr_opt_is_word(const struct vr_opt *opt, const char *value);
 /* Check and store @value (flags: on/off) into @target. The message does not name the option: the
  * caller does. -EINVAL, -ERANGE, -ENOMEM. */
 int vr_opt_apply(const struct vr_opt *opt, void *target, const char *value,

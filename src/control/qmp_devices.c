@@ -184,9 +184,7 @@ static int devices_node_use(const char *key, const json_t *value, bool *ret_know
     *ret_known = true;
     for (unsigned i = 0; i < VR_COUNT(use); i++) {
         if (strcmp(key, use[i].key) == 0) {
-            size_t len = text ? strlen(text) : 0;
-            const char *at = len ? strstr(use[i].values, text) : NULL;
-            return at && (at[len] == 0 || at[len] == ' ') && (at == use[i].values || at[-1] == ' ')
+            return text && vr_word_of(text, use[i].values, ' ')
                        ? 0
                        : vr_err(err, -EINVAL, "Parameter '%s' does not accept value '%.40s': %s",
                                 key, text ? text : "", use[i].is);

@@ -3,6 +3,7 @@
 #include "control/qmp.h"
 
 #include "base/bits.h"
+#include "base/text.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,17 +92,8 @@ static bool schema_fits(const char *kind, const json_t *value)
 static bool schema_value_known(const char *type, const json_t *value)
 {
     const struct vr_qmp_type *t = schema_find(type);
-    const char *word = json_string_value(value), *at = t ? t->values : NULL;
-    if (!at || !word) {
-        return true;
-    }
-    for (size_t len; *at; at += len + (at[len] == '|')) {
-        len = strcspn(at, "|");
-        if (strlen(word) == len && memcmp(at, word, len) == 0) {
-            return true;
-        }
-    }
-    return false;
+    const char *word = json_string_value(value);
+    return !t || !t->values || !word || vr_word_of(word, t->values, '|');
 }
 
 static int schema_check_member(const struct vr_qmp_member *m, const json_t *value,

@@ -172,6 +172,11 @@ static void digits_words_and_names(void **state)
     assert_int_equal(vr_word("", words, 3), 2);
     assert_int_equal(vr_word("", words, 2), -1);
     assert_int_equal(vr_word("Two", words, 3), -1);
+    assert_true(vr_word_of("on", "auto on off", ' ') && vr_word_of("off", "auto on off", ' '));
+    assert_true(vr_word_of("auto", "auto|on", '|') && vr_word_of("a b", "a b", '|'));
+    assert_false(vr_word_of("o", "auto on", ' ') || vr_word_of("", "auto on", ' ') ||
+                 vr_word_of("auto on", "auto on", ' ') || vr_word_of("on", "onto", ' ') ||
+                 vr_word_of("on", "", ' ') || vr_word_of("on", NULL, ' '));
     assert_true(vr_name_good("a", 1) && vr_name_good("0.b_c-D", 7));
     assert_false(vr_name_good("", 7) || vr_name_good("0.b_c-D", 6) || vr_name_good("-a", 7) ||
                  vr_name_good(".a", 7) || vr_name_good("a/b", 7) || vr_name_good("a\xc3\xa4", 7));
