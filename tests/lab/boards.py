@@ -78,7 +78,7 @@ for name, (cpus, nodes, iommu, has_vfio, (arch, virt)) in BOARDS.items():
                 disk = "0000:02:00.0"
                 host.run(f"modprobe -a vfio-pci vfio_iommu_type1; cd /sys/bus/pci; echo vfio-pci >devices/{disk}/driver_override;"
                          f"echo {disk} >drivers/nvme/unbind; echo {disk} >drivers_probe")
-                host.run(f"device hold {disk} group >/tmp/held 2>&1 & until grep -q . /tmp/held; do usleep 5000; done")
+                host.start(f"device hold {disk} group", "/tmp/held", ".")
                 assert host.run("cat /tmp/held") == "held\n", host.run("cat /tmp/held")
                 host.run(f"echo {disk} >/sys/bus/pci/drivers/vfio-pci/unbind; until grep -q closed /tmp/held; do usleep 5000; done")
                 assert host.run("cat /tmp/held") == "held\nthe host wants it back\nclosed\n"

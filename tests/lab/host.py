@@ -230,6 +230,11 @@ class Host:
             raise Failed(f"{script}: exit code {code}\n{out}{err}\n{self.messages()}")
         return out
 
+    def start(self, command, out, word):
+        """Start @command behind us, its words to the file @out, and wait until @word is there. What was there before
+        goes first: the shell empties the file when the command's turn comes, and until then it holds the last one's."""
+        self.run(f"rm -f {out}; {command} >{out} 2>&1 & until grep -qs {shlex.quote(word)} {out}; do usleep 5000; done")
+
     def read(self, path):
         return self.run(f"cat {shlex.quote(path)}").strip()
 

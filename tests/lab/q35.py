@@ -259,7 +259,7 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE), f"{EXAMPLE}:
         platform(host, "vfio", "bind", "1:10.0")
         assert shown()[0]["owner"] == "vfio"
         platform(host, "vfio", "unbind", "1:10.0")
-        host.run("vireo platform vfio hold 1:10.0 >/tmp/held 2>&1 & until grep -qs 'is attached' /tmp/held; do usleep 5000; done")
+        host.start("vireo platform vfio hold 1:10.0", "/tmp/held", "is attached")
         assert shown()[0]["owner"] == "guest" and shown()[1]["owner"] == "host", shown()
         refused(host, "sriov", "delete", IGB, says="unbind it first")
         platform(host, "sriov", "delete", IGB, "--force")
@@ -276,7 +276,7 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE), f"{EXAMPLE}:
         host.run("dmesg -c >/dev/null")
 
     with tap.test("a held device is given back when the host wants it"):
-        host.run(f"device hold {TEACHER} group >/tmp/held 2>&1 & until grep -q held /tmp/held; do usleep 5000; done")
+        host.start(f"device hold {TEACHER} group", "/tmp/held", "held")
         refused(host, "vfio", "unbind", TEACHER, says="is in use")
         refused(host, "vfio", "test", TEACHER, says="use")
         assert host.run("cat /tmp/held") == "held\n"
@@ -289,7 +289,7 @@ with Host("q35", files=[f"{DEVICE}:bin/device", *libraries(DEVICE), f"{EXAMPLE}:
         host.monitor("device_add", driver="nvme", id="held", bus="hot", serial="held", drive="spare")
         until(host, f"[ -e {DEVICES}/{HOT}/driver ]")
         platform(host, "vfio", "bind", HOT)
-        host.run(f"device hold {HOT} group >/tmp/held 2>&1 & until grep -q held /tmp/held; do usleep 5000; done")
+        host.start(f"device hold {HOT} group", "/tmp/held", "held")
         host.monitor("device_del", id="held")
         host.event("DEVICE_DELETED", device="held")
         until(host, "grep -q closed /tmp/held")
